@@ -1,0 +1,129 @@
+"""Commands that look: plan, evaluate, check, selftest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dadc_net.cli import shell
+
+
+@click.command("plan")
+@shell.task_argument
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
+@shell.json_option
+def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """The exact optimum by the common-information dynamic program, with the policy in words."""
+    from dadc_net.config import resolve
+    from dadc_net.planning.planners import plan
+
+    config = resolve(task, overrides)
+    found = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
+    if not as_json:
+        click.echo(found.text)
+        return
+    shell.print_json(
+        {
+            "task": config.task.name,
+            "value": found.value,
+            "menu": found.menu,
+            "start": found.start,
+            "method": found.method,
+            "residual": found.residual,
+            "discount": config.settings.discount,
+            "beliefs": len(found.solution.value),
+            "round_robin": found.round_robin,
+            "random": found.random,
+        }
+    )
+
+
+@click.command("evaluate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
+@click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
+@shell.json_option
+def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: bool) -> None:
+    """Value of the greedy rule that a run has learned."""
+    from dadc_net.config import resolve
+    from dadc_net.errors import UsageError
+    from dadc_net.runtime.evaluation import Evaluator
+    from dadc_net.runtime.launcher import load_snapshot
+
+    if not (run / "config.toml").is_file():
+        raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
+    overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
+    config = resolve(str(run / "config.toml"), overrides)
+    snapshot, meta = load_snapshot(run / f"agent-{agent}")
+    valuation = Evaluator(config).valuation(snapshot)
+    result: dict[str, Any] = {
+        "value": valuation.value,
+        "value_stderr": valuation.stderr,
+        "optimum": valuation.optimum,
+        "gap": valuation.gap,
+        "round_robin_share": valuation.round_robin_share,
+        "method": valuation.method,
+        "value_monte_carlo": valuation.value_monte_carlo,
+        "value_monte_carlo_stderr": valuation.value_monte_carlo_stderr,
+        "update": meta.get("update"),
+        "learner_digest": meta.get("learner_digest"),
+    }
+    if as_json:
+        shell.print_json(result)
+        return
+    click.echo(
+        f"value of the greedy rule after update {result['update']}: {valuation.value:.5f} +- {valuation.stderr:.5f} "
+        f"({valuation.method})\nplain Monte Carlo: {valuation.value_monte_carlo:.4f} +- "
+        f"{valuation.value_monte_carlo_stderr:.4f}\noptimum V*: {valuation.optimum:.5f}, gap {100 * valuation.gap:.2f} %, "
+        f"{100 * valuation.round_robin_share:.0f} % of the way from blind round-robin"
+    )
+
+
+@click.command("check")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@shell.json_option
+def check_command(runs: tuple[Path, ...], as_json: bool) -> int:
+    """Do the books of all parties agree? Names the first divergence; exit 0 or 10."""
+    from dadc_net.errors import DivergenceError
+    from dadc_net.runtime.consistency import check
+
+    result = check(runs)
+    if as_json:
+        shell.print_json(result.to_mapping())
+    elif result.first_divergence is not None:
+        click.echo(result.first_divergence.text())
+    else:
+        click.echo(
+            f"consistent: {', '.join(result.parties)} agree on {result.steps_compared} records and "
+            f"{result.updates_compared} updates; learner digest {result.learner_digest or 'none yet'}"
+        )
+        if not result.complete:
+            click.echo("the run is not complete: the books end before its last record")
+    return 0 if result.consistent else DivergenceError.exit_code
+
+
+@click.command("selftest")
+@shell.json_option
+def selftest_command(as_json: bool) -> int:
+    """Known-answer test of this host's arithmetic and random streams; exit 0 or 11."""
+    from dadc_net.errors import SelftestError
+    from dadc_net.exact.selftest import run_selftest
+
+    result = run_selftest()
+    if as_json:
+        shell.print_json(
+            {
+                "ok": result.ok,
+                "digest": result.digest.hex(),
+                "fingerprint": result.fingerprint,
+                "failures": list(result.failures),
+            }
+        )
+    else:
+        for name, value in result.fingerprint.items():
+            click.echo(f"{name:16} {value}")
+        verdict = "ok" if result.ok else f"FAILED: {', '.join(result.failures)}"
+        click.echo(f"{'self-test':16} {verdict}\n{'digest':16} {result.digest.hex()}")
+    return 0 if result.ok else SelftestError.exit_code

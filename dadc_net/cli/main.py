@@ -1,0 +1,46 @@
+"""The entry points: ``dadc`` with its subcommands, ``dadc-env`` and ``dadc-agent``."""
+
+from __future__ import annotations
+
+import click
+
+import dadc_net
+from dadc_net.cli import shell
+from dadc_net.cli.bench import bench_command
+from dadc_net.cli.inspect import check_command, evaluate_command, plan_command, selftest_command
+from dadc_net.cli.parties import agent_command, environment_command, keys_command
+from dadc_net.cli.run import run_command, simulate_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(dadc_net.__version__, prog_name="dadc")
+def dadc() -> None:
+    """Decentralised actor, decentralised critic: K processes learn one team policy and agree bit for bit."""
+
+
+for _command in (
+    run_command,
+    simulate_command,
+    plan_command,
+    evaluate_command,
+    check_command,
+    selftest_command,
+    keys_command,
+    bench_command,
+):
+    dadc.add_command(_command)
+
+
+def main() -> None:
+    """``dadc``"""
+    shell.run_command(dadc)
+
+
+def environment_main() -> None:
+    """``dadc-env``"""
+    shell.run_command(environment_command)
+
+
+def agent_main() -> None:
+    """``dadc-agent``"""
+    shell.run_command(agent_command)

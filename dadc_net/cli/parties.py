@@ -1,0 +1,168 @@
+"""``dadc-env`` and ``dadc-agent``: one party of a run by itself, on any host; and ``dadc keys``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from dadc_net.cli import shell
+from dadc_net.cli.progress import Progress
+from dadc_net.runtime.party import Control, StopRequest
+
+if TYPE_CHECKING:
+    from dadc_net.wire.keys import ServerKeys
+
+_ADDRESS = "tcp://127.0.0.1:5555"
+_KEYS = Path("dadc-keys")
+_STATE = Path("dadc-state")
+
+
+class _EchoControl(Control):
+    """Shows what a party reports on standard error, instead of telling a launcher."""
+
+    def __init__(self, stop: StopRequest, quiet: bool, updates: int) -> None:
+        super().__init__(None, stop)
+        self._progress = Progress(max(1, updates), quiet)
+
+    def report(self, kind: str, **details: Any) -> None:
+        """One line per event; updates as progress."""
+        if kind == "listening":
+            self._progress.note(f"listening at {details['endpoint']}")
+        elif kind == "joined":
+            missing = details["missing"]
+            waiting = f"; waiting for {', '.join(f'agent {agent}' for agent in missing)}" if missing else "; all joined"
+            self._progress.note(f"agent {details['agent']} joined from {details['hostname']}{waiting}")
+        elif kind == "begin":
+            self._progress.note(f"run {details['run_id'][:8]} begins")
+        elif kind == "update":
+            self._progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
+            if details["update"] == details["updates"]:
+                self._progress.close()
+
+
+def _is_loopback(address: str) -> bool:
+    return (urlsplit(address).hostname or "") in ("127.0.0.1", "localhost", "::1")
+
+
+def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> ServerKeys | None:
+    """The server's keys; a server on loopback makes them on its first start."""
+    from dadc_net.wire.keys import load_server_keys, write_keys
+
+    if insecure:
+        return None
+    if _is_loopback(bind) and not folder.exists():
+        write_keys(folder, num_agents)
+        click.echo(f"made keys for the server and {num_agents} agents in {folder}", err=True)
+    return load_server_keys(folder)
+
+
+@click.command("dadc-env")
+@click.option("--task", default="mabc", show_default=True, help="Built-in name, TOML file or package.module:factory.")
+@shell.task_options
+@click.option("--env-seed", type=int, default=shell.DEFAULT_ENVIRONMENT_SEED, show_default=True, metavar="N",
+              help="Seed of the environment, unknown to agents.")
+@click.option("--bind", default=_ADDRESS, show_default=True, metavar="ADDRESS", help="Address to listen at.")
+@click.option("--keys", type=click.Path(path_type=Path), default=_KEYS, show_default=True, envvar="DADC_KEYS",
+              help="Folder of keys.")
+@click.option("--state-dir", type=click.Path(path_type=Path), default=_STATE / "server", show_default=True,
+              help="Folder for accounts and metrics.")
+@click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
+@click.option("--quiet", is_flag=True, help="Only the final digest.")
+def environment_command(
+    task: str, env_seed: int, bind: str, keys: Path, state_dir: Path, insecure: bool, quiet: bool, **options: Any
+) -> None:
+    """The environment server alone; agents join it with dadc-agent."""
+    from dadc_net.config import check_agents, resolve
+    from dadc_net.node.messages import RUN_ID_BYTES
+    from dadc_net.runtime.party import log_to_file, open_folder
+    from dadc_net.runtime.server_process import ServerOptions, ServerProcess
+
+    config = resolve(
+        task, options["overrides"], shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
+    )
+    check_agents(config, options["agents"])
+    seed = shell.environment_seed(env_seed)
+    server_keys = _server_keys(keys, bind, config.settings.num_agents, insecure)
+    log_to_file(open_folder(state_dir))
+    stop = StopRequest()
+    stop.install()
+    served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys)
+    process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
+    result = process.run()
+    rate = result.steps / result.seconds
+    if not quiet:
+        click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
+    click.echo(result.learner_digests[1])
+
+
+@click.command("dadc-agent")
+@click.option("--id", "agent", type=int, envvar="DADC_AGENT_ID", metavar="N", help="This agent's id, from 1.")
+@click.option("--seed", type=int, envvar="DADC_SEED", metavar="N", help="Shared seed of the coordinator.  [default: 0]")
+@click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
+@click.option("--server", default=_ADDRESS, show_default=True, envvar="DADC_SERVER", metavar="ADDRESS",
+              help="Address of the environment server.")
+@click.option("--keys", type=click.Path(path_type=Path), default=_KEYS, show_default=True, envvar="DADC_KEYS",
+              help="Folder of keys.")
+@click.option("--state-dir", type=click.Path(path_type=Path),
+              help="Folder for accounts and state.  [default: dadc-state/agent-N]")
+@click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")
+@click.option("--connect-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS",
+              help="How long to try to reach the server.")
+@click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
+@click.option("--quiet", is_flag=True, help="Only the final digest.")
+def agent_command(
+    agent: int | None, seed: int | None, seed_file: Path | None, server: str, keys: Path, state_dir: Path | None,
+    insisted: str | None, overrides: tuple[str, ...], connect_timeout: float, insecure: bool, quiet: bool,
+) -> None:
+    """One agent alone. Task and settings come from the server."""
+    from dadc_net.errors import UsageError
+    from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
+    from dadc_net.runtime.party import log_to_file, open_folder
+    from dadc_net.wire.keys import load_agent_keys
+
+    if agent is None or agent < 1:
+        raise UsageError(
+            f"the agent id is {agent}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
+        )
+    if overrides and insisted is None:
+        raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
+    shared = shell.shared_seed(seed, seed_file)
+    digest = b""
+    if insisted is not None:
+        from dadc_net.config import resolve
+
+        digest = resolve(insisted, overrides).settings.digest()
+    folder = state_dir or _STATE / f"agent-{agent}"
+    agent_keys = None if insecure else load_agent_keys(keys, agent)
+    log_to_file(open_folder(folder))
+    stop = StopRequest()
+    stop.install()
+    options = AgentOptions(agent, server, shared, folder, agent_keys, digest, connect_timeout)
+    if not quiet:
+        source = "DADC_AGENT_ID" if os.environ.get("DADC_AGENT_ID") == str(agent) else "--id"
+        click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)
+    result = AgentProcess(options, _EchoControl(stop, quiet, 0)).run()
+    if not quiet:
+        click.echo(f"finished: {result.steps} records", err=True)
+    click.echo(result.learner_digest)
+
+
+@click.command("keys")
+@click.argument("folder", type=click.Path(path_type=Path), default=_KEYS)
+@click.option("-K", "--agents", type=int, default=2, show_default=True, metavar="N", help="Number of agents.")
+def keys_command(folder: Path, agents: int) -> None:
+    """Make CurveZMQ keys: one pair for the server, one per agent. Existing keys stay."""
+    from dadc_net.errors import UsageError
+    from dadc_net.wire.keys import write_keys
+
+    if agents < 1:
+        raise UsageError(f"-K is {agents}. A team has at least one agent. Give the number of agents.")
+    made = write_keys(folder, agents)
+    click.echo(f"{folder}: {', '.join(made) if made else 'every key existed already'}")
+    click.echo("copy server.pub and agent-N.key to agent N's host; server.key stays with the server")

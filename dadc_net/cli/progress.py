@@ -1,0 +1,96 @@
+"""Live progress on standard error: one line that is redrawn on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import Any
+
+import click
+
+_REDRAW_SECONDS = 0.1
+_PLAIN_LINES = 10
+
+
+class Progress:
+    """Shows how far a run is, its speed, its reward, its value and that digests are equal."""
+
+    def __init__(self, updates: int, quiet: bool) -> None:
+        self._updates = updates
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._value: tuple[float, float] | None = None
+        self._last_draw = 0.0
+        self._next_plain = 1
+        self._drawn = False
+
+    def value(self, value: float, share: float) -> None:
+        """A new estimate of the rule's value, and its share of the round-robin-to-optimum distance."""
+        self._value = (value, share)
+
+    def update(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
+        """Update ``update`` is done, ``lock_steps`` after ``seconds``; all digests were equal."""
+        if self._quiet:
+            return
+        if not self._terminal:
+            if update * _PLAIN_LINES >= self._next_plain * self._updates:
+                self._next_plain = update * _PLAIN_LINES // self._updates + 1
+                click.echo(self._text(update, lock_steps, seconds, reward), err=True)
+            return
+        now = time.monotonic()
+        if now - self._last_draw >= _REDRAW_SECONDS or update == self._updates:
+            self._last_draw = now
+            self._draw(update, lock_steps, seconds, reward)
+
+    def _text(self, update: int, lock_steps: int, seconds: float, reward: float) -> str:
+        rate = lock_steps / max(seconds, 1e-9)
+        parts = [f"update {update}/{self._updates}", f"{rate:.0f} lock-steps/s", f"reward/step {reward:+.4f}"]
+        if self._value is not None:
+            value, share = self._value
+            parts.append(f"value {value:.4f} ({100 * share:+.0f} % of round-robin to optimum)")
+        parts.append("digests equal")
+        return "  ".join(parts)
+
+    def _draw(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        text = self._text(update, lock_steps, seconds, reward)
+        room = max(0, min(30, width - len(text) - 3))
+        filled = room * update // self._updates
+        bar = f"[{'#' * filled}{'.' * (room - filled)}] " if room >= 5 else ""
+        click.echo("\r" + (bar + text)[:width].ljust(width), nl=False, err=True)
+        self._drawn = True
+
+    def close(self) -> None:
+        """End the redrawn line."""
+        if self._drawn:
+            click.echo(err=True)
+            self._drawn = False
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        if not self._quiet:
+            self.close()
+            click.echo(text, err=True)
+
+
+def summary(report: dict[str, Any], shown: dict[str, Any]) -> str:
+    """The end of a run in words; ``shown`` holds what is not part of the JSON report."""
+    lines = []
+    if report["value"] is not None:
+        lines += [
+            f"learned rule   {report['value']:.4f} +- {shown['stderr']:.4f}   greedy, performance-difference estimator",
+            f"               {report['value_monte_carlo']:.4f} +- {report['value_monte_carlo_stderr']:.4f}   "
+            f"greedy, plain Monte Carlo of {shown['monte_carlo_trajectories']} returns",
+            f"optimum V*     {report['optimum']:.4f}            gap {100 * report['gap']:.2f} %",
+            f"round-robin    {shown['round_robin']:.4f}            "
+            f"{100 * shown['share']:.0f} % of the way from blind round-robin to the optimum",
+        ]
+    lines += [
+        f"speed          {report['lockstep_per_s']:.0f} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
+        f"{report['wall_s']:.1f} s",
+    ]
+    lines += [f"agent {agent}        {digest}" for agent, digest in report["agent_digests"].items()]
+    equal = len(set(report["agent_digests"].values())) == 1
+    lines.append(f"learner digests {'equal' if equal else 'DIFFER'}; run folder {shown['out']}")
+    return "\n".join(lines)

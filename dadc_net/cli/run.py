@@ -1,0 +1,226 @@
+"""``dadc run`` and ``dadc simulate``: the main job, as processes or inside one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dadc_net.cli import shell
+from dadc_net.cli.progress import Progress, summary
+
+if TYPE_CHECKING:
+    from dadc_net.config import RunConfig
+    from dadc_net.coordinator.learner import UpdateReport
+    from dadc_net.runtime.evaluation import Evaluator
+    from dadc_net.runtime.simulation import Simulation
+
+
+def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
+    from dadc_net.config import check_agents, resolve
+
+    dotted = shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
+    config = resolve(task, options["overrides"], dotted)
+    check_agents(config, options["agents"])
+    return config
+
+
+def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
+    """The given folder, which must be new or empty, or a fresh one under ``runs``."""
+    from dadc_net.errors import UsageError
+
+    if out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        base = Path("runs") / f"{Path(task).stem.replace(':', '-')}-seed{'file' if seed is None else seed}-{stamp}"
+        out, number = base, 1
+        while out.exists():
+            number += 1
+            out = base.with_name(f"{base.name}-{number}")
+        return out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(
+            f"--out {out} already exists and is not empty. A run never overwrites another. Give a new folder, or remove "
+            "this one first."
+        )
+    return out
+
+
+class _Valuer:
+    """Values checkpoints while a run goes on, and writes metrics.jsonl; does nothing where a task has no planner."""
+
+    def __init__(self, config: RunConfig, folder: Path, progress: Progress) -> None:
+        from dadc_net.runtime.metrics import MetricsFile
+
+        self.config = config
+        self.progress = progress
+        self.metrics = MetricsFile(folder)
+        self.reward = 0.0
+        self._evaluator: Evaluator | None = None
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Plans on first use: by then the agents have started and work beside it."""
+        from dadc_net.runtime.evaluation import Evaluator
+
+        if self._evaluator is None:
+            self._evaluator = Evaluator(self.config)
+        return self._evaluator
+
+    def checkpoint(self, update: int, snapshot: Mapping[str, Any], losses: Mapping[str, float]) -> None:
+        """Value one checkpoint."""
+        value, stderr = self.evaluator.value(snapshot)
+        share = self.evaluator.share(value)
+        settings = self.config.settings
+        self.metrics.write(
+            update=update,
+            env_steps=update * settings.learner.batch_steps,
+            value=value,
+            value_stderr=stderr,
+            gap=self.evaluator.gap(value),
+            round_robin_share=share,
+            reward_per_step=self.reward,
+            losses=dict(losses),
+        )
+        self.progress.value(value, share)
+
+
+def _finish(
+    valuer: _Valuer, report: dict[str, Any], snapshot: Mapping[str, Any], folder: Path, as_json: bool, quiet: bool
+) -> None:
+    from dadc_net.runtime.report import add_valuation, write_report
+
+    valuation = valuer.evaluator.valuation(snapshot)
+    add_valuation(report, valuation)
+    write_report(folder, report)
+    valuer.progress.close()
+    if not quiet:
+        shown = {
+            "stderr": valuation.stderr,
+            "share": valuation.round_robin_share,
+            "round_robin": valuer.evaluator.plan.round_robin,
+            "monte_carlo_trajectories": valuer.config.evaluation.monte_carlo_trajectories,
+            "out": folder,
+        }
+        click.echo(summary(report, shown), err=as_json)
+    if as_json:
+        shell.print_json(report)
+
+
+@click.command("run")
+@shell.task_argument
+@shell.task_options
+@shell.seed_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
+@click.option("--break", "breaks", multiple=True, metavar="AGENT:KIND@STEP",
+              help="Break one replica on purpose: flip-bit, sqrt-ulp, shift-stream or torch-sqrt.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@shell.json_option
+def run_command(
+    task: str, seed: int | None, seed_file: Path | None, env_seed: int, out: Path | None, breaks: tuple[str, ...],
+    quiet: bool, as_json: bool, **options: Any,
+) -> None:
+    """Train a team: one environment server and K agent processes on this machine."""
+    begun = time.monotonic()
+    from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_snapshot
+    from dadc_net.runtime.party import StopRequest
+    from dadc_net.runtime.report import make_report
+    from dadc_net.runtime.sabotage import parse
+
+    config = _resolve(task, options)
+    shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    folder = _run_folder(task, _shown_seed(seed, seed_file), out)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stop = StopRequest()
+    stop.install()
+    progress = Progress(config.settings.updates, quiet)
+    progress.note(_headline(config, seed, seed_file, folder))
+    valuer = _Valuer(config, folder, progress)
+
+    def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
+        if kind == "update":
+            valuer.reward = details["reward_per_step"]
+            progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
+        elif kind == "checkpoint":
+            snapshot, meta = load_snapshot(folder / party)
+            valuer.checkpoint(int(meta["update"]), snapshot, details["losses"])
+
+    launcher = Launcher(LaunchOptions(config, shared, environment, folder, dict(map(parse, breaks))), observe, stop)
+    with valuer.metrics:
+        try:
+            ended = launcher.run()
+        finally:
+            progress.close()
+        wall = time.monotonic() - begun
+        report = make_report(config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall)
+        snapshot, _ = load_snapshot(launcher.agent_folder(1))
+        _finish(valuer, report, snapshot, folder, as_json, quiet)
+
+
+@click.command("simulate")
+@shell.task_argument
+@shell.task_options
+@shell.seed_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
+@click.option("--replicas", type=click.Choice(["one", "all"]), default="one", show_default=True,
+              help="One coordinator for all agents (they are equal), or one each.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@shell.json_option
+def simulate_command(
+    task: str, seed: int | None, seed_file: Path | None, env_seed: int, out: Path | None, replicas: str,
+    quiet: bool, as_json: bool, **options: Any,
+) -> None:
+    """The same run inside one process, with the same digests."""
+    begun = time.monotonic()
+    from dadc_net.runtime import arrays_file
+    from dadc_net.runtime.agent_process import LEARNER_FILE
+    from dadc_net.runtime.party import StopRequest, open_folder
+    from dadc_net.runtime.report import make_report
+    from dadc_net.runtime.simulation import Simulation
+
+    config = _resolve(task, options)
+    shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    folder = open_folder(_run_folder(task, _shown_seed(seed, seed_file), out))
+    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    stop = StopRequest()
+    stop.install()
+    progress = Progress(config.settings.updates, quiet)
+    progress.note(_headline(config, seed, seed_file, folder))
+    valuer = _Valuer(config, folder, progress)
+
+    def on_update(report: UpdateReport, simulation: Simulation) -> None:
+        valuer.reward = simulation.reward_sum / max(1, simulation.reward_count)
+        lock_steps = report.update * config.settings.learner.batch_lock_steps
+        progress.update(report.update, lock_steps, time.monotonic() - started, valuer.reward)
+        if report.update % config.evaluate_every == 0:
+            valuer.checkpoint(report.update, simulation.replicas[0].coordinator.snapshot(), report.losses)
+
+    with valuer.metrics:
+        started = time.monotonic()
+        try:
+            ended = Simulation(config, shared, environment, replicas).run(on_update, stop)
+        finally:
+            progress.close()
+        wall = time.monotonic() - begun
+        report = make_report(config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall)
+        state = open_folder(folder / "agent-1")
+        meta = {"settings": config.settings.to_record(), "agent": 1, "update": config.settings.updates}
+        arrays_file.save(state / LEARNER_FILE, dict(ended.snapshot), {**meta, "learner_digest": report["learner_digest"]})
+        _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
+
+
+def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
+    """The seed as a report may show it: never the content of a seed file."""
+    return None if seed_file is not None else seed or 0
+
+
+def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path) -> str:
+    settings = config.settings
+    shown = _shown_seed(seed, seed_file)
+    return (
+        f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {settings.algorithm}, "
+        f"{settings.updates} updates of {settings.learner.batch_steps} steps, "
+        f"seed {'from file' if shown is None else shown}, folder {folder}"
+    )

@@ -1,0 +1,263 @@
+"""Configuration of a run: embedded defaults, a TOML file, ``--set`` overrides and options, in this order.
+
+The resolved configuration is plain, complete and written to the run's folder as ``config.toml``, which is itself a
+valid TASK argument. What agents are told (``settings``) is kept apart from what only the environment server knows
+(``parameters``) and from what concerns one machine (``runtime``), which enters no digest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dadc_net.coordinator.settings import (
+    ALGORITHMS,
+    AisSettings,
+    CoordinatorSettings,
+    LearnerSettings,
+    PpoSettings,
+)
+from dadc_net.errors import ConfigError, UsageError
+from dadc_net.presets import preset
+from dadc_net.sections import closest, convert, from_mapping, require, to_mapping
+from dadc_net.team.tasks import Task, find_task
+
+_TOP_LEVEL = {"task": str, "algorithm": str, "updates": int, "discount": float, "menu": str}
+_SECTIONS = ("env", "learner", "ais", "ppo", "evaluation", "runtime")
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """What concerns processes and clocks; it cannot change a digest."""
+
+    lockstep_timeout_s: float = 300.0
+    """How long the server waits for the slowest agent's answer to one step."""
+    join_timeout_s: float = 300.0
+    """How long the server waits for all agents to join."""
+
+    def __post_init__(self) -> None:
+        for key in ("lockstep_timeout_s", "join_timeout_s"):
+            value = getattr(self, key)
+            require(0 < value <= 1e7, f"runtime.{key}", value, "Give a positive number of seconds.")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How the learned rule is valued; evaluation has streams of its own and cannot change a digest."""
+
+    every_updates: int = 0
+    """Updates between evaluations during a run; 0: twenty times over the run."""
+    trajectories: int = 2000
+    """Trajectories of the performance-difference estimator."""
+    monte_carlo_trajectories: int = 100
+    """Plain Monte-Carlo returns, the paper's protocol."""
+
+    def __post_init__(self) -> None:
+        require(self.every_updates >= 0, "evaluation.every_updates", self.every_updates, "Give 0 or more.")
+        for key in ("trajectories", "monte_carlo_trajectories"):
+            value = getattr(self, key)
+            require(2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, resolved."""
+
+    task: Task
+    task_argument: str
+    """How the task was named: a built-in name or ``package.module:factory``."""
+    parameters: Any
+    """The environment's own parameters; known to the server only."""
+    menu: str
+    settings: CoordinatorSettings
+    evaluation: EvaluationSettings
+    runtime: RuntimeSettings
+
+    @property
+    def evaluate_every(self) -> int:
+        """Updates between evaluations during the run."""
+        return self.evaluation.every_updates or max(1, self.settings.updates // 20)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The configuration as a TOML file holds it."""
+        settings = self.settings
+        return {
+            "task": self.task_argument,
+            "algorithm": settings.algorithm,
+            "updates": settings.updates,
+            "discount": settings.discount,
+            "menu": self.menu,
+            "env": to_mapping(self.parameters),
+            "learner": to_mapping(settings.learner),
+            "ais": to_mapping(settings.ais),
+            "ppo": to_mapping(settings.ppo),
+            "evaluation": to_mapping(self.evaluation),
+            "runtime": to_mapping(self.runtime),
+        }
+
+    def to_toml(self) -> str:
+        """The configuration as TOML text; loading it gives an equal configuration."""
+        plain = self.to_mapping()
+        lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
+        for name, section in plain.items():
+            if isinstance(section, Mapping):
+                lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value)  # bool, int, string and list are written alike in JSON and TOML
+
+
+def resolve(
+    task_argument: str, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Resolve a run's configuration.
+
+    Args:
+        task_argument: built-in name, path of a TOML file, or ``package.module:factory``.
+        overrides: ``key=value`` strings, values in TOML syntax; a bare word counts as a string.
+        options: dotted key -> value from dedicated command options; None values are left out.
+
+    Raises:
+        ConfigError, UsageError: naming the key, its value and the remedy.
+    """
+    given: dict[str, Any] = {}
+    if task_argument.endswith(".toml") or Path(task_argument).is_file():
+        given = _read_file(Path(task_argument))
+        if "task" not in given:
+            raise ConfigError(f"{task_argument} has no key task. It says which problem to solve. Add task = \"mabc\".")
+    else:
+        given["task"] = task_argument
+    for override in overrides:
+        _assign(given, *_parse_override(override))
+    for key, value in (options or {}).items():
+        if value is not None:
+            _assign(given, key, value)
+    return build(given)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"the task file {path} cannot be read: {error.strerror}. A TASK is a built-in name, a TOML file or "
+            "package.module:factory. Check the path."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if text and all(character.isalnum() or character in "-_." for character in text):
+            return key.strip(), text
+        raise UsageError(
+            f"--set {override!r} has a value that is not TOML. Nothing was set. "
+            "Write numbers as 0.5, lists as [0.75, 0.75], words as \"paper\" (quoted for your shell)."
+        ) from None
+
+
+def _assign(given: dict[str, Any], key: str, value: Any) -> None:
+    section, dot, name = key.partition(".")
+    if not dot:
+        if section in _SECTIONS and not isinstance(value, Mapping):
+            raise ConfigError(f"{section} is a section, and was set to {value!r}. Set one of its keys: {section}.KEY.")
+        given[section] = value
+        return
+    if section not in _SECTIONS:
+        raise ConfigError(f"There is no section {section!r}. {closest(section, _SECTIONS)} Correct the key {key}.")
+    given.setdefault(section, {})[name] = value
+
+
+def build(given: Mapping[str, Any]) -> RunConfig:
+    """A run's configuration from what was given, in the form of ``RunConfig.to_mapping``; the rest are defaults.
+
+    Raises:
+        ConfigError, UsageError: naming the key, its value and the remedy.
+    """
+    for key in given:
+        if key not in _TOP_LEVEL and key not in _SECTIONS:
+            raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
+    top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
+    task = load_task(top["task"])
+    algorithm = top.get("algorithm", "actor-critic")
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(
+            f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
+            f"Choose one of {', '.join(ALGORITHMS)}."
+        )
+    defaults = preset(task.name, algorithm)
+    sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
+    parameters = from_mapping(task.parameters_type, sections["env"], "env.")
+    learner = from_mapping(LearnerSettings, sections["learner"], "learner.")
+    menu = top.get("menu", task.default_menu)
+    if menu not in task.menus:
+        raise ConfigError(
+            f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
+            f"Choose one of {', '.join(task.menus)}."
+        )
+    spec = task.make(parameters, learner.num_envs).spec
+    settings = CoordinatorSettings(
+        num_agents=spec.num_agents,
+        updates=top.get("updates", defaults.get("updates", 1000)),
+        discount=top.get("discount", task.default_discount),
+        algorithm=algorithm,
+        common_space=task.structure.common_space(spec).to_record(),
+        num_prescriptions=len(task.menus[menu].entries),
+        learner=learner,
+        ais=from_mapping(AisSettings, sections["ais"], "ais."),
+        ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
+    )
+    return RunConfig(
+        task,
+        top["task"],
+        parameters,
+        menu,
+        settings,
+        from_mapping(EvaluationSettings, sections["evaluation"], "evaluation."),
+        from_mapping(RuntimeSettings, sections["runtime"], "runtime."),
+    )
+
+
+def load_task(name: str) -> Task:
+    """A built-in task by name, or the ``Task`` that a user's ``package.module:factory`` returns."""
+    if ":" not in name:
+        return find_task(name)
+    module_name, _, attribute = name.partition(":")
+    try:
+        task = getattr(importlib.import_module(module_name), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the task {name} cannot be loaded: {error}. It is read as package.module:factory. "
+            "Check that the module can be imported from here and has that function."
+        ) from error
+    if not isinstance(task, Task):
+        raise UsageError(
+            f"{name} returned a {type(task).__name__} instead of a dadc_net.team.tasks.Task. No run was started. "
+            "Return a Task that says how to make the environment."
+        )
+    return task
+
+
+def check_agents(config: RunConfig, agents: int | None) -> None:
+    """Compare ``-K`` with the task's number of agents. Raises UsageError when they differ."""
+    expected = config.settings.num_agents
+    if agents is not None and agents != expected:
+        raise UsageError(
+            f"-K {agents} was asked for, but the task {config.task.name} has {expected} agents. No process was started. "
+            f"Leave -K out, or give {expected}."
+        )

@@ -1,0 +1,62 @@
+"""The network that actor and critic share (paper, E.1): one trunk, two heads.
+
+    trunk    linear, tanh                     on the AIS, detached from the state approximator
+    actor    linear, log-softmax              psi: a distribution over the prescription menu
+    critic   linear, tanh, linear             V of the coordination rule
+
+The policy gradient never shapes the encoder: the AIS enters as data. That keeps the three time scales of Theorem 4
+apart, and the authors' own AIS code does the same.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dadc_net.coordinator.layers import PreparedLinear, linear, linear_shapes
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.exact import functions
+from dadc_net.exact.elementary import tanh
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+
+
+class ActorCriticNetwork:
+    """Parameters vartheta and phi and the functions of them."""
+
+    def __init__(self, ais_size: int, hidden: int, entries: int, initial: Stream) -> None:
+        shapes = {
+            **linear_shapes("trunk", ais_size, hidden),
+            **linear_shapes("actor", hidden, entries),
+            **linear_shapes("critic.hidden", hidden, hidden),
+            **linear_shapes("critic.output", hidden, 1),
+        }
+        self.group = ParameterGroup("actor-critic", shapes, initial)
+
+    def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities [n, M] and values [n] of AIS rows [n, X], on the graph."""
+        trunk = functions.tanh(linear(self.group, "trunk", states))
+        log_probabilities = functions.log_softmax(linear(self.group, "actor", trunk))
+        critic = functions.tanh(linear(self.group, "critic.hidden", trunk))
+        return log_probabilities, linear(self.group, "critic.output", critic).reshape(-1)
+
+    def acting(self) -> ActingActor:
+        """The actor with its present parameters, prepared for acting."""
+        return ActingActor(self.group)
+
+    def values(self, states: Array) -> Array:
+        """V of AIS rows [n, X] -> [n], off the graph."""
+        trunk = tanh(PreparedLinear.of(self.group, "trunk")(states))
+        hidden = tanh(PreparedLinear.of(self.group, "critic.hidden")(trunk))
+        return PreparedLinear.of(self.group, "critic.output")(hidden)[:, 0]
+
+
+class ActingActor:
+    """The actor's logits for acting, the bits of ``ActorCriticNetwork.forward`` before its log-softmax."""
+
+    def __init__(self, group: ParameterGroup) -> None:
+        self._trunk = PreparedLinear.of(group, "trunk")
+        self._actor = PreparedLinear.of(group, "actor")
+
+    def __call__(self, states: Array) -> Array:
+        """AIS [E, X] -> logits [E, M]."""
+        return self._actor(tanh(self._trunk(states)))

@@ -1,0 +1,28 @@
+"""Generalised advantage estimation (Schulman et al., 2016) as a fixed sequence of elementwise steps, backwards in time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
+from dadc_net.exact.grid import Array
+
+
+def generalised_advantages(batch: Batch, values: Array, discount: float, trace_decay: float) -> Array:
+    """Advantages [T, E] of the steps of a batch.
+
+    delta_t = R_t + gamma V(x_{t+1}) - V(x_t), A_t = delta_t + gamma lambda A_{t+1}. An episode that was truncated at
+    record t+1 bootstraps from V(x_{t+1}); one that terminated there does not; neither lets A_{t+1} through.
+
+    Args:
+        values: [T+1, E] V(x_t), with the parameters before the update.
+    """
+    bootstrap = discount * values[1:] * (batch.ended[1:] != ENDED_TERMINATED)
+    delta = (batch.rewards + bootstrap) - values[:-1]
+    decay = (discount * trace_decay) * (batch.ended[1:] == ENDED_NO)
+    advantages = np.empty_like(delta)
+    following = np.zeros(batch.copies)
+    for t in range(batch.steps - 1, -1, -1):
+        following = delta[t] + decay[t] * following
+        advantages[t] = following
+    return advantages

@@ -1,0 +1,91 @@
+"""Advantage actor-critic with a shared trunk (paper, E.1), one gradient step per update.
+
+    policy loss    -mean A_t log psi(theta_t | x_t)
+    value loss     mean smoothL1(V(x_t) - (A_t + V_old(x_t)))
+    entropy bonus  -w mean H(psi(. | x_t)), w falling linearly to 0
+
+Deviation: the paper's equation (6) weighs log psi with a Q critic; E.1 has a value head instead, so the weight is an
+advantage. The entropy bonus is not in the paper: without it the rule becomes deterministic before the critic is right.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
+from dadc_net.coordinator.advantage import generalised_advantages
+from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.schedule import linear
+from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.exact import functions
+from dadc_net.exact.grid import Array
+
+
+class Targets(NamedTuple):
+    """What the losses of a batch of n = T E rows compare with; all data, no graph."""
+
+    states: Tensor
+    """[n, X]"""
+    prescriptions: Tensor
+    """int64 [n]"""
+    advantages: Tensor
+    """[n]"""
+    returns: Tensor
+    """[n] A_t + V_old(x_t)"""
+    valid: Tensor
+    """[n] 1.0 where the step happened"""
+    count: float
+    """number of valid rows, at least 1"""
+
+
+def targets(network: ActorCriticNetwork, batch: Batch, states: Array, settings: CoordinatorSettings) -> Targets:
+    """Advantages and returns of a batch with the parameters before the update; states [T+1, E, X]."""
+    rows = batch.steps * batch.copies
+    values = network.values(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
+    advantages = generalised_advantages(batch, values, settings.discount, settings.learner.trace_decay)
+    return Targets(
+        torch.from_numpy(states[:-1].reshape(rows, states.shape[2])),
+        torch.from_numpy(batch.prescriptions.reshape(rows)),
+        torch.from_numpy(advantages.reshape(rows)),
+        torch.from_numpy((advantages + values[:-1]).reshape(rows)),
+        torch.from_numpy(batch.valid.reshape(rows)),
+        max(1.0, float(batch.valid.sum())),
+    )
+
+
+def entropy_weight(settings: CoordinatorSettings, update: int) -> float:
+    """Weight of the entropy bonus at ``update``."""
+    return linear(settings.learner.entropy_weight, 0.0, update, settings.updates)
+
+
+def learning_rate(settings: CoordinatorSettings, update: int) -> float:
+    """Step size of actor and critic at ``update``."""
+    learner = settings.learner
+    return linear(learner.learning_rate, learner.final_learning_rate_share, update, settings.updates)
+
+
+def masked_mean(x: Tensor, goal: Targets) -> Tensor:
+    """Mean of x [n] over the rows that happened."""
+    return functions.mean(x * goal.valid, goal.count)
+
+
+def value_loss(values: Tensor, goal: Targets) -> Tensor:
+    """Mean Huber distance of values [n] from the returns."""
+    return masked_mean(functions.smooth_l1(values - goal.returns), goal)
+
+
+def improve(
+    network: ActorCriticNetwork, batch: Batch, states: Array, settings: CoordinatorSettings, update: int
+) -> dict[str, float]:
+    """One gradient step of actor and critic; states [T+1, E, X]."""
+    goal = targets(network, batch, states, settings)
+    log_probabilities, values = network.forward(goal.states)
+    policy = masked_mean(functions.pick(log_probabilities, goal.prescriptions) * goal.advantages, goal)
+    value = value_loss(values, goal)
+    entropy = masked_mean(functions.entropy(log_probabilities), goal)
+    loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
+    network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
+    return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}

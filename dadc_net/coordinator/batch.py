@@ -1,0 +1,55 @@
+"""One batch: what the learner sees of T lock-steps of E copies, and of the record that closes them.
+
+Time index t counts the records of the batch from 0 to T. Record T closes the batch: it brings R_{T-1}, the last target
+and the bootstrap state, and is also record 0 of the next batch. The learner's view is (z, theta, r) only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.exact.grid import Array
+
+ENDED_NO, ENDED_TRUNCATED, ENDED_TERMINATED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arrays of one batch.
+
+    Axis letters: T lock-steps, E copies, I encoder inputs, X AIS size, M prescriptions.
+    """
+
+    inputs: Array
+    """[T+1, E, I] encoder inputs (features of z_t, code of theta_{t-1}), zero theta where a copy begins."""
+    keep: Array
+    """[T+1, E, 1] 0.0 where a copy begins, else 1.0."""
+    start: Array
+    """[E, X] AIS before record 0, carried and detached."""
+    common_index: NDArray[np.int64]
+    """[T+1, E] index of z_t in the finite common space."""
+    prescriptions: NDArray[np.int64]
+    """[T, E] menu index chosen at record t."""
+    rewards: Array
+    """[T, E] R_t, the reward of the step from record t to t+1."""
+    ended: NDArray[np.uint8]
+    """[T+1, E] whether the copy's episode ended at record t."""
+
+    @property
+    def valid(self) -> Array:
+        """[T, E] 1.0 where the step from t to t+1 happened; 0.0 where record t had ended and its action was ignored."""
+        result: Array = (self.ended[:-1] == ENDED_NO).astype(np.float64)
+        return result
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.prescriptions.shape[0]
+
+    @property
+    def copies(self) -> int:
+        """E."""
+        return self.prescriptions.shape[1]

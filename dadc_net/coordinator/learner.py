@@ -1,0 +1,247 @@
+"""The virtual coordinator as a deterministic state machine over common information.
+
+``receive`` takes one common record and returns what the team does next. Given the settings and the shared seed, its
+state is a function of the records alone: no clock, no file, no local information, no other randomness. K agents that
+receive the same records therefore hold the same bits, and feeding the log again gives any past state back.
+
+On receipt of record t (DESIGN: "One step, exactly"):
+
+    x_t = rho(x_{t-1}, z_t, theta_{t-1})           a begin sets x_{t-1} = 0 and theta_{t-1} = 0
+    if t = n T, n >= 1:
+        close batch n with R_{t-1}; x_t above, made with the old parameters, is its bootstrap state
+        update: state approximator (4), then critic (5) and actor (6)
+        x_t = rho(x_{t-1}, z_t, theta_{t-1})       again, from the carried x_{t-1}, with the new parameters
+    theta_t ~ psi(x_t) with word (t, copy, 0) of the coordinator stream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator import prescription
+from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
+from dadc_net.coordinator.ais import StateApproximator, spread
+from dadc_net.coordinator.algorithms import IMPROVE
+from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.schedule import linear
+from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.errors import ConfigError, InvariantError, NumericError
+from dadc_net.exact import canonical
+from dadc_net.exact.digest import digest
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+from dadc_net.team.spaces import FiniteSpace, space_from_record
+
+
+class CommonRecord(NamedTuple):
+    """What all agents learn at one lock-step, for all E copies."""
+
+    step: int
+    common: NDArray[np.int64]
+    """[E, Z] z_t"""
+    rewards: Array
+    """[E] R_{t-1}; 0 where a copy begins"""
+    begin: NDArray[np.bool_]
+    """[E]"""
+    ended: NDArray[np.uint8]
+    """[E]"""
+
+
+class UpdateReport(NamedTuple):
+    """What one update did."""
+
+    update: int
+    digest: bytes
+    tensors: dict[str, bytes]
+    """Full tensor name -> digest, in the order of the learner digest."""
+    losses: dict[str, float]
+
+
+class Decision(NamedTuple):
+    """What follows from one record."""
+
+    prescriptions: NDArray[np.int64] | None
+    """[E] menu indices; None at the last record of a run."""
+    ais: Array
+    """[E, X] x_t"""
+    update: UpdateReport | None
+
+
+def finite_common_space(settings: CoordinatorSettings) -> FiniteSpace:
+    """The space of z_t. Raises ConfigError when it is not finite."""
+    space = space_from_record(settings.common_space)
+    if not isinstance(space, FiniteSpace):
+        raise ConfigError(
+            f"the common space is {settings.common_space!r}, which is not finite. The algorithm {settings.algorithm} "
+            "predicts the next common observation as one of finitely many. Use a finite space."
+        )
+    return space
+
+
+class Coordinator:
+    """One replica of the learner."""
+
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
+        """``shared_seed``: bytes from ``exact.streams.seed_bytes``, equal for all agents."""
+        self.settings = settings
+        self.space = finite_common_space(settings)
+        self.stream = Stream("coordinator", shared_seed)
+        initial = Stream("initial-parameters/ais", shared_seed), Stream("initial-parameters/actor-critic", shared_seed)
+        entries, size = settings.num_prescriptions, settings.ais.size
+        inputs = self.space.feature_size + entries
+        self.approximator = StateApproximator(inputs, entries, self.space.num_values, settings.ais, initial[0])
+        self.network = ActorCriticNetwork(size, settings.learner.hidden_size, entries, initial[1])
+        self._improve = IMPROVE[settings.algorithm]
+        self._prepare_acting()
+        copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
+        self._next_step = 0
+        self._ais = np.zeros((copies, size))
+        self._previous = np.zeros((copies, entries))
+        self._inputs = np.zeros((steps + 1, copies, inputs))
+        self._keep = np.ones((steps + 1, copies, 1))
+        self._common_index = np.zeros((steps + 1, copies), dtype=np.int64)
+        self._prescriptions = np.zeros((steps, copies), dtype=np.int64)
+        self._rewards = np.zeros((steps + 1, copies))
+        self._ended = np.zeros((steps + 1, copies), dtype=np.uint8)
+        self._start = np.zeros((copies, size))
+
+    def _prepare_acting(self) -> None:
+        self._encode = self.approximator.acting()
+        self._logits = self.network.acting()
+
+    @property
+    def last_step(self) -> int:
+        """Index of the run's last record."""
+        return self.settings.updates * self.settings.learner.batch_lock_steps
+
+    def receive(self, record: CommonRecord) -> Decision:
+        """Advance by one record.
+
+        Raises:
+            InvariantError: if a record is missing or repeated.
+            NumericError: if a reward is not finite.
+        """
+        if record.step != self._next_step:
+            raise InvariantError(f"the coordinator expected record {self._next_step} and was given {record.step}")
+        if not np.isfinite(record.rewards).all():
+            raise NumericError(
+                f"the rewards of record {record.step} hold NaN or infinity. They come from the environment. "
+                "Correct the environment's reward."
+            )
+        self._next_step += 1
+        batch_steps = self.settings.learner.batch_lock_steps
+        row = record.step % batch_steps
+        closes = record.step > 0 and row == 0
+        if closes:
+            row = batch_steps
+        carried = self._ais
+        self._store(record, row)
+        self._ais = self._encode(self._inputs[row], self._keep[row], carried)
+        report = None
+        if closes:
+            report = self._update(record.step // batch_steps)
+            self._begin_batch(carried)
+            self._ais = self._encode(self._inputs[0], self._keep[0], carried)
+            report = report._replace(tensors=self.tensor_digests())
+            report = report._replace(digest=_root(report.tensors))
+            row = 0
+        if record.step == self.last_step:
+            return Decision(None, self._ais, report)
+        words = self.stream.words(record.step, self.settings.learner.num_envs, 1)[:, 0]
+        chosen = prescription.sample(self._logits(self._ais), words)
+        self._prescriptions[row] = chosen
+        self._previous = prescription.codes(chosen, self.settings.num_prescriptions)
+        return Decision(chosen, self._ais, report)
+
+    def _store(self, record: CommonRecord, row: int) -> None:
+        keep = np.where(record.begin, 0.0, 1.0)[:, None]
+        features = self.space.feature_size
+        self._inputs[row, :, :features] = self.space.features(record.common)
+        self._inputs[row, :, features:] = self._previous * keep
+        self._keep[row] = keep
+        self._common_index[row] = self.space.index(record.common)
+        self._rewards[row] = record.rewards
+        self._ended[row] = record.ended
+
+    def _begin_batch(self, carried: Array) -> None:
+        """The record that closed a batch opens the next one; ``carried`` is x_{t-1}, made with the old parameters."""
+        for array in (self._inputs, self._keep, self._common_index, self._rewards, self._ended):
+            array[0] = array[-1]
+        self._start = carried
+
+    def _update(self, update: int) -> UpdateReport:
+        batch = Batch(
+            self._inputs, self._keep, self._start, self._common_index, self._prescriptions, self._rewards[1:], self._ended
+        )
+        states = self.approximator.encode(batch)
+        ais_losses = self.approximator.losses(batch, states)
+        detached = states.detach().numpy()
+        losses = {"ais": ais_losses.total.item(), "reward": ais_losses.reward.item()}
+        losses |= {"transition": ais_losses.transition.item(), "ais_spread": spread(detached[:-1].reshape(-1, detached.shape[2]))}
+        ais = self.settings.ais
+        step_size = linear(ais.learning_rate, ais.final_learning_rate_share, update, self.settings.updates)
+        self.approximator.group.descend(ais_losses.total, step_size, ais.gradient_norm)
+        losses |= self._improve(self.network, batch, detached, self.settings, update)
+        self._prepare_acting()
+        return UpdateReport(update, b"", {}, losses)
+
+    def tensor_digests(self) -> dict[str, bytes]:
+        """Full name -> digest of every tensor of the learner's state."""
+        carried = {
+            "carried/ais": self._ais,
+            "carried/prescriptions": self._previous,
+            "carried/next-step": np.array([self._next_step], dtype=np.int64),
+        }
+        return {
+            **self.approximator.group.tensor_digests(),
+            **self.network.group.tensor_digests(),
+            **{name: digest(canonical.encode(array)) for name, array in carried.items()},
+        }
+
+    def digest(self) -> bytes:
+        """Digest of the whole learner state; holds no run id, host or time."""
+        return _root(self.tensor_digests())
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """A copy of the whole state, by name; ``restore`` of it gives an equal learner."""
+        window = {
+            "inputs": self._inputs,
+            "keep": self._keep,
+            "common-index": self._common_index,
+            "prescriptions": self._prescriptions,
+            "rewards": self._rewards,
+            "ended": self._ended,
+            "start": self._start,
+        }
+        return {
+            **self.approximator.group.snapshot(),
+            **self.network.group.snapshot(),
+            "carried/ais": self._ais.copy(),
+            "carried/prescriptions": self._previous.copy(),
+            "carried/next-step": np.array([self._next_step], dtype=np.int64),
+            **{f"window/{name}": array.copy() for name, array in window.items()},
+        }
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take the whole state from ``snapshot``."""
+        self.approximator.group.restore(snapshot)
+        self.network.group.restore(snapshot)
+        self._ais = snapshot["carried/ais"].copy()
+        self._previous = snapshot["carried/prescriptions"].copy()
+        self._next_step = int(snapshot["carried/next-step"][0])
+        self._inputs[...] = snapshot["window/inputs"]
+        self._keep[...] = snapshot["window/keep"]
+        self._common_index[...] = snapshot["window/common-index"]
+        self._prescriptions[...] = snapshot["window/prescriptions"]
+        self._rewards[...] = snapshot["window/rewards"]
+        self._ended[...] = snapshot["window/ended"]
+        self._start = snapshot["window/start"].copy()
+        self._prepare_acting()
+
+
+def _root(tensors: Mapping[str, bytes]) -> bytes:
+    return digest(b"dadc-net learner", *(name.encode("utf-8") + value for name, value in tensors.items()))

@@ -1,0 +1,106 @@
+"""A group of parameters that one loss trains: xi of the state approximator, or phi and vartheta of critic and actor.
+
+All tensors of a group are views of one flat float64 vector, so that an optimiser step, a digest or a checkpoint is one
+operation on one array. The torch leaves and the NumPy arrays share memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dadc_net.errors import NumericError
+from dadc_net.exact import canonical
+from dadc_net.exact.adam import Adam, clip_norm
+from dadc_net.exact.digest import digest
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+
+Shape = tuple[int, ...]
+
+
+class ParameterGroup:
+    """Named tensors of one component, their flat vector and their Adam state."""
+
+    def __init__(self, component: str, shapes: Mapping[str, Shape], initial: Stream) -> None:
+        """Draw every tensor uniformly from +-1 / sqrt(fan in), torch's default for linear and GRU layers.
+
+        Args:
+            component: first part of every tensor's full name, such as ``ais``.
+            shapes: tensor name -> shape; ``layer.weight`` is [fan in, fan out], ``layer.bias`` follows its weight.
+            initial: stream whose lock-step is the tensor's index in the group and whose draws are its elements.
+        """
+        self.component = component
+        self.size = sum(math.prod(shape) for shape in shapes.values())
+        self.values: Array = np.empty(self.size)
+        self.arrays: dict[str, Array] = {}
+        self._slices: dict[str, slice] = {}
+        start = 0
+        fan_in = 1
+        for index, (name, shape) in enumerate(shapes.items()):
+            stop = start + math.prod(shape)
+            self._slices[name] = slice(start, stop)
+            fan_in = shape[0] if name.endswith(".weight") else fan_in
+            bound = 1.0 / math.sqrt(fan_in)
+            uniform = initial.uniforms(index, 1, stop - start)[0]
+            self.values[start:stop] = (2.0 * uniform - 1.0) * bound
+            self.arrays[name] = self.values[start:stop].reshape(shape)
+            start = stop
+        self.tensors: dict[str, Tensor] = {
+            name: torch.from_numpy(array).requires_grad_() for name, array in self.arrays.items()
+        }
+        self.adam = Adam(self.size)
+
+    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
+        """One Adam step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+
+        Raises:
+            NumericError: naming the tensor whose gradient, or value after the step, is not finite.
+        """
+        gradients = torch.autograd.grad(loss, list(self.tensors.values()))
+        flat = np.concatenate([gradient.numpy().reshape(-1) for gradient in gradients])
+        self._refuse_non_finite(flat, "gradient")
+        norm = clip_norm(flat, largest_norm) if largest_norm > 0.0 else 0.0
+        try:
+            self.adam.step(self.values, flat, learning_rate)
+        except NumericError:
+            self._refuse_non_finite(self.values, "value")
+            raise
+        return norm
+
+    def _refuse_non_finite(self, flat: Array, what: str) -> None:
+        if np.isfinite(flat).all():
+            return
+        for name, part in self._slices.items():
+            if not np.isfinite(flat[part]).all():
+                raise NumericError(
+                    f"the {what} of {self.component}/{name} is NaN or infinite. Every replica stops here with the same "
+                    "message. Lower the learning rate, or clip with a positive gradient_norm."
+                )
+
+    def tensor_digests(self) -> dict[str, bytes]:
+        """Full name -> digest, of each parameter tensor and of the optimiser's state."""
+        named: dict[str, Array] = dict(self.arrays)
+        named |= {"adam.first": self.adam.first, "adam.second": self.adam.second, "adam.powers": self.adam.powers}
+        return {f"{self.component}/{name}": digest(canonical.encode(array)) for name, array in named.items()}
+
+    def snapshot(self) -> dict[str, Array]:
+        """Full name -> copy of each parameter tensor and of the optimiser's state."""
+        named: dict[str, Array] = dict(self.arrays)
+        named |= {"adam.first": self.adam.first, "adam.second": self.adam.second, "adam.powers": self.adam.powers}
+        return {f"{self.component}/{name}": array.copy() for name, array in named.items()}
+
+    def restore(self, snapshot: Mapping[str, Array]) -> None:
+        """Take parameters and, where the snapshot has it, optimiser state from ``snapshot``, in place."""
+        for name, array in self.arrays.items():
+            array[...] = snapshot[f"{self.component}/{name}"]
+        for name, array in (
+            ("first", self.adam.first),
+            ("second", self.adam.second),
+            ("powers", self.adam.powers),
+        ):
+            array[...] = snapshot[f"{self.component}/adam.{name}"]

@@ -1,0 +1,44 @@
+"""The learned coordination rule on its own, greedy, for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator import prescription
+from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.exact.streams import seed_bytes
+
+
+class GreedyRule:
+    """psi's most probable prescription for each of n independent copies; satisfies planning's ``Rule``."""
+
+    def __init__(self, settings: CoordinatorSettings, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """``snapshot``: from ``Coordinator.snapshot``, or its parameter tensors read from a checkpoint."""
+        replica = Coordinator(settings, seed_bytes(0))
+        replica.approximator.group.restore(snapshot)
+        replica.network.group.restore(snapshot)
+        self._space = replica.space
+        self._encode = replica.approximator.acting()
+        self._logits = replica.network.acting()
+        self._entries = settings.num_prescriptions
+        self._size = settings.ais.size
+        self.begin(0)
+
+    def begin(self, copies: int) -> None:
+        """Start n copies afresh: x = 0, theta = 0."""
+        self._ais = np.zeros((copies, self._size))
+        self._previous = np.zeros((copies, self._entries))
+
+    def choose(self, common: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Prescriptions int64 [n] after the next common observation [n, Z]."""
+        inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
+        keep = np.ones((common.shape[0], 1))
+        self._ais = self._encode(inputs, keep, self._ais)
+        chosen = prescription.greedy(self._logits(self._ais))
+        self._previous = prescription.codes(chosen, self._entries)
+        return chosen

@@ -1,0 +1,12 @@
+"""Schedules: how a step size or a weight falls over a run."""
+
+from __future__ import annotations
+
+
+def linear(start: float, final_share: float, update: int, updates: int) -> float:
+    """The value at ``update`` (1..updates): linear from ``start`` at the first towards ``start * final_share``.
+
+    The last update still has a positive value when ``final_share`` is 0: the line would reach its end one update later.
+    """
+    passed = (update - 1) / updates
+    return start * (1.0 - passed * (1.0 - final_share))

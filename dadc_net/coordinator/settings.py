@@ -1,0 +1,150 @@
+"""Everything an agent is told about its task: the settings of the virtual coordinator.
+
+They travel from the environment server to every agent when a run begins, and their digest is part of what must be
+equal. They hold spaces, counts, the discount and the learner's settings; never a parameter of the environment, which
+agents do not know (paper, Section 5: the model is unknown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dadc_net.errors import ConfigError
+from dadc_net.exact import canonical
+from dadc_net.exact.digest import digest
+from dadc_net.sections import closest, from_mapping, require, to_mapping
+
+AIS_LOSSES = ("next-observation", "next-ais-nll")
+ALGORITHMS = ("actor-critic", "ppo")
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """What every algorithm of the family shares. Paper: Section 5 and E.1."""
+
+    num_envs: int = 16
+    """E, independent copies of the environment stepped at once; 1 is the online system of the paper."""
+    batch_steps: int = 320
+    """Environment steps per update, T x E; the paper's E.1 has 300 at E = 1."""
+    hidden_size: int = 16
+    """Units of the trunk that actor and critic share, and of the critic's own layer; the paper's E.1 has 5."""
+    learning_rate: float = 0.02
+    final_learning_rate_share: float = 0.0
+    """The learning rate falls linearly to this share of itself over the run; 1 keeps it constant, as in E.1."""
+    trace_decay: float = 0.6
+    """lambda of the generalised advantage estimator."""
+    entropy_weight: float = 0.03
+    """Weight of the entropy bonus at the start; it falls linearly to 0 at the end of the run."""
+    value_loss_weight: float = 0.5
+    gradient_norm: float = 0.0
+    """Largest norm of the actor-critic gradient; 0 does not clip."""
+
+    def __post_init__(self) -> None:
+        require(self.num_envs >= 1, "learner.num_envs", self.num_envs, "Give at least 1.")
+        require(
+            self.batch_steps >= self.num_envs and self.batch_steps % self.num_envs == 0,
+            "learner.batch_steps",
+            self.batch_steps,
+            f"It must be a positive multiple of learner.num_envs = {self.num_envs}, so that every copy gives the same "
+            "number of steps to a batch.",
+        )
+        require(1 <= self.hidden_size <= 4096, "learner.hidden_size", self.hidden_size, "Give 1 to 4096.")
+        require(0 < self.learning_rate <= 10, "learner.learning_rate", self.learning_rate, "Give a number in (0, 10].")
+        for key in ("final_learning_rate_share", "trace_decay"):
+            value = getattr(self, key)
+            require(0 <= value <= 1, f"learner.{key}", value, "Give a number from 0 to 1.")
+        for key in ("entropy_weight", "value_loss_weight", "gradient_norm"):
+            value = getattr(self, key)
+            require(0 <= value <= 1e6, f"learner.{key}", value, "Give a number from 0 to 1e6.")
+
+    @property
+    def batch_lock_steps(self) -> int:
+        """T, the lock-steps of one batch."""
+        return self.batch_steps // self.num_envs
+
+
+@dataclass(frozen=True)
+class AisSettings:
+    """The state approximator. Paper: Section 5 item 1, Section 7 (P2a, P2b), E.1."""
+
+    size: int = 5
+    """X, the dimension of the AIS and the width of every layer of the state approximator."""
+    loss: str = "next-observation"
+    """next-observation: (P2b), the default. next-ais-nll: (P2) as printed in the paper, which collapses the AIS."""
+    reward_loss_weight: float = 0.5
+    """lambda in L_AIS = lambda L_R + (1 - lambda) L_nu."""
+    learning_rate: float = 0.02
+    final_learning_rate_share: float = 0.0
+    gradient_norm: float = 0.5
+    """Largest norm of the AIS gradient; 0 does not clip."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.size <= 1024, "ais.size", self.size, "Give 1 to 1024.")
+        if self.loss not in AIS_LOSSES:
+            raise ConfigError(
+                f"ais.loss is {self.loss!r}, which is not a loss of the state approximator. {closest(self.loss, AIS_LOSSES)} "
+                f"Choose one of {', '.join(AIS_LOSSES)}."
+            )
+        for key in ("reward_loss_weight", "final_learning_rate_share"):
+            value = getattr(self, key)
+            require(0 <= value <= 1, f"ais.{key}", value, "Give a number from 0 to 1.")
+        require(0 < self.learning_rate <= 10, "ais.learning_rate", self.learning_rate, "Give a number in (0, 10].")
+        require(0 <= self.gradient_norm <= 1e6, "ais.gradient_norm", self.gradient_norm, "Give a number from 0 to 1e6.")
+
+
+@dataclass(frozen=True)
+class PpoSettings:
+    """Proximal policy optimisation (Schulman et al., 2017); used by the algorithm ``ppo`` only."""
+
+    epochs: int = 4
+    """Full-batch gradient steps of actor and critic per update."""
+    clip: float = 0.2
+    """Largest relative change of a prescription's probability that still pays."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.epochs <= 1000, "ppo.epochs", self.epochs, "Give 1 to 1000.")
+        require(0 < self.clip <= 1, "ppo.clip", self.clip, "Give a number in (0, 1].")
+
+
+@dataclass(frozen=True)
+class CoordinatorSettings:
+    """All that determines the learner besides the shared seed and the common information."""
+
+    num_agents: int
+    updates: int
+    """Updates of the whole run; the schedules of learning rate and entropy end with it."""
+    discount: float
+    algorithm: str
+    common_space: dict[str, Any]
+    """Record of the space of z_t."""
+    num_prescriptions: int
+    """M, entries of the prescription menu."""
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    ais: AisSettings = field(default_factory=AisSettings)
+    ppo: PpoSettings = field(default_factory=PpoSettings)
+
+    def __post_init__(self) -> None:
+        require(1 <= self.num_agents <= 32767, "agents", self.num_agents, "Give 1 to 32767.")
+        require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
+        require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
+        require(self.num_prescriptions >= 1, "menu", self.num_prescriptions, "A menu needs at least one entry.")
+        if self.algorithm not in ALGORITHMS:
+            raise ConfigError(
+                f"algorithm is {self.algorithm!r}, which does not exist. {closest(self.algorithm, ALGORITHMS)} "
+                f"Choose one of {', '.join(ALGORITHMS)}."
+            )
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data for the wire and for files."""
+        return to_mapping(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> CoordinatorSettings:
+        """The inverse of ``to_record``. Raises ConfigError for anything else."""
+        return from_mapping(cls, record, "")
+
+    def digest(self) -> bytes:
+        """32 bytes that are equal exactly when two agents have the same settings."""
+        return digest(b"dadc-net settings", canonical.encode(self.to_record()))

@@ -1,0 +1,125 @@
+"""Every error a user can meet, and the exit code that belongs to it.
+
+    DadcError
+    |-- UsageError             2   wrong option, key or value: the user's input
+    |   `-- ConfigError        2   ... in a configuration file or a --set override
+    |-- DivergenceError       10   two replicas computed different bits
+    |-- MismatchError         11   configuration, seed or fingerprint differ at joining
+    |-- SelftestError         11   this host's arithmetic does not give the specified bits
+    |-- AuthenticationError   12   keys missing, unreadable or refused
+    |-- ProtocolError         13   the peer speaks another protocol version, or nonsense
+    |-- DuplicateAgentError   14   another process already runs under this agent id
+    |-- CorruptStateError     15   a file of a run fails its digest
+    |-- NumericError          16   NaN, infinity or a value outside a primitive's domain
+    |-- InvariantError        70   a promise inside this package was broken: our bug
+    |-- TemporaryError        75   server unreachable, a deadline passed, port in use: try again
+    `-- Interrupted          130   Ctrl-C or SIGTERM
+
+Messages are three sentences: what differs (both values), where (agent, step), what to do next.
+Exit codes 10 to 16 must not be restarted automatically; 75 may be.
+"""
+
+from __future__ import annotations
+
+
+class DadcError(Exception):
+    """Base of all errors of this package; ``exit_code`` is what a command exits with."""
+
+    exit_code = 1
+
+
+class UsageError(DadcError):
+    """An option, argument or value that the user can correct."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration key that is unknown, or whose value is outside its range."""
+
+
+class DivergenceError(DadcError):
+    """Two replicas of the coordinator computed different bits from the same common information."""
+
+    exit_code = 10
+
+
+class MismatchError(DadcError):
+    """Seed, configuration or fingerprint of a joining agent differs from the team's."""
+
+    exit_code = 11
+
+
+class SelftestError(MismatchError):
+    """This host's arithmetic or random streams do not give the specified bits."""
+
+
+class AuthenticationError(DadcError):
+    """A key is missing, unreadable, badly protected or not authorised."""
+
+    exit_code = 12
+
+
+class ProtocolError(DadcError):
+    """The peer speaks another protocol version, or its bytes break the protocol."""
+
+    exit_code = 13
+
+
+class DuplicateAgentError(DadcError):
+    """Another live process already runs under this agent id."""
+
+    exit_code = 14
+
+
+class CorruptStateError(DadcError):
+    """A file of a run is incomplete or fails its digest."""
+
+    exit_code = 15
+
+
+class NumericError(DadcError):
+    """A tensor holds NaN or infinity, or an argument left a primitive's stated domain."""
+
+    exit_code = 16
+
+
+class InvariantError(DadcError):
+    """A promise inside this package was broken; please report it as a bug."""
+
+    exit_code = 70
+
+
+class TemporaryError(DadcError):
+    """The server is unreachable, a deadline passed or an address is in use: try again."""
+
+    exit_code = 75
+
+
+class Interrupted(DadcError):
+    """The user or the system asked the process to stop."""
+
+    exit_code = 130
+
+
+_BY_EXIT_CODE: dict[int, type[DadcError]] = {
+    error.exit_code: error
+    for error in (
+        UsageError,
+        DivergenceError,
+        MismatchError,
+        AuthenticationError,
+        ProtocolError,
+        DuplicateAgentError,
+        CorruptStateError,
+        NumericError,
+        InvariantError,
+        TemporaryError,
+        Interrupted,
+    )
+}
+
+
+def error_for_exit_code(exit_code: int, message: str) -> DadcError:
+    """Rebuild the error that a peer reported: its type from ``exit_code``, its text from ``message``."""
+    return _BY_EXIT_CODE.get(exit_code, DadcError)(message)

@@ -1,0 +1,112 @@
+"""tanh, sigmoid, exp, log and log-softmax, correctly rounded onto stated grids.
+
+The value of each function is *defined* as the exact real value rounded (ties to even) onto an absolute grid. NumPy's
+function gives a candidate; the rounding test asks whether an error of 64 ulp of the candidate could have moved it across
+the middle between two grid points. If it could not, the rounded candidate is the defined value, whoever's library
+computed it. If it could, ``slow`` computes the defined value with decimal arithmetic. A NaN fails the test and the slow
+path then refuses it.
+
+| function | domain                     | grid  | largest value |
+| -------- | -------------------------- | ----- | ------------- |
+| tanh     | all finite x               | 2^-26 | 1             |
+| sigmoid  | all finite x               | 2^-27 | 1             | 0.5 tanh(x / 2) + 0.5, exact given tanh
+| exp      | x <= 8, refused above      | 2^-30 | 2981          |
+| log      | 2^-30 <= x <= 2^30         | 2^-30 | 20.8          |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dadc_net.errors import NumericError
+from dadc_net.exact import slow
+from dadc_net.exact.grid import Array, round_to_grid, row_sums
+
+TANH_GRID = 2.0**-26
+EXP_GRID = 2.0**-30
+LOG_GRID = 2.0**-30
+EXP_MAX = 8.0
+LOG_MIN = 2.0**-30
+LOG_MAX = 2.0**30
+
+TOLERANCE = 2.0**-46
+"""Relative error that a library's function may have: 64 ulp. No library met in our survey exceeds 4."""
+
+
+def certain(candidate: Array, rounded: Array, grid: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Where an error of 64 ulp in ``candidate`` could not have changed ``rounded``; False for NaN."""
+    margin = np.abs(candidate) * -TOLERANCE
+    margin += 0.5 * grid
+    verdict: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = np.abs(candidate - rounded) < margin
+    return verdict
+
+
+def settle(x: Array, candidate: Array, grid: float, definition: Callable[[float], float]) -> Array:
+    """The defined values of a function at ``x`` given a library's ``candidate`` values."""
+    rounded = round_to_grid(candidate, grid)
+    sure = certain(candidate, rounded, grid)
+    if not sure.all():
+        for index in zip(*np.nonzero(~sure), strict=True):
+            rounded[index] = definition(float(x[index]))
+    return rounded
+
+
+def tanh(x: Array) -> Array:
+    """tanh onto the grid 2^-26; any shape."""
+    return settle(x, np.tanh(x), TANH_GRID, slow.tanh)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) as 0.5 tanh(x / 2) + 0.5, onto the grid 2^-27; any shape."""
+    return tanh(x * 0.5) * 0.5 + 0.5
+
+
+def exp(x: Array) -> Array:
+    """exp onto the grid 2^-30; any shape.
+
+    Raises:
+        NumericError: if an element is above 8 (or NaN).
+    """
+    if not np.all(x <= EXP_MAX):
+        raise NumericError(
+            f"exp was asked for an argument of {float(np.max(x))}, above its domain's end {EXP_MAX}. "
+            "The result would not fit its grid. Clamp the argument first."
+        )
+    return settle(x, np.exp(x), EXP_GRID, slow.exp)
+
+
+def log(x: Array) -> Array:
+    """Natural logarithm onto the grid 2^-30; any shape.
+
+    Raises:
+        NumericError: if an element is outside 2^-30 .. 2^30 (or NaN).
+    """
+    if not np.all((x >= LOG_MIN) & (x <= LOG_MAX)):
+        raise NumericError(
+            f"log was asked for arguments from {float(np.min(x))} to {float(np.max(x))}, outside its domain "
+            "2^-30 .. 2^30. The result would have no stated grid. Clamp the argument first."
+        )
+    return settle(x, np.log(x), LOG_GRID, slow.log)
+
+
+def softmax_weights(logits: Array) -> tuple[Array, Array]:
+    """Shifted logits and unnormalised probabilities of each row.
+
+    Args:
+        logits: [n, M].
+
+    Returns:
+        logits - row maximum [n, M], and its exp on the grid 2^-30 [n, M], whose largest entry per row is 1.
+    """
+    shifted: Array = logits - logits.max(axis=1, keepdims=True)
+    return shifted, exp(shifted)
+
+
+def log_softmax(logits: Array) -> Array:
+    """log of softmax along rows, [n, M] -> [n, M]: (l - max l) - log(sum exp(l - max l)), in this order."""
+    shifted, weights = softmax_weights(logits)
+    # Every weight is at most 1, so the scale is fixed and a row gives the same bits alone and in a batch.
+    result: Array = shifted - log(row_sums(weights, exponent=0))[:, None]
+    return result

@@ -1,0 +1,150 @@
+"""Grid arithmetic: sums and products that have one answer on every host.
+
+A float64 is on the grid g (a power of two) when it is an integer multiple of g. If every term of a sum is a multiple of
+g and every partial sum stays within 2^53 g, nothing is ever rounded, so the order of the additions, fused
+multiply-adds, the number of threads and the BLAS cannot change a bit. That is all this file does: put operands on a
+grid that is fine enough to learn with and coarse enough to be exact.
+
+Rules of this file
+* Rounding onto a grid is ``(x + C) - C`` with C = 1.5 2^52 g: two IEEE additions, ties to even, no integer cast.
+  It is valid while |x| <= 2^51 g, and it turns -0.0 into +0.0.
+* A product of two matrices over n terms gives each operand k = (53 - ceil(log2 n)) // 2 bits, so that
+  2 k + ceil(log2 n) <= 53.
+* A scale is the exponent e of a power of two that bounds the operand: |x| <= 2^e. It is *fixed* for activations, so
+  that one row alone and the same row inside a batch give the same bits, and *dynamic* (from the largest magnitude of
+  the tensor) for weights and gradients, whose tensors have one fixed layout on every replica.
+* A sum over more than 2^13 terms is cut into chunks of 2^13, added in index order.
+* +0.0 is added after every dot product: BLAS libraries disagree on the sign of an exact zero.
+* NaN, infinity and magnitudes beyond 2^300 raise; magnitudes below 2^-300 count as zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import NumericError
+
+Array = NDArray[np.float64]
+
+CHUNK_TERMS = 2**13
+_EXPONENT_LIMIT = 300
+_MANTISSA_BITS = 53
+
+
+def rounding_constant(grid: float) -> float:
+    """C such that ``(x + C) - C`` rounds x onto ``grid``."""
+    return 1.5 * 2.0**52 * grid
+
+
+def round_to_grid(x: Array, grid: float) -> Array:
+    """The multiple of ``grid`` nearest to each x, ties to even; valid while |x| <= 2^51 grid."""
+    constant = 1.5 * 2.0**52 * grid
+    rounded: Array = x + constant
+    rounded -= constant
+    return rounded
+
+
+def ceil_log2(count: int) -> int:
+    """The smallest b with count <= 2^b."""
+    return (count - 1).bit_length()
+
+
+def operand_bits(terms: int) -> int:
+    """Bits k of each operand of a dot product over ``terms`` terms: 2 k + ceil(log2 n) <= 53."""
+    return (_MANTISSA_BITS - ceil_log2(min(terms, CHUNK_TERMS))) // 2
+
+
+def scale_exponent(x: Array) -> int:
+    """The exponent e with max|x| < 2^e, at least -300; 0 for an empty or all-zero tensor.
+
+    Raises:
+        NumericError: if x holds NaN or infinity, or a magnitude of 2^300 or more.
+    """
+    if x.size == 0:
+        return 0
+    largest = max(float(x.max()), -float(x.min()))
+    if largest == 0.0:
+        return 0
+    if not largest < 2.0**_EXPONENT_LIMIT:
+        raise NumericError(
+            f"a tensor of shape {x.shape} holds {largest}, which is not a finite number below 2^300. "
+            "Exact arithmetic has no answer for it. Lower the learning rate or check the rewards."
+        )
+    # A NaN can hide from max() behind a comparison only in code other than NumPy's, which propagates it.
+    return max(math.frexp(largest)[1], -_EXPONENT_LIMIT)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A matrix already rounded for a product over ``terms`` terms; made once, used many times."""
+
+    values: Array
+    terms: int
+
+
+def operand(x: Array, terms: int, exponent: int | None = None) -> Operand:
+    """Round ``x`` for products over ``terms`` terms; ``exponent`` is its fixed scale, None takes it from x."""
+    scale = scale_exponent(x) if exponent is None else exponent
+    return Operand(round_to_grid(x, math.ldexp(1.0, scale - operand_bits(terms))), terms)
+
+
+def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_exponent: int | None = None) -> Array:
+    """Matrix product with one answer.
+
+    Args:
+        a: [m, n] with |a| <= 2^a_exponent (dynamic scale if None).
+        b: [n, p], or an ``Operand`` prepared for n terms.
+
+    Returns:
+        [m, p], each entry the exact dot product of the rounded operands; for n > 2^13 the sum, in index order, of the
+        exact dot products of chunks of 2^13.
+    """
+    terms = a.shape[1]
+    left = operand(a, terms, a_exponent).values
+    right = (b if isinstance(b, Operand) else operand(b, terms, b_exponent)).values
+    if terms <= CHUNK_TERMS:
+        result: Array = left @ right
+        result += 0.0
+        return result
+    result = np.zeros((a.shape[0], right.shape[1]))
+    for start in range(0, terms, CHUNK_TERMS):
+        result += left[:, start : start + CHUNK_TERMS] @ right[start : start + CHUNK_TERMS] + 0.0
+    return result
+
+
+def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
+    """Sum over axis 0 of a [n, ...] array on a common grid with 53 - ceil(log2 n) bits."""
+    terms = x.shape[0]
+    bits = _MANTISSA_BITS - ceil_log2(max(1, min(terms, CHUNK_TERMS)))
+    # The rounding trick holds up to 2^51 grid units, so two bits of the 53 are not used when n is small.
+    scale = scale_exponent(x) if exponent is None else exponent
+    grid = math.ldexp(1.0, scale - min(bits, 51))
+    rounded = round_to_grid(x, grid)
+    if terms <= CHUNK_TERMS:
+        total: Array = np.sum(rounded, axis=0)
+        return total + 0.0
+    total = np.zeros(x.shape[1:])
+    for start in range(0, terms, CHUNK_TERMS):
+        total = total + (np.sum(rounded[start : start + CHUNK_TERMS], axis=0) + 0.0)
+    return total
+
+
+def column_sums(x: Array, exponent: int | None = None) -> Array:
+    """Sums over the rows of a matrix: [n, m] -> [m]; |x| <= 2^exponent (dynamic scale if None)."""
+    return _sum_over_first_axis(x, exponent)
+
+
+def row_sums(x: Array, exponent: int | None = None) -> Array:
+    """Sums along the rows of a matrix: [n, m] -> [n]; |x| <= 2^exponent (dynamic scale if None)."""
+    return _sum_over_first_axis(x.T, exponent)
+
+
+def total(x: Array) -> float:
+    """Sum of all elements of an array of any shape."""
+    if x.size == 0:
+        return 0.0
+    return float(_sum_over_first_axis(x.reshape(-1), None))

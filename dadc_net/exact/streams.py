@@ -1,0 +1,103 @@
+"""Random streams: counter-based, named, without hidden state.
+
+A stream is a function of (purpose, seed, lock-step, copy, draw) and nothing else. There is no position to save, to skip
+or to lose: an agent that joins late, replays, or runs fewer copies asks for the same numbers by the same address.
+
+Definition. The generator is Philox4x64-10 (Salmon et al., SC 2011). Its 128-bit key is the first 16 bytes of
+``digest(b"dadc-net stream", purpose, seed bytes)``, read as two little-endian 64-bit words. Its 256-bit counter is the
+four words (lock-step, copy, draw // 4, 0), least significant first, and draw d is word d % 4 of that block. NumPy's
+Philox adds one to its counter before it makes a block, so the object below starts one lower. NumPy promises that the raw
+words of its bit generators never change; none of its distributions is used.
+
+Transforms are ours, consume a fixed number of words and never reject, because a rejection decided differently on two
+hosts would shift everything after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.exact.digest import digest
+
+_WORDS_PER_BLOCK = 4
+_CHUNK_STEPS = 64
+_COUNTER_BITS = 256
+
+
+def seed_bytes(seed: int | bytes) -> bytes:
+    """The bytes that stand for a seed: raw bytes (of a seed file) as they are, an integer by its decimal text.
+
+    Raises:
+        ValueError: for a negative integer or an empty byte string.
+    """
+    if isinstance(seed, int):
+        if seed < 0:
+            raise ValueError(f"a seed must not be negative, got {seed}")
+        return b"integer:" + str(seed).encode("ascii")
+    if not seed:
+        raise ValueError("a seed must not be empty")
+    return b"bytes:" + seed
+
+
+def philox_blocks(key: int, step: int, copy: int, block: int, count: int) -> NDArray[np.uint64]:
+    """The words of ``count`` consecutive lock-steps from ``step``: uint64 [count, 4]."""
+    counter = step | (copy << 64) | (block << 128)
+    generator = np.random.Philox(key=key, counter=(counter - 1) % (1 << _COUNTER_BITS))
+    words: NDArray[np.uint64] = generator.random_raw(_WORDS_PER_BLOCK * count)
+    return words.reshape(count, _WORDS_PER_BLOCK)
+
+
+class Stream:
+    """One named stream of random words, addressed by (lock-step, copy, draw)."""
+
+    def __init__(self, purpose: str, seed: bytes) -> None:
+        self.purpose = purpose
+        self._key = int.from_bytes(digest(b"dadc-net stream", purpose.encode("utf-8"), seed)[:16], "little")
+        # Words are made for whole chunks of lock-steps, because making a generator costs far more than drawing from it.
+        # The cache changes nothing but speed: what is returned depends on the address alone.
+        self._chunk: NDArray[np.uint64] | None = None
+        self._chunk_shape = (-1, -1, -1)
+
+    def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
+        """Words of lock-step ``step`` for copies 0..E-1 and draws 0..D-1: uint64 [E, D]."""
+        blocks = -(-draws // _WORDS_PER_BLOCK)
+        first = step - step % _CHUNK_STEPS
+        shape = (first, copies, blocks)
+        if self._chunk is None or shape != self._chunk_shape:
+            chunk = np.empty((_CHUNK_STEPS, copies, blocks, _WORDS_PER_BLOCK), dtype=np.uint64)
+            for copy in range(copies):
+                for block in range(blocks):
+                    chunk[:, copy, block] = philox_blocks(self._key, first, copy, block, _CHUNK_STEPS)
+            self._chunk = chunk.reshape(_CHUNK_STEPS, copies, blocks * _WORDS_PER_BLOCK)
+            self._chunk_shape = shape
+        return self._chunk[step - first, :, :draws]
+
+    def uniforms(self, step: int, copies: int, draws: int) -> NDArray[np.float64]:
+        """Uniform numbers in [0, 1): the top 53 bits of each word times 2^-53; float64 [E, D]."""
+        return (self.words(step, copies, draws) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def categorical(words: NDArray[np.uint64], weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Draw one index per row by integer thresholds; no float is compared.
+
+    The threshold is floor(u Q / 2^32) with u the top 32 bits of the word and Q the row's total weight; the result is
+    the first index whose cumulative weight exceeds it. Index m has probability weight m / Q up to 2^-32.
+
+    Args:
+        words: uint64 [E], one word per row.
+        weights: int64 [E, M], non-negative, each row's total in 1 .. 2^32.
+
+    Returns:
+        int64 [E], values 0 .. M-1.
+    """
+    cumulative = np.cumsum(weights, axis=1)
+    total = cumulative[:, -1].astype(np.uint64)
+    threshold = ((words >> np.uint64(32)) * total) >> np.uint64(32)
+    chosen: NDArray[np.int64] = np.sum(cumulative <= threshold.astype(np.int64)[:, None], axis=1)
+    return chosen
+
+
+def permutation(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """A permutation of 0 .. n-1: the stable order of ``words`` (uint64 [n]); ties keep their index order."""
+    return np.argsort(words, kind="stable").astype(np.int64)

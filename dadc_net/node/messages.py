@@ -1,0 +1,117 @@
+"""The messages of one run, and who may send each.
+
+    Join    agent -> server   "I am agent k": what must be equal is compared before the first step
+    Begin   server -> agents  the run's identity and every setting an agent may know
+    Step    server -> agent   record t: common bytes (identical for all) and agent k's private bytes
+    Act     agent -> server   the answer to record t: actions, step digest, and after an update the learner digest
+    End     server -> agents  the run is complete
+    Probe   server -> agent   "are you still there?", asked when a second process claims your id
+    Alive   agent -> server   the answer to Probe
+    Fault   either way        the sender stops, and why; carries the exit code
+
+A message is plain data. Which run, server epoch, agent and sequence number it belongs to is part of the
+message, because the roles reason about them; how it becomes bytes is the business of ``wire``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+RUN_ID_BYTES = 16
+DIGEST_BYTES = 32
+NO_RUN = bytes(RUN_ID_BYTES)
+
+
+@dataclass(frozen=True)
+class Join:
+    """Agent ``agent`` (1..K) asks to take part."""
+
+    agent: int
+    commitment: bytes
+    """HMAC under a key derived from the shared seed: equal for all agents, says nothing of a long seed."""
+    selftest: bytes
+    """Digest of the known-answer test of this host's arithmetic and streams."""
+    settings_digest: bytes
+    """Digest of the settings this agent insists on; empty: whatever the server says."""
+    host: dict[str, str] = field(default_factory=dict)
+    """Host name, process id, versions, CPU features: for people who read a report, never compared."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """All K agents have joined: the run's identity and the settings of the coordinator."""
+
+    run_id: bytes
+    epoch: int
+    settings: dict[str, object]
+    """``CoordinatorSettings.to_record()``; never a parameter of the environment."""
+    structure: str
+    """Name of the built-in information structure whose ``local`` the agent applies."""
+    menu: dict[str, object]
+    """``PrescriptionMenu.to_record()``."""
+    observation_space: dict[str, object]
+    """Space of one agent's private observation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Record ``sequence``: z_t, R_{t-1}, begin and ended for all copies; plus the receiver's observation."""
+
+    run_id: bytes
+    epoch: int
+    sequence: int
+    head: bytes
+    """Chain hash of the common log up to and including this record."""
+    common: bytes
+    private: bytes
+
+
+@dataclass(frozen=True)
+class Act:
+    """The answer to record ``sequence``."""
+
+    run_id: bytes
+    epoch: int
+    agent: int
+    sequence: int
+    actions: bytes
+    """One int16 per copy, little endian; empty for the last record of a run."""
+    digest: bytes
+    """Keyed digest of (head, AIS, prescription parameters) of this step."""
+    update_digest: bytes
+    """Learner digest after the update that this record closed; empty when there was none."""
+
+
+@dataclass(frozen=True)
+class End:
+    """All updates are done; ``learner_digest`` is what every agent reported last."""
+
+    run_id: bytes
+    epoch: int
+    sequence: int
+    learner_digest: bytes
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Asks whether the process that joined under this id still lives."""
+
+    agent: int
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The answer to ``Probe``."""
+
+    agent: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The sender stops. ``exit_code`` is what the receiver should exit with, ``text`` what it should print."""
+
+    exit_code: int
+    text: str
+
+
+Message = Join | Begin | Step | Act | End | Probe | Alive | Fault

@@ -1,0 +1,104 @@
+"""Records as bytes: the common part, equal for all agents, and one agent's private part.
+
+Both sides know E, the spaces and the number of agents from ``Begin``, so the layout is fixed and needs no names:
+
+    common    rewards E x float64 | begin E x uint8 | ended E x uint8 | z_t E x Z x int16
+    private   observation E x O x int16
+    actions   E x int16
+
+All little endian. The common bytes are what the chain hashes, so this layout is part of the protocol's version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.learner import CommonRecord
+from dadc_net.errors import InvariantError, ProtocolError
+from dadc_net.team.spaces import FiniteSpace
+
+_INT16_MAX = 2**15 - 1
+
+
+def pack_common(record: CommonRecord) -> bytes:
+    """Common bytes of a record."""
+    return b"".join(
+        (
+            np.asarray(record.rewards, dtype="<f8").tobytes(),
+            np.asarray(record.begin, dtype="u1").tobytes(),
+            np.asarray(record.ended, dtype="u1").tobytes(),
+            _pack_int16(record.common),
+        )
+    )
+
+
+def unpack_common(raw: bytes, step: int, copies: int, space: FiniteSpace) -> CommonRecord:
+    """The inverse of ``pack_common``.
+
+    Raises:
+        ProtocolError: if the length, a flag or a value of z is not what the spaces allow.
+    """
+    columns = len(space.sizes)
+    _check_length("common", raw, step, copies * (10 + 2 * columns))
+    rewards = np.frombuffer(raw, dtype="<f8", count=copies)
+    begin = np.frombuffer(raw, dtype="u1", count=copies, offset=8 * copies)
+    ended = np.frombuffer(raw, dtype="u1", count=copies, offset=9 * copies)
+    common = np.frombuffer(raw, dtype="<i2", offset=10 * copies).reshape(copies, columns).astype(np.int64)
+    if begin.max() > 1 or ended.max() > 2 or not space.contains(common):
+        raise ProtocolError(
+            f"the common part of record {step} holds a value outside its space {space.sizes}. It came from the "
+            "environment server. Check that server and agent run the same version of dadc-net."
+        )
+    return CommonRecord(step, common, rewards.astype(np.float64), begin.astype(np.bool_), ended.astype(np.uint8))
+
+
+def pack_observation(observation: NDArray[np.int64]) -> bytes:
+    """Private bytes of one agent: observation int64 [E, O]."""
+    return _pack_int16(observation)
+
+
+def unpack_observation(raw: bytes, step: int, copies: int, space: FiniteSpace) -> NDArray[np.int64]:
+    """Observation int64 [E, O]. Raises ProtocolError if it does not fit the space."""
+    columns = len(space.sizes)
+    _check_length("private", raw, step, 2 * copies * columns)
+    observation = np.frombuffer(raw, dtype="<i2").reshape(copies, columns).astype(np.int64)
+    if not space.contains(observation):
+        raise ProtocolError(
+            f"the private part of record {step} holds a value outside its space {space.sizes}. It came from the "
+            "environment server. Check that server and agent run the same version of dadc-net."
+        )
+    return observation
+
+
+def pack_actions(actions: NDArray[np.int64]) -> bytes:
+    """Action bytes: int64 [E]."""
+    return _pack_int16(actions)
+
+
+def unpack_actions(raw: bytes, step: int, copies: int, agent: int, space: FiniteSpace) -> NDArray[np.int64]:
+    """Actions int64 [E] of one agent. Raises ProtocolError if they do not fit the action space."""
+    _check_length(f"agent {agent}'s action", raw, step, 2 * copies)
+    actions = np.frombuffer(raw, dtype="<i2").astype(np.int64)
+    if not space.contains(actions[:, None]):
+        raise ProtocolError(
+            f"agent {agent} answered record {step} with the actions {actions.tolist()}, but an action is one of "
+            f"0..{space.sizes[0] - 1}. The run stops before the environment moves. Correct the agent's prescription."
+        )
+    return actions
+
+
+def _pack_int16(values: NDArray[Any]) -> bytes:
+    if values.size and (values.max() > _INT16_MAX or values.min() < 0):
+        raise InvariantError(f"a record value {values.max()} does not fit 0..{_INT16_MAX}")
+    return values.astype("<i2").tobytes()
+
+
+def _check_length(what: str, raw: bytes, step: int, expected: int) -> None:
+    if len(raw) != expected:
+        raise ProtocolError(
+            f"the {what} part of record {step} has {len(raw)} bytes where {expected} belong. The peer is configured "
+            "differently. Check that server and agent run the same version of dadc-net."
+        )

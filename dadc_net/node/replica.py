@@ -1,0 +1,78 @@
+"""One replica: a coordinator driven by the common log, with the digests that make replicas comparable.
+
+Per record it checks the chain, so that no record can be missing, changed or swapped; advances the coordinator; and
+hashes what came out. The step digest that leaves the agent is keyed with the shared seed, because the environment
+server must not learn the AIS or the prescriptions, not even by guessing them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.learner import Coordinator, UpdateReport
+from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.errors import ProtocolError
+from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
+from dadc_net.exact.grid import Array
+from dadc_net.node.record import unpack_common
+
+
+class StepAccount(NamedTuple):
+    """What a replica did with one record; kept in the agent's own folder and compared by ``dadc check``."""
+
+    step: int
+    head: bytes
+    """Chain hash of the common log after this record."""
+    ais: bytes
+    """Digest of x_t."""
+    prescription: bytes
+    """Digest of theta_t; of nothing at the last record."""
+    step_digest: bytes
+    """Keyed digest of the three above: what is sent."""
+    prescriptions: NDArray[np.int64] | None
+    begin: NDArray[np.bool_]
+    update: UpdateReport | None
+
+
+class Replica:
+    """Coordinator, chain head and digest key of one agent."""
+
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
+        self.settings = settings
+        self.coordinator = Coordinator(settings, shared_seed)
+        self.head = GENESIS
+        self._key = derive_key("step digest", shared_seed)
+
+    def receive(self, step: int, common: bytes, head: bytes) -> StepAccount:
+        """Advance by record ``step``.
+
+        Raises:
+            ProtocolError: if the chain does not continue or the bytes do not fit.
+        """
+        expected = chain(self.head, common)
+        if head != expected:
+            raise ProtocolError(
+                f"record {step} does not continue the common log: its chain hash is {head.hex()[:16]}, computed "
+                f"{expected.hex()[:16]}. A record is missing, repeated or changed. Restart the run."
+            )
+        record = unpack_common(common, step, self.settings.learner.num_envs, self.coordinator.space)
+        decision = self.coordinator.receive(record)
+        self.head = head
+        ais = digest(_bytes(decision.ais))
+        chosen = decision.prescriptions
+        prescription = digest(b"" if chosen is None else chosen.astype("<i8").tobytes())
+        step_digest = keyed(self._key, struct.pack("<Q", step), head, ais, prescription)
+        return StepAccount(step, head, ais, prescription, step_digest, chosen, record.begin, decision.update)
+
+
+def commitment(shared_seed: bytes) -> bytes:
+    """What an agent shows at joining so that seeds can be compared: 32 bytes, the same for the same seed."""
+    return keyed(derive_key("commitment", shared_seed), b"dadc-net shared seed")
+
+
+def _bytes(array: Array) -> bytes:
+    return array.astype("<f8").tobytes()

@@ -1,0 +1,92 @@
+"""The environment side of one run without messages: joint actions in, records out.
+
+It owns the environment, the information structure's ``common`` half, the episode clock and the environment's random
+stream, and appends each record to the common log. What every agent may know becomes common bytes; what only agent k
+may know becomes its private bytes; nothing else leaves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.learner import CommonRecord
+from dadc_net.errors import InvariantError
+from dadc_net.exact.digest import GENESIS, chain
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+from dadc_net.node.record import pack_common, pack_observation
+from dadc_net.team.environment import Environment
+from dadc_net.team.episode_clock import EpisodeClock
+from dadc_net.team.information import InformationStructure, JointStep
+from dadc_net.team.menu import PrescriptionMenu
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An environment with everything that turns it into a partial-history-sharing team problem."""
+
+    environment: Environment
+    structure: InformationStructure
+    menu: PrescriptionMenu
+    restart_steps: int
+    """Steps after which a copy starts afresh; 0: never."""
+
+
+class LogEntry(NamedTuple):
+    """One record, ready to be sent."""
+
+    step: int
+    head: bytes
+    common: bytes
+    private: list[bytes]
+    """Entry k-1 is for agent k only."""
+    rewards: Array
+    """[E] R_{t-1}"""
+    begin: NDArray[np.bool_]
+    """[E]"""
+
+
+class TeamEnvironment:
+    """Steps E copies of the environment and writes the common log."""
+
+    def __init__(self, problem: Problem, environment_seed: bytes) -> None:
+        self.problem = problem
+        self.copies = problem.environment.num_envs
+        self.num_agents = problem.environment.spec.num_agents
+        self.head = GENESIS
+        self._step = 0
+        self._stream = Stream("environment", environment_seed)
+        self._clock = EpisodeClock(self.copies, problem.restart_steps)
+        self._history: deque[JointStep] = deque(maxlen=problem.structure.history_steps)
+
+    def advance(self, joint_action: NDArray[np.int64]) -> LogEntry:
+        """The next record after ``joint_action`` int64 [E, K]; its values are ignored where a copy begins.
+
+        Raises:
+            InvariantError: if the environment's reward is not finite.
+        """
+        problem, step = self.problem, self._step
+        begin = self._clock.begin()
+        draws = self._stream.uniforms(step, self.copies, problem.environment.spec.draws_per_step)
+        outcome = problem.environment.advance(joint_action, begin, draws)
+        if not np.isfinite(outcome.rewards).all():
+            raise InvariantError(f"the environment's reward at step {step} is {outcome.rewards}; it must be finite")
+        ended = self._clock.observe(outcome.ended)
+        before = np.where(begin[:, None], 0, joint_action)
+        self._history.append(JointStep(outcome.observations, outcome.public, before, begin))
+        common = problem.structure.common(self._history)
+        rewards = np.where(begin, 0.0, outcome.rewards)
+        raw = pack_common(CommonRecord(step, common, rewards, begin, ended))
+        self.head = chain(self.head, raw)
+        private = [pack_observation(outcome.observations[:, k]) for k in range(self.num_agents)]
+        self._step += 1
+        return LogEntry(step, self.head, raw, private, rewards, begin)
+
+    def first(self) -> LogEntry:
+        """Record 0: every copy begins."""
+        return self.advance(np.zeros((self.copies, self.num_agents), dtype=np.int64))

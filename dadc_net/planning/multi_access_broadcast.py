@@ -1,0 +1,145 @@
+"""The coordinated multi-access broadcast problem: belief of product form, enumerated and solved.
+
+Given the common information, channel and buffers are independent: a belief is (P(S = busy), P(B^1 = 1), P(B^2 = 1)).
+Under a prescription each agent that may transmit reveals its buffer by its action; a transmission reveals the channel.
+The reachable beliefs are found breadth first, a whole frontier at once. Beliefs that agree after rounding are one state;
+where that leaves too many, one digit less is kept.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import ConfigError
+from dadc_net.planning.coordinated_model import Array, CoordinatedModel
+from dadc_net.team.multi_access_broadcast import (
+    BLANK,
+    BUSY,
+    IDLE,
+    MENUS,
+    MultiAccessBroadcastParameters,
+)
+
+_MOST_BELIEFS = 60_000
+_FEWEST_DIGITS = 4
+_COLUMNS = ("P(channel busy)", "P(buffer 1 full)", "P(buffer 2 full)")
+
+OUTCOMES: NDArray[np.int64] = np.array(
+    [(a1, a2, symbol) for a1 in (0, 1) for a2 in (0, 1) for symbol in ((IDLE, BUSY) if a1 + a2 else (BLANK,))],
+    dtype=np.int64,
+)
+"""[7, 3] what can be seen: both actions, and the channel if anyone transmitted."""
+
+
+class _Expansion(NamedTuple):
+    reward: Array
+    """[n, M]"""
+    probability: Array
+    """[n, M, Z]"""
+    following: Array
+    """[n, M, Z, 3] belief after each outcome"""
+
+
+def _expand(beliefs: Array, parameters: MultiAccessBroadcastParameters, opportunities: NDArray[np.int64]) -> _Expansion:
+    """All (prescription, outcome) pairs of a set of beliefs [n, 3]; opportunities [M, 2]."""
+    count, entries = len(beliefs), len(opportunities)
+    busy = beliefs[:, None, 0]
+    arrival = np.array(parameters.arrival_probabilities)
+    idle_stays, busy_stays = parameters.stay_probabilities
+    reward = np.zeros((count, entries))
+    probability = np.zeros((count, entries, len(OUTCOMES)))
+    following = np.zeros((count, entries, len(OUTCOMES), 3))
+    for index, (a1, a2, symbol) in enumerate(OUTCOMES.tolist()):
+        transmitters = a1 + a2
+        success = transmitters == 1 and symbol == IDLE
+        seen = {IDLE: 1.0 - busy, BUSY: busy, BLANK: np.ones_like(busy)}[symbol]
+        chance = np.broadcast_to(seen, (count, entries)).copy()
+        for device, action in enumerate((a1, a2)):
+            full = beliefs[:, None, 1 + device]
+            may = opportunities[None, :, device] == 1
+            chance = chance * np.where(may, full if action else 1.0 - full, 0.0 if action else 1.0)
+            left = np.where(may, float(action and not success), full)
+            following[:, :, index, 1 + device] = left + (1.0 - left) * arrival[device]
+        now = busy if symbol == BLANK else float(symbol == BUSY)
+        following[:, :, index, 0] = now * busy_stays + (1.0 - now) * (1.0 - idle_stays)
+        probability[:, :, index] = chance
+        gain = parameters.success_reward * success - parameters.transmission_cost * transmitters
+        reward += chance * gain
+    return _Expansion(reward, probability, following)
+
+
+def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digits: int = 6) -> CoordinatedModel:
+    """Enumerate the reachable beliefs; at most ``digits`` decimal digits tell beliefs apart.
+
+    Raises:
+        ConfigError: if even 4 digits leave too many beliefs.
+    """
+    menu = MENUS[menu_name]
+    # A device that may transmit does so exactly when it has a packet, so the table's second column is the opportunity.
+    opportunities = menu.table()[:, :, 1]
+    for kept in range(digits, _FEWEST_DIGITS - 1, -1):
+        found = _enumerate(parameters, opportunities, kept)
+        if found is not None:
+            beliefs, expansion, following = found
+            z_0 = np.array([0, 0, parameters.start_symbol], dtype=np.int64)
+            return CoordinatedModel(
+                beliefs,
+                expansion.reward,
+                expansion.probability,
+                following,
+                OUTCOMES,
+                0,
+                z_0,
+                menu.entries,
+                _COLUMNS,
+                10.0**-kept,
+            )
+    raise ConfigError(
+        f"the model with {parameters} reaches more than {_MOST_BELIEFS} beliefs that differ by 1e-{_FEWEST_DIGITS}. "
+        "The exact planner cannot enumerate them. Choose a channel that forgets faster (env.stay_probabilities)."
+    )
+
+
+def _enumerate(
+    parameters: MultiAccessBroadcastParameters, opportunities: NDArray[np.int64], digits: int
+) -> tuple[Array, _Expansion, NDArray[np.int64]] | None:
+    """Beliefs, their expansion and successor indices; None if there are too many."""
+    start = np.array([[parameters.initial_busy_probability, 0.0, 0.0]])
+    place: dict[bytes, int] = {}
+    known: list[Array] = []
+    parts: list[tuple[_Expansion, NDArray[np.int64]]] = []
+    frontier = _register(start, digits, place, known)[1]
+    while len(frontier):
+        expansion = _expand(frontier, parameters, opportunities)
+        reachable = expansion.probability > 0.0
+        indices = np.zeros(reachable.shape, dtype=np.int64)
+        indices[reachable], fresh = _register(expansion.following[reachable], digits, place, known)
+        parts.append((expansion, indices))
+        if len(place) > _MOST_BELIEFS:
+            return None
+        frontier = fresh
+    joined = _Expansion(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
+    return np.concatenate(known), joined, np.concatenate([part[1] for part in parts])
+
+
+def _register(
+    beliefs: Array, digits: int, place: dict[bytes, int], known: list[Array]
+) -> tuple[NDArray[np.int64], Array]:
+    """Index of each belief [n, 3], giving numbers to new ones in order of appearance; and the new ones."""
+    rounded = np.rint(beliefs * 10.0**digits).astype(np.int64)
+    unique, first, inverse = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    numbers = np.empty(len(unique), dtype=np.int64)
+    fresh: list[int] = []
+    for position in np.argsort(first, kind="stable").tolist():
+        key = unique[position].tobytes()
+        if key not in place:
+            place[key] = len(place)
+            fresh.append(int(first[position]))
+        numbers[position] = place[key]
+    new = beliefs[fresh]
+    if fresh:
+        known.append(new)
+    return numbers[inverse.reshape(-1)], new

@@ -1,0 +1,25 @@
+"""Tuned defaults per task and algorithm: what a run uses when nobody says otherwise.
+
+They are data, not code: dotted sections as in a TOML file. Everything that is not listed keeps the default of its
+settings class.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+    ("mabc", "actor-critic"): {
+        "updates": 2500,
+        "learner": {"num_envs": 32, "batch_steps": 640},
+    },
+    ("mabc", "ppo"): {
+        "updates": 1200,
+        "learner": {"num_envs": 32, "batch_steps": 1280, "learning_rate": 0.005},
+    },
+}
+
+
+def preset(task: str, algorithm: str) -> dict[str, Any]:
+    """Defaults of ``algorithm`` on ``task``; empty when none were tuned."""
+    return _PRESETS.get((task, algorithm), {})

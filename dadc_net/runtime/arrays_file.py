@@ -1,0 +1,88 @@
+"""Named arrays in one file: checkpoints and learned parameters. No pickle, digest verified, replaced atomically.
+
+    line 1     "dadc-net arrays 1"
+    line 2     SHA-256 (hex) of everything after this line
+    line 3     JSON: {"meta": {...}, "arrays": [[name, dtype, shape], ...]}
+    then       the arrays' bytes, little endian, C order, in that order
+
+A file is written beside its place, synced and renamed, so that a reader sees the old file or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import CorruptStateError
+
+_MAGIC = b"dadc-net arrays 1"
+_DTYPES = {"float64": "<f8", "int64": "<i8", "uint8": "|u1", "bool": "|b1"}
+
+
+def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Write ``arrays`` and ``meta`` (JSON data) to ``path``, replacing it in one step."""
+    table = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+    header = json.dumps({"meta": dict(meta), "arrays": table}).encode("utf-8")
+    body = b"".join(array.astype(_DTYPES[array.dtype.name]).tobytes() for array in arrays.values())
+    content = header + b"\n" + body
+    check = hashlib.sha256(content).hexdigest().encode("ascii")
+    replace(path, b"\n".join((_MAGIC, check, content)))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give ``path`` the content in one step: temporary file, fsync, rename, fsync of the folder."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and meta of ``path``.
+
+    Raises:
+        CorruptStateError: if the file is missing, cut, or fails its digest.
+    """
+    try:
+        magic, check, content = path.read_bytes().split(b"\n", 2)
+    except FileNotFoundError as error:
+        raise CorruptStateError(
+            f"{path} does not exist. A finished run has one such file per agent. Check the path of the run's folder."
+        ) from error
+    except ValueError as error:
+        raise _corrupt(path, "it is too short") from error
+    if magic != _MAGIC:
+        raise _corrupt(path, f"it begins with {magic[:32]!r} instead of {_MAGIC!r}")
+    if hashlib.sha256(content).hexdigest().encode("ascii") != check:
+        raise _corrupt(path, "its content does not have the digest that it states")
+    header, body = content.split(b"\n", 1)
+    description = json.loads(header)
+    arrays: dict[str, NDArray[Any]] = {}
+    offset = 0
+    for name, dtype, shape in description["arrays"]:
+        count = math.prod(shape)
+        array = np.frombuffer(body, dtype=_DTYPES[dtype], count=count, offset=offset)
+        arrays[name] = array.reshape(shape).astype(dtype)
+        offset += array.nbytes
+    return arrays, description["meta"]
+
+
+def _corrupt(path: Path, how: str) -> CorruptStateError:
+    return CorruptStateError(
+        f"{path} is damaged: {how}. Nothing was read from it. Restore it from a copy, or run again with the same seeds."
+    )

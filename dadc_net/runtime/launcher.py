@@ -1,0 +1,203 @@
+"""``dadc run``: one environment server and K agents on this machine, watched until they end.
+
+The launcher is not a party: it holds the shared seed only to hand it to the agents, takes part in no step, and can be
+killed without an orphan staying behind. It values the learned rule from agent 1's checkpoints while the run goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from dadc_net.config import RunConfig
+from dadc_net.errors import DadcError, DivergenceError, Interrupted, TemporaryError, error_for_exit_code
+from dadc_net.node.messages import RUN_ID_BYTES
+from dadc_net.runtime import arrays_file
+from dadc_net.runtime.agent_process import LEARNER_FILE, Tamper
+from dadc_net.runtime.children import AgentOrder, Child, Nursery, ServerOrder, agent_child, server_child
+from dadc_net.runtime.consistency import check
+from dadc_net.runtime.party import StopRequest, open_folder
+from dadc_net.wire.keys import write_keys
+
+_GRACE_SECONDS = 10.0
+Observer = Callable[[str, str, Mapping[str, Any]], None]
+"""(party, kind of event, details)"""
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What a run on this machine is started with."""
+
+    config: RunConfig
+    shared_seed: bytes
+    environment_seed: bytes
+    out: Path
+    tamper: Mapping[int, Tamper] = field(default_factory=dict)
+    """agent -> how its replica is broken on purpose"""
+
+
+@dataclass(frozen=True)
+class LaunchResult:
+    """How a run ended."""
+
+    agent_digests: dict[int, str]
+    lock_steps: int
+    seconds: float
+
+
+class Launcher:
+    """Starts, watches and ends the processes of one run."""
+
+    def __init__(self, options: LaunchOptions, observer: Observer, stop: StopRequest) -> None:
+        self.options = options
+        self._observer = observer
+        self._stop = stop
+        self._nursery = Nursery()
+        self._children: dict[str, Child] = {}
+        self._failures: list[tuple[str, DadcError]] = []
+        self._agent_digests: dict[int, str] = {}
+        self._server_end: Mapping[str, Any] = {}
+        self._ended: set[str] = set()
+        self._deadline: float | None = None
+
+    def run(self) -> LaunchResult:
+        """Run to the end.
+
+        Raises:
+            DadcError: the first cause of a failure, never one of its consequences.
+        """
+        options = self.options
+        out = open_folder(options.out)
+        (out / "config.toml").write_text(options.config.to_toml(), encoding="utf-8")
+        keys = out / "keys"
+        write_keys(keys, options.config.settings.num_agents)
+        run_id = secrets.token_bytes(RUN_ID_BYTES)
+        order = ServerOrder(options.config.to_mapping(), options.environment_seed, run_id, out / "server", keys)
+        try:
+            self._start("server", server_child, order)
+            while len(self._ended) < len(self._children):
+                self._watch()
+        finally:
+            self._end_all()
+        return self._result()
+
+    def agent_folder(self, agent: int) -> Path:
+        """Where agent ``agent`` keeps its accounts and state."""
+        return self.options.out / f"agent-{agent}"
+
+    def _start(self, name: str, body: Callable[..., None], order: object) -> None:
+        self._children[name] = self._nursery.start(name, body, order)
+
+    def _start_agents(self, endpoint: str) -> None:
+        options = self.options
+        for agent in range(1, options.config.settings.num_agents + 1):
+            every = options.config.evaluate_every if agent == 1 else 0
+            folder, keys = self.agent_folder(agent), options.out / "keys"
+            tamper = options.tamper.get(agent)
+            order = AgentOrder(agent, endpoint, options.shared_seed, folder, keys, every, tamper)
+            self._start(f"agent-{agent}", agent_child, order)
+
+    def _watch(self) -> None:
+        """Wait for something to happen and react to it."""
+        waiting: dict[Any, Child] = {}
+        for name, child in self._children.items():
+            if name not in self._ended:
+                waiting[child.connection] = child
+                waiting[child.process.sentinel] = child
+        ready = wait([*waiting, self._stop.fileno] if not self._stop.reason else list(waiting), timeout=0.5)
+        for source in ready:
+            child = waiting.get(source)
+            if child is not None and child.name not in self._ended:
+                self._drain(child)
+                if not child.process.is_alive():
+                    self._drain(child)
+                    self._bury(child)
+        if self._stop.reason and self._deadline is None:
+            self._ask_all_to_stop(self._stop.reason)
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self._kill_all()
+
+    def _drain(self, child: Child) -> None:
+        try:
+            while child.connection.poll():
+                kind, details = child.connection.recv()
+                self._react(child.name, kind, details)
+        except (EOFError, OSError):
+            child.process.join(1.0)  # The pipe closes a moment before the process ends.
+
+    def _react(self, name: str, kind: str, details: Mapping[str, Any]) -> None:
+        if kind == "listening":
+            self._start_agents(details["endpoint"])
+        elif kind == "failed":
+            self._failures.append((name, error_for_exit_code(details["exit_code"], details["text"])))
+        elif kind == "finished" and name == "server":
+            self._server_end = details
+        elif kind == "finished":
+            self._agent_digests[int(details["agent"])] = details["learner_digest"]
+        self._observer(name, kind, details)
+
+    def _bury(self, child: Child) -> None:
+        self._ended.add(child.name)
+        code = child.process.exitcode
+        if code is not None and code < 0:
+            text = f"the process of {child.name} was killed by signal {-code}. The run cannot go on without it. Start it again."
+            self._failures.append((child.name, TemporaryError(text)))
+        if code and self._deadline is None and not self._stop.reason:
+            # The others learn from the server what happened; they get a moment to write it down.
+            self._deadline = time.monotonic() + _GRACE_SECONDS
+            server = self._children["server"]
+            if child.name != "server" and "server" not in self._ended:
+                server.stop(f"the end of {child.name}")
+
+    def _ask_all_to_stop(self, reason: str) -> None:
+        self._deadline = time.monotonic() + _GRACE_SECONDS
+        for child in self._children.values():
+            child.stop(reason)
+
+    def _kill_all(self) -> None:
+        for name, child in self._children.items():
+            if name not in self._ended:
+                child.process.kill()
+
+    def _end_all(self) -> None:
+        for child in self._children.values():
+            if child.process.is_alive():
+                child.stop("the end of the run")
+        limit = time.monotonic() + _GRACE_SECONDS
+        for child in self._children.values():
+            child.process.join(max(0.0, limit - time.monotonic()))
+            if child.process.is_alive():
+                child.process.kill()
+                child.process.join()
+            child.connection.close()
+
+    def _result(self) -> LaunchResult:
+        if self._stop.reason:
+            raise Interrupted(
+                f"stopped by {self._stop.reason}; server and agents have ended. What was computed is in "
+                f"{self.options.out}. Start the run again; the same seeds give the same digests."
+            )
+        if self._failures:
+            raise self._first_cause()
+        return LaunchResult(dict(sorted(self._agent_digests.items())), self._server_end["steps"], self._server_end["seconds"])
+
+    def _first_cause(self) -> DadcError:
+        """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop)."""
+        consequences = (TemporaryError, Interrupted)
+        causes = [error for _, error in self._failures if not isinstance(error, consequences)]
+        error = (causes or [error for _, error in self._failures])[0]
+        if isinstance(error, DivergenceError):
+            found = check([self.options.out]).first_divergence
+            if found is not None:
+                return DivergenceError(f"{error}\n{found.text()}")
+        return error
+
+
+def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An agent's last checkpoint: arrays and meta."""
+    return arrays_file.load(folder / LEARNER_FILE)

@@ -1,0 +1,56 @@
+"""The report of a finished run: one flat record, printed with ``--json`` and kept as ``result.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dadc_net.config import RunConfig
+from dadc_net.runtime import arrays_file
+from dadc_net.runtime.evaluation import Valuation
+
+RESULT_NAME = "result.json"
+
+
+def make_report(
+    config: RunConfig, seed: int | None, agent_digests: Mapping[int, str], lock_steps: int, seconds: float, wall: float
+) -> dict[str, Any]:
+    """The record without values; ``seconds`` is the time of the lock-steps alone, ``wall`` that of everything."""
+    settings = config.settings
+    copies = settings.learner.num_envs
+    return {
+        "task": config.task.name,
+        "seed": seed,
+        "algorithm": settings.algorithm,
+        "menu": config.menu,
+        "num_agents": settings.num_agents,
+        "num_envs": copies,
+        "updates": settings.updates,
+        "env_steps": lock_steps * copies,
+        "learner_digest": agent_digests[1],
+        "agent_digests": {str(agent): digest for agent, digest in agent_digests.items()},
+        "optimum": None,
+        "value": None,
+        "value_monte_carlo": None,
+        "value_monte_carlo_stderr": None,
+        "gap": None,
+        "env_steps_per_s": lock_steps * copies / seconds,
+        "lockstep_per_s": lock_steps / seconds,
+        "wall_s": wall,
+    }
+
+
+def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
+    """Fill in what the learned rule is worth."""
+    report["optimum"] = valuation.optimum
+    report["value"] = valuation.value
+    report["value_monte_carlo"] = valuation.value_monte_carlo
+    report["value_monte_carlo_stderr"] = valuation.value_monte_carlo_stderr
+    report["gap"] = valuation.gap
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Keep the report in the run's folder."""
+    arrays_file.replace(folder / RESULT_NAME, (json.dumps(dict(report), indent=2) + "\n").encode("utf-8"))

@@ -1,0 +1,86 @@
+"""Negative controls: break one replica on purpose and see that it is caught, at the right step.
+
+    flip-bit      the last mantissa bit of one weight of the state approximator
+    sqrt-ulp      one element of the first square root taken by an optimiser is one ulp too large
+    shift-stream  the coordinator stream is read one lock-step ahead, from the given step on
+    torch-sqrt    every optimiser square root comes from torch.sqrt, which is not IEEE everywhere
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dadc_net.errors import UsageError
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+from dadc_net.node.replica import Replica
+from dadc_net.sections import closest
+
+KINDS = ("flip-bit", "sqrt-ulp", "shift-stream", "torch-sqrt")
+_WEIGHT = "encoder.recurrent.weight"
+
+
+class _AheadStream(Stream):
+    """A stream that is one lock-step ahead."""
+
+    def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
+        return super().words(step + 1, copies, draws)
+
+
+def _one_ulp_up_once() -> object:
+    remaining = [1]
+
+    def root(x: Array) -> Array:
+        result: Array = np.sqrt(x)
+        if remaining:
+            remaining.pop()
+            where = int(np.argmax(result))
+            result[where] = np.nextafter(result[where], np.inf)
+        return result
+
+    return root
+
+
+def _torch_root(x: Array) -> Array:
+    result: Array = torch.sqrt(torch.from_numpy(x)).numpy()
+    return result
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """Breaks a replica right before record ``step``; given to an agent as its ``tamper``."""
+
+    kind: str
+    step: int
+
+    def __call__(self, replica: Replica, step: int) -> None:
+        """Do it, if this is the step."""
+        if step != self.step:
+            return
+        coordinator = replica.coordinator
+        adams = coordinator.approximator.group.adam, coordinator.network.group.adam
+        if self.kind == "flip-bit":
+            bits = coordinator.approximator.group.arrays[_WEIGHT].view(np.uint64)
+            bits[0, 0] ^= np.uint64(1)
+        elif self.kind == "sqrt-ulp":
+            adams[1].square_root = _one_ulp_up_once()  # type: ignore[assignment]
+        elif self.kind == "torch-sqrt":
+            for adam in adams:
+                adam.square_root = _torch_root
+        else:
+            coordinator.stream.__class__ = _AheadStream
+
+
+def parse(text: str) -> tuple[int, Sabotage]:
+    """``AGENT:KIND@STEP`` -> (agent, sabotage). Raises UsageError when it is not of that form."""
+    agent, _, rest = text.partition(":")
+    kind, _, step = rest.partition("@")
+    if kind not in KINDS or not agent.isdigit() or not step.isdigit():
+        raise UsageError(
+            f"--break {text!r} is not of the form AGENT:KIND@STEP. {closest(kind, KINDS)} Write --break 2:flip-bit@100."
+        )
+    return int(agent), Sabotage(kind, int(step))

@@ -1,0 +1,120 @@
+"""The whole team inside one process: the production cores without sockets, the same digests as real processes.
+
+The replicas of the coordinator are identical by construction, so one replica can serve all passive agents; that makes
+a simulation as cheap as a single learner. ``replicas="all"`` gives each agent its own, which is K times the work and is
+what the tests compare with. Both kinds pack and unpack every record as the wire would.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.config import RunConfig
+from dadc_net.coordinator.learner import UpdateReport
+from dadc_net.errors import DivergenceError, Interrupted
+from dadc_net.node.agreement import compare
+from dadc_net.node.passive_agent import PassiveAgent
+from dadc_net.node.record import unpack_actions
+from dadc_net.node.replica import Replica, StepAccount
+from dadc_net.node.team_environment import LogEntry, TeamEnvironment
+from dadc_net.runtime.party import StopRequest, checked_selftest, pin_threads
+from dadc_net.runtime.server_process import make_problem
+from dadc_net.team.spaces import FiniteSpace, space_from_record
+
+OnUpdate = Callable[[UpdateReport, "Simulation"], None]
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """How a simulation ended."""
+
+    agent_digests: dict[int, str]
+    lock_steps: int
+    seconds: float
+    snapshot: Mapping[str, NDArray[Any]]
+
+
+class Simulation:
+    """One run in one process."""
+
+    def __init__(self, config: RunConfig, shared_seed: bytes, environment_seed: bytes, replicas: str = "one") -> None:
+        self.config = config
+        self.world = TeamEnvironment(make_problem(config), environment_seed)
+        settings = config.settings
+        agents = range(1, settings.num_agents + 1)
+        count = settings.num_agents if replicas == "all" else 1
+        self.replicas = [Replica(settings, shared_seed) for _ in range(count)]
+        problem = self.world.problem
+        space = _finite(problem.environment.spec.observation_space.to_record())
+        self._action_space = _finite(problem.environment.spec.action_space.to_record())
+        self._passive = [
+            PassiveAgent(agent, settings.learner.num_envs, problem.structure, problem.menu, space) for agent in agents
+        ]
+        self.reward_sum = 0.0
+        self.reward_count = 0
+
+    def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
+        """Run to the end.
+
+        Raises:
+            DivergenceError: if replicas differ.
+            Interrupted: if ``stop`` asked for it.
+        """
+        pin_threads()
+        checked_selftest()
+        begun = time.monotonic()
+        entry = self.world.first()
+        while True:
+            accounts = [replica.receive(entry.step, entry.common, entry.head) for replica in self.replicas]
+            self._refuse_divergence(accounts)
+            report = accounts[0].update
+            if report is not None and on_update is not None:
+                on_update(report, self)
+            if accounts[0].prescriptions is None:
+                break
+            if stop is not None and stop.reason:
+                raise Interrupted(f"stopped by {stop.reason} at step {entry.step}. Nothing else runs. Start it again.")
+            entry = self.world.advance(self._act(entry, accounts))
+            self.reward_sum += float(entry.rewards.sum())
+            self.reward_count += int((~entry.begin).sum())
+        digests = [replica.coordinator.digest().hex() for replica in self.replicas]
+        seconds = time.monotonic() - begun
+        shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
+        by_agent = {agent: digest for agent, digest in enumerate(shared, start=1)}
+        return SimulationResult(by_agent, entry.step, seconds, self.replicas[0].coordinator.snapshot())
+
+    def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:
+        columns = []
+        for index, passive in enumerate(self._passive):
+            account = accounts[index % len(accounts)]
+            passive.observe(entry.step, entry.private[index], account.begin)
+            if account.prescriptions is not None:
+                raw = passive.act(account.prescriptions)
+                columns.append(unpack_actions(raw, entry.step, self.world.copies, passive.agent, self._action_space))
+        return np.stack(columns, axis=1)
+
+    def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
+        if len(accounts) == 1:
+            return
+        report = accounts[0].update
+        sent = {agent: account.step_digest for agent, account in enumerate(accounts, start=1)}
+        learners = {
+            agent: b"" if account.update is None else account.update.digest
+            for agent, account in enumerate(accounts, start=1)
+        }
+        found = compare(accounts[0].step, None if report is None else report.update, sent, learners)
+        if found is not None:
+            raise DivergenceError(found.text())
+
+
+def _finite(record: dict[str, Any]) -> FiniteSpace:
+    space = space_from_record(record)
+    if not isinstance(space, FiniteSpace):
+        raise TypeError(f"{record} is not a finite space")
+    return space

@@ -1,0 +1,141 @@
+"""Multi-access broadcast (paper, Appendix D.1): two transmitters, one slotted channel.
+
+Each device has a buffer of one packet; packets arrive by Bernoulli processes. The channel is idle (0) or busy (1), a
+Markov chain. A transmission succeeds if exactly one device transmits and the channel is idle. Both devices see both
+actions one step later, and the channel's state if at least one of them transmitted; each sees its own buffer.
+
+Within a step, in this order: actions A; arrivals W; success if A^1 + A^2 = 1 and S = 0; buffers
+B <- min(B - A success + W, 1); reward with the *old* channel state; the channel symbol (S, or blank if nobody
+transmitted); the channel moves.
+
+Deviation: the printed buffer equation multiplies a device's action by its own complement, which is always zero; the
+*other* device's complement is meant. Deviation: the text codes "transmit and no transmit" as {0, 1}; the reward
+equation needs 1 = transmit. Deviation: the paper does not say how a run starts; here buffers are empty and the channel
+is idle and known, unless ``initial_busy_probability`` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.sections import require
+from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.spaces import FiniteSpace
+
+IDLE, BUSY, BLANK = 0, 1, 2
+_DRAWS = 3
+
+
+@dataclass(frozen=True)
+class MultiAccessBroadcastParameters:
+    """The model; defaults are the paper's."""
+
+    stay_probabilities: tuple[float, float] = (0.75, 0.75)
+    """alpha_0, alpha_1: the idle channel stays idle, the busy one stays busy."""
+    arrival_probabilities: tuple[float, float] = (0.3, 0.6)
+    """p^1, p^2: a packet arrives at device 1, device 2."""
+    success_reward: float = 1.0
+    """r"""
+    transmission_cost: float = 0.4
+    """kappa"""
+    initial_busy_probability: float = 0.0
+    """P(S_0 = 1). 0 or 1: known to everyone. In between: unknown, z_0 is blank; 0.5 is stationary for the defaults."""
+    restart_steps: int = 300
+    """Steps after which a copy starts afresh; 0: never."""
+
+    def __post_init__(self) -> None:
+        probability = "Give a probability from 0 to 1."
+        for key in ("stay_probabilities", "arrival_probabilities"):
+            values = getattr(self, key)
+            require(all(0 <= value <= 1 for value in values), f"env.{key}", list(values), "Give two probabilities.")
+        busy = self.initial_busy_probability
+        require(0 <= busy <= 1, "env.initial_busy_probability", busy, probability)
+        for key in ("success_reward", "transmission_cost"):
+            value = getattr(self, key)
+            require(abs(value) <= 1e6, f"env.{key}", value, "Give a number of magnitude at most 1e6.")
+        require(self.restart_steps >= 0, "env.restart_steps", self.restart_steps, "Give 0 (never) or more.")
+
+    @property
+    def start_symbol(self) -> int:
+        """Channel symbol of z_0."""
+        return {0.0: IDLE, 1.0: BUSY}.get(self.initial_busy_probability, BLANK)
+
+
+_ENTRIES = ("agent 1 may transmit", "agent 2 may transmit", "both may transmit", "nobody may transmit")
+_WAIT, _TRANSMIT_IF_PACKET = (0, 0), (0, 1)
+_TABLES = (
+    (_TRANSMIT_IF_PACKET, _WAIT),
+    (_WAIT, _TRANSMIT_IF_PACKET),
+    (_TRANSMIT_IF_PACKET, _TRANSMIT_IF_PACKET),
+    (_WAIT, _WAIT),
+)
+MENUS = {
+    "paper": PrescriptionMenu("paper", _ENTRIES[:3], _TABLES[:3]),
+    "all": PrescriptionMenu("all", _ENTRIES, _TABLES),
+}
+"""``paper``: the three prescriptions of E.1. ``all``: with the fourth, which E.1 leaves out and which is worth 28 %."""
+
+
+class MultiAccessBroadcast:
+    """E copies of the problem. Satisfies ``Environment``."""
+
+    def __init__(self, parameters: MultiAccessBroadcastParameters, num_envs: int) -> None:
+        self.parameters = parameters
+        self._num_envs = num_envs
+        self._buffers = np.zeros((num_envs, 2), dtype=np.int64)
+        self._busy = np.zeros(num_envs, dtype=np.int64)
+        self._spec = EnvironmentSpec(
+            name="multi-access-broadcast",
+            num_agents=2,
+            observation_space=FiniteSpace((2,)),
+            action_space=FiniteSpace((2,)),
+            public_space=FiniteSpace((3,)),
+            draws_per_step=_DRAWS,
+        )
+        self._arrival = np.array(parameters.arrival_probabilities)
+        idle_stays, busy_stays = parameters.stay_probabilities
+        self._becomes_busy = np.array([1.0 - idle_stays, busy_stays])
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """Two agents, binary buffers and actions, public channel symbol."""
+        return self._spec
+
+    @property
+    def num_envs(self) -> int:
+        """E."""
+        return self._num_envs
+
+    def advance(
+        self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]
+    ) -> Outcome:
+        """One lock-step. Draws per copy: arrival at 1, arrival at 2, channel."""
+        parameters = self.parameters
+        transmitters = joint_action.sum(axis=1)
+        success = (transmitters == 1) & (self._busy == IDLE)
+        rewards = parameters.success_reward * success - parameters.transmission_cost * transmitters
+        arrivals = draws[:, :2] < self._arrival
+        buffers = np.minimum(self._buffers - joint_action * success[:, None] + arrivals, 1)
+        symbol = np.where(transmitters > 0, self._busy, BLANK)
+        busy = (draws[:, 2] < self._becomes_busy[self._busy]).astype(np.int64)
+        first_busy = (draws[:, 2] < parameters.initial_busy_probability).astype(np.int64)
+        self._buffers = np.where(begin[:, None], 0, buffers)
+        self._busy = np.where(begin, first_busy, busy)
+        symbol = np.where(begin, parameters.start_symbol, symbol)
+        ended = np.full(self._num_envs, Ended.NO, dtype=np.uint8)
+        return Outcome(self._buffers[:, :, None].copy(), symbol[:, None], np.where(begin, 0.0, rewards), ended)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Buffers [E, 2] and channels [E]."""
+        return {"buffers": self._buffers.copy(), "busy": self._busy.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take buffers and channels from ``state``."""
+        self._buffers = state["buffers"].copy()
+        self._busy = state["busy"].copy()

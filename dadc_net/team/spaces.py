@@ -1,0 +1,126 @@
+"""Spaces: what values an observation, an action, local or common information can take.
+
+Values of a finite space are int64 arrays whose last axis runs over its factors: a product of C finite sets of sizes
+n_1 .. n_C has values [..., C] with 0 <= value_c < n_c. The index of a value is its place in row-major order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import ProtocolError
+
+_JOINT_CODE_LIMIT = 64
+
+
+@dataclass(frozen=True)
+class FiniteSpace:
+    """A product of finite sets."""
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sizes or any(size < 1 for size in self.sizes):
+            raise ValueError(f"a finite space needs at least one factor of size >= 1, got sizes {self.sizes}")
+
+    @property
+    def num_values(self) -> int:
+        """Number of values."""
+        return math.prod(self.sizes)
+
+    @property
+    def feature_size(self) -> int:
+        """Length of a value's code."""
+        return self.num_values if self.num_values <= _JOINT_CODE_LIMIT else sum(self.sizes)
+
+    def contains(self, values: NDArray[np.int64]) -> bool:
+        """Whether every value [..., C] lies in the space."""
+        if values.shape[-1] != len(self.sizes):
+            return False
+        return bool(((values >= 0) & (values < np.array(self.sizes))).all())
+
+    def index(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row-major index: [..., C] -> [...]."""
+        index = values[..., 0]
+        for factor, size in enumerate(self.sizes[1:], start=1):
+            index = index * size + values[..., factor]
+        return index
+
+    def values(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The inverse of ``index``: [...] -> [..., C]."""
+        columns = []
+        rest = np.asarray(index, dtype=np.int64)
+        for size in reversed(self.sizes):
+            columns.append(rest % size)
+            rest = rest // size
+        return np.stack(columns[::-1], axis=-1)
+
+    def features(self, values: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Code for a network: [..., C] -> [..., F].
+
+        One one-hot over all values up to 64 of them, otherwise the factors' one-hots side by side.
+        """
+        if self.num_values <= _JOINT_CODE_LIMIT:
+            return (self.index(values)[..., None] == np.arange(self.num_values)).astype(np.float64)
+        codes = [values[..., c, None] == np.arange(size) for c, size in enumerate(self.sizes)]
+        return np.concatenate(codes, axis=-1).astype(np.float64)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data for the wire."""
+        return {"kind": "finite", "sizes": list(self.sizes)}
+
+
+@dataclass(frozen=True)
+class BoxSpace:
+    """A box of real numbers; values float64 [..., C]."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high) or not all(a < b for a, b in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"a box needs low < high in every coordinate, got {self.low} and {self.high}")
+
+    @property
+    def feature_size(self) -> int:
+        """Length of a value's code."""
+        return len(self.low)
+
+    def contains(self, values: NDArray[np.float64]) -> bool:
+        """Whether every value [..., C] lies in the box; NaN does not."""
+        if values.shape[-1] != len(self.low):
+            return False
+        return bool(((values >= np.array(self.low)) & (values <= np.array(self.high))).all())
+
+    def features(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values clamped to the box: [..., C] -> [..., C]."""
+        return np.clip(values, self.low, self.high)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data for the wire."""
+        return {"kind": "box", "low": list(self.low), "high": list(self.high)}
+
+
+Space = FiniteSpace | BoxSpace
+
+
+def space_from_record(record: Mapping[str, Any]) -> Space:
+    """The space that ``to_record`` described.
+
+    Raises:
+        ProtocolError: if the record describes none.
+    """
+    try:
+        if record["kind"] == "finite":
+            return FiniteSpace(tuple(int(size) for size in record["sizes"]))
+        if record["kind"] == "box":
+            return BoxSpace(tuple(map(float, record["low"])), tuple(map(float, record["high"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"{dict(record)!r} does not describe a space: {error}") from error
+    raise ProtocolError(f"{record['kind']!r} is not a kind of space; known are finite and box")

@@ -1,0 +1,55 @@
+"""Tasks: an environment with its parameters, information structure and prescription menus, under one name.
+
+A user's own task is a function without arguments that returns a ``Task``; it is named ``package.module:function``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dadc_net.errors import UsageError
+from dadc_net.sections import closest
+from dadc_net.team.environment import Environment
+from dadc_net.team.information import ControlSharing, InformationStructure
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
+
+
+@dataclass(frozen=True)
+class Task:
+    """A team problem."""
+
+    name: str
+    parameters_type: type[Any]
+    """Frozen dataclass: the keys of the ``env`` section, with defaults. ``restart_steps`` is read by the clock."""
+    make: Callable[[Any, int], Environment]
+    """(parameters, E) -> environment"""
+    structure: InformationStructure
+    menus: Mapping[str, PrescriptionMenu]
+    default_menu: str
+    default_discount: float
+
+
+TASKS: dict[str, Task] = {
+    "mabc": Task(
+        name="mabc",
+        parameters_type=MultiAccessBroadcastParameters,
+        make=MultiAccessBroadcast,
+        structure=ControlSharing(),
+        menus=MENUS,
+        default_menu="paper",
+        default_discount=0.9,
+    ),
+}
+
+
+def find_task(name: str) -> Task:
+    """A built-in task. Raises UsageError with a suggestion for an unknown name."""
+    if name not in TASKS:
+        raise UsageError(
+            f"there is no task {name!r}. {closest(name, TASKS)} A TASK is a built-in name, a TOML file or "
+            "package.module:factory."
+        )
+    return TASKS[name]
