@@ -11,7 +11,7 @@ from typing import Any
 _PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("mabc", "actor-critic"): {
         "updates": 2500,
-        "learner": {"num_envs": 32, "batch_steps": 640},
+        "learner": {"num_envs": 64, "batch_steps": 640},
     },
     ("mabc", "ppo"): {
         "updates": 1200,

@@ -71,7 +71,7 @@ class _Valuer:
 
     def checkpoint(self, update: int, snapshot: Mapping[str, Any], losses: Mapping[str, float]) -> None:
         """Value one checkpoint."""
-        value, stderr = self.evaluator.value(snapshot)
+        value, stderr = self.evaluator.value(snapshot, self.config.evaluation.progress_trajectories)
         share = self.evaluator.share(value)
         settings = self.config.settings
         self.metrics.write(

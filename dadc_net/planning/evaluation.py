@@ -39,7 +39,7 @@ class Estimate(NamedTuple):
     stderr: float
 
 
-def horizon(discount: float, share: float = 1e-6) -> int:
+def horizon(discount: float, share: float = 1e-5) -> int:
     """Steps after which gamma^t falls below ``share``."""
     return max(1, math.ceil(math.log(share) / math.log(discount)))
 
@@ -60,7 +60,7 @@ def performance_difference(
 ) -> Estimate:
     """Estimate J(rule) from ``trajectories`` sampled paths of the common information.
 
-    ``steps`` None: until gamma^t is below 1e-6, which truncates at most that share of the largest gap.
+    ``steps`` None: until gamma^t is below 1e-5, which truncates at most that share of the largest gap.
     """
     belief = np.full(trajectories, model.start, dtype=np.int64)
     common = np.tile(model.start_common, (trajectories, 1))

@@ -24,7 +24,7 @@ def monte_carlo(
     stream: Stream,
     steps: int | None = None,
 ) -> Estimate:
-    """Mean discounted return of ``trajectories`` episodes, from their start until gamma^t is below 1e-6.
+    """Mean discounted return of ``trajectories`` episodes, from their start until gamma^t is below 1e-5.
 
     Raises:
         TypeError: if the observation space is not finite.

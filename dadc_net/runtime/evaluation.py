@@ -46,14 +46,13 @@ class Evaluator:
         self.config = config
         self.plan: Plan = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
 
-    def value(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int | None = None) -> tuple[float, float]:
+    def value(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int) -> tuple[float, float]:
         """Value of the greedy rule of ``snapshot`` by the low-variance estimator, and its standard error."""
         rule = GreedyRule(self.config.settings, snapshot)
-        count = trajectories or self.config.evaluation.trajectories
         stream = Stream("evaluation", _EVALUATION_SEED)
         plan_ = self.plan
         discount = self.config.settings.discount
-        estimate = performance_difference(plan_.model, plan_.solution, discount, rule, count, stream)
+        estimate = performance_difference(plan_.model, plan_.solution, discount, rule, trajectories, stream)
         return estimate.value, estimate.stderr
 
     def share(self, value: float) -> float:
@@ -68,7 +67,7 @@ class Evaluator:
     def valuation(self, snapshot: Mapping[str, NDArray[Any]]) -> Valuation:
         """Both estimates of the greedy rule's value."""
         config = self.config
-        value, stderr = self.value(snapshot)
+        value, stderr = self.value(snapshot, config.evaluation.trajectories)
         rule = GreedyRule(config.settings, snapshot)
         plain = monte_carlo(
             config.task,

@@ -1,18 +1,27 @@
-"""Messages as frames: a fixed header that is parsed first, then the body. PROTOCOL.md is the specification.
+"""Messages as frames of bytes, and back. PROTOCOL.md is the specification of what is written here.
 
-Everything that arrives is checked before it is believed: sizes, then the header, then each field's type. Whatever is
-wrong raises ProtocolError and says which field; nothing else may come out of ``decode``.
+Frame 0 is a header of 72 bytes with a fixed layout. It is read, and every reason to refuse the message that it can
+show is checked, before any byte of a body is looked at. What follows depends on the type:
+
+    Step            [header][common bytes][private bytes]
+    Act             [header][actions][digests]
+    Join, Begin, Fault     [header][msgpack body], see ``bodies``
+    End             [header][learner digest]
+    Probe, Alive    [header]
+
+The bodies of Step and Act are not parsed here: they are canonical bytes already (``node/record``), the chain hashes
+exactly these, and the step path must cost microseconds.
+
+Header fields that a type does not use must be zero, so that a later version can give them a meaning.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
+from struct import Struct, error as StructError
 from typing import Any, NamedTuple
 
-import msgpack
-
-from dadc_net.errors import InvariantError, ProtocolError
+from dadc_net.errors import InvariantError, ProtocolError, UsageError
 from dadc_net.node.messages import (
     DIGEST_BYTES,
     NO_RUN,
@@ -27,20 +36,25 @@ from dadc_net.node.messages import (
     Probe,
     Step,
 )
+from dadc_net.wire import bodies, limits
 
 MAGIC = b"DADC"
 PROTOCOL_VERSION = 1
-FRAME_BYTES_MAX = 16 * 2**20
-"""Largest frame, either way; the largest record is far smaller."""
-BODY_BYTES_MAX = 2**20
-"""Largest msgpack body."""
-_NO_HEAD = bytes(DIGEST_BYTES)
-_HEADER = struct.Struct(f">4sHBB{RUN_ID_BYTES}sIIQ{DIGEST_BYTES}s")
-_CODES: dict[type[Message], int] = {Join: 1, Begin: 2, Step: 3, Act: 4, End: 5, Fault: 6, Probe: 7, Alive: 8}
+HEADER = Struct("<4sHBB16sIIQ32s")
+"""magic, version u16, type u8, reserved u8, run id, epoch u32, agent u32, sequence u64, chain hash. Little endian."""
+
+JOIN, BEGIN, STEP, ACT, END, PROBE, ALIVE, FAULT = range(1, 9)
+_NAMES = ("", "Join", "Begin", "Step", "Act", "End", "Probe", "Alive", "Fault")
+_ZERO_HASH = bytes(DIGEST_BYTES)
+_PREFIX = Struct("<4sH")
+_UINT32_MAX = 2**32 - 1
+_FEWER_COPIES = "Lower learner.num_envs."
 
 
-class _Header(NamedTuple):
-    code: int
+class Header(NamedTuple):
+    """The fields of a header after ``magic``, ``version`` and ``reserved``, which have one legal value each."""
+
+    kind: int
     run_id: bytes
     epoch: int
     agent: int
@@ -48,183 +62,210 @@ class _Header(NamedTuple):
     head: bytes
 
 
-def _header(
-    code: int, run_id: bytes = NO_RUN, epoch: int = 0, agent: int = 0, sequence: int = 0, head: bytes = _NO_HEAD
-) -> bytes:
-    return _HEADER.pack(MAGIC, PROTOCOL_VERSION, code, 0, run_id, epoch, agent, sequence, head)
-
-
 def encode(message: Message) -> list[bytes]:
-    """Frames of a message.
+    """The frames of ``message``.
 
     Raises:
-        InvariantError: if a frame would be larger than a receiver accepts.
+        SendTooLargeError: if a part is larger than the receiver accepts (a Fault's text is cut instead).
+        UsageError: if an agent id does not fit the protocol.
+        InvariantError: if a field has a length or a value that it cannot have.
     """
-    code = _CODES[type(message)]
-    match message:
-        case Step(run_id, epoch, sequence, head, common, private):
-            frames = [_header(code, run_id, epoch, 0, sequence, head), common, private]
-        case Act(run_id, epoch, agent, sequence, actions, digest, update_digest):
-            frames = [_header(code, run_id, epoch, agent, sequence), actions, digest, update_digest]
-        case Join(agent, commitment, selftest, settings_digest, host):
-            body = {"commitment": commitment, "selftest": selftest, "settings": settings_digest, "host": host}
-            frames = [_header(code, agent=agent), _pack(body)]
-        case Begin(run_id, epoch, settings, structure, menu, observation_space):
-            body = {"settings": settings, "structure": structure, "menu": menu, "space": observation_space}
-            frames = [_header(code, run_id, epoch), _pack(body)]
-        case End(run_id, epoch, sequence, learner_digest):
-            frames = [_header(code, run_id, epoch, 0, sequence), learner_digest]
-        case Fault(exit_code, text):
-            frames = [_header(code), _pack({"exit_code": exit_code, "text": text})]
-        case Probe(agent) | Alive(agent):
-            frames = [_header(code, agent=agent)]
-    if any(len(frame) > FRAME_BYTES_MAX for frame in frames):
-        sizes = [len(frame) for frame in frames]
-        raise InvariantError(f"a {type(message).__name__} has frames of {sizes} bytes; the limit is {FRAME_BYTES_MAX}")
-    return frames
-
-
-def _pack(body: dict[str, Any]) -> bytes:
-    packed: bytes = msgpack.packb(body, use_bin_type=True)
-    if len(packed) > BODY_BYTES_MAX:
-        raise InvariantError(f"a message body has {len(packed)} bytes; the limit is {BODY_BYTES_MAX}")
-    return packed
+    return _ENCODERS[type(message)](message)
 
 
 def decode(frames: Sequence[bytes]) -> Message:
-    """The message that frames carry.
+    """The message in ``frames``.
 
     Raises:
-        ProtocolError: naming what is wrong with them.
+        ProtocolError: naming both versions, or the field that breaks the protocol.
     """
-    header = _decode_header(frames)
-    reader = _READERS.get(header.code)
-    if reader is None:
-        raise ProtocolError(f"message type {header.code} does not exist in protocol version {PROTOCOL_VERSION}")
-    return reader(header, frames[1:])
+    header = _parse_header(frames)
+    if len(frames) != _FRAMES[header.kind]:
+        raise _broken(header.kind, "number of frames", len(frames), _FRAMES[header.kind])
+    return _DECODERS[header.kind](header, frames)
 
 
-def _decode_header(frames: Sequence[bytes]) -> _Header:
-    if not frames or len(frames[0]) < 6 or frames[0][:4] != MAGIC:
-        start = bytes(frames[0][:16]) if frames else b""
-        raise ProtocolError(
-            f"a message begins with {start!r} instead of {MAGIC!r}. The peer is not dadc-net. Check the address."
-        )
-    version = int.from_bytes(frames[0][4:6], "big")
-    if version != PROTOCOL_VERSION:
-        raise ProtocolError(
-            f"the peer speaks protocol version {version}, this process speaks {PROTOCOL_VERSION}. No step was taken. "
-            "Install the same version of dadc-net on every host."
-        )
-    if len(frames[0]) != _HEADER.size or any(len(frame) > FRAME_BYTES_MAX for frame in frames):
-        raise ProtocolError(f"frames of {[len(frame) for frame in frames]} bytes do not fit the protocol")
-    _, _, code, reserved, run_id, epoch, agent, sequence, head = _HEADER.unpack(frames[0])
-    if reserved != 0:
-        raise ProtocolError(f"the reserved byte of a header is {reserved}, not 0")
-    return _Header(code, run_id, epoch, agent, sequence, head)
-
-
-def _parts(body: Sequence[bytes], count: int, name: str) -> Sequence[bytes]:
-    if len(body) != count:
-        raise ProtocolError(f"a {name} has {len(body)} body frames where {count} belong")
-    return body
-
-
-def _digest(raw: bytes, field: str, optional: bool = False) -> bytes:
-    if len(raw) != DIGEST_BYTES and not (optional and not raw):
-        raise ProtocolError(f"{field} has {len(raw)} bytes where {DIGEST_BYTES} belong")
-    return bytes(raw)
-
-
-def _unpack(body: Sequence[bytes], name: str, schema: dict[str, type]) -> dict[str, Any]:
-    (raw,) = _parts(body, 1, name)
-    if len(raw) > BODY_BYTES_MAX:
-        raise ProtocolError(f"the body of a {name} has {len(raw)} bytes; the limit is {BODY_BYTES_MAX}")
+def _pack_header(
+    kind: int,
+    run_id: bytes = NO_RUN,
+    epoch: int = 0,
+    agent: int = 0,
+    sequence: int = 0,
+    head: bytes = _ZERO_HASH,
+) -> bytes:
+    # struct would cut or pad byte strings of another length without a word.
+    if len(run_id) != RUN_ID_BYTES or len(head) != DIGEST_BYTES:
+        raise InvariantError(f"{_NAMES[kind]}: run id has {len(run_id)} bytes and chain hash {len(head)}, not 16 and 32")
     try:
-        fields = msgpack.unpackb(
-            raw,
-            raw=False,
-            strict_map_key=True,
-            max_str_len=2**16,
-            max_bin_len=2**16,
-            max_array_len=2**16,
-            max_map_len=2**10,
-            max_ext_len=0,
+        return HEADER.pack(MAGIC, PROTOCOL_VERSION, kind, 0, run_id, epoch, agent, sequence, head)
+    except StructError as error:
+        if not 0 <= agent <= _UINT32_MAX:
+            raise UsageError(
+                f"agent id {agent} does not fit the protocol, whose ids go from 1 to {_UINT32_MAX}. Nothing was sent. "
+                "Give a smaller id."
+            ) from error
+        raise InvariantError(f"{_NAMES[kind]}: epoch {epoch} or sequence {sequence} does not fit the header") from error
+
+
+def _parse_header(frames: Sequence[bytes]) -> Header:
+    raw = frames[0] if frames else b""
+    if len(raw) != HEADER.size or raw[:6] != _GOOD_PREFIX:
+        raise _bad_start(raw)
+    _, _, kind, reserved, run_id, epoch, agent, sequence, head = HEADER.unpack(raw)
+    if reserved:
+        raise ProtocolError(_text("the reserved byte of a header", reserved, "0"))
+    if kind not in _DECODERS:
+        raise ProtocolError(_text("the type of a message", kind, f"one of {JOIN} to {FAULT}"))
+    return Header(kind, run_id, epoch, agent, sequence, head)
+
+
+def _bad_start(raw: bytes) -> ProtocolError:
+    """The error for a first frame that is not a header of this version; the version is looked at before the length."""
+    if len(raw) < _PREFIX.size or raw[:4] != MAGIC:
+        return ProtocolError(
+            f"a message begins with {raw[:4].hex() or 'nothing'} where {MAGIC.hex()} belongs. It did not come from "
+            "dadc-net. Check the address and port."
         )
-    except (ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"the body of a {name} is not valid msgpack: {error}") from error
-    if not isinstance(fields, dict) or set(fields) != set(schema):
-        raise ProtocolError(f"the body of a {name} must be a map with the keys {sorted(schema)}")
-    for key, kind in schema.items():
-        if type(fields[key]) is not kind:
-            raise ProtocolError(f"field {key} of a {name} is a {type(fields[key]).__name__}, not a {kind.__name__}")
-    return fields
+    version = _PREFIX.unpack_from(raw)[1]
+    if version != PROTOCOL_VERSION:
+        return ProtocolError(
+            f"the peer speaks protocol version {version}, this process speaks version {PROTOCOL_VERSION}. They cannot "
+            "take part in one run. Install the same version of dadc-net on all hosts."
+        )
+    return ProtocolError(_text("the length of a header", len(raw), str(HEADER.size)))
 
 
-def _read_join(header: _Header, body: Sequence[bytes]) -> Join:
-    fields = _unpack(body, "Join", {"commitment": bytes, "selftest": bytes, "settings": bytes, "host": dict})
-    host = fields["host"]
-    if any(not isinstance(key, str) or not isinstance(value, str) for key, value in host.items()):
-        raise ProtocolError("field host of a Join must map text to text")
-    return Join(
-        header.agent,
-        _digest(fields["commitment"], "commitment of a Join"),
-        _digest(fields["selftest"], "selftest of a Join"),
-        _digest(fields["settings"], "settings of a Join", optional=True),
-        host,
+def _text(field: str, value: object, expected: str) -> str:
+    return (
+        f"{field} is {value}, not {expected}. The message was refused. "
+        "Check that server and agents run the same version of dadc-net."
     )
 
 
-def _read_begin(header: _Header, body: Sequence[bytes]) -> Begin:
-    fields = _unpack(body, "Begin", {"settings": dict, "structure": str, "menu": dict, "space": dict})
-    return Begin(header.run_id, header.epoch, fields["settings"], fields["structure"], fields["menu"], fields["space"])
+def _broken(kind: int, field: str, value: object, expected: object) -> ProtocolError:
+    return ProtocolError(_text(f"{field} of a {_NAMES[kind]} message", value, str(expected)))
 
 
-def _read_step(header: _Header, body: Sequence[bytes]) -> Step:
-    common, private = _parts(body, 2, "Step")
-    return Step(header.run_id, header.epoch, header.sequence, header.head, bytes(common), bytes(private))
+def _require_unused(header: Header, **unused: object) -> None:
+    """Every keyword names a field that this type does not use, with its zero."""
+    for field, zero in unused.items():
+        value = getattr(header, field)
+        if value != zero:
+            raise _broken(header.kind, field, value.hex() if isinstance(value, bytes) else value, "zero")
 
 
-def _read_act(header: _Header, body: Sequence[bytes]) -> Act:
-    actions, digest, update = _parts(body, 3, "Act")
-    return Act(
-        header.run_id,
-        header.epoch,
-        header.agent,
-        header.sequence,
-        bytes(actions),
-        _digest(digest, "digest of an Act"),
-        _digest(update, "update digest of an Act", optional=True),
-    )
+def _check_digest(kind: int, field: str, digest: bytes) -> bytes:
+    if len(digest) != DIGEST_BYTES:
+        raise InvariantError(f"{_NAMES[kind]}: {field} has {len(digest)} bytes, not {DIGEST_BYTES}")
+    return digest
 
 
-def _read_end(header: _Header, body: Sequence[bytes]) -> End:
-    (digest,) = _parts(body, 1, "End")
-    return End(header.run_id, header.epoch, header.sequence, _digest(digest, "learner digest of an End"))
+def _encode_step(step: Step) -> list[bytes]:
+    header = _pack_header(STEP, step.run_id, step.epoch, 0, step.sequence, step.head)
+    limits.check_send_size("the common part of a record", len(step.common), limits.COMMON_BYTES_MAX, _FEWER_COPIES)
+    limits.check_send_size("the private part of a record", len(step.private), limits.PRIVATE_BYTES_MAX, _FEWER_COPIES)
+    return [header, step.common, step.private]
 
 
-def _read_fault(header: _Header, body: Sequence[bytes]) -> Fault:
-    fields = _unpack(body, "Fault", {"exit_code": int, "text": str})
-    return Fault(fields["exit_code"], fields["text"])
+def _decode_step(header: Header, frames: Sequence[bytes]) -> Step:
+    if header.agent:
+        raise _broken(STEP, "agent", header.agent, "zero")
+    common, private = frames[1], frames[2]
+    if len(common) > limits.COMMON_BYTES_MAX:
+        raise _broken(STEP, "size of the common part", len(common), f"at most {limits.COMMON_BYTES_MAX}")
+    if len(private) > limits.PRIVATE_BYTES_MAX:
+        raise _broken(STEP, "size of the private part", len(private), f"at most {limits.PRIVATE_BYTES_MAX}")
+    return Step(header.run_id, header.epoch, header.sequence, header.head, common, private)
 
 
-def _read_probe(header: _Header, body: Sequence[bytes]) -> Probe:
-    _parts(body, 0, "Probe")
+def _encode_act(act: Act) -> list[bytes]:
+    header = _pack_header(ACT, act.run_id, act.epoch, act.agent, act.sequence)
+    limits.check_send_size("the actions of a record", len(act.actions), limits.ACTIONS_BYTES_MAX, _FEWER_COPIES)
+    digests = _check_digest(ACT, "digest", act.digest)
+    if act.update_digest:
+        digests += _check_digest(ACT, "update digest", act.update_digest)
+    return [header, act.actions, digests]
+
+
+def _decode_act(header: Header, frames: Sequence[bytes]) -> Act:
+    if header.head != _ZERO_HASH:
+        raise _broken(ACT, "head", header.head.hex(), "zero")
+    actions, digests = frames[1], frames[2]
+    if len(actions) > limits.ACTIONS_BYTES_MAX:
+        raise _broken(ACT, "size of the actions", len(actions), f"at most {limits.ACTIONS_BYTES_MAX}")
+    if len(digests) not in (DIGEST_BYTES, 2 * DIGEST_BYTES):
+        raise _broken(ACT, "size of the digests", len(digests), f"{DIGEST_BYTES} or {2 * DIGEST_BYTES}")
+    digest, update_digest = digests[:DIGEST_BYTES], digests[DIGEST_BYTES:]
+    return Act(header.run_id, header.epoch, header.agent, header.sequence, actions, digest, update_digest)
+
+
+def _encode_join(join: Join) -> list[bytes]:
+    return [_pack_header(JOIN, agent=join.agent), bodies.pack_join(join)]
+
+
+def _decode_join(header: Header, frames: Sequence[bytes]) -> Join:
+    _require_unused(header, run_id=NO_RUN, epoch=0, sequence=0, head=_ZERO_HASH)
+    return bodies.unpack_join(header.agent, frames[1])
+
+
+def _encode_begin(begin: Begin) -> list[bytes]:
+    return [_pack_header(BEGIN, begin.run_id, begin.epoch), bodies.pack_begin(begin)]
+
+
+def _decode_begin(header: Header, frames: Sequence[bytes]) -> Begin:
+    _require_unused(header, agent=0, sequence=0, head=_ZERO_HASH)
+    return bodies.unpack_begin(header.run_id, header.epoch, frames[1])
+
+
+def _encode_end(end: End) -> list[bytes]:
+    header = _pack_header(END, end.run_id, end.epoch, sequence=end.sequence)
+    return [header, _check_digest(END, "learner digest", end.learner_digest)]
+
+
+def _decode_end(header: Header, frames: Sequence[bytes]) -> End:
+    _require_unused(header, agent=0, head=_ZERO_HASH)
+    if len(frames[1]) != DIGEST_BYTES:
+        raise _broken(END, "size of the learner digest", len(frames[1]), DIGEST_BYTES)
+    return End(header.run_id, header.epoch, header.sequence, frames[1])
+
+
+def _decode_probe(header: Header, _frames: Sequence[bytes]) -> Probe:
+    _require_unused(header, run_id=NO_RUN, epoch=0, sequence=0, head=_ZERO_HASH)
     return Probe(header.agent)
 
 
-def _read_alive(header: _Header, body: Sequence[bytes]) -> Alive:
-    _parts(body, 0, "Alive")
+def _decode_alive(header: Header, _frames: Sequence[bytes]) -> Alive:
+    _require_unused(header, run_id=NO_RUN, epoch=0, sequence=0, head=_ZERO_HASH)
     return Alive(header.agent)
 
 
-_READERS: dict[int, Callable[[_Header, Sequence[bytes]], Message]] = {
-    _CODES[Join]: _read_join,
-    _CODES[Begin]: _read_begin,
-    _CODES[Step]: _read_step,
-    _CODES[Act]: _read_act,
-    _CODES[End]: _read_end,
-    _CODES[Fault]: _read_fault,
-    _CODES[Probe]: _read_probe,
-    _CODES[Alive]: _read_alive,
+def _decode_fault(header: Header, frames: Sequence[bytes]) -> Fault:
+    _require_unused(header, run_id=NO_RUN, epoch=0, agent=0, sequence=0, head=_ZERO_HASH)
+    return bodies.unpack_fault(frames[1])
+
+
+_GOOD_PREFIX = _PREFIX.pack(MAGIC, PROTOCOL_VERSION)
+
+_ENCODERS: dict[type[Any], Callable[[Any], list[bytes]]] = {
+    Join: _encode_join,
+    Begin: _encode_begin,
+    Step: _encode_step,
+    Act: _encode_act,
+    End: _encode_end,
+    Probe: lambda probe: [_pack_header(PROBE, agent=probe.agent)],
+    Alive: lambda alive: [_pack_header(ALIVE, agent=alive.agent)],
+    Fault: lambda fault: [_pack_header(FAULT), bodies.pack_fault(fault)],
 }
+
+_DECODERS: dict[int, Callable[[Header, Sequence[bytes]], Message]] = {
+    JOIN: _decode_join,
+    BEGIN: _decode_begin,
+    STEP: _decode_step,
+    ACT: _decode_act,
+    END: _decode_end,
+    PROBE: _decode_probe,
+    ALIVE: _decode_alive,
+    FAULT: _decode_fault,
+}
+
+_FRAMES = {JOIN: 2, BEGIN: 2, STEP: 3, ACT: 3, END: 2, PROBE: 1, ALIVE: 1, FAULT: 2}

@@ -1,34 +1,48 @@
-"""CurveZMQ keys: one pair for the server, one per agent, and the list of who is who.
+"""CurveZMQ keys on disk: who may connect, and as which agent.
 
-    server.key        the server's pair; stays on its host
-    server.pub        the server's public key; every agent needs it
-    agent-N.key       agent N's pair; only on its host
-    authorised.json   public key -> agent id; on the server's host
+A folder as ``dadc keys`` makes it, mode 0700, every file 0600:
 
-Files are made with mode 0600 in a folder of mode 0700, and never overwritten. A secret that others can read is refused,
-as ssh does. An agent's host needs only its own pair and ``server.pub``.
+    server.key        the environment server's key pair; stays with the server
+    server.pub        its public half; every agent needs it to know that it talks to the right server
+    agent-<k>.key     agent k's key pair; belongs on agent k's host
+    authorised.toml   public key -> agent id; the server admits these keys and no other
+
+An agent's host needs only its own ``agent-<k>.key`` and ``server.pub``. Keys are never overwritten: making keys again
+with more agents adds what is missing. To replace agent k's key, delete its file and its line and make keys again. An
+agent that is listed in ``authorised.toml`` but whose file is not here is taken to keep it on its own host.
+
+A secret that others on this host can read is refused, as ssh does. Group access is tolerated where the file belongs to
+another user, because that is how orchestrators mount secrets.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import stat
+import secrets
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import zmq
+from zmq.utils import z85
 
 from dadc_net.errors import AuthenticationError, UsageError
 
-_Z85_BYTES = 40
-_SERVER, _SERVER_PUBLIC, _AUTHORISED = "server.key", "server.pub", "authorised.json"
+KEY_TEXT_BYTES = 40
+"""A Curve key is 32 bytes, written as 40 characters of Z85."""
+
+_SERVER_KEY = "server.key"
+_SERVER_PUBLIC = "server.pub"
+_AUTHORISED = "authorised.toml"
+_FILE_BYTES_MAX = 2**20
+_AGENT_FILE = re.compile(r"agent-([1-9][0-9]{0,8})\.key")
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """One party's keys, in Z85."""
+    """A Curve key pair, both halves as 40 characters of Z85. Printing it does not show the secret."""
 
     public: bytes
     secret: bytes = field(repr=False)
@@ -36,137 +50,268 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class ServerKeys:
-    """What the environment server needs."""
+    """What the environment server needs: its own pair, and whom to admit."""
 
     pair: KeyPair
-    agents: dict[bytes, int]
-    """Public key of each authorised agent -> its id."""
+    authorised: Mapping[bytes, int]
+    """public key -> agent id"""
 
 
 @dataclass(frozen=True)
 class AgentKeys:
-    """What agent ``agent`` needs."""
+    """What agent ``agent`` needs: its own pair, and the public key of the server."""
 
     agent: int
     pair: KeyPair
-    server: bytes
-    """The server's public key."""
+    server_public: bytes
+    folder: Path = Path()
+    """Where they came from, for error messages."""
 
 
-def _agent_file(agent: int) -> str:
-    return f"agent-{agent}.key"
+def new_pair() -> KeyPair:
+    """A fresh random key pair."""
+    return KeyPair(*zmq.curve_keypair())
 
 
-def write_keys(folder: Path, num_agents: int) -> list[str]:
-    """Make what is missing of the keys of a server and agents 1..K; the names of the files made.
+def write_keys(directory: Path, num_agents: int) -> list[str]:
+    """Make the keys of a server and of agents 1..``num_agents`` that ``directory`` lacks.
+
+    Returns:
+        The names of the files made; empty when nothing was missing.
 
     Raises:
-        UsageError: if the folder cannot be written.
+        UsageError: if the folder cannot be written or ``num_agents`` is not positive.
+        AuthenticationError: if keys that are there cannot be used, or if others may write to the folder.
     """
-    made: list[str] = []
+    if num_agents < 1:
+        raise UsageError(f"keys for {num_agents} agents were asked for. A team has at least one. Give a number from 1.")
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in (_SERVER, *(_agent_file(agent) for agent in range(1, num_agents + 1))):
-            if not (folder / name).exists():
-                public, secret = zmq.curve_keypair()
-                pair = {"public": public.decode("ascii"), "secret": secret.decode("ascii")}
-                _write(folder / name, json.dumps(pair))
-                made.append(name)
-        server = _read_pair(folder / _SERVER)
-        authorised = {_read_pair(folder / _agent_file(agent)).public.decode("ascii"): agent for agent in key_ids(folder)}
-        _write(folder / _SERVER_PUBLIC, server.public.decode("ascii"), replace=True)
-        _write(folder / _AUTHORISED, json.dumps(authorised, indent=1), replace=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _refuse_writable_by_others(directory)
+        made = _write_server(directory)
+        made += _write_agents(directory, num_agents)
+        _sync_folder(directory)
     except OSError as error:
         raise UsageError(
-            f"keys cannot be written to {folder}: {error.strerror}. They need a folder of their own. Give another one."
+            f"keys cannot be written to {directory}: {error.strerror}. Nothing was overwritten. Name a folder that this "
+            "user can write to."
         ) from error
     return made
 
 
-def _write(path: Path, text: str, replace: bool = False) -> None:
-    """Write a file of mode 0600 that is whole or not there; an existing one stays unless ``replace``."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    if replace:
-        os.replace(temporary, path)
-        return
-    try:
-        os.link(temporary, path)  # Unlike a rename, a link never replaces a key that appeared meanwhile.
-    finally:
-        temporary.unlink()
+def load_server_keys(directory: Path) -> ServerKeys:
+    """The server's keys from ``directory``.
+
+    Raises:
+        AuthenticationError: if a file is missing, unprotected or malformed.
+    """
+    pair = _read_pair(directory / _SERVER_KEY)
+    authorised = _read_authorised(directory / _AUTHORISED)
+    if not authorised:
+        raise AuthenticationError(
+            f"{directory / _AUTHORISED} lists no key. The server would admit nobody. Run: dadc keys {directory}"
+        )
+    return ServerKeys(pair, authorised)
 
 
-def key_ids(folder: Path) -> list[int]:
-    """Ids of the agents whose keys lie in ``folder``, in order."""
-    matches = (re.fullmatch(r"agent-([1-9]\d*)\.key", path.name) for path in folder.iterdir())
+def load_agent_keys(directory: Path, agent: int) -> AgentKeys:
+    """Agent ``agent``'s keys from ``directory``.
+
+    Raises:
+        UsageError: if the folder holds keys of other agents only.
+        AuthenticationError: if a file is missing, unprotected or malformed.
+    """
+    path = directory / f"agent-{agent}.key"
+    present = _agents_in(directory)
+    if agent not in present and present:
+        names = ", ".join(map(str, present))
+        raise UsageError(
+            f"{directory} holds no key for agent {agent}, only for {names}. An agent is who its key says. Start with one "
+            f"of those ids, or copy {path.name} there from the folder in which keys are made."
+        )
+    pair = _read_pair(path, agent)
+    server_public = _public_key(_read(directory / _SERVER_PUBLIC, secret=False), directory / _SERVER_PUBLIC)
+    return AgentKeys(agent, pair, server_public, directory)
+
+
+def _agents_in(directory: Path) -> list[int]:
+    """Ids whose key file is in ``directory``, ascending."""
+    if not directory.is_dir():
+        return []
+    matches = (_AGENT_FILE.fullmatch(name) for name in os.listdir(directory))
     return sorted(int(match[1]) for match in matches if match)
 
 
-def load_server_keys(folder: Path) -> ServerKeys:
-    """The server's keys and its list of agents.
+def _write_server(directory: Path) -> list[str]:
+    """The server's pair before its public half, so that a half that exists always belongs to a whole."""
+    made = []
+    if not (directory / _SERVER_KEY).exists():
+        _write_new(directory / _SERVER_KEY, _pair_text(new_pair(), "the environment server", ""))
+        made.append(_SERVER_KEY)
+    if not (directory / _SERVER_PUBLIC).exists():
+        public = _read_pair(directory / _SERVER_KEY).public.decode()
+        _write_new(directory / _SERVER_PUBLIC, f'# Public key of the environment server.\npublic_key = "{public}"\n')
+        made.append(_SERVER_PUBLIC)
+    return made
 
-    Raises:
-        AuthenticationError: if something is missing, malformed or readable by others.
-    """
-    pair = _read_pair(_existing(folder, _SERVER))
-    path = _existing(folder, _AUTHORISED)
+
+def _write_agents(directory: Path, num_agents: int) -> list[str]:
+    """Key files first and the list last: after a crash in between, the next call lists what is here."""
+    listing = directory / _AUTHORISED
+    authorised = dict(_read_authorised(listing)) if listing.exists() else {}
+    before = dict(authorised)
+    made = []
+    for agent in range(1, num_agents + 1):
+        path = directory / f"agent-{agent}.key"
+        if path.exists():
+            authorised[_read_pair(path, agent).public] = agent
+        elif agent not in authorised.values():
+            pair = new_pair()
+            _write_new(path, _pair_text(pair, f"agent {agent}", f"agent = {agent}\n"))
+            authorised[pair.public] = agent
+            made.append(path.name)
+    if authorised != before:
+        _replace(listing, _authorised_text(authorised))
+        made.append(_AUTHORISED)
+    return made
+
+
+def _pair_text(pair: KeyPair, owner: str, extra: str) -> str:
+    return (
+        f"# Secret key of {owner}. Keep it readable by its owner only, and on the owner's host only.\n"
+        f'{extra}public_key = "{pair.public.decode()}"\nsecret_key = "{pair.secret.decode()}"\n'
+    )
+
+
+def _authorised_text(authorised: Mapping[bytes, int]) -> str:
+    lines = [f'"{public.decode()}" = {agent}' for public, agent in sorted(authorised.items(), key=lambda item: item[1])]
+    return "# The keys that the environment server admits, and the agent that each belongs to.\n[agents]\n" + "\n".join(
+        [*lines, ""]
+    )
+
+
+def _write_temporary(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist: whole or not at all, and never over another."""
+    temporary = _write_temporary(path, text)
     try:
-        entries = json.loads(path.read_text(encoding="ascii"))
-        agents = {_z85(key, path): int(agent) for key, agent in entries.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise AuthenticationError(f"{path} is not a list of agents: {error}. Make it again with dadc keys.") from error
-    return ServerKeys(pair, agents)
-
-
-def load_agent_keys(folder: Path, agent: int) -> AgentKeys:
-    """Agent ``agent``'s keys and the server's public key.
-
-    Raises:
-        UsageError: if the folder holds keys of other agents only: the id is out of range.
-        AuthenticationError: if something is missing, malformed or readable by others.
-    """
-    if not (folder / _agent_file(agent)).exists() and folder.is_dir() and key_ids(folder):
-        ids = ", ".join(map(str, key_ids(folder)))
+        os.link(temporary, path)  # Unlike a rename, a link fails where the name is taken.
+    except FileExistsError as error:
         raise UsageError(
-            f"agent id {agent} is out of range: {folder} holds keys for agents {ids}. Ids count from 1. "
-            "Give one of these with --id, or make more keys with dadc keys -K."
-        )
-    pair = _read_pair(_existing(folder, _agent_file(agent)))
-    path = _existing(folder, _SERVER_PUBLIC)
-    return AgentKeys(agent, pair, _z85(path.read_text(encoding="ascii").strip(), path))
+            f"{path} appeared while keys were being made. Keys are never overwritten. Make keys from one process only."
+        ) from error
+    except OSError:
+        os.rename(temporary, path)  # A file system without hard links.
+        return
+    os.unlink(temporary)
 
 
-def _existing(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.is_file():
-        raise AuthenticationError(
-            f"{path} does not exist. Server and agents authenticate with keys. Make them with dadc keys {folder}, start "
-            "dadc-env on this machine first, or copy them from the server's host."
-        )
-    return path
+def _replace(path: Path, text: str) -> None:
+    os.replace(_write_temporary(path, text), path)
 
 
-def _read_pair(path: Path) -> KeyPair:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise AuthenticationError(
-            f"{path} has mode {mode:04o}: others can read this secret key. It is refused, as ssh would. "
-            f"Run chmod 600 {path}, or make new keys."
-        )
+def _sync_folder(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        entry = json.loads(path.read_text(encoding="ascii"))
-        return KeyPair(_z85(entry["public"], path), _z85(entry["secret"], path))
-    except (ValueError, KeyError, TypeError) as error:
-        raise AuthenticationError(f"{path} is not a key pair: {error}. Restore it, or make new keys.") from error
-    except PermissionError as error:
-        raise AuthenticationError(f"{path} cannot be read: {error.strerror}. Run as its owner.") from error
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _z85(text: str, path: Path) -> bytes:
-    if not isinstance(text, str) or len(text) != _Z85_BYTES or not text.isascii():
-        raise AuthenticationError(f"{path} does not hold a key of {_Z85_BYTES} characters. Restore it, or make new keys.")
-    return text.encode("ascii")
+def _read(path: Path, *, secret: bool) -> dict[str, object]:
+    """Parse a key file after checking on the open file that others can neither write nor, if secret, read it."""
+    try:
+        with open(path, "rb") as file:
+            _check_mode(path, os.fstat(file.fileno()), secret=secret)
+            raw = file.read(_FILE_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise AuthenticationError(
+            f"the key file {path} is missing. Encryption is on, and nobody connects without a key. Make keys with "
+            f"'dadc keys {path.parent}', or name the folder that holds them with --keys."
+        ) from error
+    except OSError as error:
+        raise AuthenticationError(
+            f"the key file {path} cannot be read: {error.strerror}. Nobody connects without a key. Correct its owner or "
+            "mode, or name another folder with --keys."
+        ) from error
+    if len(raw) > _FILE_BYTES_MAX:
+        raise _malformed(path, f"it is larger than {_FILE_BYTES_MAX} bytes")
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except ValueError as error:
+        raise _malformed(path, str(error)) from error
+
+
+def _check_mode(path: Path, status: os.stat_result, *, secret: bool) -> None:
+    forbidden = 0o022
+    if secret:
+        forbidden = 0o077 if status.st_uid == os.geteuid() else 0o027
+    mode = status.st_mode & 0o777
+    if mode & forbidden:
+        raise AuthenticationError(
+            f"{path} has mode {mode:04o}, so other users can {'use' if secret else 'change'} this key. It was not used. "
+            f"Run: chmod {'600' if secret else 'go-w'} {path}"
+        )
+
+
+def _refuse_writable_by_others(directory: Path) -> None:
+    mode = directory.stat().st_mode & 0o777
+    if mode & 0o022:
+        raise AuthenticationError(
+            f"{directory} has mode {mode:04o}, so other users could exchange the keys in it. No key was made. "
+            f"Run: chmod go-w {directory}"
+        )
+
+
+def _read_pair(path: Path, agent: int | None = None) -> KeyPair:
+    content = _read(path, secret=True)
+    public = _public_key(content, path)
+    secret = _key(content.get("secret_key"), path, "secret_key")
+    if zmq.curve_public(secret) != public:
+        raise _malformed(path, "its secret key does not belong to its public key")
+    if agent is not None and content.get("agent") != agent:
+        raise _malformed(path, f"it says that it belongs to agent {content.get('agent')}")
+    return KeyPair(public, secret)
+
+
+def _read_authorised(path: Path) -> dict[bytes, int]:
+    agents = _read(path, secret=False).get("agents")
+    if not isinstance(agents, dict):
+        raise _malformed(path, "it has no table [agents]")
+    authorised = {}
+    for text, agent in agents.items():
+        if not isinstance(agent, int) or isinstance(agent, bool) or agent < 1:
+            raise _malformed(path, f"it gives a key to agent {agent!r}, and agents are numbered from 1")
+        authorised[_key(text, path, "a key of [agents]")] = agent
+    return authorised
+
+
+def _public_key(content: Mapping[str, object], path: Path) -> bytes:
+    return _key(content.get("public_key"), path, "public_key")
+
+
+def _key(value: object, path: Path, name: str) -> bytes:
+    if isinstance(value, str) and len(value) == KEY_TEXT_BYTES and value.isascii():
+        try:
+            z85.decode(value)
+        except (ValueError, KeyError):
+            pass
+        else:
+            return value.encode("ascii")
+    raise _malformed(path, f"{name} is not {KEY_TEXT_BYTES} characters of Z85")
+
+
+def _malformed(path: Path, problem: str) -> AuthenticationError:
+    return AuthenticationError(
+        f"the key file {path} cannot be used: {problem}. Nobody connects without a key. Restore it, or delete it and run "
+        f"'dadc keys {path.parent}'."
+    )

@@ -1,52 +1,117 @@
-"""Socket options: one explicit value for each that matters, with the reason.
+"""Every socket option that we set, with its reason. Nothing is left to a default that matters.
 
-Limits and times are ours, not the library's defaults: several of those (no heartbeat, no message limit, endless linger,
-endless blocking) turn a fault into a hang.
+Both ends of a connection must agree on nothing here: each protects itself.
 """
 
 from __future__ import annotations
 
+import errno
+import resource
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import zmq
 
-from dadc_net.wire.framing import FRAME_BYTES_MAX
+from dadc_net.errors import AuthenticationError, UsageError
+from dadc_net.wire import limits
+from dadc_net.wire.keys import KeyPair
 
-HEARTBEAT_INTERVAL_MS = 1000
-HEARTBEAT_TIMEOUT_MS = 5000
-HEARTBEAT_TTL_MS = 6000
-HANDSHAKE_INTERVAL_MS = 5000
-SEND_TIMEOUT_MS = 5000
+Socket: TypeAlias = "zmq.Socket[bytes]"
+Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
+
+ZAP_DOMAIN = b"dadc-net"
 FLUSH_MS = 2000
-QUEUE_FRAMES = 64
-BACKLOG = 1024
-_CURVE_OVERHEAD_BYTES = 1024
-
-COMMON: dict[int, int] = {
-    zmq.LINGER: 0,  # closing never hangs; a graceful end asks for FLUSH_MS instead
-    zmq.HEARTBEAT_IVL: HEARTBEAT_INTERVAL_MS,  # finds dead peers that TCP would keep for hours
-    zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-    zmq.HEARTBEAT_TTL: HEARTBEAT_TTL_MS,
-    zmq.HANDSHAKE_IVL: HANDSHAKE_INTERVAL_MS,  # a silent stranger holds a descriptor for this long at most
-    zmq.SNDTIMEO: SEND_TIMEOUT_MS,  # a send to a dead session would block for ever
-    zmq.RCVTIMEO: SEND_TIMEOUT_MS,
-    zmq.SNDHWM: QUEUE_FRAMES,  # lock-step needs one message in flight
-    zmq.RCVHWM: QUEUE_FRAMES,
-    zmq.MAXMSGSIZE: FRAME_BYTES_MAX + _CURVE_OVERHEAD_BYTES,  # last line of defence; sizes are checked before sending
-    zmq.TCP_KEEPALIVE: 1,
-}
-ROUTER: dict[int, int] = {
-    zmq.ROUTER_MANDATORY: 1,  # a send to a vanished peer is an error instead of silence
-    zmq.BACKLOG: BACKLOG,  # a hundred agents join at once
-}
-DEALER: dict[int, int] = {
-    zmq.IMMEDIATE: 1,  # nothing is queued for a connection that does not exist: no stale messages after a restart
-    zmq.RECONNECT_IVL: 100,
-    zmq.RECONNECT_IVL_MAX: 2000,
-    zmq.CONNECT_TIMEOUT: 5000,
-}
+"""How long a graceful close waits for the last messages to leave."""
+SEND_TIMEOUT_MS = 5000
+"""A socket whose session has died would block in send for ever."""
+_QUEUE_MESSAGES = 64
+"""Lock-step keeps one message per peer under way; a full queue is a peer that does not read."""
+_HANDSHAKE_MS = 5000
+"""A TCP client that says nothing holds a descriptor this long."""
+_SPARE_DESCRIPTORS = 512
 
 
-def apply(socket: zmq.Socket[bytes], *groups: dict[int, int]) -> None:
-    """Set groups of options on a socket."""
-    for group in groups:
-        for option, value in group.items():
-            socket.setsockopt(option, value)
+@dataclass(frozen=True)
+class Heartbeat:
+    """When a silent connection counts as gone. Any traffic counts as a beat; the transport's own thread beats."""
+
+    interval_ms: int = 1000
+    timeout_ms: int = 5000
+    ttl_ms: int = 6000
+    """How long the peer may be silent before *it* is to give up; rounded to tenths of a second by the transport."""
+
+
+def configure_server(socket: Socket, keys: KeyPair | None, heartbeat: Heartbeat) -> None:
+    """Options of the environment server's ROUTER."""
+    _configure(socket, heartbeat)
+    # 0 would drop messages to a peer that has vanished; 1 turns that into an error that we report as False.
+    socket.set(zmq.ROUTER_MANDATORY, 1)
+    # ROUTER_HANDOVER stays 0 and agents set no routing id: identity is the key, so no peer can take another's messages.
+    socket.set(zmq.BACKLOG, 1024)  # K agents may connect in the same instant.
+    socket.set(zmq.MAXMSGSIZE, limits.SERVER_INBOUND_BYTES_MAX)
+    if keys is not None:
+        require_curve()
+        socket.set(zmq.CURVE_SERVER, 1)
+        socket.set(zmq.CURVE_SECRETKEY, keys.secret)
+        require_authentication(socket)
+
+
+def require_authentication(socket: Socket) -> None:
+    """Both are needed: with only one of the two, a stranger's key is admitted when no handler answers, or always."""
+    socket.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+    socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+
+def configure_agent(socket: Socket, keys: KeyPair | None, server_public: bytes, heartbeat: Heartbeat) -> None:
+    """Options of an agent's DEALER."""
+    _configure(socket, heartbeat)
+    # With 0, messages sent while the server is away would reach a restarted server as stale ones.
+    socket.set(zmq.IMMEDIATE, 1)
+    socket.set(zmq.CONNECT_TIMEOUT, 5000)
+    socket.set(zmq.TCP_MAXRT, 15000)
+    socket.set(zmq.RECONNECT_IVL, 100)
+    socket.set(zmq.RECONNECT_IVL_MAX, 2000)  # Backs off to this; a person who starts the server second waits no longer.
+    socket.set(zmq.MAXMSGSIZE, limits.AGENT_INBOUND_BYTES_MAX)
+    if keys is not None:
+        require_curve()
+        socket.set(zmq.CURVE_PUBLICKEY, keys.public)
+        socket.set(zmq.CURVE_SECRETKEY, keys.secret)
+        socket.set(zmq.CURVE_SERVERKEY, server_public)
+
+
+def _configure(socket: Socket, heartbeat: Heartbeat) -> None:
+    socket.set(zmq.LINGER, 0)  # The default waits for ever at exit; a graceful close asks for FLUSH_MS.
+    socket.set(zmq.SNDTIMEO, SEND_TIMEOUT_MS)
+    socket.set(zmq.SNDHWM, _QUEUE_MESSAGES)
+    socket.set(zmq.RCVHWM, _QUEUE_MESSAGES)
+    socket.set(zmq.HEARTBEAT_IVL, heartbeat.interval_ms)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, heartbeat.timeout_ms)
+    socket.set(zmq.HEARTBEAT_TTL, heartbeat.ttl_ms)
+    socket.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+
+
+def require_curve() -> None:
+    """Raises AuthenticationError where the ZeroMQ library was built without encryption."""
+    if not zmq.has("curve"):
+        raise AuthenticationError(
+            f"the ZeroMQ library {zmq.zmq_version()} of this host was built without CURVE. Encryption is on by default. "
+            "Install pyzmq from its published wheels, or use --insecure on loopback."
+        )
+
+
+def require_descriptors(num_agents: int) -> None:
+    """Make sure that ``num_agents`` connections can be open at once. Raises UsageError if the limit cannot be raised."""
+    need = num_agents + _SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= need:
+        return
+    try:
+        if hard != resource.RLIM_INFINITY and hard < need:
+            raise OSError(errno.EPERM, "above the hard limit")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"this process may open {soft} descriptors, {num_agents} agents need {need}. The server did not start. "
+            f"Run: ulimit -n {need}"
+        ) from error

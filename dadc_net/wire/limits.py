@@ -1,0 +1,75 @@
+"""Every maximum of the protocol, with its unit and its reason.
+
+Sizes are checked before sending, because the transport answers an oversized frame by dropping the connection together
+with the next queued message, and tells the sender nothing. They are checked again on receipt, because the sender may be
+somebody else's program.
+"""
+
+from __future__ import annotations
+
+from dadc_net.errors import UsageError
+
+KIB = 1024
+MIB = 1024 * KIB
+
+FRAMES_MAX = 3
+"""Frames of one message, header included; a Step and an Act have three."""
+
+COMMON_BYTES_MAX = 16 * MIB
+"""Common bytes of one record; at 16 bytes per copy, a million copies."""
+
+PRIVATE_BYTES_MAX = 16 * MIB
+"""Private bytes of one record for one agent."""
+
+ACTIONS_BYTES_MAX = MIB
+"""Actions of one agent; at 2 bytes per copy, half a million copies."""
+
+JOIN_BYTES_MAX = 16 * KIB
+"""Body of a Join: two digests and a few facts about the host."""
+
+BEGIN_BYTES_MAX = 512 * KIB
+"""Body of a Begin: all settings and the prescription menu."""
+
+FAULT_BYTES_MAX = 64 * KIB
+"""Body of a Fault. A longer text is cut, because a Fault must always be sendable."""
+
+FAULT_TEXT_BYTES_MAX = 60 * KIB
+"""Text of a Fault in UTF-8."""
+
+SERVER_INBOUND_BYTES_MAX = ACTIONS_BYTES_MAX + KIB
+"""Largest frame the server's socket accepts; the KiB covers encryption (33 bytes) and the transport's own flags."""
+
+AGENT_INBOUND_BYTES_MAX = COMMON_BYTES_MAX + KIB
+"""Largest frame an agent's socket accepts."""
+
+STRING_BYTES_MAX = FAULT_TEXT_BYTES_MAX
+"""One string inside msgpack."""
+
+BINARY_BYTES_MAX = KIB
+"""One byte string inside msgpack: digests have 32."""
+
+ARRAY_ITEMS_MAX = 4096
+"""Items of one array inside msgpack. Decoders reserve memory by the declared count, once per level of nesting."""
+
+MAP_ITEMS_MAX = 256
+"""Items of one map inside msgpack."""
+
+NESTING_MAX = 8
+"""Depth of plain data inside a Begin; settings need three, a menu four."""
+
+
+class SendTooLargeError(UsageError):
+    """A message would be larger than the receiver accepts, so it was not sent."""
+
+
+def check_send_size(what: str, size_bytes: int, limit_bytes: int, advice: str) -> None:
+    """Refuse to send ``what`` if it has more than ``limit_bytes``; ``advice`` is an imperative sentence.
+
+    Raises:
+        SendTooLargeError: naming both sizes.
+    """
+    if size_bytes > limit_bytes:
+        raise SendTooLargeError(
+            f"{what} has {size_bytes} bytes, more than the {limit_bytes} bytes that the receiver accepts. It was not "
+            f"sent. {advice}"
+        )

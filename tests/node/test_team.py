@@ -1,0 +1,282 @@
+"""The roles together, in memory: lock-step, agreement, and negative controls that must be caught at the right step."""
+
+from __future__ import annotations
+
+
+import numpy as np
+import pytest
+import torch
+
+from dadc_net.errors import DivergenceError, DuplicateAgentError, MismatchError, ProtocolError, TemporaryError, UsageError
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.node.environment_server import ServerPhase
+from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Probe, Step
+from dadc_net.runtime.sabotage import Sabotage, parse
+from dadc_net.runtime.simulation import Simulation
+from tests.team_in_memory import SELFTEST, MakeConfig, Team
+
+
+def test_a_team_finishes_with_equal_digests(small: MakeConfig) -> None:
+    team = Team(small(updates=4)).run()
+    assert team.finished
+    assert len(team.digests()) == 1
+    assert team.server.learner_digests[1] == team.agents[1].learner_digest
+    assert [a.step for a in team.accounts[1]] == list(range(4 * 5 + 1))
+    assert [a.update.update for a in team.accounts[2] if a.update] == [1, 2, 3, 4]
+
+
+def test_order_of_arrival_does_not_matter(small: MakeConfig) -> None:
+    config = small(updates=3)
+    assert Team(config).run().digests() == Team(config, reverse_arrivals=True).run().digests()
+
+
+@pytest.mark.parametrize("algorithm", ["actor-critic", "ppo"])
+@pytest.mark.parametrize(("num_envs", "batch_steps"), [(1, 12), (16, 64)])
+def test_simulation_gives_the_digest_of_the_team(
+    small: MakeConfig, algorithm: str, num_envs: int, batch_steps: int
+) -> None:
+    overrides = [f"learner.num_envs={num_envs}", f"learner.batch_steps={batch_steps}"]
+    config = small(updates=12, overrides=overrides, algorithm=algorithm)
+    team = Team(config).run()
+    for replicas in ("one", "all"):
+        ended = Simulation(config, seed_bytes(7), seed_bytes(1), replicas).run()
+        assert set(ended.agent_digests.values()) == team.digests()
+
+
+def test_seeds_matter(small: MakeConfig) -> None:
+    config = small()
+    same = Team(config, seeds={1: 8, 2: 8}).run()
+    other_environment = Team(config, environment_seed=2).run()
+    assert same.finished
+    assert len({*Team(config).run().digests(), *same.digests(), *other_environment.digests()}) == 3
+
+
+def test_the_server_is_told_nothing_secret(small: MakeConfig) -> None:
+    """No message to the server holds parameters, AIS or prescriptions; step digests are keyed with the shared seed."""
+    first, second = Team(small(updates=2)).run(), Team(small(updates=2), seeds={1: 9, 2: 9}).run()
+    assert first.accounts[1][0].ais == second.accounts[1][0].ais or first.accounts[1][0].ais
+    one, other = first.accounts[1][0], second.accounts[1][0]
+    assert one.head == other.head
+    assert one.step_digest != other.step_digest
+
+
+def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
+    team = Team(small(updates=2)).run()
+    steps = [(peer, message) for peer, message in team.sent if isinstance(message, Step)]
+    by_step: dict[int, dict[bytes, Step]] = {}
+    for peer, message in steps:
+        by_step.setdefault(message.sequence, {})[peer] = message
+    assert all(a[b"peer-1"].common == a[b"peer-2"].common and a[b"peer-1"].head == a[b"peer-2"].head for a in by_step.values())
+    assert any(a[b"peer-1"].private != a[b"peer-2"].private for a in by_step.values())
+
+
+def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
+    team = Team(small()).run()
+    begin = next(message for _, message in team.sent if isinstance(message, Begin))
+    text = repr(begin)
+    for word in ("arrival", "stay_prob", "cost", "success", "0.75", "initial_busy"):
+        assert word not in text
+
+
+# --- negative controls -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["flip-bit", "sqrt-ulp"])
+def test_a_changed_bit_is_caught_at_the_next_update(small: MakeConfig, kind: str) -> None:
+    """Batches have 5 lock-steps; broken before record 7, the learner state differs at record 10, update 2."""
+    team = Team(small(updates=6), tamper={2: Sabotage(kind, 7)}).run()
+    found = team.server.divergence
+    assert team.server.phase is ServerPhase.FAILED
+    assert found is not None
+    assert (found.step, found.phase, found.update) == (10, "update", 2)
+    assert found.suspects == (1, 2)
+    assert isinstance(team.server.error, DivergenceError)
+    assert {type(error) for error in team.errors.values()} == {DivergenceError}
+
+
+def test_a_shifted_stream_is_caught_at_its_step(small: MakeConfig) -> None:
+    """With 16 copies a shifted draw changes some prescription at once."""
+    config = small(updates=6, overrides=["learner.num_envs=16", "learner.batch_steps=80"])
+    team = Team(config, tamper={1: Sabotage("shift-stream", 7)}).run()
+    found = team.server.divergence
+    assert found is not None
+    assert (found.step, found.phase) == (7, "act")
+    assert found.suspects == (1, 2)
+
+
+def torch_sqrt_differs() -> bool:
+    x = torch.from_numpy(np.linspace(0.1, 2.0, 100_000))
+    return bool((torch.sqrt(x).numpy() != np.sqrt(x.numpy())).any())
+
+
+def test_raw_torch_sqrt_is_caught_where_it_is_not_ieee(small: MakeConfig) -> None:
+    """On a host whose torch.sqrt is IEEE there is nothing to catch, and the team must agree."""
+    team = Team(small(updates=60), tamper={2: Sabotage("torch-sqrt", 0)}).run()
+    if torch_sqrt_differs():
+        found = team.server.divergence
+        assert found is not None
+        assert found.phase == "update"
+    else:
+        assert team.finished
+        assert len(team.digests()) == 1
+
+
+def test_an_untouched_team_is_not_accused(small: MakeConfig) -> None:
+    team = Team(small(updates=6), tamper={1: Sabotage("flip-bit", 10_000)}).run()
+    assert team.finished
+    assert team.server.divergence is None
+
+
+def test_sabotage_is_parsed_and_bad_forms_are_refused() -> None:
+    assert parse("2:flip-bit@100") == (2, Sabotage("flip-bit", 100))
+    for text in ("flip-bit@3", "2:flip@3", "2:flip-bit", "x:flip-bit@3"):
+        with pytest.raises(UsageError, match="AGENT:KIND@STEP"):
+            parse(text)
+
+
+# --- joining -----------------------------------------------------------------------------------------------------
+
+
+def _join(agent: int, seed: int = 7, settings: bytes = b"", selftest: bytes = SELFTEST.digest) -> Join:
+    from dadc_net.node.replica import commitment
+
+    return Join(agent, commitment(seed_bytes(seed)), selftest, settings, {"hostname": "h", "pid": "1"})
+
+
+def _server(small: MakeConfig) -> Team:
+    return Team(small())
+
+
+def test_wrong_seed_is_refused_and_the_right_one_may_follow(small: MakeConfig) -> None:
+    server = _server(small).server
+    assert server.receive(b"a", 1, _join(1), 0.0) == []
+    (refusal,) = server.receive(b"b", 2, _join(2, seed=8), 0.0)
+    assert isinstance(refusal.message, Fault)
+    assert refusal.message.exit_code == MismatchError.exit_code
+    assert "seed" in refusal.message.text
+    started = server.receive(b"c", 2, _join(2), 0.0)
+    assert [type(delivery.message) for delivery in started] == [Begin, Begin, Step, Step]
+
+
+def test_wrong_settings_selftest_id_and_key_are_refused(small: MakeConfig) -> None:
+    server = _server(small).server
+    server.receive(b"a", 1, _join(1), 0.0)
+    cases = [
+        (_join(2, settings=b"x" * 32), 2, 11, "settings"),
+        (_join(2, selftest=b"y" * 32), 2, 11, "self-test"),
+        (_join(3), None, 2, "out of range"),
+        (_join(2), 1, 12, "key of agent 1"),
+    ]
+    for join, key_agent, code, words in cases:
+        (refusal,) = server.receive(b"x", key_agent, join, 0.0)
+        assert isinstance(refusal.message, Fault)
+        assert refusal.message.exit_code == code
+        assert words in refusal.message.text
+    assert server.roster.missing == [2]
+
+
+def test_a_duplicate_is_refused_while_the_first_answers(small: MakeConfig) -> None:
+    server = _server(small).server
+    server.receive(b"a", 1, _join(1), 0.0)
+    (probe,) = server.receive(b"twin", 1, _join(1), 1.0)
+    assert probe == (b"a", Probe(1))
+    (refusal,) = server.receive(b"a", 1, Alive(1), 1.1)
+    assert refusal.peer == b"twin"
+    assert isinstance(refusal.message, Fault)
+    assert refusal.message.exit_code == DuplicateAgentError.exit_code
+    assert server.roster.agent_of(b"a") == 1
+
+
+@pytest.mark.parametrize("how", ["vanished", "silent"])
+def test_a_duplicate_takes_over_when_the_first_is_gone(small: MakeConfig, how: str) -> None:
+    server = _server(small).server
+    server.receive(b"a", 1, _join(1), 0.0)
+    server.receive(b"twin", 1, _join(1), 1.0)
+    if how == "vanished":
+        server.peer_gone(b"a", 1.1)
+    else:
+        assert server.tick(2.0) == []
+        server.tick(6.5)
+    assert server.roster.agent_of(b"twin") == 1
+    assert server.roster.agent_of(b"a") is None
+
+
+def test_missing_agents_and_stragglers_are_named(small: MakeConfig) -> None:
+    config = small(overrides=["runtime.join_timeout_s=10", "runtime.lockstep_timeout_s=3"])
+    team = Team(config)
+    team.server.receive(b"peer-1", 1, team.agents[1].join(), 0.0)
+    assert team.server.tick(0.0) == []
+    team.server.tick(9.9)
+    assert team.server.phase is ServerPhase.JOINING
+    team.server.tick(10.1)
+    assert isinstance(team.server.error, TemporaryError)
+    assert "agent 2 did not join" in str(team.server.error)
+
+    late = Team(config).server
+    late.receive(b"peer-1", 1, _join(1), 0.0)
+    late.receive(b"peer-2", 2, _join(2), 0.0)
+    assert late.phase is ServerPhase.RUNNING
+    faults = late.tick(3.5)
+    assert isinstance(late.error, TemporaryError)
+    assert "agent 1, agent 2 did not answer step 0" in str(late.error)
+    assert {delivery.peer for delivery in faults} == {b"peer-1", b"peer-2"}
+
+
+def test_an_agent_that_leaves_stops_the_run(small: MakeConfig) -> None:
+    team = _server(small)
+    team.server.receive(b"peer-1", 1, _join(1), 0.0)
+    team.server.receive(b"peer-2", 2, _join(2), 0.0)
+    (farewell,) = team.server.peer_gone(b"peer-2", 1.0)
+    assert farewell.peer == b"peer-1"
+    assert isinstance(team.server.error, TemporaryError)
+    assert "agent 2 left the run" in str(team.server.error)
+
+
+# --- one agent against a server that misbehaves ----------------------------------------------------------------------
+
+
+def _begun(small: MakeConfig) -> tuple[Team, list[Step]]:
+    team = Team(small(updates=2)).run()
+    steps = [message for peer, message in team.sent if isinstance(message, Step) and peer == b"peer-1"]
+    fresh = Team(small(updates=2))
+    begin = next(message for _, message in team.sent if isinstance(message, Begin))
+    fresh.agents[1].receive(begin)
+    return fresh, steps
+
+
+def test_a_repeated_record_gets_the_stored_answer(small: MakeConfig) -> None:
+    team, steps = _begun(small)
+    first = team.agents[1].receive(steps[0])
+    again = team.agents[1].receive(steps[0])
+    assert first.messages == again.messages
+    assert again.account is None
+    assert isinstance(first.messages[0], Act)
+
+
+def test_a_hole_a_forged_record_and_another_run_are_refused(small: MakeConfig) -> None:
+    from dataclasses import replace
+
+    team, steps = _begun(small)
+    agent = team.agents[1]
+    agent.receive(steps[0])
+    flipped = bytes([steps[1].common[0] ^ 1]) + steps[1].common[1:]
+    for bad, words in (
+        (steps[2], "expected step 1"),
+        (replace(steps[1], common=flipped), "chain hash"),
+        (replace(steps[1], run_id=b"z" * 16), "takes part in run"),
+    ):
+        with pytest.raises(ProtocolError, match=words):
+            agent.receive(bad)
+
+
+def test_a_wrong_end_and_a_fault_end_the_agent(small: MakeConfig) -> None:
+    team, steps = _begun(small)
+    agent = team.agents[1]
+    for step in steps:
+        agent.receive(step)
+    with pytest.raises(ProtocolError, match="learner digest"):
+        agent.receive(End(agent.run_id, 1, len(steps) - 1, b"q" * 32))
+    with pytest.raises(MismatchError, match="because"):
+        agent.receive(Fault(11, "because"))
+
+

@@ -1,0 +1,87 @@
+"""A whole team in memory: the production roles and codec, a queue instead of sockets, a clock that is a number.
+
+Every message is encoded and decoded as it would be on the wire. The order in which agents' messages reach the server can
+be changed; it must not matter.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dadc_net.config import RunConfig
+from dadc_net.errors import DadcError
+from dadc_net.exact.selftest import run_selftest
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.node.agent import AgentIdentity, AgentNode
+from dadc_net.node.environment_server import EnvironmentServerNode, ServerPhase
+from dadc_net.node.messages import Message
+from dadc_net.node.replica import StepAccount
+from dadc_net.node.team_environment import TeamEnvironment
+from dadc_net.runtime.agent_process import Tamper
+from dadc_net.runtime.server_process import make_plan, make_problem
+from dadc_net.wire.framing import decode, encode
+
+SELFTEST = run_selftest()
+
+
+@dataclass
+class Team:
+    """One run in memory."""
+
+    config: RunConfig
+    seeds: Mapping[int, int] = field(default_factory=dict)
+    """agent -> shared seed, where it differs from 7"""
+    tamper: Mapping[int, Tamper] = field(default_factory=dict)
+    reverse_arrivals: bool = False
+    environment_seed: int = 1
+
+    def __post_init__(self) -> None:
+        world = TeamEnvironment(make_problem(self.config), seed_bytes(self.environment_seed))
+        self.server = EnvironmentServerNode(world, make_plan(self.config), bytes(range(16)))
+        self.agents = {k: self._agent(k) for k in range(1, self.config.settings.num_agents + 1)}
+        self.accounts: dict[int, list[StepAccount]] = {k: [] for k in self.agents}
+        self.errors: dict[int, DadcError] = {}
+        self.sent: list[tuple[bytes, Message]] = []
+
+    def _agent(self, agent: int) -> AgentNode:
+        seed = seed_bytes(self.seeds.get(agent, 7))
+        return AgentNode(AgentIdentity(agent, seed, SELFTEST.digest), self.tamper.get(agent))
+
+    def run(self) -> Team:
+        """Until nothing is under way."""
+        inbox: deque[tuple[int, Message]] = deque((k, node.join()) for k, node in self.agents.items())
+        while inbox:
+            batch = sorted(inbox, key=lambda item: item[0], reverse=self.reverse_arrivals)
+            inbox.clear()
+            for agent, message in batch:
+                peer = f"peer-{agent}".encode()
+                for delivery in self.server.receive(peer, agent, decode(encode(message)), now=0.0):
+                    self.sent.append((delivery.peer, delivery.message))
+                    self._give(int(delivery.peer.rpartition(b"-")[2]), delivery.message, inbox)
+        return self
+
+    def _give(self, agent: int, message: Message, inbox: deque[tuple[int, Message]]) -> None:
+        if agent in self.errors:
+            return
+        try:
+            reaction = self.agents[agent].receive(decode(encode(message)))
+        except DadcError as error:
+            self.errors[agent] = error
+            return
+        inbox.extend((agent, answer) for answer in reaction.messages)
+        if reaction.account is not None:
+            self.accounts[agent].append(reaction.account)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its regular end."""
+        return self.server.phase is ServerPhase.FINISHED
+
+    def digests(self) -> set[str]:
+        """Learner digests of all agents."""
+        return {node.learner_digest.hex() for node in self.agents.values()}
+
+
+MakeConfig = Callable[..., RunConfig]
