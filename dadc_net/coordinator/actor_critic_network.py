@@ -10,10 +10,12 @@ apart, and the authors' own AIS code does the same.
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from dadc_net.coordinator.layers import PreparedLinear, linear, linear_shapes
 from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.errors import NumericError
 from dadc_net.exact import functions
 from dadc_net.exact.elementary import tanh
 from dadc_net.exact.grid import Array
@@ -44,10 +46,20 @@ class ActorCriticNetwork:
         return ActingActor(self.group)
 
     def values(self, states: Array) -> Array:
-        """V of AIS rows [n, X] -> [n], off the graph."""
+        """V of AIS rows [n, X] -> [n], off the graph.
+
+        Raises:
+            NumericError: if a value is not finite.
+        """
         trunk = tanh(PreparedLinear.of(self.group, "trunk")(states))
         hidden = tanh(PreparedLinear.of(self.group, "critic.hidden")(trunk))
-        return PreparedLinear.of(self.group, "critic.output")(hidden)[:, 0]
+        values: Array = PreparedLinear.of(self.group, "critic.output")(hidden)[:, 0]
+        if not np.isfinite(values).all():
+            raise NumericError(
+                "the values of actor-critic/critic.output are NaN or infinite. Every replica stops here with the same "
+                "message. Lower learner.learning_rate, or clip with learner.gradient_norm."
+            )
+        return values
 
 
 class ActingActor:

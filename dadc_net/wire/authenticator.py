@@ -1,69 +1,132 @@
-"""Who may connect: ZAP over CurveZMQ, closed unless a key is on the list.
+"""Which keys may connect, and the proof at start-up that no other key can.
 
-CURVE alone encrypts but admits every key. Three things make the server fail closed: this handler runs before the socket
-is bound, the socket has a ZAP domain, and it enforces it. The server then tries itself: a stranger's key must be refused.
+The transport asks a handler (ZAP, over an in-process socket) about every connection. Ours admits exactly the keys of
+``authorised`` and tells the transport which agent a key belongs to; every message then carries that id, and no client can
+choose it. A transport that is configured a little wrong asks nobody and admits everybody, silently. Therefore
+``prove_closed`` knocks with a random key before the public address is opened, and the server starts only if that knock
+was refused.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
 
 from dadc_net.errors import InvariantError
-from dadc_net.wire.keys import ServerKeys
+from dadc_net.wire.handshake import HandshakeWatch, Outcome
+from dadc_net.wire.keys import KEY_TEXT_BYTES, KeyPair
+from dadc_net.wire.options import ZAP_DOMAIN, Context, Heartbeat, Socket, configure_agent
 
-DOMAIN = b"dadc-net"
-_PROBE_MS = 5000
-
-
-class KeyList(ThreadAuthenticator):
-    """Admits the agents on the list; a connection's User-Id is its agent id."""
-
-    def __init__(self, context: zmq.Context[Any], agents: dict[bytes, int]) -> None:
-        super().__init__(context)
-        self._agents = agents
-        self.configure_curve_callback(DOMAIN.decode("ascii"), credentials_provider=self)
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        """Whether the Z85 public key is on the list; called in the authenticator's thread."""
-        return bytes(key) in self._agents
-
-    def curve_user_id(self, client_public_key: bytes) -> str:
-        """The agent id of a key that was admitted."""
-        return str(self._agents[z85.encode(client_public_key)])
+_ZAP_ADDRESS = "inproc://zeromq.zap.01"
+_ZAP_VERSION = b"1.0"
+_KNOCK_SECONDS = 5.0
+_LOG_INTERVAL_SECONDS = 10.0
+_log = logging.getLogger(__name__)
 
 
-def secure(socket: zmq.Socket[bytes], keys: ServerKeys) -> None:
-    """Make ``socket`` a CURVE server that asks the authenticator and admits nobody without it."""
-    socket.curve_server = True
-    socket.curve_publickey = keys.pair.public
-    socket.curve_secretkey = keys.pair.secret
-    socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
-    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+class Authenticator:
+    """Answers the transport's questions in a thread of its own, so that joining never waits for the environment."""
+
+    def __init__(self, context: Context, authorised: Mapping[bytes, int], expected_stranger: bytes = b"") -> None:
+        """Args:
+        context: the context whose server sockets ask here.
+        authorised: public key -> agent id.
+        expected_stranger: a public key whose refusal is not worth a line in the log.
+        """
+        self._agents = {_decoded(public): agent for public, agent in authorised.items()}
+        self._expected_stranger = _decoded(expected_stranger) if expected_stranger else b""
+        self._logged_at = float("-inf")
+        self.refused = 0
+        """Connections refused so far."""
+        self._socket: Socket = context.socket(zmq.REP)
+        self._socket.set(zmq.LINGER, 0)
+        # Bound here and not in the thread: a question that is asked before the thread runs must find an address.
+        self._socket.bind(_ZAP_ADDRESS)
+        self._thread = threading.Thread(target=self._serve, name="dadc-authenticator", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the thread, which ends when its context is terminated."""
+        self._thread.join(timeout=1.0)
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                request = self._socket.recv_multipart()
+                self._socket.send_multipart(self._answer(request))
+        except zmq.ContextTerminated:
+            pass
+        except Exception:
+            # Nobody answers from now on, so the transport refuses every newcomer: closed, not open.
+            _log.exception("the authenticator ended; no further agent can connect")
+        finally:
+            # A socket left open here would block the termination of the context for ever.
+            self._socket.close(0)
+
+    def _answer(self, request: Sequence[bytes]) -> list[bytes]:
+        """One reply: version, request id, status, reason, user id, metadata."""
+        request_id = request[1] if len(request) > 1 else b""
+        agent = self._agent(request)
+        if agent is None:
+            return [_ZAP_VERSION, request_id, b"400", b"unknown key", b"", b""]
+        return [_ZAP_VERSION, request_id, b"200", b"OK", str(agent).encode("ascii"), b""]
+
+    def _agent(self, request: Sequence[bytes]) -> int | None:
+        """The agent whose key the request carries; None refuses it.
+
+        A request is: version, request id, domain, address, routing id, mechanism, public key.
+        """
+        if len(request) != 7 or request[0] != _ZAP_VERSION or request[2] != ZAP_DOMAIN or request[5] != b"CURVE":
+            self._note_refusal("a connection without CURVE", request)
+            return None
+        agent = self._agents.get(request[6])
+        if agent is None and request[6] != self._expected_stranger:
+            self._note_refusal("an unknown key", request)
+        return agent
+
+    def _note_refusal(self, what: str, request: Sequence[bytes]) -> None:
+        """Log at most one line every few seconds: a stranger must not be able to fill the disk."""
+        self.refused += 1
+        now = time.monotonic()
+        if now - self._logged_at >= _LOG_INTERVAL_SECONDS:
+            self._logged_at = now
+            address = request[3].decode("ascii", "replace") if len(request) > 3 else "unknown"
+            _log.warning("refused %s from %s; %d refused so far", what, address, self.refused)
 
 
-def refuse_unless_closed(context: zmq.Context[Any], endpoint: str, server_public: bytes) -> None:
-    """Connect with a fresh key and see it refused.
+def prove_closed(context: Context, server: Socket, server_public: bytes, stranger: KeyPair) -> None:
+    """Knock at ``server`` with the unknown key pair ``stranger``, on an address that only this process knows yet.
 
     Raises:
-        InvariantError: if the stranger was admitted, or no verdict came.
+        InvariantError: if the knock was not refused.
     """
-    probe = context.socket(zmq.DEALER)
-    probe.setsockopt(zmq.LINGER, 0)
-    probe.curve_publickey, probe.curve_secretkey = zmq.curve_keypair()
-    probe.curve_serverkey = server_public
-    monitor = probe.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+    server.bind("tcp://127.0.0.1:*")
+    address = server.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+    client: Socket = context.socket(zmq.DEALER)
+    configure_agent(client, stranger, server_public, Heartbeat())
+    watch = HandshakeWatch(client)
     try:
-        probe.connect(endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
-        if not monitor.poll(_PROBE_MS):
-            raise InvariantError("the server's own admission test got no verdict; it does not start")
-        if recv_monitor_message(monitor)["event"] != zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-            raise InvariantError("the server admitted a key that is not on its list; it does not start")
+        client.connect(address)
+        outcome = watch.wait(_KNOCK_SECONDS)
     finally:
-        probe.disable_monitor()
-        monitor.close(0)
-        probe.close(0)
+        watch.close()
+        client.close(0)
+        server.unbind(address)
+    if outcome is not Outcome.KEY_REFUSED:
+        raise InvariantError(
+            f"the server's self-test knocked with a random key, and the answer was {outcome.value!r}, not "
+            f"{Outcome.KEY_REFUSED.value!r}. The public address was not opened. Please report this with the version of "
+            f"pyzmq ({zmq.pyzmq_version()}) and of ZeroMQ ({zmq.zmq_version()})."
+        )
+
+
+def _decoded(public: bytes) -> bytes:
+    """The 32 bytes of a key: the transport asks with these, files hold their text."""
+    if len(public) != KEY_TEXT_BYTES:
+        raise InvariantError(f"a public key has {len(public)} characters, not {KEY_TEXT_BYTES}")
+    return z85.decode(public)

@@ -1,0 +1,209 @@
+"""An agent's socket: one DEALER, connected to one server.
+
+    closed --connect--> connected --(any doubt)--> reopen --> connected
+                                  --close-------->  closed
+
+The transport reconnects by itself after a plain disconnection, but not after every failure, and it never says so. The
+rule for whoever owns this socket: when the server has been silent for longer than it may be, ``reopen``.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Sequence
+
+import zmq
+
+from dadc_net.errors import InvariantError, TemporaryError
+from dadc_net.wire import options, refusals
+from dadc_net.wire.endpoint import parse_connect, refuse_insecure
+from dadc_net.wire.handshake import HandshakeWatch, Outcome
+from dadc_net.wire.keys import AgentKeys
+from dadc_net.wire.multipart import Intake, send_frames
+from dadc_net.wire.options import Context, Heartbeat, Socket
+
+_PATIENCE_SECONDS = 5.0
+"""How long broken-off handshakes may be an accident: a port forwarder, say, accepts before the server behind it listens."""
+_RETRY_MS = 250
+
+
+class AgentSocket:
+    """Owned by one thread; connect it after any fork."""
+
+    def __init__(
+        self, server: str, keys: AgentKeys | None, connect_timeout_s: float = 30.0, heartbeat: Heartbeat | None = None
+    ) -> None:
+        """Nothing is opened before ``connect``.
+
+        Raises:
+            UsageError: if the address is malformed, or not loopback although there are no keys.
+        """
+        self._server = parse_connect(server)
+        if keys is None:
+            refuse_insecure(self._server, "--server")
+        self._keys = keys
+        self._connect_timeout_s = connect_timeout_s
+        self._heartbeat = heartbeat or Heartbeat()
+        self._context: Context | None = None
+        self._socket: Socket | None = None
+        self._intake: Intake | None = None
+
+    @property
+    def raw(self) -> Socket:
+        """The DEALER itself, for ``ceiling``."""
+        return self._connected()
+
+    def connect(self, wake_fds: Sequence[int] = ()) -> bool:
+        """Connect and wait until the server has admitted this agent; False when a wake descriptor became ready first.
+
+        Raises:
+            AuthenticationError: if the keys do not fit.
+            ProtocolError: if what answers is no ZeroMQ server.
+            TemporaryError: if there is no connection within the connect timeout.
+        """
+        started = time.monotonic()
+        patience = _Patience()
+        while True:
+            self._drop(0)
+            outcome = self._attempt(started + self._connect_timeout_s, patience, wake_fds)
+            if outcome is Outcome.READY:
+                return True
+            self._drop(0)
+            # The transport does not try again after a foreign answer, so the socket is made anew.
+            if outcome is Outcome.WOKEN or _woken(wake_fds, _RETRY_MS):
+                return False
+
+    def reopen(self, wake_fds: Sequence[int] = ()) -> bool:
+        """Close at once, forgetting what was not sent, and ``connect`` again."""
+        return self.connect(wake_fds)
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send one message.
+
+        Raises:
+            TemporaryError: if there has been no connection for some seconds.
+        """
+        try:
+            send_frames(self._connected(), frames)
+        except zmq.Again as error:
+            raise TemporaryError(
+                f"the connection to {self._server} is gone, and did not come back within "
+                f"{options.SEND_TIMEOUT_MS / 1000:g} s. The message was not sent. Check the server, then start again."
+            ) from error
+
+    def try_send(self, frames: Sequence[bytes]) -> bool:
+        """Send one message if that is possible now; for a farewell, which must not fail or wait."""
+        if self._socket is None:
+            return False
+        self._socket.set(zmq.SNDTIMEO, 0)
+        try:
+            send_frames(self._socket, frames)
+        except zmq.ZMQError:
+            return False
+        finally:
+            self._socket.set(zmq.SNDTIMEO, options.SEND_TIMEOUT_MS)
+        return True
+
+    def receive(self, timeout_ms: int, wake_fds: Sequence[int] = ()) -> list[bytes] | None:
+        """One message; None after ``timeout_ms`` or once a wake descriptor is ready.
+
+        A ready wake descriptor is noticed within a tenth of a second, also while messages keep coming.
+        """
+        if self._intake is None:
+            raise InvariantError("an agent's socket was used before it was connected")
+        frames = self._intake.receive(timeout_ms, wake_fds)
+        return None if frames is None else [frame.bytes for frame in frames]
+
+    def close(self, flush: bool = True) -> None:
+        """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
+        self._drop(options.FLUSH_MS if flush else 0)
+        if self._context is not None:
+            self._context.term()
+            self._context = None
+
+    def _connected(self) -> Socket:
+        if self._socket is None:
+            raise InvariantError("an agent's socket was used before it was connected")
+        return self._socket
+
+    def _drop(self, linger_ms: int) -> None:
+        if self._socket is not None:
+            self._socket.close(linger_ms)
+        self._socket = None
+        self._intake = None
+
+    def _attempt(self, deadline: float, patience: _Patience, wake_fds: Sequence[int]) -> Outcome:
+        """Open a socket and watch it until it is READY, WOKEN or FOREIGN; other ends raise."""
+        socket = self._open()
+        watch = HandshakeWatch(socket)
+        try:
+            socket.connect(str(self._server))
+            while True:
+                outcome = watch.wait(max(0.0, deadline - time.monotonic()), wake_fds)
+                if outcome in (Outcome.READY, Outcome.WOKEN):
+                    return outcome
+                self._judge(outcome, patience)
+                if outcome is Outcome.FOREIGN:
+                    return outcome
+        finally:
+            watch.close()
+
+    def _open(self) -> Socket:
+        if self._context is None:
+            self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._intake = Intake(self._socket)
+        keys = self._keys
+        options.configure_agent(
+            self._socket, keys.pair if keys else None, keys.server_public if keys else b"", self._heartbeat
+        )
+        if self._server.ipv6:
+            self._socket.set(zmq.IPV6, 1)
+        return self._socket
+
+    def _judge(self, outcome: Outcome, patience: _Patience) -> None:
+        """Raise if ``outcome`` is final, or if it has lasted too long."""
+        error = refusals.final(outcome, self._server, self._keys)
+        if error is not None:
+            raise error
+        late = outcome is Outcome.TIMED_OUT
+        if not late:
+            patience.note(outcome)
+        if patience.last is Outcome.BROKEN_OFF and (late or patience.over):
+            raise refusals.broken_off(self._server, self._keys, patience.refused)
+        if patience.last is Outcome.FOREIGN and (late or patience.over):
+            raise refusals.foreign(self._server)
+        if late:
+            raise refusals.unreachable(self._server, self._connect_timeout_s, patience.last)
+
+
+class _Patience:
+    """How often and since when a server has hung up on us, in one call of ``connect``."""
+
+    def __init__(self) -> None:
+        self.last = Outcome.UNREACHABLE
+        self.refused = 0
+        self._since: float | None = None
+
+    def note(self, outcome: Outcome) -> None:
+        self.last = outcome
+        if outcome not in (Outcome.BROKEN_OFF, Outcome.FOREIGN):
+            self._since = None
+            return
+        self.refused += 1
+        if self._since is None:
+            self._since = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether the server has hung up for so long that it means it."""
+        return self._since is not None and time.monotonic() - self._since >= _PATIENCE_SECONDS
+
+
+def _woken(wake_fds: Sequence[int], timeout_ms: int) -> bool:
+    """Wait ``timeout_ms``, or until one of ``wake_fds`` is readable."""
+    poller = select.poll()
+    for descriptor in wake_fds:
+        poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(timeout_ms))

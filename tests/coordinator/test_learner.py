@@ -1,0 +1,260 @@
+"""The coordinator as a state machine: one step exactly, batches, restore, masking, and what it must refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dadc_net.config import resolve
+from dadc_net.coordinator import prescription
+from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.advantage import generalised_advantages
+from dadc_net.coordinator.learner import CommonRecord, Coordinator
+from dadc_net.coordinator.rule import GreedyRule
+from dadc_net.coordinator.settings import AisSettings, CoordinatorSettings, LearnerSettings, PpoSettings
+from dadc_net.errors import ConfigError, InvariantError, NumericError
+from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.team.spaces import FiniteSpace
+
+
+def settings(updates: int = 3, copies: int = 4, steps: int = 5, algorithm: str = "actor-critic", **ais: object) -> CoordinatorSettings:
+    return CoordinatorSettings(
+        num_agents=2,
+        updates=updates,
+        discount=0.9,
+        algorithm=algorithm,
+        common_space=FiniteSpace((2, 2, 3)).to_record(),
+        num_prescriptions=3,
+        learner=LearnerSettings(num_envs=copies, batch_steps=copies * steps, hidden_size=5),
+        ais=AisSettings(**ais),  # type: ignore[arg-type]
+        ppo=PpoSettings(epochs=2),
+    )
+
+
+def records(chosen: CoordinatorSettings, seed: int = 1, restart: int = 7) -> Iterator[CommonRecord]:
+    """Synthetic common records: any values of the space will do."""
+    stream = Stream("test", seed_bytes(seed))
+    copies = chosen.learner.num_envs
+    last = chosen.updates * chosen.learner.batch_lock_steps
+    for t in range(last + 1):
+        u = stream.uniforms(t, copies, 4)
+        common = np.stack([(u[:, 0] * 2), (u[:, 1] * 2), (u[:, 2] * 3)], axis=1).astype(np.int64)
+        age = t % (restart + 1)
+        begin = np.full(copies, age == 0)
+        ended = np.full(copies, 1 if age == restart else 0, dtype=np.uint8)
+        yield CommonRecord(t, common, np.where(begin, 0.0, u[:, 3] - 0.5), begin, ended)
+
+
+def run(chosen: CoordinatorSettings, seed: int = 7) -> Coordinator:
+    learner = Coordinator(chosen, seed_bytes(seed))
+    for record in records(chosen):
+        learner.receive(record)
+    return learner
+
+
+def test_two_replicas_are_equal_and_seeds_differ() -> None:
+    chosen = settings()
+    assert run(chosen).digest() == run(chosen).digest()
+    assert run(chosen).digest() != run(chosen, seed=8).digest()
+
+
+def test_updates_happen_at_the_records_that_close_a_batch() -> None:
+    chosen = settings(updates=3)
+    learner = Coordinator(chosen, seed_bytes(7))
+    closed = []
+    for record in records(chosen):
+        decision = learner.receive(record)
+        if decision.update is not None:
+            closed.append((record.step, decision.update.update))
+            assert decision.update.digest
+        assert (decision.prescriptions is None) == (record.step == 15)
+    assert closed == [(5, 1), (10, 2), (15, 3)]
+
+
+@pytest.mark.parametrize("loss", ["next-observation", "next-ais-nll"])
+@pytest.mark.parametrize("algorithm", ["actor-critic", "ppo"])
+def test_every_parameter_moves_in_an_update(algorithm: str, loss: str) -> None:
+    chosen = settings(updates=1, algorithm=algorithm, loss=loss)
+    before = Coordinator(chosen, seed_bytes(7)).snapshot()
+    after = run(chosen).snapshot()
+    still = [name for name in before if name.endswith((".weight", ".bias")) and (before[name] == after[name]).all()]
+    assert still == []
+
+
+@pytest.mark.parametrize("cut", [0, 3, 5, 8])
+def test_restore_continues_with_the_same_bits(cut: int) -> None:
+    chosen = settings(updates=3)
+    whole = run(chosen)
+    first, second = Coordinator(chosen, seed_bytes(7)), Coordinator(chosen, seed_bytes(7))
+    for record in records(chosen):
+        if record.step == cut:
+            second.restore(first.snapshot())
+            first = second
+        first.receive(record)
+    assert first.digest() == whole.digest()
+
+
+def test_acting_gives_the_states_of_the_batch_scan() -> None:
+    """x_t made one record at a time equals x_t of the scan over the whole batch, bit for bit."""
+    chosen = settings(updates=1, copies=3, steps=6)
+    learner = Coordinator(chosen, seed_bytes(7))
+    acted: list[NDArray[np.float64]] = []
+    window: dict[str, NDArray[np.float64]] = {}
+    for record in records(chosen):
+        if record.step == 6:
+            break
+        acted.append(learner.receive(record).ais)
+        window = learner.snapshot()
+    batch = Batch(
+        window["window/inputs"][:6],
+        window["window/keep"][:6],
+        window["window/start"],
+        window["window/common-index"][:6].astype(np.int64),
+        window["window/prescriptions"][:5].astype(np.int64),
+        window["window/rewards"][1:6],
+        window["window/ended"][:6].astype(np.uint8),
+    )
+    states = learner.approximator.encode(batch).detach().numpy()
+    assert np.array_equal(states, np.stack(acted))
+
+
+def test_a_begin_forgets_state_and_prescription() -> None:
+    """After a begin, the same observation gives the same AIS whatever came before."""
+    chosen = settings(updates=50, copies=2)
+    learner = Coordinator(chosen, seed_bytes(7))
+    z = np.array([[1, 0, 1], [1, 0, 1]])
+    ended, none = np.zeros(2, dtype=np.uint8), np.zeros(2)
+    learner.receive(CommonRecord(0, z, none, np.array([True, True]), ended))
+    learner.receive(CommonRecord(1, np.array([[0, 1, 2], [1, 1, 0]]), none, np.array([False, False]), ended))
+    fresh = learner.receive(CommonRecord(2, z, none, np.array([True, True]), ended)).ais
+    first = Coordinator(chosen, seed_bytes(7)).receive(CommonRecord(0, z, none, np.array([True, True]), ended)).ais
+    assert np.array_equal(fresh, first)
+    assert np.array_equal(fresh[0], fresh[1])
+
+
+def test_copies_draw_the_same_for_any_number_of_copies() -> None:
+    few, many = settings(copies=2), settings(copies=5)
+    z = np.zeros((5, 3), dtype=np.int64)
+
+    def chosen(s: CoordinatorSettings) -> NDArray[np.int64]:
+        n = s.learner.num_envs
+        record = CommonRecord(0, z[:n], np.zeros(n), np.ones(n, dtype=bool), np.zeros(n, dtype=np.uint8))
+        result = Coordinator(s, seed_bytes(7)).receive(record).prescriptions
+        assert result is not None
+        return result
+
+    assert np.array_equal(chosen(few), chosen(many)[:2])
+
+
+def test_rewards_of_ignored_steps_do_not_matter() -> None:
+    """The reward that arrives with a begin belongs to an action that was ignored; it is masked out of all losses."""
+    chosen = settings(updates=2)
+    plain, disturbed = Coordinator(chosen, seed_bytes(7)), Coordinator(chosen, seed_bytes(7))
+    for record in records(chosen):
+        plain.receive(record)
+        odd = np.where(record.begin, 123.0, record.rewards)
+        disturbed.receive(record._replace(rewards=odd))
+    a, b = plain.snapshot(), disturbed.snapshot()
+    assert all(np.array_equal(a[name], b[name]) for name in a if not name.startswith("window/rewards"))
+
+
+def test_missing_records_and_bad_rewards_are_refused() -> None:
+    chosen = settings()
+    learner = Coordinator(chosen, seed_bytes(7))
+    first, second, *_ = records(chosen)
+    learner.receive(first)
+    with pytest.raises(InvariantError, match="expected record 1"):
+        learner.receive(first)
+    with pytest.raises(NumericError, match="rewards of record 1"):
+        learner.receive(second._replace(rewards=np.array([0.0, np.nan, 0.0, 0.0])))
+
+
+def test_a_non_finite_parameter_stops_with_the_tensor_named() -> None:
+    chosen = settings(updates=1)
+    learner = Coordinator(chosen, seed_bytes(7))
+    with pytest.raises(NumericError, match="actor-critic/critic.output"):
+        for record in records(chosen):
+            if record.step == 5:
+                learner.network.group.arrays["critic.output.bias"][:] = np.inf
+            learner.receive(record)
+
+
+def test_greedy_rule_follows_the_coordinator() -> None:
+    """The rule's AIS is the coordinator's when both are given the same observations and prescriptions."""
+    chosen = settings(updates=2)
+    learner = run(chosen)
+    rule = GreedyRule(chosen, learner.snapshot())
+    rule.begin(3)
+    picks = rule.choose(np.zeros((3, 3), dtype=np.int64))
+    assert picks.shape == (3,)
+    assert len(set(picks.tolist())) == 1
+    logits = learner.network.acting()(np.zeros((1, chosen.ais.size)))
+    assert logits.shape == (1, 3)
+
+
+def test_greedy_ties_go_to_the_lowest_index() -> None:
+    assert prescription.greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
+
+
+def test_sampling_follows_the_probabilities() -> None:
+    words = Stream("sampling", seed_bytes(3)).words(0, 1, 40_000)[0]
+    logits = np.tile(np.log(np.array([[0.2, 0.5, 0.3]])), (40_000, 1))
+    shares = np.bincount(prescription.sample(logits, words), minlength=3) / 40_000
+    assert np.abs(shares - [0.2, 0.5, 0.3]).max() < 0.01
+
+
+def test_advantages_against_a_direct_sum() -> None:
+    """lambda = 1 and no ends: the advantage is the discounted return to the bootstrap minus the value."""
+    steps, copies, gamma = 6, 2, 0.9
+    rewards = np.arange(12, dtype=np.float64).reshape(steps, copies) / 7
+    values = np.cos(np.arange(14, dtype=np.float64)).reshape(steps + 1, copies)
+    batch = Batch(
+        np.zeros((steps + 1, copies, 1)), np.ones((steps + 1, copies, 1)), np.zeros((copies, 1)),
+        np.zeros((steps + 1, copies), dtype=np.int64), np.zeros((steps, copies), dtype=np.int64), rewards,
+        np.zeros((steps + 1, copies), dtype=np.uint8),
+    )
+    found = generalised_advantages(batch, values, gamma, 1.0)
+    for t in range(steps):
+        direct = sum(gamma ** (k - t) * rewards[k] for k in range(t, steps)) + gamma ** (steps - t) * values[steps]
+        assert np.allclose(found[t], direct - values[t], atol=1e-12)
+
+
+def test_truncated_bootstraps_and_terminated_does_not() -> None:
+    values = np.array([[1.0, 1.0], [5.0, 5.0], [7.0, 7.0]])
+    ended = np.array([[0, 0], [1, 2], [0, 0]], dtype=np.uint8)
+    batch = Batch(
+        np.zeros((3, 2, 1)), np.ones((3, 2, 1)), np.zeros((2, 1)), np.zeros((3, 2), dtype=np.int64),
+        np.zeros((2, 2), dtype=np.int64), np.zeros((2, 2)), ended,
+    )
+    found = generalised_advantages(batch, values, 0.5, 1.0)
+    assert found[0].tolist() == [0.5 * 5.0 - 1.0, -1.0]
+    assert batch.valid.tolist() == [[1.0, 1.0], [0.0, 0.0]]
+
+
+def test_settings_round_trip_and_digest() -> None:
+    chosen = settings()
+    again = CoordinatorSettings.from_record(chosen.to_record())
+    assert again == chosen
+    assert again.digest() == chosen.digest()
+    assert settings(size=6).digest() != chosen.digest()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["learner.batch_steps=301", "learner.num_envs=4"], "multiple of learner.num_envs"),
+        (["ais.size=0"], "ais.size is 0"),
+        (["ais.loss=\"next-obs\""], "Did you mean 'next-observation'"),
+        (["discount=1.0"], "strictly between"),
+        (["learner.trace_decay=2"], "from 0 to 1"),
+        (["ppo.epochs=0"], "ppo.epochs"),
+        (["learner.learning_rate=\"fast\""], "not of type float"),
+        (["learner.learning_rates=0.1"], "Did you mean 'learning_rate'"),
+    ],
+)
+def test_bad_settings_name_key_value_and_remedy(overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        resolve("mabc", overrides)
