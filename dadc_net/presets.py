@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 _PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+    # An AIS of 5 units, the paper's size and the settings' own default, reaches the same median, but one seed in five
+    # stays near blind round-robin; with 16 units none of ten did.
     ("mabc", "actor-critic"): {
         "updates": 2500,
         "learner": {"num_envs": 64, "batch_steps": 640},
+        "ais": {"size": 16},
     },
     ("mabc", "ppo"): {
         "updates": 1200,
-        "learner": {"num_envs": 32, "batch_steps": 1280, "learning_rate": 0.005},
+        "learner": {"num_envs": 64, "batch_steps": 1280, "learning_rate": 0.005},
+        "ais": {"size": 16},
     },
 }
 

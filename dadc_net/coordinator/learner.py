@@ -202,6 +202,10 @@ class Coordinator:
             **{name: digest(canonical.encode(array)) for name, array in carried.items()},
         }
 
+    def parameters(self) -> tuple[Array, Array]:
+        """The flat vectors of the state approximator [P] and of actor and critic [P']."""
+        return self.approximator.group.values, self.network.group.values
+
     def digest(self) -> bytes:
         """Digest of the whole learner state; holds no run id, host or time."""
         return _root(self.tensor_digests())

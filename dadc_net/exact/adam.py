@@ -2,7 +2,8 @@
 
 Elementwise NumPy only: + - * / and np.sqrt are correctly rounded on every platform, which torch.sqrt and torch's
 optimisers are not. The powers beta^t of the bias correction are running products, because pow follows the host's libm.
-Moments below 2^-300 are set to zero, so that a host that flushes subnormals cannot part from one that does not.
+Moments and powers below 2^-300 are set to zero long before they become subnormal: beta1^t would get there after 6,700 steps
+and then stay at the smallest number for ever, where a host that flushes subnormals parts from one that does not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from dadc_net.errors import NumericError
 from dadc_net.exact.grid import Array, total
 
-_FLOOR = 2.0**-300
+_FLOOR = math.ldexp(1.0, -300)
 
 
 @dataclass
@@ -43,9 +44,10 @@ class Adam:
         """One descent step, in place: parameters [P], gradient [P].
 
         Raises:
-            NumericError: if the new parameters are not finite.
+            NumericError: if the new parameters or moments are not finite.
         """
         self.powers *= (self.beta1, self.beta2)
+        self.powers[self.powers < _FLOOR] = 0.0
         self.first *= self.beta1
         self.first += (1.0 - self.beta1) * gradient
         self.second *= self.beta2
@@ -56,8 +58,12 @@ class Adam:
         deviation = self.square_root(self.second / (1.0 - self.powers[1]))
         deviation += self.epsilon
         parameters -= learning_rate * (mean / deviation)
-        if not np.isfinite(parameters).all():
-            raise NumericError("an Adam step made a parameter NaN or infinite")
+        # A second moment that overflowed would freeze its parameter silently: anything divided by infinity is 0.
+        if not (np.isfinite(parameters).all() and np.isfinite(self.second).all()):
+            raise NumericError(
+                "an Adam step made a parameter or its second moment NaN or infinite. Every replica stops here with the "
+                "same message. Lower the learning rate, or clip with a positive gradient_norm."
+            )
 
 
 def gradient_norm(gradient: Array) -> float:

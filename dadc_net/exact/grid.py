@@ -15,7 +15,10 @@ Rules of this file
   the tensor) for weights and gradients, whose tensors have one fixed layout on every replica.
 * A sum over more than 2^13 terms is cut into chunks of 2^13, added in index order.
 * +0.0 is added after every dot product: BLAS libraries disagree on the sign of an exact zero.
-* NaN, infinity and magnitudes beyond 2^300 raise; magnitudes below 2^-300 count as zero.
+* NaN, infinity and magnitudes of 2^300 or more raise. No dynamic scale is below 2^-300, so what is far below it rounds
+  to zero, and no grid, product of grids or result comes near the subnormal numbers.
+* Every operand is float64. A fixed scale is the caller's promise; ``require_within`` checks it where the bound does not
+  follow from the function that made the operand.
 """
 
 from __future__ import annotations
@@ -33,16 +36,18 @@ Array = NDArray[np.float64]
 CHUNK_TERMS = 2**13
 _EXPONENT_LIMIT = 300
 _MANTISSA_BITS = 53
+_ROUNDING = math.ldexp(1.5, 52)
+_LIMIT = math.ldexp(1.0, _EXPONENT_LIMIT)
 
 
 def rounding_constant(grid: float) -> float:
     """C such that ``(x + C) - C`` rounds x onto ``grid``."""
-    return 1.5 * 2.0**52 * grid
+    return _ROUNDING * grid
 
 
 def round_to_grid(x: Array, grid: float) -> Array:
     """The multiple of ``grid`` nearest to each x, ties to even; valid while |x| <= 2^51 grid."""
-    constant = 1.5 * 2.0**52 * grid
+    constant = _ROUNDING * grid
     rounded: Array = x + constant
     rounded -= constant
     return rounded
@@ -58,6 +63,27 @@ def operand_bits(terms: int) -> int:
     return (_MANTISSA_BITS - ceil_log2(min(terms, CHUNK_TERMS))) // 2
 
 
+def _largest(x: Array) -> float:
+    """max|x| of a tensor that is not empty; NaN if it holds one, because NumPy's max gives it back and comes first."""
+    return max(float(x.max()), -float(x.min()))
+
+
+def require_within(x: Array, exponent: int) -> None:
+    """Check a fixed scale: |x| <= 2^exponent.
+
+    Raises:
+        NumericError: if a magnitude is larger, or NaN. Its products would no longer be exact, so hosts would differ.
+    """
+    if x.size == 0:
+        return
+    largest = _largest(x)
+    if not largest <= math.ldexp(1.0, exponent):
+        raise NumericError(
+            f"a tensor of shape {x.shape} holds {largest}, but enters a product whose fixed scale is 2^{exponent}. "
+            "Its products would not be exact, and hosts would part. Clamp or rescale what feeds this layer."
+        )
+
+
 def scale_exponent(x: Array) -> int:
     """The exponent e with max|x| < 2^e, at least -300; 0 for an empty or all-zero tensor.
 
@@ -66,15 +92,15 @@ def scale_exponent(x: Array) -> int:
     """
     if x.size == 0:
         return 0
-    largest = max(float(x.max()), -float(x.min()))
+    largest = _largest(x)
     if largest == 0.0:
         return 0
-    if not largest < 2.0**_EXPONENT_LIMIT:
+    # Written so that a NaN, which is not less than anything, is refused too.
+    if not largest < _LIMIT:
         raise NumericError(
             f"a tensor of shape {x.shape} holds {largest}, which is not a finite number below 2^300. "
             "Exact arithmetic has no answer for it. Lower the learning rate or check the rewards."
         )
-    # A NaN can hide from max() behind a comparison only in code other than NumPy's, which propagates it.
     return max(math.frexp(largest)[1], -_EXPONENT_LIMIT)
 
 
@@ -102,8 +128,13 @@ def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_expon
     Returns:
         [m, p], each entry the exact dot product of the rounded operands; for n > 2^13 the sum, in index order, of the
         exact dot products of chunks of 2^13.
+
+    Raises:
+        ValueError: if ``b`` was prepared for another number of terms: its bits would not fit.
     """
     terms = a.shape[1]
+    if isinstance(b, Operand) and b.terms != terms:
+        raise ValueError(f"an operand prepared for {b.terms} terms entered a product over {terms}")
     left = operand(a, terms, a_exponent).values
     right = (b if isinstance(b, Operand) else operand(b, terms, b_exponent)).values
     if terms <= CHUNK_TERMS:
@@ -125,12 +156,12 @@ def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
     grid = math.ldexp(1.0, scale - min(bits, 51))
     rounded = round_to_grid(x, grid)
     if terms <= CHUNK_TERMS:
-        total: Array = np.sum(rounded, axis=0)
-        return total + 0.0
-    total = np.zeros(x.shape[1:])
+        sums: Array = np.sum(rounded, axis=0)
+        return sums + 0.0
+    sums = np.zeros(x.shape[1:])
     for start in range(0, terms, CHUNK_TERMS):
-        total = total + (np.sum(rounded[start : start + CHUNK_TERMS], axis=0) + 0.0)
-    return total
+        sums = sums + (np.sum(rounded[start : start + CHUNK_TERMS], axis=0) + 0.0)
+    return sums
 
 
 def column_sums(x: Array, exponent: int | None = None) -> Array:

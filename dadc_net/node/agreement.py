@@ -16,7 +16,7 @@ class Divergence:
 
     step: int
     phase: str
-    """``act``: AIS or prescription parameters of this step; ``update``: learner state after the update."""
+    """``act``: parameters, AIS or prescription of this step; ``update``: learner state after the update."""
     update: int | None
     digests: dict[int, bytes]
     """agent -> digest"""
@@ -26,7 +26,7 @@ class Divergence:
     def text(self) -> str:
         """Three sentences for people."""
         shown = ", ".join(f"agent {agent}: {value.hex()[:16]}" for agent, value in sorted(self.digests.items()))
-        where = "AIS or prescription" if self.phase == "act" else f"learner state after update {self.update}"
+        where = "parameters, AIS and prescription" if self.phase == "act" else f"learner state after update {self.update}"
         names = " and ".join(f"agent {agent}" for agent in self.suspects)
         everyone = len(self.suspects) == len(self.digests)
         blame = f"{names} differ and neither has a majority" if everyone else f"{names} is in the minority"

@@ -77,7 +77,7 @@ class Act:
     actions: bytes
     """One int16 per copy, little endian; empty for the last record of a run."""
     digest: bytes
-    """Keyed digest of (head, AIS, prescription parameters) of this step."""
+    """Keyed digest of (head, parameters, AIS, prescription parameters) of this step."""
     update_digest: bytes
     """Learner digest after the update that this record closed; empty when there was none."""
 

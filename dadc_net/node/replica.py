@@ -27,12 +27,14 @@ class StepAccount(NamedTuple):
     step: int
     head: bytes
     """Chain hash of the common log after this record."""
+    parameters: bytes
+    """Digest of all parameters: a bit that flips in memory shows at the next record, not at the next update."""
     ais: bytes
     """Digest of x_t."""
     prescription: bytes
     """Digest of theta_t; of nothing at the last record."""
     step_digest: bytes
-    """Keyed digest of the three above: what is sent."""
+    """Keyed digest of the four above: what is sent."""
     prescriptions: NDArray[np.int64] | None
     begin: NDArray[np.bool_]
     update: UpdateReport | None
@@ -62,11 +64,12 @@ class Replica:
         record = unpack_common(common, step, self.settings.learner.num_envs, self.coordinator.space)
         decision = self.coordinator.receive(record)
         self.head = head
+        parameters = digest(*map(_bytes, self.coordinator.parameters()))
         ais = digest(_bytes(decision.ais))
         chosen = decision.prescriptions
         prescription = digest(b"" if chosen is None else chosen.astype("<i8").tobytes())
-        step_digest = keyed(self._key, struct.pack("<Q", step), head, ais, prescription)
-        return StepAccount(step, head, ais, prescription, step_digest, chosen, record.begin, decision.update)
+        step_digest = keyed(self._key, struct.pack("<Q", step), head, parameters, ais, prescription)
+        return StepAccount(step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update)
 
 
 def commitment(shared_seed: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """The account book of one party: a digest of everything it did, step by step, in one SQLite file.
 
-    agents    per record: chain head, AIS, prescription and sent digest; per update: digest of every tensor
+    agents    per record: chain head, parameters, AIS, prescription and what was sent; per update: every tensor
     server    per record: chain head, and what each agent answered
 
 Rows are written in groups, one transaction per update, so that the book costs a few microseconds a step. WAL mode
@@ -23,7 +23,9 @@ from dadc_net.node.replica import StepAccount
 BOOK_NAME = "accounts.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS steps (step INTEGER PRIMARY KEY, head BLOB, ais BLOB, prescription BLOB, sent BLOB);
+CREATE TABLE IF NOT EXISTS steps (
+    step INTEGER PRIMARY KEY, head BLOB, parameters BLOB, ais BLOB, prescription BLOB, sent BLOB
+);
 CREATE TABLE IF NOT EXISTS updates (number INTEGER PRIMARY KEY, step INTEGER, learner BLOB, tensors BLOB);
 CREATE TABLE IF NOT EXISTS answers (step INTEGER, agent INTEGER, sent BLOB, learner BLOB, PRIMARY KEY (step, agent));
 """
@@ -63,7 +65,16 @@ class AccountBook:
 
     def add_account(self, account: StepAccount) -> None:
         """An agent's account of one record; written at the next update or ``flush``."""
-        self._steps.append((account.step, account.head, account.ais, account.prescription, account.step_digest))
+        self._steps.append(
+            (
+                account.step,
+                account.head,
+                account.parameters,
+                account.ais,
+                account.prescription,
+                account.step_digest,
+            )
+        )
         if account.update is None:
             return
         report = account.update
@@ -75,7 +86,7 @@ class AccountBook:
 
     def add_answers(self, step: int, head: bytes, answers: Mapping[int, Act], closes: bool) -> None:
         """What the server got for one record; ``closes``: the record closed a batch, so the group is written."""
-        self._steps.append((step, head, None, None, None))
+        self._steps.append((step, head, None, None, None, None))
         self._answers += [(step, agent, act.digest, act.update_digest) for agent, act in sorted(answers.items())]
         if closes:
             self.flush()
@@ -85,7 +96,7 @@ class AccountBook:
         if not (self._steps or self._updates or self._answers):
             return
         self._database.execute("BEGIN")
-        self._database.executemany("INSERT INTO steps VALUES (?, ?, ?, ?, ?)", self._steps)
+        self._database.executemany("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?)", self._steps)
         self._database.executemany("INSERT INTO updates VALUES (?, ?, ?, ?)", self._updates)
         self._database.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", self._answers)
         self._database.execute("COMMIT")
@@ -126,9 +137,9 @@ class BookReader:
             ) from error
         self.facts: dict[str, Any] = {name: json.loads(value) for name, value in rows}
 
-    def steps(self) -> Iterator[tuple[int, bytes, bytes | None, bytes | None, bytes | None]]:
-        """(step, head, AIS digest, prescription digest, sent digest) in order."""
-        yield from self._database.execute("SELECT step, head, ais, prescription, sent FROM steps ORDER BY step")
+    def steps(self) -> Iterator[tuple[Any, ...]]:
+        """(step, chain head, digests of parameters, AIS and prescription, digest sent) in order."""
+        yield from self._database.execute("SELECT * FROM steps ORDER BY step")
 
     def answers(self, agent: int) -> Iterator[tuple[int, bytes, bytes]]:
         """(step, sent digest, learner digest) of one agent in the server's book, in order."""

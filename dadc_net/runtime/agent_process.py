@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dadc_net.errors import DadcError, MismatchError, TemporaryError
-from dadc_net.node.agent import AgentIdentity, AgentNode, Phase
+from dadc_net.errors import DadcError, DivergenceError, MismatchError, TemporaryError
+from dadc_net.node.agent import AgentIdentity, AgentNode, Phase, Reaction
 from dadc_net.node.messages import Fault
 from dadc_net.node.replica import Replica
 from dadc_net.runtime import arrays_file
@@ -107,7 +107,7 @@ class AgentProcess:
                 continue
             self._heard = time.monotonic()
             joining = node.phase is Phase.JOINING
-            reaction = node.receive(decode(frames))
+            reaction = self._react(node, frames)
             if joining and node.phase is Phase.RUNNING:
                 self._open_book(node, host)
             for message in reaction.messages:
@@ -116,6 +116,16 @@ class AgentProcess:
                 self._book.add_account(reaction.account)
                 if reaction.account.update is not None:
                     self._after_update(node, reaction.account.update.update, reaction.account.update.losses)
+
+    def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
+        """Hand a message to the node; at a divergence write down every tensor's digest, for ``dadc check``."""
+        try:
+            return node.receive(decode(frames))
+        except DivergenceError:
+            if node.replica is not None and self._book is not None:
+                tensors = {name: value.hex() for name, value in node.replica.coordinator.tensor_digests().items()}
+                self._book.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
+            raise
 
     def _stop_if_asked(self) -> None:
         self.control.poll()

@@ -8,21 +8,22 @@ from __future__ import annotations
 import statistics
 import tempfile
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from dadc_net.config import resolve
 from dadc_net.errors import InvariantError
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.runtime import ceiling
-from dadc_net.runtime.ceiling import CeilingOrder
+from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, Act, Step
 from dadc_net.runtime.children import Nursery
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
 from dadc_net.runtime.party import StopRequest
-from dadc_net.wire.framing import HEADER
-from dadc_net.wire.keys import write_keys
+from dadc_net.wire import ceiling
+from dadc_net.wire.framing import encode
+from dadc_net.wire.keys import load_agent_keys, load_server_keys, write_keys
+from dadc_net.wire.sockets import AgentSocket, ServerSocket
 
 _AGENTS = 2
-_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,52 @@ class BenchResult:
     steps: int
 
 
+@dataclass(frozen=True)
+class RawOrder:
+    """What a process of the raw loop is told."""
+
+    agent: int
+    """0: the server."""
+    steps: int
+    frames: tuple[int, ...]
+    """Sizes of the frames it sends."""
+    keys: Path
+    server: str = "tcp://127.0.0.1:0"
+
+
+def raw_server_child(order: RawOrder, connection: Connection) -> None:
+    """Body of the raw loop's server; reports its endpoint, then the seconds that the steps took."""
+    socket = ServerSocket(order.server, load_server_keys(order.keys))
+    try:
+        connection.send(socket.endpoint)
+        peers = ceiling.wait_for_agents(socket, _AGENTS)
+        connection.send(ceiling.raw_server(socket, peers, order.steps, [bytes(size) for size in order.frames]))
+        ceiling.stop_agents(socket, peers)
+    finally:
+        socket.close()
+
+
+def raw_agent_child(order: RawOrder, connection: Connection) -> None:
+    """Body of a raw loop's agent."""
+    socket = AgentSocket(order.server, load_agent_keys(order.keys, order.agent))
+    try:
+        socket.connect()
+        ceiling.raw_agent(socket, [bytes(size) for size in order.frames])
+    finally:
+        socket.close()
+
+
 def raw_rate(nursery: Nursery, num_envs: int, steps: int, keys: Path) -> float:
     """Lock-steps per second of the raw loop with the frames of multi-access broadcast for E copies."""
-    step_bytes = (HEADER.size, num_envs * (8 + 1 + 1 + 3 * 2), num_envs * 2)
-    act_bytes = (HEADER.size, num_envs * 2, _DIGEST_BYTES)
-    server_order = CeilingOrder(0, _AGENTS, steps, step_bytes, act_bytes, keys)
-    server = nursery.start("raw-server", ceiling.server_child, server_order)
+    step = Step(NO_RUN, 0, 0, bytes(DIGEST_BYTES), bytes(num_envs * (8 + 1 + 1 + 3 * 2)), bytes(num_envs * 2))
+    act = Act(NO_RUN, 0, 1, 0, bytes(num_envs * 2), bytes(DIGEST_BYTES), b"")
+    step_sizes, act_sizes = (tuple(map(len, encode(message))) for message in (step, act))
+    server = nursery.start("raw-server", raw_server_child, RawOrder(0, steps, step_sizes, keys))
     endpoint = server.connection.recv()
-    agents = []
-    for agent in range(1, _AGENTS + 1):
-        order = CeilingOrder(agent, _AGENTS, steps, step_bytes, act_bytes, keys, endpoint)
-        agents.append(nursery.start(f"raw-agent-{agent}", ceiling.agent_child, order))
+    agents = [
+        nursery.start(f"raw-agent-{agent}", raw_agent_child, RawOrder(agent, steps, act_sizes, keys, endpoint))
+        for agent in range(1, _AGENTS + 1)
+    ]
     seconds = float(server.connection.recv())
     for child in (server, *agents):
         child.process.join(30.0)

@@ -18,6 +18,15 @@ from dadc_net.node.agreement import find_suspects
 from dadc_net.runtime.account_book import BOOK_NAME, BookReader, UpdateRow
 
 
+_COLUMNS = (
+    ("parameters", "all"),
+    ("ais", "x_t"),
+    ("prescription", "theta_t"),
+    ("step digest", "keyed digest"),
+)
+"""Component and tensor of the digests in a step's row, in the order in which causes come before effects."""
+
+
 @dataclass(frozen=True)
 class FirstDivergence:
     """Where books part first."""
@@ -140,11 +149,12 @@ def _compare(parties: Sequence[_Party]) -> CheckResult:
             updates += 1
             learner = pending[0].learner if pending[0] is not None else learner
             pending = [next(stream, None) for stream in update_streams]
-        for component, column in (("ais", 1), ("prescription", 2), ("step digest", 3)):
+        for column, (component, tensor) in enumerate(_COLUMNS, start=1):
             if divergence is None:
-                tensor = {"ais": "x_t", "prescription": "theta_t"}.get(component, "keyed digest")
                 values = [row[column] for row in own]
                 divergence = _compare_values(step, "act", component, tensor, agents, values)
+        if divergence is not None and divergence.component == "parameters":
+            divergence = _name_tensor(divergence, agents)
         if divergence is not None:
             break
     if divergence is None and server is not None:
@@ -178,6 +188,20 @@ def _compare_values(
     return FirstDivergence(step, phase, component, tensor, suspects, shown)
 
 
+def _name_tensor(found: FirstDivergence, agents: Sequence[_Party]) -> FirstDivergence:
+    """The parameter that differs, where every agent wrote down its tensors when the run stopped at this step."""
+    notes = [party.reader.facts.get("stopped", {}) for party in agents]
+    if any(note.get("step") != found.step for note in notes):
+        return found
+    for name in notes[0]["tensors"]:
+        values = [bytes.fromhex(note["tensors"][name]) for note in notes]
+        component, _, tensor = name.partition("/")
+        differing = _compare_values(found.step, found.phase, component, tensor, agents, values)
+        if differing is not None:
+            return differing
+    return found
+
+
 def _compare_updates(step: int, agents: Sequence[_Party], rows: Sequence[UpdateRow]) -> FirstDivergence | None:
     for name in rows[0].tensors:
         component, _, tensor = name.partition("/")
@@ -191,7 +215,7 @@ def _compare_updates(step: int, agents: Sequence[_Party], rows: Sequence[UpdateR
 def _compare_deliveries(server: _Party, agents: Sequence[_Party]) -> FirstDivergence | None:
     """Did the server receive, for each record, what the agent's own book says it sent?"""
     for party in agents:
-        sent = {row[0]: row[4] for row in party.reader.steps()}
+        sent = {row[0]: row[5] for row in party.reader.steps()}
         for step, received, _ in server.reader.answers(party.agent):
             own = sent.get(step)
             if own is not None and own != received:

@@ -4,9 +4,11 @@ Reading order:
 
     PROTOCOL.md         who may send what when, field by field
     limits.py           every maximum, with its unit and its reason
-    framing.py          messages to frames and back; the fixed header
+    header.py           the fixed header
+    framing.py          messages to frames and back
     bodies.py           the msgpack bodies and their schemas
-    keys.py             CurveZMQ keys on disk
+    keys.py             CurveZMQ keys: who may connect as whom
+    key_files.py        single key files: text, modes, atomic writing
     endpoint.py         addresses
     options.py          every socket option that we set, with its reason
     multipart.py        sending and receiving a list of frames, quickly

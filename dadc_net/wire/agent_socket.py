@@ -24,7 +24,7 @@ from dadc_net.wire.multipart import Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
 _PATIENCE_SECONDS = 5.0
-"""How long broken-off handshakes may be an accident: a port forwarder, say, accepts before the server behind it listens."""
+"""How long broken-off handshakes may be an accident: a port forwarder accepts before the server behind it listens."""
 _RETRY_MS = 250
 
 
@@ -143,6 +143,8 @@ class AgentSocket:
                 outcome = watch.wait(max(0.0, deadline - time.monotonic()), wake_fds)
                 if outcome in (Outcome.READY, Outcome.WOKEN):
                     return outcome
+                if outcome is Outcome.TIMED_OUT and watch.connected:
+                    patience.note(Outcome.SILENT)
                 self._judge(outcome, patience)
                 if outcome is Outcome.FOREIGN:
                     return outcome

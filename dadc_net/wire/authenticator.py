@@ -1,8 +1,8 @@
 """Which keys may connect, and the proof at start-up that no other key can.
 
 The transport asks a handler (ZAP, over an in-process socket) about every connection. Ours admits exactly the keys of
-``authorised`` and tells the transport which agent a key belongs to; every message then carries that id, and no client can
-choose it. A transport that is configured a little wrong asks nobody and admits everybody, silently. Therefore
+``authorised`` and tells the transport which agent a key belongs to; every message then carries that id, and no client
+can choose it. A transport that is configured a little wrong asks nobody and admits everybody, silently. Therefore
 ``prove_closed`` knocks with a random key before the public address is opened, and the server starts only if that knock
 was refused.
 """
@@ -18,9 +18,10 @@ import zmq
 from zmq.utils import z85
 
 from dadc_net.errors import InvariantError
+from dadc_net.wire import options
 from dadc_net.wire.handshake import HandshakeWatch, Outcome
-from dadc_net.wire.keys import KEY_TEXT_BYTES, KeyPair
-from dadc_net.wire.options import ZAP_DOMAIN, Context, Heartbeat, Socket, configure_agent
+from dadc_net.wire.key_files import KEY_TEXT_BYTES, KeyPair
+from dadc_net.wire.options import ZAP_DOMAIN, Context, Heartbeat, Socket
 
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _ZAP_VERSION = b"1.0"
@@ -106,9 +107,9 @@ def prove_closed(context: Context, server: Socket, server_public: bytes, strange
         InvariantError: if the knock was not refused.
     """
     server.bind("tcp://127.0.0.1:*")
-    address = server.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+    address = options.bound_address(server)
     client: Socket = context.socket(zmq.DEALER)
-    configure_agent(client, stranger, server_public, Heartbeat())
+    options.configure_agent(client, stranger, server_public, Heartbeat())
     watch = HandshakeWatch(client)
     try:
         client.connect(address)

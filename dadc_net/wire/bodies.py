@@ -1,9 +1,10 @@
 """The msgpack bodies of Join, Begin and Fault, and the schema each must fit.
 
-Decoding has three gates: the size of the body, the limits inside msgpack (counts and lengths, map keys that are strings,
-no extension types), and a schema that names every field and its type. A field too many is refused like a field too few.
+Decoding has three gates: the size of the body, the limits inside msgpack (counts and lengths, map keys that are
+strings, no extension types), and a schema that names every field and its type. A field too many is refused like a field
+too few.
 
-Text from a peer ends in a terminal or a log. Control characters, which could rewrite what a terminal shows, are replaced.
+Text from a peer ends in a terminal or a log: control characters, which could rewrite what it shows, are replaced.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def _unpack(name: str, raw: bytes, schema: Mapping[str, Check], limit_bytes: int
     try:
         body = _parse(raw)
     except ValueError as error:
-        raise _refused(f"the body of a {name} message is not msgpack within its limits ({printable(str(error))})") from error
+        reason = printable(str(error))
+        raise _refused(f"the body of a {name} message is not msgpack within its limits ({reason})") from error
     problem = _problem(name, body, schema)
     if problem or not isinstance(body, dict):
         raise _refused(problem)
@@ -179,7 +181,9 @@ def _is_facts(value: object) -> str:
 
 def _is_record(value: object) -> str:
     """A map with string keys, of plain data down to ``NESTING_MAX`` levels."""
-    return _plain_problem(value, limits.NESTING_MAX) if isinstance(value, dict) else f"is {type(value).__name__}, not a map"
+    if not isinstance(value, dict):
+        return f"is {type(value).__name__}, not a map"
+    return _plain_problem(value, limits.NESTING_MAX)
 
 
 def _plain_problem(value: object, depth: int) -> str:

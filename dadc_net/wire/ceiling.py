@@ -32,8 +32,8 @@ def wait_for_agents(server: ServerSocket, num_agents: int, timeout_s: float = 30
     while len(peers) < num_agents:
         if time.monotonic() > deadline:
             raise TemporaryError(
-                f"{len(peers)} of {num_agents} benchmark agents connected within {timeout_s:g} s. Nothing was measured. "
-                "Try again on a quieter machine."
+                f"{len(peers)} of {num_agents} benchmark agents connected within {timeout_s:g} s. Nothing was "
+                "measured. Try again on a quieter machine."
             )
         peers += [received.peer for received in server.receive(100)]
     return peers
@@ -42,6 +42,7 @@ def wait_for_agents(server: ServerSocket, num_agents: int, timeout_s: float = 30
 def raw_server(server: ServerSocket, peers: Sequence[bytes], steps: int, step_frames: Sequence[bytes]) -> float:
     """Seconds for ``steps`` lock-steps with ``peers``. Can be called again with the same peers."""
     socket = server.raw
+    timeout_before = socket.get(zmq.RCVTIMEO)
     socket.set(zmq.RCVTIMEO, 30_000)
     messages = [(peer, *step_frames) for peer in peers]
     started = time.perf_counter()
@@ -55,6 +56,8 @@ def raw_server(server: ServerSocket, peers: Sequence[bytes], steps: int, step_fr
         raise TemporaryError(
             "a benchmark agent did not answer within 30 s. The measurement was stopped. Try again on a quieter machine."
         ) from error
+    finally:
+        socket.set(zmq.RCVTIMEO, timeout_before)
     return time.perf_counter() - started
 
 
@@ -67,6 +70,7 @@ def stop_agents(server: ServerSocket, peers: Sequence[bytes]) -> None:
 def raw_agent(agent: AgentSocket, act_frames: Sequence[bytes]) -> int:
     """Answer every message with ``act_frames`` until told to stop; returns how many were answered."""
     socket = agent.raw
+    timeout_before = socket.get(zmq.RCVTIMEO)
     socket.set(zmq.RCVTIMEO, 60_000)
     send_frames(socket, _HELLO)
     answered = 0
@@ -79,3 +83,5 @@ def raw_agent(agent: AgentSocket, act_frames: Sequence[bytes]) -> int:
             answered += 1
     except zmq.Again:
         return answered  # The server has gone; whoever started it reports that.
+    finally:
+        socket.set(zmq.RCVTIMEO, timeout_before)

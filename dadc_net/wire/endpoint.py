@@ -74,7 +74,7 @@ def _parse(text: str, option: str) -> Endpoint:
     port = 0 if match is None or match["port"] == "*" else int(match["port"])
     if match is None or port > _PORT_MAX or ("*" in match["host"] and match["host"] != "*"):
         raise UsageError(
-            f"the address {text!r} is not of the form tcp://HOST:PORT with a port up to {_PORT_MAX}. Nothing was opened. "
-            f"Give one like {option} {_EXAMPLE}."
+            f"the address {text!r} is not of the form tcp://HOST:PORT with a port up to {_PORT_MAX}. Nothing was "
+            f"opened. Give one like {option} {_EXAMPLE}."
         )
     return Endpoint(match["host"], port)

@@ -23,7 +23,7 @@ import time
 from collections.abc import Sequence
 from enum import Enum
 from struct import Struct
-from typing import cast
+from typing import Any
 
 import zmq
 
@@ -67,15 +67,18 @@ class HandshakeWatch:
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
-        self._monitor = cast(Socket, socket.get_monitor_socket(int(_EVENTS)))
+        self._monitor = socket.get_monitor_socket(int(_EVENTS))
         self._monitor.set(zmq.LINGER, 0)
         self._explained = False
         self._resolved = False
+        self.connected = False
+        """Whether there is a connection at present, over which the handshake may be under way."""
 
     def wait(self, seconds: float, wake_fds: Sequence[int] = ()) -> Outcome:
         """The next outcome within ``seconds``; TIMED_OUT or WOKEN if there is none."""
         deadline = time.monotonic() + seconds
-        items = [(self._monitor, zmq.POLLIN), *((descriptor, zmq.POLLIN) for descriptor in wake_fds)]
+        sources: list[Any] = [self._monitor, *wake_fds]
+        items = [(source, int(zmq.POLLIN)) for source in sources]
         while True:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
@@ -113,6 +116,8 @@ class HandshakeWatch:
                 outcome = Outcome.UNREACHABLE if self._resolved else Outcome.UNRESOLVED
         if event in (zmq.EVENT_CONNECT_DELAYED, zmq.EVENT_CONNECTED):
             self._resolved = True
+        if event in (zmq.EVENT_CONNECTED, zmq.EVENT_DISCONNECTED):
+            self.connected = event == zmq.EVENT_CONNECTED
         if event in _FAILURES:
             self._explained = True  # The DISCONNECTED and CONNECT_RETRIED that follow belong to this failure.
         elif event in (zmq.EVENT_CONNECT_RETRIED, zmq.EVENT_CONNECTED):

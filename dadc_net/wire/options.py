@@ -14,7 +14,7 @@ import zmq
 
 from dadc_net.errors import AuthenticationError, UsageError
 from dadc_net.wire import limits
-from dadc_net.wire.keys import KeyPair
+from dadc_net.wire.key_files import KeyPair
 
 Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
@@ -91,17 +91,23 @@ def _configure(socket: Socket, heartbeat: Heartbeat) -> None:
     socket.set(zmq.TCP_KEEPALIVE, 1)
 
 
+def bound_address(socket: Socket) -> str:
+    """The address that ``socket`` was bound to last, with the port that was chosen."""
+    address = socket.get(zmq.LAST_ENDPOINT)
+    return str(address, "ascii").rstrip("\0") if isinstance(address, bytes) else ""
+
+
 def require_curve() -> None:
     """Raises AuthenticationError where the ZeroMQ library was built without encryption."""
     if not zmq.has("curve"):
         raise AuthenticationError(
-            f"the ZeroMQ library {zmq.zmq_version()} of this host was built without CURVE. Encryption is on by default. "
-            "Install pyzmq from its published wheels, or use --insecure on loopback."
+            f"the ZeroMQ library {zmq.zmq_version()} of this host was built without CURVE. Encryption is on by "
+            "default. Install pyzmq from its published wheels, or use --insecure on loopback."
         )
 
 
 def require_descriptors(num_agents: int) -> None:
-    """Make sure that ``num_agents`` connections can be open at once. Raises UsageError if the limit cannot be raised."""
+    """Make sure that ``num_agents`` connections can be open at once. Raises UsageError if they cannot."""
     need = num_agents + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= need:

@@ -20,8 +20,8 @@ def key_refused(server: Endpoint, keys: AgentKeys | None) -> AuthenticationError
         return AuthenticationError(f"the server at {server} refused a connection without a key. Give --keys FOLDER.")
     return AuthenticationError(
         f"the server at {server} refused the key {_short(keys.pair.public)} of agent {keys.agent}, from "
-        f"{keys.folder}. Its list authorised.toml does not hold that key. Copy agent-{keys.agent}.key from the folder in "
-        "which the server's keys were made, or add the key to the list and restart the server."
+        f"{keys.folder}. Its list authorised.toml does not hold that key. Copy agent-{keys.agent}.key from the folder "
+        "in which the server's keys were made, or add the key to the list and restart the server."
     )
 
 
@@ -29,8 +29,8 @@ def mechanism(server: Endpoint, keys: AgentKeys | None) -> AuthenticationError:
     """One side has keys and the other has none."""
     if keys is None:
         return AuthenticationError(
-            f"the server at {server} requires encryption, and this agent has no keys. Nothing was sent. Start the agent "
-            "without --insecure and with --keys FOLDER."
+            f"the server at {server} requires encryption, and this agent has no keys. Nothing was sent. Start the "
+            "agent without --insecure and with --keys FOLDER."
         )
     return AuthenticationError(
         f"the server at {server} runs without encryption, and agent {keys.agent} has keys. Nothing was sent. Start the "
@@ -42,13 +42,13 @@ def broken_off(server: Endpoint, keys: AgentKeys | None, attempts: int) -> Authe
     """The server hangs up during the handshake and does not say why: it must not tell a stranger."""
     if keys is None:
         return AuthenticationError(
-            f"the server at {server} broke off {attempts} handshakes, and this agent has no keys. Most likely the server "
-            "requires encryption. Start the agent without --insecure and with --keys FOLDER."
+            f"the server at {server} broke off {attempts} handshakes, and this agent has no keys. Most likely the "
+            "server requires encryption. Start the agent without --insecure and with --keys FOLDER."
         )
     return AuthenticationError(
-        f"the server at {server} broke off {attempts} handshakes with agent {keys.agent}. Most likely its key is not the "
-        f"{_short(keys.server_public)} of {keys.folder / 'server.pub'}. Copy server.pub from the folder in which the "
-        "server's keys were made, and check that dadc-env listens at this address."
+        f"the server at {server} broke off {attempts} handshakes with agent {keys.agent}. Most likely its key is not "
+        f"the {_short(keys.server_public)} of {keys.folder / 'server.pub'}. Copy server.pub from the folder in which "
+        "the server's keys were made, and check that dadc-env listens at this address."
     )
 
 

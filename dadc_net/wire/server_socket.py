@@ -1,7 +1,7 @@
 """The environment server's socket: one ROUTER to which every agent connects.
 
-Who speaks is decided by the key, never by what a client says: the transport attaches the agent id that the authenticator
-gave for the connection's key. ``peer`` names one connection; when an agent connects again it has another ``peer``.
+Who speaks is decided by the key, never by what a client says: the transport attaches the agent id that the
+authenticator gave for the connection's key. ``peer`` names one connection; an agent that connects again has another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dadc_net.errors import DadcError, InvariantError, TemporaryError, UsageErro
 from dadc_net.wire import options
 from dadc_net.wire.authenticator import Authenticator, prove_closed
 from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
-from dadc_net.wire.keys import ServerKeys, new_pair
+from dadc_net.wire.key_files import new_pair
+from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.multipart import Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
@@ -71,7 +72,7 @@ class ServerSocket:
     @property
     def endpoint(self) -> str:
         """The address it is bound to, with the port that was chosen."""
-        return self._socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        return options.bound_address(self._socket)
 
     @property
     def raw(self) -> Socket:
@@ -79,7 +80,7 @@ class ServerSocket:
         return self._socket
 
     def receive(self, timeout_ms: int, wake_fds: Sequence[int] = ()) -> list[Received]:
-        """Messages that have come, at most one at a time; empty after ``timeout_ms`` or once a wake descriptor is ready.
+        """Messages that have come, one at a time; empty after ``timeout_ms`` or once a wake descriptor is ready.
 
         A ready wake descriptor is noticed within a tenth of a second, also while messages keep coming.
         """
@@ -169,6 +170,6 @@ def _bind_error(wanted: Endpoint, error: zmq.ZMQError) -> DadcError:
             "tcp://0.0.0.0:PORT for all of them, with --bind."
         )
     return TemporaryError(
-        f"the address {wanted} cannot be opened: {error.strerror}. The server did not start. Try again, or give another "
-        "address with --bind."
+        f"the address {wanted} cannot be opened: {error.strerror}. The server did not start. Try again, or give "
+        "another address with --bind."
     )

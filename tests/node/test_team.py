@@ -81,14 +81,18 @@ def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
 # --- negative controls -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["flip-bit", "sqrt-ulp"])
-def test_a_changed_bit_is_caught_at_the_next_update(small: MakeConfig, kind: str) -> None:
-    """Batches have 5 lock-steps; broken before record 7, the learner state differs at record 10, update 2."""
+@pytest.mark.parametrize(
+    ("kind", "step", "phase", "update"), [("flip-bit", 7, "act", None), ("sqrt-ulp", 10, "update", 2)]
+)
+def test_a_changed_bit_is_caught_at_once(
+    small: MakeConfig, kind: str, step: int, phase: str, update: int | None
+) -> None:
+    """Batches have 5 lock-steps. Broken before record 7: a flipped bit shows there, a wrong root at the next update."""
     team = Team(small(updates=6), tamper={2: Sabotage(kind, 7)}).run()
     found = team.server.divergence
     assert team.server.phase is ServerPhase.FAILED
     assert found is not None
-    assert (found.step, found.phase, found.update) == (10, "update", 2)
+    assert (found.step, found.phase, found.update) == (step, phase, update)
     assert found.suspects == (1, 2)
     assert isinstance(team.server.error, DivergenceError)
     assert {type(error) for error in team.errors.values()} == {DivergenceError}

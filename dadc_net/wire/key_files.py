@@ -1,0 +1,204 @@
+"""Single key files: their text, how they are written, and what is checked when they are read.
+
+A key file is TOML. A key is 32 bytes, written as 40 characters of Z85, whose alphabet needs no quoting.
+
+Files are written whole or not at all, readable by their owner from the first byte on, and never over another key.
+A secret that others on this host can read is refused, as ssh does. Group access is tolerated where the file belongs to
+another user, because that is how orchestrators mount secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from dadc_net.errors import AuthenticationError, UsageError
+
+KEY_TEXT_BYTES = 40
+_FILE_BYTES_MAX = 2**20
+_OTHERS_WRITE = 0o022
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A Curve key pair, both halves as 40 characters of Z85. Printing it does not show the secret."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+
+
+def new_pair() -> KeyPair:
+    """A fresh random key pair."""
+    return KeyPair(*zmq.curve_keypair())
+
+
+def format_pair(pair: KeyPair, agent: int | None = None) -> str:
+    """Text of a file with a secret: the server's, or that of ``agent``."""
+    owner = "the environment server" if agent is None else f"agent {agent}"
+    return (
+        f"# Secret key of {owner}. Keep it readable by its owner only, and on the owner's host only.\n"
+        + ("" if agent is None else f"agent = {agent}\n")
+        + f'public_key = "{pair.public.decode()}"\nsecret_key = "{pair.secret.decode()}"\n'
+    )
+
+
+def format_public(public: bytes) -> str:
+    """Text of a file with the server's public key."""
+    return f'# Public key of the environment server.\npublic_key = "{public.decode()}"\n'
+
+
+def format_authorised(authorised: Mapping[bytes, int]) -> str:
+    """Text of the list of keys that are admitted."""
+    by_agent = sorted(authorised.items(), key=lambda item: item[1])
+    lines = [f'"{public.decode()}" = {agent}\n' for public, agent in by_agent]
+    return "# The keys that the server admits, and the agent that each belongs to.\n[agents]\n" + "".join(lines)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist. Raises UsageError if it does, OSError if it cannot be written."""
+    temporary = _write_temporary(path, text)
+    try:
+        os.link(temporary, path)  # Unlike a rename, a link fails where the name is taken.
+    except FileExistsError as error:
+        raise UsageError(
+            f"{path} appeared while keys were being made. Keys are never overwritten. Make keys from one process only."
+        ) from error
+    except OSError:
+        os.rename(temporary, path)  # A file system without hard links.
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_over(path: Path, text: str) -> None:
+    """Write a file, replacing one of that name in one instant. Raises OSError."""
+    temporary = _write_temporary(path, text)
+    try:
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(directory: Path) -> None:
+    """Make the names in ``directory`` survive a loss of power. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_open_folder(directory: Path) -> None:
+    """Raises AuthenticationError if others may exchange the files in ``directory``."""
+    mode = directory.stat().st_mode & 0o777
+    if mode & _OTHERS_WRITE:
+        raise AuthenticationError(
+            f"{directory} has mode {mode:04o}, so other users could exchange the keys in it. No key was made. "
+            f"Run: chmod go-w {directory}"
+        )
+
+
+def read_pair(path: Path, agent: int | None = None) -> KeyPair:
+    """The pair in ``path``, which must say that it belongs to ``agent`` if one is given. Raises AuthenticationError."""
+    content = _read(path, secret=True)
+    public = _key(content.get("public_key"), path, "public_key")
+    secret = _key(content.get("secret_key"), path, "secret_key")
+    if zmq.curve_public(secret) != public:
+        raise _malformed(path, "its secret key does not belong to its public key")
+    if agent is not None and content.get("agent") != agent:
+        raise _malformed(path, f"it says that it belongs to agent {content.get('agent')}")
+    return KeyPair(public, secret)
+
+
+def read_public(path: Path) -> bytes:
+    """The public key in ``path``. Raises AuthenticationError."""
+    return _key(_read(path, secret=False).get("public_key"), path, "public_key")
+
+
+def read_authorised(path: Path) -> dict[bytes, int]:
+    """public key -> agent id. Raises AuthenticationError."""
+    agents = _read(path, secret=False).get("agents")
+    if not isinstance(agents, dict):
+        raise _malformed(path, "it has no table [agents]")
+    authorised = {}
+    for text, agent in agents.items():
+        if not isinstance(agent, int) or isinstance(agent, bool) or agent < 1:
+            raise _malformed(path, f"it gives a key to agent {agent!r}, and agents are numbered from 1")
+        authorised[_key(text, path, "a key in [agents]")] = agent
+    return authorised
+
+
+def _write_temporary(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _read(path: Path, *, secret: bool) -> dict[str, object]:
+    """Parse a key file; the mode is checked on the open file, so it cannot change in between."""
+    try:
+        with open(path, "rb") as file:
+            _check_mode(path, os.fstat(file.fileno()), secret=secret)
+            raw = file.read(_FILE_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise AuthenticationError(
+            f"the key file {path} is missing. Encryption is on, and nobody connects without a key. Make keys with "
+            f"'dadc keys {path.parent}', or name the folder that holds them with --keys."
+        ) from error
+    except OSError as error:
+        raise AuthenticationError(
+            f"the key file {path} cannot be read: {error.strerror}. Nobody connects without a key. Correct its owner "
+            "or mode, or name another folder with --keys."
+        ) from error
+    if len(raw) > _FILE_BYTES_MAX:
+        raise _malformed(path, f"it is larger than {_FILE_BYTES_MAX} bytes")
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except ValueError as error:
+        raise _malformed(path, str(error)) from error
+
+
+def _check_mode(path: Path, status: os.stat_result, *, secret: bool) -> None:
+    forbidden = _OTHERS_WRITE
+    if secret:
+        forbidden = 0o077 if status.st_uid == os.geteuid() else 0o027
+    mode = status.st_mode & 0o777
+    if mode & forbidden:
+        raise AuthenticationError(
+            f"{path} has mode {mode:04o}, so other users can {'use' if secret else 'change'} this key. It was not "
+            f"used. Run: chmod {'600' if secret else 'go-w'} {path}"
+        )
+
+
+def _key(value: object, path: Path, name: str) -> bytes:
+    if isinstance(value, str) and len(value) == KEY_TEXT_BYTES and value.isascii():
+        try:
+            z85.decode(value)
+        except (ValueError, KeyError, struct.error):
+            pass
+        else:
+            return value.encode("ascii")
+    raise _malformed(path, f"{name} is not {KEY_TEXT_BYTES} characters of Z85")
+
+
+def _malformed(path: Path, problem: str) -> AuthenticationError:
+    return AuthenticationError(
+        f"the key file {path} cannot be used: {problem}. Nobody connects without a key. Restore it, or delete it and "
+        f"run 'dadc keys {path.parent}'."
+    )

@@ -1,0 +1,233 @@
+"""The commands on real processes: the ways of running agree, wrong input is refused, nothing hangs or stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.process.commands import SMALL, Ended, descendants, finish, free_port, run, start, wait_for, wait_until_gone
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The digest that every way of running with seed 7 must give."""
+    return run(tmp_path_factory.mktemp("simulated"), "dadc", "simulate", "mabc", "--seed", "7", *SMALL, "--json")
+
+
+def test_run_gives_the_digest_of_simulate_again_and_again(simulated: Ended, tmp_path: Path) -> None:
+    first = run(tmp_path, "dadc", "run", "mabc", "--seed", "7", *SMALL, "--json", "--out", "a")
+    second = run(tmp_path, "dadc", "run", "mabc", "--seed", "7", *SMALL, "--json", "--out", "b")
+    other = run(tmp_path, "dadc", "simulate", "mabc", "--seed", "8", *SMALL, "--json")
+    assert (first.code, second.code) == (0, 0), first.err
+    assert first.last["learner_digest"] == second.last["learner_digest"] == simulated.last["learner_digest"]
+    assert set(first.last["agent_digests"].values()) == {simulated.last["learner_digest"]}
+    assert other.last["learner_digest"] != simulated.last["learner_digest"]
+    expected = {
+        "task", "seed", "num_agents", "num_envs", "updates", "env_steps", "learner_digest", "agent_digests", "optimum",
+        "value", "value_monte_carlo", "value_monte_carlo_stderr", "gap", "env_steps_per_s", "lockstep_per_s", "wall_s",
+    }
+    assert expected <= set(first.last)
+    assert "learner digests equal" in first.err
+    for name in ("config.toml", "metrics.jsonl", "result.json", "server", "agent-1", "agent-2"):
+        assert (tmp_path / "a" / name).exists()
+    checked = run(tmp_path, "dadc", "check", "a", "--json")
+    assert (checked.code, checked.last["consistent"], checked.last["first_divergence"]) == (0, True, None)
+    assert checked.last["learner_digest"] == first.last["learner_digest"]
+    valued = run(tmp_path, "dadc", "evaluate", "a", "--json")
+    assert valued.last["value"] == first.last["value"]
+    assert {"value", "optimum", "gap", "method"} <= set(valued.last)
+
+
+def test_the_online_system_of_one_copy(tmp_path: Path) -> None:
+    options = ["mabc", "--updates", "2", "--num-envs", "1", "--set", "learner.batch_steps=30", "--json"]
+    real, simulated = run(tmp_path, "dadc", "run", *options), run(tmp_path, "dadc", "simulate", *options)
+    assert real.code == 0, real.err
+    assert real.last["learner_digest"] == simulated.last["learner_digest"]
+    assert real.last["env_steps"] == 60
+
+
+def test_three_terminals(simulated: Ended, tmp_path: Path) -> None:
+    """The bare card commands, but for the port."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    server = start(tmp_path, "dadc-env", "--bind", address, *SMALL)
+    wait_for(lambda: (tmp_path / "dadc-keys" / "authorised.toml").exists() or server.poll() is not None, "making keys")
+    agents = [start(tmp_path, "dadc-agent", "--id", str(k), "--seed", "7", "--server", address) for k in (1, 2)]
+    ended = [finish(process) for process in (*agents, server)]
+    assert [one.code for one in ended] == [0, 0, 0], [one.err for one in ended]
+    assert {one.out.strip().splitlines()[-1] for one in ended} == {simulated.last["learner_digest"]}
+    checked = run(tmp_path, "dadc", "check", "dadc-state", "--json")
+    assert checked.last["consistent"] is True
+    assert checked.last["parties"] == ["server", "agent 1", "agent 2"]
+    copied = run(tmp_path, "dadc", "check", "dadc-state/agent-1", "dadc-state/agent-2", "--json")
+    assert copied.last["consistent"] is True
+
+
+@pytest.mark.parametrize("kind", ["flip-bit", "shift-stream"])
+def test_a_broken_replica_stops_the_run(kind: str, tmp_path: Path) -> None:
+    options = ["--updates", "20", "--num-envs", "16", "--set", "learner.batch_steps=160"]
+    ended = run(tmp_path, "dadc", "run", "mabc", *options, "--out", "r", "--break", f"2:{kind}@7")
+    assert ended.code == 10, ended.err
+    assert "agent 1 and agent 2" in ended.err
+    assert "Traceback" not in ended.err
+    checked = run(tmp_path, "dadc", "check", "r", "--json")
+    assert checked.code == 10
+    found = checked.last["first_divergence"]
+    assert found["agents"] == [1, 2]
+    if kind == "flip-bit":
+        assert (found["step"], found["phase"], found["component"]) == (7, "act", "ais")
+        assert found["tensor"] == "encoder.recurrent.weight"
+    else:
+        assert (found["step"], found["phase"], found["tensor"]) == (7, "act", "theta_t")
+
+
+def test_wrong_seed_and_wrong_settings_are_refused_and_the_team_still_forms(simulated: Ended, tmp_path: Path) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    server = start(tmp_path, "dadc-env", "--bind", address, *SMALL)
+    wait_for(lambda: (tmp_path / "dadc-keys" / "authorised.toml").exists() or server.poll() is not None, "making keys")
+    first = start(tmp_path, "dadc-agent", "--id", "1", "--seed", "7", "--server", address)
+    wait_for(lambda: "joined" in (tmp_path / "dadc-state/server/log.txt").read_text(), "agent 1 joining")
+    at = ["--server", address, "--state-dir", "x"]
+    seed = run(tmp_path, "dadc-agent", "--id", "2", "--seed", "8", *at)
+    settings = run(tmp_path, "dadc-agent", "--id", "2", "--seed", "7", "--config", "mabc", "--set", "ais.size=7", *at)
+    twin = run(tmp_path, "dadc-agent", "--id", "1", "--seed", "7", *at)
+    beyond = run(tmp_path, "dadc-agent", "--id", "3", "--seed", "7", *at)
+    zero = run(tmp_path, "dadc-agent", "--id", "0", "--seed", "7", *at)
+    assert (seed.code, settings.code, twin.code, beyond.code, zero.code) == (11, 11, 14, 2, 2)
+    for one, words in ((seed, "seed"), (settings, "settings"), (twin, "already running"), (zero, "from 1")):
+        assert words in one.err
+        assert "Traceback" not in one.err
+    second = start(tmp_path, "dadc-agent", "--id", "2", "--seed", "7", "--server", address)
+    ended = [finish(process) for process in (first, second, server)]
+    assert [one.code for one in ended] == [0, 0, 0], [one.err for one in ended]
+    assert ended[2].out.strip().splitlines()[-1] == simulated.last["learner_digest"]
+
+
+def test_unreachable_server_and_port_in_use(tmp_path: Path) -> None:
+    assert run(tmp_path, "dadc", "keys", "k").code == 0
+    address = f"tcp://127.0.0.1:{free_port()}"
+    lonely = run(tmp_path, "dadc-agent", "--id", "1", "--keys", "k", "--server", address, "--connect-timeout", "1")
+    assert lonely.code == 75
+    assert address in lonely.err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = run(tmp_path, "dadc-env", "--keys", "k", "--bind", f"tcp://127.0.0.1:{port}")
+    assert refused.code == 75
+    assert "in use" in refused.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_everything(number: signal.Signals, tmp_path: Path) -> None:
+    process = start(tmp_path, "dadc", "run", "mabc", "--updates", "5000", "--out", "r")
+    wait_for(lambda: (tmp_path / "r/server/metrics.jsonl").exists() and (tmp_path / "r/agent-2/accounts.sqlite").exists(), "the start")
+    below = descendants(process.pid)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to the whole foreground group
+    else:
+        process.send_signal(number)
+    ended = finish(process, 30)
+    assert ended.code == 130
+    assert f"stopped by {number.name}" in ended.err
+    assert "Traceback" not in ended.err
+    assert len(below) >= 3
+    assert wait_until_gone(below) == set()
+
+
+def test_no_orphans_when_the_launcher_is_killed(tmp_path: Path) -> None:
+    process = start(tmp_path, "dadc", "run", "mabc", "--updates", "5000", "--out", "r")
+    wait_for(lambda: (tmp_path / "r/agent-2/accounts.sqlite").exists(), "the start")
+    below = descendants(process.pid)
+    process.kill()
+    process.communicate()
+    assert wait_until_gone(below) == set()
+
+
+def test_a_killed_agent_ends_the_run_with_a_reason(tmp_path: Path) -> None:
+    process = start(tmp_path, "dadc", "run", "mabc", "--updates", "5000", "--out", "r")
+    wait_for(lambda: (tmp_path / "r/agent-2/accounts.sqlite").exists(), "the start")
+    victim = next(pid for pid in sorted(descendants(process.pid)) if _holds(pid, tmp_path / "r/agent-2"))
+    os.kill(victim, signal.SIGKILL)
+    ended = finish(process, 60)
+    assert ended.code == 75
+    assert "agent-2" in ended.err or "agent 2" in ended.err
+
+
+def _holds(pid: int, folder: Path) -> bool:
+    try:
+        links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return any(link.startswith(str(folder)) for link in links)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "mabcc"], "Did you mean 'mabc'"),
+        (["run", "mabc", "--set", "ais.siez=3"], "Did you mean 'size'"),
+        (["run", "mabc", "--set", "nonsense"], "key=value"),
+        (["run", "mabc", "-K", "3"], "-K 3"),
+        (["run", "mabc", "--num-envs", "7"], "multiple of learner.num_envs"),
+        (["run", "mabc", "--algorithm", "pop"], "Did you mean 'ppo'"),
+        (["run", "mabc", "--seed", "-1"], "seed"),
+        (["run", "nothing.toml"], "cannot be read"),
+        (["run", "no.such:factory"], "cannot be loaded"),
+        (["plan", "mabc", "--set", "menu=most"], "menu"),
+        (["check", "."], "accounts.sqlite"),
+        (["evaluate", "."], "config.toml"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_wrong_input_gets_a_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
+    ended = run(tmp_path, "dadc", *arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert "Traceback" not in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "precious").write_text("keep")
+    ended = run(tmp_path, "dadc", "run", "mabc", *SMALL, "--out", "r")
+    assert ended.code == 2
+    assert "not empty" in ended.err
+    assert (tmp_path / "r" / "precious").read_text() == "keep"
+
+
+def test_plan_and_selftest_speak_json(tmp_path: Path) -> None:
+    planned = run(tmp_path, "dadc", "plan", "mabc", "--set", "menu=all", "--json")
+    assert planned.last["value"] == pytest.approx(1.112973, abs=1e-5)
+    assert {"value", "menu", "start", "method", "residual"} <= set(planned.last)
+    tested = run(tmp_path, "dadc", "selftest", "--json")
+    assert (tested.code, tested.last["ok"]) == (0, True)
+    assert {"ok", "digest", "fingerprint"} <= set(tested.last)
+
+
+def test_bench_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
+    ended = run(tmp_path, "dadc", "bench", "--steps", "300", "--rounds", "1", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.last["full"] > 0
+    assert ended.last["raw"] > 0
+    assert ended.last["ratio"] == pytest.approx(ended.last["full"] / ended.last["raw"])
+
+
+def test_secrets_stay_in_their_files(tmp_path: Path) -> None:
+    """Keys are 0600, and the shared seed is in no file of a run."""
+    (tmp_path / "seed").write_bytes(b"a very particular shared seed")
+    ended = run(tmp_path, "dadc", "run", "mabc", *SMALL, "--seed-file", "seed", "--out", "r", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.last["seed"] is None
+    keys = list((tmp_path / "r/keys").glob("*.key"))
+    assert len(keys) == 3
+    assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
+    found = subprocess.run(["grep", "-rl", "particular shared", str(tmp_path / "r")], capture_output=True, text=True)
+    assert found.stdout == ""
