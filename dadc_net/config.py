@@ -118,9 +118,7 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value)  # bool, int, string and list are written alike in JSON and TOML
 
 
-def resolve(
-    task_argument: str, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
-) -> RunConfig:
+def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> RunConfig:
     """Resolve a run's configuration.
 
     Args:
@@ -135,7 +133,7 @@ def resolve(
     if task_argument.endswith(".toml") or Path(task_argument).is_file():
         given = _read_file(Path(task_argument))
         if "task" not in given:
-            raise ConfigError(f"{task_argument} has no key task. It says which problem to solve. Add task = \"mabc\".")
+            raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
         given["task"] = task_argument
     for override in overrides:
@@ -169,7 +167,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
             return key.strip(), text
         raise UsageError(
             f"--set {override!r} has a value that is not TOML. Nothing was set. "
-            "Write numbers as 0.5, lists as [0.75, 0.75], words as \"paper\" (quoted for your shell)."
+            'Write numbers as 0.5, lists as [0.75, 0.75], words as "paper" (quoted for your shell).'
         ) from None
 
 

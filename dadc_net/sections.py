@@ -77,7 +77,7 @@ def convert(hint: Any, value: Any, key: str) -> Any:
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(
             f"{key} is {value!r}, which is not of type {getattr(hint, '__name__', hint)}. It comes from the "
-            "configuration. Values are written in TOML syntax: 1, 0.5, true, \"text\", [0.75, 0.75]."
+            'configuration. Values are written in TOML syntax: 1, 0.5, true, "text", [0.75, 0.75].'
         )
     if hint is float and not math.isfinite(value):
         raise ConfigError(f"{key} is {value!r}. Every number of a configuration must be finite. Give a finite value.")
@@ -95,7 +95,9 @@ def _convert_tuple(hint: Any, value: Any, key: str) -> tuple[Any, ...]:
             f"{key} is {list(value)!r}, which has {len(value)} entries. It must have {len(items)}. "
             "Correct the list in the configuration."
         )
-    return tuple(convert(item_hint, item, f"{key}[{i}]") for i, (item_hint, item) in enumerate(zip(items, value, strict=True)))
+    return tuple(
+        convert(item_hint, item, f"{key}[{i}]") for i, (item_hint, item) in enumerate(zip(items, value, strict=True))
+    )
 
 
 def to_mapping(section: object) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def test_only_the_agent_holds_coordinator_and_local_information() -> None:
     both = {
         p.name
         for p in node
-        if has(p, "dadc_net.node.replica") and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
+        if has(p, "dadc_net.node.replica")
+        and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
     }
     assert both == {"agent.py"}
     agent_side = [p for p in node if p.name in {"agent.py", "replica.py", "passive_agent.py"}]
@@ -145,7 +146,21 @@ def test_nothing_is_left_to_do() -> None:
 
 LEARNER = [p for p in FILES if _room(p) in {"exact", "coordinator"}]
 BANNED_CALLS = {
-    "torch": {"sqrt", "pow", "tanh", "sigmoid", "softmax", "log_softmax", "exp", "log", "matmul", "mm", "sum", "mean", "norm"},
+    "torch": {
+        "sqrt",
+        "pow",
+        "tanh",
+        "sigmoid",
+        "softmax",
+        "log_softmax",
+        "exp",
+        "log",
+        "matmul",
+        "mm",
+        "sum",
+        "mean",
+        "norm",
+    },
     "np": {"dot", "einsum", "power", "log1p", "expm1", "random.normal"},
     "math": {"exp", "log", "tanh", "pow", "sin", "cos"},
 }

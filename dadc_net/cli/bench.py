@@ -11,8 +11,12 @@ from dadc_net.cli import shell
 
 @click.command("bench")
 @click.option("--num-envs", type=click.IntRange(1), default=1, show_default=True, metavar="E", help="Copies.")
-@click.option("--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind.")
+@click.option(
+    "--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round."
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind."
+)
 @shell.json_option
 def bench_command(num_envs: int, steps: int, rounds: int, as_json: bool) -> None:
     """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes."""

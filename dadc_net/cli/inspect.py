@@ -53,7 +53,9 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: b
     from dadc_net.runtime.launcher import load_snapshot
 
     if not (run / "config.toml").is_file():
-        raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
+        raise UsageError(
+            f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run."
+        )
     overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
     config = resolve(str(run / "config.toml"), overrides)
     snapshot, meta = load_snapshot(run / f"agent-{agent}")

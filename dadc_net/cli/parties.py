@@ -40,7 +40,9 @@ class _EchoControl(Control):
         elif kind == "begin":
             self._progress.note(f"run {details['run_id'][:8]} begins")
         elif kind == "update":
-            self._progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
+            self._progress.update(
+                details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"]
+            )
             if details["update"] == details["updates"]:
                 self._progress.close()
 
@@ -64,13 +66,30 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 @click.command("dadc-env")
 @click.option("--task", default="mabc", show_default=True, help="Built-in name, TOML file or package.module:factory.")
 @shell.task_options
-@click.option("--env-seed", type=int, default=shell.DEFAULT_ENVIRONMENT_SEED, show_default=True, metavar="N",
-              help="Seed of the environment, unknown to agents.")
+@click.option(
+    "--env-seed",
+    type=int,
+    default=shell.DEFAULT_ENVIRONMENT_SEED,
+    show_default=True,
+    metavar="N",
+    help="Seed of the environment, unknown to agents.",
+)
 @click.option("--bind", default=_ADDRESS, show_default=True, metavar="ADDRESS", help="Address to listen at.")
-@click.option("--keys", type=click.Path(path_type=Path), default=_KEYS, show_default=True, envvar="DADC_KEYS",
-              help="Folder of keys.")
-@click.option("--state-dir", type=click.Path(path_type=Path), default=_STATE / "server", show_default=True,
-              help="Folder for accounts and metrics.")
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    default=_KEYS,
+    show_default=True,
+    envvar="DADC_KEYS",
+    help="Folder of keys.",
+)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    default=_STATE / "server",
+    show_default=True,
+    help="Folder for accounts and metrics.",
+)
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def environment_command(
@@ -104,21 +123,49 @@ def environment_command(
 @click.option("--id", "agent", type=int, envvar="DADC_AGENT_ID", metavar="N", help="This agent's id, from 1.")
 @click.option("--seed", type=int, envvar="DADC_SEED", metavar="N", help="Shared seed of the coordinator.  [default: 0]")
 @click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
-@click.option("--server", default=_ADDRESS, show_default=True, envvar="DADC_SERVER", metavar="ADDRESS",
-              help="Address of the environment server.")
-@click.option("--keys", type=click.Path(path_type=Path), default=_KEYS, show_default=True, envvar="DADC_KEYS",
-              help="Folder of keys.")
-@click.option("--state-dir", type=click.Path(path_type=Path),
-              help="Folder for accounts and state.  [default: dadc-state/agent-N]")
+@click.option(
+    "--server",
+    default=_ADDRESS,
+    show_default=True,
+    envvar="DADC_SERVER",
+    metavar="ADDRESS",
+    help="Address of the environment server.",
+)
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    default=_KEYS,
+    show_default=True,
+    envvar="DADC_KEYS",
+    help="Folder of keys.",
+)
+@click.option(
+    "--state-dir", type=click.Path(path_type=Path), help="Folder for accounts and state.  [default: dadc-state/agent-N]"
+)
 @click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")
-@click.option("--connect-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS",
-              help="How long to try to reach the server.")
+@click.option(
+    "--connect-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to try to reach the server.",
+)
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def agent_command(
-    agent: int | None, seed: int | None, seed_file: Path | None, server: str, keys: Path, state_dir: Path | None,
-    insisted: str | None, overrides: tuple[str, ...], connect_timeout: float, insecure: bool, quiet: bool,
+    agent: int | None,
+    seed: int | None,
+    seed_file: Path | None,
+    server: str,
+    keys: Path,
+    state_dir: Path | None,
+    insisted: str | None,
+    overrides: tuple[str, ...],
+    connect_timeout: float,
+    insecure: bool,
+    quiet: bool,
 ) -> None:
     """One agent alone. Task and settings come from the server."""
     from dadc_net.errors import UsageError
@@ -131,7 +178,9 @@ def agent_command(
             f"the agent id is {agent}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
         )
     if overrides and insisted is None:
-        raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
+        raise UsageError(
+            "--set was given without --config. An agent takes its settings from the server. Add --config TASK."
+        )
     shared = shell.shared_seed(seed, seed_file)
     digest = b""
     if insisted is not None:

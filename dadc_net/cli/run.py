@@ -114,13 +114,25 @@ def _finish(
 @shell.task_options
 @shell.seed_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
-@click.option("--break", "breaks", multiple=True, metavar="AGENT:KIND@STEP",
-              help="Break one replica on purpose: flip-bit, sqrt-ulp, shift-stream or torch-sqrt.")
+@click.option(
+    "--break",
+    "breaks",
+    multiple=True,
+    metavar="AGENT:KIND@STEP",
+    help="Break one replica on purpose: flip-bit, sqrt-ulp, shift-stream or torch-sqrt.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def run_command(
-    task: str, seed: int | None, seed_file: Path | None, env_seed: int, out: Path | None, breaks: tuple[str, ...],
-    quiet: bool, as_json: bool, **options: Any,
+    task: str,
+    seed: int | None,
+    seed_file: Path | None,
+    env_seed: int,
+    out: Path | None,
+    breaks: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
@@ -154,7 +166,9 @@ def run_command(
         finally:
             progress.close()
         wall = time.monotonic() - begun
-        report = make_report(config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall)
+        report = make_report(
+            config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
+        )
         snapshot, _ = load_snapshot(launcher.agent_folder(1))
         _finish(valuer, report, snapshot, folder, as_json, quiet)
 
@@ -164,13 +178,25 @@ def run_command(
 @shell.task_options
 @shell.seed_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
-@click.option("--replicas", type=click.Choice(["one", "all"]), default="one", show_default=True,
-              help="One coordinator for all agents (they are equal), or one each.")
+@click.option(
+    "--replicas",
+    type=click.Choice(["one", "all"]),
+    default="one",
+    show_default=True,
+    help="One coordinator for all agents (they are equal), or one each.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def simulate_command(
-    task: str, seed: int | None, seed_file: Path | None, env_seed: int, out: Path | None, replicas: str,
-    quiet: bool, as_json: bool, **options: Any,
+    task: str,
+    seed: int | None,
+    seed_file: Path | None,
+    env_seed: int,
+    out: Path | None,
+    replicas: str,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """The same run inside one process, with the same digests."""
     begun = time.monotonic()
@@ -204,10 +230,14 @@ def simulate_command(
         finally:
             progress.close()
         wall = time.monotonic() - begun
-        report = make_report(config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall)
+        report = make_report(
+            config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
+        )
         state = open_folder(folder / "agent-1")
         meta = {"settings": config.settings.to_record(), "agent": 1, "update": config.settings.updates}
-        arrays_file.save(state / LEARNER_FILE, dict(ended.snapshot), {**meta, "learner_digest": report["learner_digest"]})
+        arrays_file.save(
+            state / LEARNER_FILE, dict(ended.snapshot), {**meta, "learner_digest": report["learner_digest"]}
+        )
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
 
 

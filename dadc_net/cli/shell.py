@@ -40,7 +40,9 @@ def run_command(command: click.Command) -> NoReturn:
 
 def json_option(command: Command) -> Command:
     """--json: one JSON object as the last line of standard output."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")(
+        command
+    )
 
 
 def task_options(command: Command) -> Command:
@@ -64,10 +66,20 @@ def task_argument(command: Command) -> Command:
 def seed_options(command: Command) -> Command:
     """--seed and --seed-file, the shared seed; --env-seed, the environment's."""
     for decorate in (
-        click.option("--env-seed", type=int, default=DEFAULT_ENVIRONMENT_SEED, show_default=True, metavar="N",
-                     help="Seed of the environment, unknown to agents."),
-        click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE",
-                     help="Shared seed as a file's bytes: secret, unlike a short number."),
+        click.option(
+            "--env-seed",
+            type=int,
+            default=DEFAULT_ENVIRONMENT_SEED,
+            show_default=True,
+            metavar="N",
+            help="Seed of the environment, unknown to agents.",
+        ),
+        click.option(
+            "--seed-file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Shared seed as a file's bytes: secret, unlike a short number.",
+        ),
         click.option("--seed", type=int, metavar="N", help="Shared seed of the coordinator.  [default: 0]"),
     ):
         command = decorate(command)
@@ -85,7 +97,9 @@ def shared_seed(seed: int | None, seed_file: Path | None) -> bytes:
     except OSError as error:
         raise UsageError(f"the seed file {seed_file} cannot be read: {error.strerror}. Check --seed-file.") from error
     except ValueError as error:
-        raise UsageError(f"the shared seed is not usable: {error}. Give a non-negative number or a non-empty file.") from error
+        raise UsageError(
+            f"the shared seed is not usable: {error}. Give a non-negative number or a non-empty file."
+        ) from error
 
 
 def environment_seed(seed: int) -> bytes:

@@ -20,7 +20,7 @@ def generalised_advantages(batch: Batch, values: Array, discount: float, trace_d
     bootstrap = discount * values[1:] * (batch.ended[1:] != ENDED_TERMINATED)
     delta = (batch.rewards + bootstrap) - values[:-1]
     decay = (discount * trace_decay) * (batch.ended[1:] == ENDED_NO)
-    advantages = np.empty_like(delta)
+    advantages: Array = np.empty_like(delta)
     following = np.zeros(batch.copies)
     for t in range(batch.steps - 1, -1, -1):
         following = delta[t] + decay[t] * following

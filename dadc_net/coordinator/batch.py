@@ -47,9 +47,9 @@ class Batch:
     @property
     def steps(self) -> int:
         """T."""
-        return self.prescriptions.shape[0]
+        return int(self.prescriptions.shape[0])
 
     @property
     def copies(self) -> int:
         """E."""
-        return self.prescriptions.shape[1]
+        return int(self.prescriptions.shape[1])

@@ -175,13 +175,22 @@ class Coordinator:
 
     def _update(self, update: int) -> UpdateReport:
         batch = Batch(
-            self._inputs, self._keep, self._start, self._common_index, self._prescriptions, self._rewards[1:], self._ended
+            self._inputs,
+            self._keep,
+            self._start,
+            self._common_index,
+            self._prescriptions,
+            self._rewards[1:],
+            self._ended,
         )
         states = self.approximator.encode(batch)
         ais_losses = self.approximator.losses(batch, states)
         detached = states.detach().numpy()
         losses = {"ais": ais_losses.total.item(), "reward": ais_losses.reward.item()}
-        losses |= {"transition": ais_losses.transition.item(), "ais_spread": spread(detached[:-1].reshape(-1, detached.shape[2]))}
+        losses |= {
+            "transition": ais_losses.transition.item(),
+            "ais_spread": spread(detached[:-1].reshape(-1, detached.shape[2])),
+        }
         ais = self.settings.ais
         step_size = linear(ais.learning_rate, ais.final_learning_rate_share, update, self.settings.updates)
         self.approximator.group.descend(ais_losses.total, step_size, ais.gradient_norm)
@@ -212,7 +221,7 @@ class Coordinator:
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, by name; ``restore`` of it gives an equal learner."""
-        window = {
+        window: dict[str, NDArray[Any]] = {
             "inputs": self._inputs,
             "keep": self._keep,
             "common-index": self._common_index,

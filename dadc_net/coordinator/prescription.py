@@ -42,4 +42,5 @@ def sample(logits: Array, words: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 def greedy(logits: Array) -> NDArray[np.int64]:
     """The most probable entry, ties to the lowest index: logits [E, M] -> int64 [E]."""
-    return np.argmax(logits, axis=1).astype(np.int64)
+    chosen: NDArray[np.int64] = np.argmax(logits, axis=1).astype(np.int64)
+    return chosen

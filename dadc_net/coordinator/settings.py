@@ -84,7 +84,7 @@ class AisSettings:
         require(1 <= self.size <= 1024, "ais.size", self.size, "Give 1 to 1024.")
         if self.loss not in AIS_LOSSES:
             raise ConfigError(
-                f"ais.loss is {self.loss!r}, which is not a loss of the state approximator. {closest(self.loss, AIS_LOSSES)} "
+                f"ais.loss is {self.loss!r}, which is no loss of the state approximator. {closest(self.loss, AIS_LOSSES)} "
                 f"Choose one of {', '.join(AIS_LOSSES)}."
             )
         for key in ("reward_loss_weight", "final_learning_rate_share"):

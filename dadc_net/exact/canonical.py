@@ -64,9 +64,9 @@ def _encode_array(array: np.ndarray[Any, Any]) -> bytes:
         raise TypeError(f"no canonical bytes for an array of {name}")
     if name == "float64" and np.isnan(array).any():
         raise ValueError("NaN has no canonical bytes")
-    raw = np.ascontiguousarray(array, dtype=_ARRAY_TYPES[name]).tobytes()
+    raw: bytes = np.ascontiguousarray(array, dtype=_ARRAY_TYPES[name]).tobytes()
     shape = struct.pack(f">Q{array.ndim}Q", array.ndim, *array.shape)
-    return b"A" + name.encode("ascii") + b";" + shape + raw
+    return b"".join((b"A", name.encode("ascii"), b";", shape, raw))
 
 
 def _encode_mapping(mapping: Mapping[Any, Any]) -> bytes:

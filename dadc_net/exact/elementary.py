@@ -1,17 +1,20 @@
 """tanh, sigmoid, exp, log and log-softmax, correctly rounded onto stated grids.
 
-The value of each function is *defined* as the exact real value rounded (ties to even) onto an absolute grid. NumPy's
-function gives a candidate; the rounding test asks whether an error of 64 ulp of the candidate could have moved it across
-the middle between two grid points. If it could not, the rounded candidate is the defined value, whoever's library
-computed it. If it could, ``slow`` computes the defined value with decimal arithmetic. A NaN fails the test and the slow
-path then refuses it.
+The value of each function is *defined* as the exact real value rounded onto an absolute grid; a zero is +0.0. (No float
+argument has a value in the middle between two grid points.) NumPy's function gives a candidate; the rounding test asks
+whether an error of 64 ulp of the candidate could have moved it across the middle between two grid points. If it could
+not, the rounded candidate is the defined value, whoever's library computed it. If it could, ``slow`` computes the defined
+value with decimal arithmetic. A NaN fails the test and the slow path then refuses it.
 
 | function | domain                     | grid  | largest value |
 | -------- | -------------------------- | ----- | ------------- |
-| tanh     | all finite x               | 2^-26 | 1             |
-| sigmoid  | all finite x               | 2^-27 | 1             | 0.5 tanh(x / 2) + 0.5, exact given tanh
+| tanh     | all x but NaN              | 2^-26 | 1             |
+| sigmoid  | all x but NaN              | 2^-27 | 1             | 0.5 tanh(x / 2) + 0.5, exact given tanh
 | exp      | x <= 8, refused above      | 2^-30 | 2981          |
 | log      | 2^-30 <= x <= 2^30         | 2^-30 | 20.8          |
+
+log-softmax is not rounded to a grid of its own: it is (l - max l) - log(sum exp(l - max l)) in this order, where exp, the
+sum and log are the grid values above and the two subtractions are IEEE.
 """
 
 from __future__ import annotations
@@ -48,8 +51,11 @@ def settle(x: Array, candidate: Array, grid: float, definition: Callable[[float]
     rounded = round_to_grid(candidate, grid)
     sure = certain(candidate, rounded, grid)
     if not sure.all():
-        for index in zip(*np.nonzero(~sure), strict=True):
-            rounded[index] = definition(float(x[index]))
+        # A tensor without axes comes out of NumPy's functions as a scalar, into which nothing can be written.
+        rounded = np.asarray(rounded)
+        arguments = np.asarray(x)
+        for index in np.flatnonzero(~sure):
+            rounded.flat[index] = definition(float(arguments.flat[index]))
     return rounded
 
 
@@ -101,6 +107,8 @@ def softmax_weights(logits: Array) -> tuple[Array, Array]:
         logits - row maximum [n, M], and its exp on the grid 2^-30 [n, M], whose largest entry per row is 1.
     """
     shifted: Array = logits - logits.max(axis=1, keepdims=True)
+    # Which of +0.0 and -0.0 is the larger depends on the CPU, and so would the sign of a difference of zeros.
+    shifted += 0.0
     return shifted, exp(shifted)
 
 

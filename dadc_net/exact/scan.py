@@ -40,12 +40,18 @@ _TANH_ROUNDING = grid.rounding_constant(TANH_GRID)
 
 def step(gates: Array, previous: Array, weight: Operand, bias: Array) -> Array:
     """One lock-step with every transcendental value tested: gates [E, 3X], previous [E, X] (already kept) -> [E, X]."""
-    size = previous.shape[1]
-    recurrent = grid.product(previous, weight, 0)
+    return _tested_step(gates, previous, weight, bias)[-1]
+
+
+def _tested_step(gates: Array, kept: Array, weight: Operand, bias: Array) -> tuple[Array, Array, Array, Array]:
+    """Both gates [E, 2X], candidate, recurrent part of the candidate, state (all [E, X]) of one lock-step."""
+    size = kept.shape[1]
+    recurrent = grid.product(kept, weight, 0)
     recurrent += bias
     both = sigmoid(gates[:, : 2 * size] + recurrent[:, : 2 * size])
     candidate = tanh(gates[:, 2 * size :] + both[:, :size] * recurrent[:, 2 * size :])
-    return grid.round_to_grid(candidate + both[:, size:] * (previous - candidate), STATE_GRID)
+    state = grid.round_to_grid(candidate + both[:, size:] * (kept - candidate), STATE_GRID)
+    return both, candidate, recurrent[:, 2 * size :], state
 
 
 @dataclass(frozen=True)
@@ -59,33 +65,79 @@ class Trace:
     recurrent_candidate: Array
 
 
-def _fast_step(
-    gates: Array, kept: Array, weight: Operand, bias: Array, raw: tuple[Array, Array], out: tuple[Array, ...]
-) -> None:
-    """One lock-step into preallocated buffers, without the rounding tests, which the caller makes for all at once."""
-    raw_both, raw_candidate = raw
-    both, candidate, recurrent_candidate, state = out
-    size = kept.shape[1]
-    recurrent = grid.product(kept, weight, 0)
-    recurrent += bias
-    recurrent_candidate[:] = recurrent[:, 2 * size :]
-    np.add(gates[:, : 2 * size], recurrent[:, : 2 * size], out=both)
-    both *= 0.5
-    np.tanh(both, out=raw_both)
-    np.add(raw_both, _TANH_ROUNDING, out=both)
-    both -= _TANH_ROUNDING
-    both *= 0.5
-    both += 0.5
-    np.multiply(both[:, :size], recurrent_candidate, out=candidate)
-    candidate += gates[:, 2 * size :]
-    np.tanh(candidate, out=raw_candidate)
-    np.add(raw_candidate, _TANH_ROUNDING, out=candidate)
-    candidate -= _TANH_ROUNDING
-    np.subtract(kept, candidate, out=state)
-    state *= both[:, size:]
-    state += candidate
-    state += _STATE_ROUNDING
-    state -= _STATE_ROUNDING
+@dataclass(frozen=True)
+class _Run:
+    """A forward scan at work: its inputs, its trace so far, and the library's tanh values before rounding."""
+
+    gates: Array
+    keep: Array
+    start: Array
+    weight: Operand
+    bias: Array
+    trace: Trace
+    raw_both: Array
+    raw_candidate: Array
+
+    def steps_from(self, first: int) -> None:
+        """Lock-steps ``first`` .. T-1 without the rounding tests, which are made for all of them at once."""
+        trace = self.trace
+        previous = self.start if first == 0 else trace.states[first - 1]
+        for t in range(first, self.gates.shape[0]):
+            kept = trace.kept[t]
+            np.multiply(previous, self.keep[t], out=kept)
+            # Adding zero makes the product of 0 and a negative state +0.0, as it is after any other step.
+            kept += 0.0
+            self._untested_step(t, kept)
+            previous = trace.states[t]
+
+    def _untested_step(self, t: int, kept: Array) -> None:
+        gates = self.gates[t]
+        both, candidate, recurrent_candidate, state = self._row(t)
+        size = kept.shape[1]
+        recurrent = grid.product(kept, self.weight, 0)
+        recurrent += self.bias
+        recurrent_candidate[:] = recurrent[:, 2 * size :]
+        np.add(gates[:, : 2 * size], recurrent[:, : 2 * size], out=both)
+        both *= 0.5
+        np.tanh(both, out=self.raw_both[t])
+        np.add(self.raw_both[t], _TANH_ROUNDING, out=both)
+        both -= _TANH_ROUNDING
+        both *= 0.5
+        both += 0.5
+        np.multiply(both[:, :size], recurrent_candidate, out=candidate)
+        candidate += gates[:, 2 * size :]
+        np.tanh(candidate, out=self.raw_candidate[t])
+        np.add(self.raw_candidate[t], _TANH_ROUNDING, out=candidate)
+        candidate -= _TANH_ROUNDING
+        np.subtract(kept, candidate, out=state)
+        state *= both[:, size:]
+        state += candidate
+        state += _STATE_ROUNDING
+        state -= _STATE_ROUNDING
+
+    def _row(self, t: int) -> tuple[Array, Array, Array, Array]:
+        trace = self.trace
+        return trace.both[t], trace.candidate[t], trace.recurrent_candidate[t], trace.states[t]
+
+    def doubtful(self, first: int) -> list[int]:
+        """Lock-steps from ``first`` on that hold a value which its rounding test cannot vouch for."""
+        rounded = self.trace.both[first:] * 2.0 - 1.0  # exact: recovers the rounded tanh behind both gates
+        sure_both = certain(self.raw_both[first:], rounded, TANH_GRID)
+        sure_candidate = certain(self.raw_candidate[first:], self.trace.candidate[first:], TANH_GRID)
+        if sure_both.all() and sure_candidate.all():
+            return []
+        sure = sure_both.all(axis=(1, 2)) & sure_candidate.all(axis=(1, 2))
+        return [first + int(t) for t in np.flatnonzero(~sure)]
+
+    def settle(self, t: int) -> bool:
+        """Do lock-step ``t`` again with its tests; whether a bit of it changed."""
+        tested = _tested_step(self.gates[t], self.trace.kept[t], self.weight, self.bias)
+        changed = False
+        for present, defined in zip(self._row(t), tested, strict=True):
+            if not np.array_equal(present, defined):
+                present[:] = defined
+                changed = True
+        return changed
 
 
 def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array) -> Trace:
@@ -96,40 +148,23 @@ def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array)
         keep: [T, E, 1], 0.0 where a copy begins at that lock-step, else 1.0.
         start: [E, X] state before the first lock-step, on the grid 2^-24.
         weight: [X, 3X]; bias: [3X].
+
+    Raises:
+        NumericError: if a pre-activation is NaN.
     """
     steps, copies, triple = gates.shape
     size = triple // 3
-    prepared = grid.operand(weight, size)
     states, kept, candidate, recurrent_candidate, raw_candidate = (np.empty((steps, copies, size)) for _ in range(5))
     both, raw_both = np.empty((steps, copies, 2 * size)), np.empty((steps, copies, 2 * size))
-    previous = start
-    for t in range(steps):
-        np.multiply(previous, keep[t], out=kept[t])
-        # Adding zero makes the product of 0 and a negative state +0.0, as it is after any other step.
-        kept[t] += 0.0
-        out = (both[t], candidate[t], recurrent_candidate[t], states[t])
-        _fast_step(gates[t], kept[t], prepared, bias, (raw_both[t], raw_candidate[t]), out)
-        previous = states[t]
-    rounded = both * 2.0 - 1.0  # exact: recovers the rounded tanh behind both gates
-    if not (certain(raw_both, rounded, TANH_GRID).all() and certain(raw_candidate, candidate, TANH_GRID).all()):
-        return _careful_forward(gates, keep, start, prepared, bias)
-    return Trace(states, kept, both, candidate, recurrent_candidate)
-
-
-def _careful_forward(gates: Array, keep: Array, start: Array, weight: Operand, bias: Array) -> Trace:
-    """The scan with the rounding test at every lock-step: taken when the test on the whole sequence was not certain."""
-    size = start.shape[1]
-    rows: list[tuple[Array, ...]] = []
-    previous = start
-    for t in range(gates.shape[0]):
-        kept = previous * keep[t] + 0.0
-        recurrent = grid.product(kept, weight, 0)
-        recurrent += bias
-        both = sigmoid(gates[t, :, : 2 * size] + recurrent[:, : 2 * size])
-        candidate = tanh(gates[t, :, 2 * size :] + both[:, :size] * recurrent[:, 2 * size :])
-        previous = grid.round_to_grid(candidate + both[:, size:] * (kept - candidate), STATE_GRID)
-        rows.append((previous, kept, both, candidate, recurrent[:, 2 * size :]))
-    return Trace(*(np.stack(column) for column in zip(*rows, strict=True)))
+    trace = Trace(states, kept, both, candidate, recurrent_candidate)
+    run = _Run(gates, keep, start, grid.operand(weight, size), bias, trace, raw_both, raw_candidate)
+    first = 0
+    while first < steps:
+        run.steps_from(first)
+        # A doubtful value is nearly always right all the same. Only where it is not does what follows it change.
+        wrong = next((t for t in run.doubtful(first) if run.settle(t)), steps)
+        first = wrong + 1
+    return trace
 
 
 def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple[Array, Array, Array]:
@@ -161,7 +196,7 @@ def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple
     return d_gates, d_weight, grid.column_sums(flat)
 
 
-class _Scan(Function):
+class _RecurrentScan(Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, keep: Array, start: Array, weight: Tensor, bias: Tensor) -> Tensor:
         trace = forward(gates.detach().numpy(), keep, start, weight.detach().numpy(), bias.detach().numpy())
@@ -169,7 +204,7 @@ class _Scan(Function):
         return torch.from_numpy(trace.states)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         d_gates, d_weight, d_bias = backward(ctx.trace, ctx.keep, ctx.weight, gradients[0].numpy())
         return torch.from_numpy(d_gates), None, None, torch.from_numpy(d_weight), torch.from_numpy(d_bias)
@@ -177,4 +212,5 @@ class _Scan(Function):
 
 def recurrent_scan(gates: Tensor, keep: Array, start: Array, weight: Tensor, bias: Tensor) -> Tensor:
     """States [T, E, X] of the scan as a torch tensor; shapes as in ``forward``."""
-    return _Scan.apply(gates, keep, start, weight, bias)  # type: ignore[no-any-return]
+    states: Tensor = _RecurrentScan.apply(gates, keep, start, weight, bias)  # type: ignore[no-untyped-call]
+    return states

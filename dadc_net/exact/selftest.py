@@ -52,7 +52,8 @@ def _numbers(purpose: str, count: int) -> Array:
     words = streams.Stream("selftest/" + purpose, streams.seed_bytes(0)).words(0, 1, 2 * count)[0]
     fractions = (words[:count] >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
     exponents = (words[count:] % np.uint64(40)).astype(np.int64)
-    return fractions * np.ldexp(1.0, -exponents.astype(np.int32))
+    numbers: Array = fractions * np.ldexp(1.0, -exponents.astype(np.int32))
+    return numbers
 
 
 def _encoded(*arrays: NDArray[np.generic]) -> bytes:
@@ -142,7 +143,9 @@ def _streams() -> bytes:
     words = stream.words(63, 3, 6)
     weights = np.array([[1, 0, 5], [2**30, 2**30, 2**30], [0, 0, 1]], dtype=np.int64)
     chosen = streams.categorical(words[:, 0], weights)
-    return _encoded(block, words, stream.words(64, 5, 2), stream.uniforms(9, 2, 9), chosen, streams.permutation(words[0]))
+    return _encoded(
+        block, words, stream.words(64, 5, 2), stream.uniforms(9, 2, 9), chosen, streams.permutation(words[0])
+    )
 
 
 def _hashes() -> bytes:

@@ -6,8 +6,8 @@ or to lose: an agent that joins late, replays, or runs fewer copies asks for the
 Definition. The generator is Philox4x64-10 (Salmon et al., SC 2011). Its 128-bit key is the first 16 bytes of
 ``digest(b"dadc-net stream", purpose, seed bytes)``, read as two little-endian 64-bit words. Its 256-bit counter is the
 four words (lock-step, copy, draw // 4, 0), least significant first, and draw d is word d % 4 of that block. NumPy's
-Philox adds one to its counter before it makes a block, so the object below starts one lower. NumPy promises that the raw
-words of its bit generators never change; none of its distributions is used.
+Philox adds one to its counter before it makes a block, so its counter is set one lower. NumPy promises that the raw words
+of its bit generators never change; none of its distributions is used.
 
 Transforms are ours, consume a fixed number of words and never reject, because a rejection decided differently on two
 hosts would shift everything after it.
@@ -22,6 +22,9 @@ from dadc_net.exact.digest import digest
 
 _WORDS_PER_BLOCK = 4
 _CHUNK_STEPS = 64
+_CHUNK_BLOCKS = 2**14
+"""Blocks that a stream keeps at most (32 bytes each), unless one lock-step needs more."""
+_WORD_MASK = 2**64 - 1
 _COUNTER_BITS = 256
 
 
@@ -40,12 +43,30 @@ def seed_bytes(seed: int | bytes) -> bytes:
     return b"bytes:" + seed
 
 
+class Philox:
+    """Philox4x64-10 under one 128-bit key, addressed by counter."""
+
+    def __init__(self, key: int) -> None:
+        words = np.array([key & _WORD_MASK, key >> 64], dtype=np.uint64)
+        self._generator = np.random.Philox(key=words, counter=np.zeros(4, dtype=np.uint64))
+        # Setting the state is ten times as fast as making a generator. A full buffer position says that no word is left.
+        self._state = self._generator.state
+        self._state["buffer_pos"] = _WORDS_PER_BLOCK
+
+    def blocks(self, step: int, copy: int, block: int, count: int) -> NDArray[np.uint64]:
+        """The blocks at counters (step, copy, block, 0) .. (step + count - 1, copy, block, 0): uint64 [count, 4]."""
+        counter = ((step | (copy << 64) | (block << 128)) - 1) % (1 << _COUNTER_BITS)
+        self._state["state"]["counter"] = np.array(
+            [(counter >> shift) & _WORD_MASK for shift in (0, 64, 128, 192)], dtype=np.uint64
+        )
+        self._generator.state = self._state
+        words: NDArray[np.uint64] = self._generator.random_raw(_WORDS_PER_BLOCK * count)
+        return words.reshape(count, _WORDS_PER_BLOCK)
+
+
 def philox_blocks(key: int, step: int, copy: int, block: int, count: int) -> NDArray[np.uint64]:
-    """The words of ``count`` consecutive lock-steps from ``step``: uint64 [count, 4]."""
-    counter = step | (copy << 64) | (block << 128)
-    generator = np.random.Philox(key=key, counter=(counter - 1) % (1 << _COUNTER_BITS))
-    words: NDArray[np.uint64] = generator.random_raw(_WORDS_PER_BLOCK * count)
-    return words.reshape(count, _WORDS_PER_BLOCK)
+    """The words of ``count`` consecutive lock-steps from ``step`` under a 128-bit key: uint64 [count, 4]."""
+    return Philox(key).blocks(step, copy, block, count)
 
 
 class Stream:
@@ -53,23 +74,27 @@ class Stream:
 
     def __init__(self, purpose: str, seed: bytes) -> None:
         self.purpose = purpose
-        self._key = int.from_bytes(digest(b"dadc-net stream", purpose.encode("utf-8"), seed)[:16], "little")
-        # Words are made for whole chunks of lock-steps, because making a generator costs far more than drawing from it.
+        key = int.from_bytes(digest(b"dadc-net stream", purpose.encode("utf-8"), seed)[:16], "little")
+        self._philox = Philox(key)
+        # Words are made for whole chunks of lock-steps, because setting a counter costs far more than drawing from it.
         # The cache changes nothing but speed: what is returned depends on the address alone.
         self._chunk: NDArray[np.uint64] | None = None
         self._chunk_shape = (-1, -1, -1)
 
     def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
-        """Words of lock-step ``step`` for copies 0..E-1 and draws 0..D-1: uint64 [E, D]."""
+        """Words of lock-step ``step`` for copies 0..E-1 and draws 0..D-1: uint64 [E, D], read-only."""
         blocks = -(-draws // _WORDS_PER_BLOCK)
-        first = step - step % _CHUNK_STEPS
+        length = max(1, min(_CHUNK_STEPS, _CHUNK_BLOCKS // max(1, copies * blocks)))
+        first = step - step % length
         shape = (first, copies, blocks)
         if self._chunk is None or shape != self._chunk_shape:
-            chunk = np.empty((_CHUNK_STEPS, copies, blocks, _WORDS_PER_BLOCK), dtype=np.uint64)
+            chunk = np.empty((length, copies, blocks, _WORDS_PER_BLOCK), dtype=np.uint64)
             for copy in range(copies):
                 for block in range(blocks):
-                    chunk[:, copy, block] = philox_blocks(self._key, first, copy, block, _CHUNK_STEPS)
-            self._chunk = chunk.reshape(_CHUNK_STEPS, copies, blocks * _WORDS_PER_BLOCK)
+                    chunk[:, copy, block] = self._philox.blocks(first, copy, block, length)
+            # What is handed out is a view of the cache: whoever wrote into it would change the stream.
+            chunk.flags.writeable = False
+            self._chunk = chunk.reshape(length, copies, blocks * _WORDS_PER_BLOCK)
             self._chunk_shape = shape
         return self._chunk[step - first, :, :draws]
 

@@ -26,7 +26,9 @@ class Divergence:
     def text(self) -> str:
         """Three sentences for people."""
         shown = ", ".join(f"agent {agent}: {value.hex()[:16]}" for agent, value in sorted(self.digests.items()))
-        where = "parameters, AIS and prescription" if self.phase == "act" else f"learner state after update {self.update}"
+        where = (
+            "parameters, AIS and prescription" if self.phase == "act" else f"learner state after update {self.update}"
+        )
         names = " and ".join(f"agent {agent}" for agent in self.suspects)
         everyone = len(self.suspects) == len(self.digests)
         blame = f"{names} differ and neither has a majority" if everyone else f"{names} is in the minority"

@@ -282,7 +282,9 @@ class EnvironmentServerNode:
     def _fail(self, error: DadcError) -> list[Delivery]:
         self.phase = ServerPhase.FAILED
         self.error = error
-        waiting = [Delivery(claim.member.peer, Fault(error.exit_code, str(error))) for claim in self.roster.claims.values()]
+        waiting = [
+            Delivery(claim.member.peer, Fault(error.exit_code, str(error))) for claim in self.roster.claims.values()
+        ]
         return [*self._to_all(Fault(error.exit_code, str(error))), *waiting]
 
 

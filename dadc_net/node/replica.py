@@ -69,7 +69,9 @@ class Replica:
         chosen = decision.prescriptions
         prescription = digest(b"" if chosen is None else chosen.astype("<i8").tobytes())
         step_digest = keyed(self._key, struct.pack("<Q", step), head, parameters, ais, prescription)
-        return StepAccount(step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update)
+        return StepAccount(
+            step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update
+        )
 
 
 def commitment(shared_seed: bytes) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dadc_net.errors import UsageError
 from dadc_net.planning import multi_access_broadcast
-from dadc_net.planning.coordinated_model import CoordinatedModel
+from dadc_net.planning.coordinated_model import Array, CoordinatedModel
 from dadc_net.planning.evaluation import blind_value, horizon, random_value
 from dadc_net.planning.value_iteration import Solution, solve
 from dadc_net.sections import closest
@@ -77,18 +77,18 @@ def _describe(model: CoordinatedModel, belief: int) -> str:
     return ", ".join(f"{name} = {value:.3f}" for name, value in pairs)
 
 
-def visit_shares(model: CoordinatedModel, solution: Solution, discount: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+def visit_shares(model: CoordinatedModel, solution: Solution, discount: float) -> Array:
     """Discounted share of time that the optimal rule spends at each belief: [N], summing to 1."""
     best = solution.best()
     everyone = np.arange(len(best))
     probability, following = model.probability[everyone, best], model.next_belief[everyone, best]
-    weight = np.zeros(len(best))
+    weight: Array = np.zeros(len(best))
     weight[model.start] = 1.0 - discount
-    shares = np.zeros(len(best))
+    shares: Array = np.zeros(len(best))
     for _ in range(horizon(discount, 1e-9)):
         shares += weight
         moved = discount * weight[:, None] * probability
-        weight = np.bincount(following.reshape(-1), weights=moved.reshape(-1), minlength=len(best))
+        weight = np.bincount(following.reshape(-1), weights=moved.reshape(-1), minlength=len(best)).astype(np.float64)
     return shares
 
 

@@ -27,7 +27,8 @@ class Solution:
 
     def best(self) -> NDArray[np.int64]:
         """[N] an optimal prescription at each belief; ties go to the lowest index."""
-        return np.argmax(self.q, axis=1).astype(np.int64)
+        best: NDArray[np.int64] = np.argmax(self.q, axis=1).astype(np.int64)
+        return best
 
 
 def solve(model: CoordinatedModel, discount: float, tolerance: float = 1e-10) -> Solution:

@@ -98,7 +98,11 @@ def raw_rate(nursery: Nursery, num_envs: int, steps: int, keys: Path) -> float:
 
 def full_rate(num_envs: int, steps: int, out: Path) -> float:
     """Lock-steps per second of a real run: learner, digests, books, keys and all; one update at its end."""
-    overrides = [f"learner.num_envs={num_envs}", f"learner.batch_steps={num_envs * 300}", "evaluation.every_updates=1000000"]
+    overrides = [
+        f"learner.num_envs={num_envs}",
+        f"learner.batch_steps={num_envs * 300}",
+        "evaluation.every_updates=1000000",
+    ]
     config = resolve("mabc", overrides, {"updates": max(1, steps // 300)})
     options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out)
     ended = Launcher(options, lambda party, kind, details: None, StopRequest()).run()

@@ -8,6 +8,7 @@ says so or closes.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -65,10 +66,8 @@ class Child:
 
     def stop(self, reason: str) -> None:
         """Ask it to end; one that has gone needs no asking."""
-        try:
+        with contextlib.suppress(OSError):
             self.connection.send(reason)
-        except OSError:
-            pass
 
 
 def _guarded(state_dir: Path, connection: Connection, role: Callable[[Control], object]) -> None:

@@ -17,7 +17,6 @@ from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.node.agreement import find_suspects
 from dadc_net.runtime.account_book import BOOK_NAME, BookReader, UpdateRow
 
-
 _COLUMNS = (
     ("parameters", "all"),
     ("ais", "x_t"),
@@ -85,7 +84,11 @@ def find_books(folders: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for folder in folders:
-        inside = [folder] if (folder / BOOK_NAME).is_file() else sorted(book.parent for book in folder.glob(f"*/{BOOK_NAME}"))
+        inside = (
+            [folder]
+            if (folder / BOOK_NAME).is_file()
+            else sorted(book.parent for book in folder.glob(f"*/{BOOK_NAME}"))
+        )
         if not inside:
             raise UsageError(
                 f"{folder} holds no {BOOK_NAME}, nor does a folder in it. It is not a run that can be checked. "

@@ -110,13 +110,12 @@ class Launcher:
                 waiting[child.connection] = child
                 waiting[child.process.sentinel] = child
         ready = wait([*waiting, self._stop.fileno] if not self._stop.reason else list(waiting), timeout=0.5)
-        for source in ready:
-            child = waiting.get(source)
-            if child is not None and child.name not in self._ended:
+        for name in {waiting[source].name for source in ready if source in waiting} - self._ended:
+            child = self._children[name]
+            self._drain(child)
+            if not child.process.is_alive():
                 self._drain(child)
-                if not child.process.is_alive():
-                    self._drain(child)
-                    self._bury(child)
+                self._bury(child)
         if self._stop.reason and self._deadline is None:
             self._ask_all_to_stop(self._stop.reason)
         if self._deadline is not None and time.monotonic() > self._deadline:
@@ -145,7 +144,10 @@ class Launcher:
         self._ended.add(child.name)
         code = child.process.exitcode
         if code is not None and code < 0:
-            text = f"the process of {child.name} was killed by signal {-code}. The run cannot go on without it. Start it again."
+            text = (
+                f"the process of {child.name} was killed by signal {-code}. The run cannot go on without it. "
+                "Start it again; the same seeds give the same digests."
+            )
             self._failures.append((child.name, TemporaryError(text)))
         if code and self._deadline is None and not self._stop.reason:
             # The others learn from the server what happened; they get a moment to write it down.
@@ -184,7 +186,9 @@ class Launcher:
             )
         if self._failures:
             raise self._first_cause()
-        return LaunchResult(dict(sorted(self._agent_digests.items())), self._server_end["steps"], self._server_end["seconds"])
+        return LaunchResult(
+            dict(sorted(self._agent_digests.items())), self._server_end["steps"], self._server_end["seconds"]
+        )
 
     def _first_cause(self) -> DadcError:
         """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop)."""

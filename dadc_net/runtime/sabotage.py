@@ -1,10 +1,10 @@
 """Negative controls: break one replica on purpose and see that it is caught, at the right step.
 
-    flip-bit      the last mantissa bit of one weight of the state approximator
-    sqrt-ulp      the square roots of one optimiser are one ulp too large (most such errors are lost in rounding: a single
-                  one would usually change nothing, and then there is nothing to catch)
-    shift-stream  the coordinator stream is read one lock-step ahead, from the given step on
-    torch-sqrt    every optimiser square root comes from torch.sqrt, which is not IEEE everywhere
+flip-bit      the last mantissa bit of one weight of the state approximator
+sqrt-ulp      the square roots of one optimiser are one ulp too large (most such errors are lost in rounding: a single
+              one would usually change nothing, and then there is nothing to catch)
+shift-stream  the coordinator stream is read one lock-step ahead, from the given step on
+torch-sqrt    every optimiser square root comes from torch.sqrt, which is not IEEE everywhere
 """
 
 from __future__ import annotations

@@ -154,7 +154,12 @@ class ServerProcess:
         self._reward_sum, self._reward_count = 0.0, 0
         seconds = time.monotonic() - self._begun
         digest = self.node.learner_digests.get(1, b"").hex()
-        details: dict[str, Any] = {"update": update, "updates": updates, "reward_per_step": mean, "learner_digest": digest}
+        details: dict[str, Any] = {
+            "update": update,
+            "updates": updates,
+            "reward_per_step": mean,
+            "learner_digest": digest,
+        }
         details["lock_steps"] = update * self.node.plan.batch_lock_steps
         details["seconds"] = round(seconds, 3)
         if self._metrics is not None:
@@ -168,7 +173,9 @@ class ServerProcess:
                 self._joined.add(agent)
                 host = member.join.host
                 _log.info("agent %d joined from %s", agent, host)
-                self.control.report("joined", agent=agent, hostname=host.get("hostname", ""), missing=self.node.roster.missing)
+                self.control.report(
+                    "joined", agent=agent, hostname=host.get("hostname", ""), missing=self.node.roster.missing
+                )
         if self.node.phase is ServerPhase.RUNNING and not self._begun:
             self._begun = time.monotonic()
 

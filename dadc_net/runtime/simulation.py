@@ -86,7 +86,7 @@ class Simulation:
         digests = [replica.coordinator.digest().hex() for replica in self.replicas]
         seconds = time.monotonic() - begun
         shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
-        by_agent = {agent: digest for agent, digest in enumerate(shared, start=1)}
+        by_agent = dict(enumerate(shared, start=1))
         return SimulationResult(by_agent, entry.step, seconds, self.replicas[0].coordinator.snapshot())
 
     def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:

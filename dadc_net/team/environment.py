@@ -79,9 +79,7 @@ class Environment(Protocol):
         """E."""
         ...
 
-    def advance(
-        self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]
-    ) -> Outcome:
+    def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
         """One lock-step: joint_action [E, K], begin [E], draws [E, D] in [0, 1)."""
         ...
 

@@ -37,9 +37,7 @@ class PrescriptionMenu:
         """int64 [M, K, L]."""
         return np.array(self.actions, dtype=np.int64)
 
-    def action(
-        self, prescription: NDArray[np.int64], agent: int, local_index: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def action(self, prescription: NDArray[np.int64], agent: int, local_index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Agent ``agent``'s (1..K) actions [E] under entries ``prescription`` [E] at local values [E]."""
         actions: NDArray[np.int64] = self.table()[prescription, agent - 1, local_index]
         return actions

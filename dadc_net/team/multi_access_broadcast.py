@@ -112,9 +112,7 @@ class MultiAccessBroadcast:
         """E."""
         return self._num_envs
 
-    def advance(
-        self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]
-    ) -> Outcome:
+    def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
         """One lock-step. Draws per copy: arrival at 1, arrival at 2, channel."""
         parameters = self.parameters
         transmitters = joint_action.sum(axis=1)

@@ -67,7 +67,8 @@ class FiniteSpace:
         One one-hot over all values up to 64 of them, otherwise the factors' one-hots side by side.
         """
         if self.num_values <= _JOINT_CODE_LIMIT:
-            return (self.index(values)[..., None] == np.arange(self.num_values)).astype(np.float64)
+            joint: NDArray[np.float64] = (self.index(values)[..., None] == np.arange(self.num_values)).astype(np.float64)
+            return joint
         codes = [values[..., c, None] == np.arange(size) for c, size in enumerate(self.sizes)]
         return np.concatenate(codes, axis=-1).astype(np.float64)
 

@@ -46,10 +46,14 @@ class Authenticator:
         """Connections refused so far."""
         self._socket: Socket = context.socket(zmq.REP)
         self._socket.set(zmq.LINGER, 0)
-        # Bound here and not in the thread: a question that is asked before the thread runs must find an address.
-        self._socket.bind(_ZAP_ADDRESS)
         self._thread = threading.Thread(target=self._serve, name="dadc-authenticator", daemon=True)
-        self._thread.start()
+        try:
+            # Bound here and not in the thread: a question that is asked before the thread runs must find an address.
+            self._socket.bind(_ZAP_ADDRESS)
+            self._thread.start()
+        except BaseException:
+            self._socket.close(0)
+            raise
 
     def join(self) -> None:
         """Wait for the thread, which ends when its context is terminated."""

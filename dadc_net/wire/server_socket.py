@@ -38,9 +38,7 @@ class Received(NamedTuple):
 class ServerSocket:
     """Owned by one thread; make it after any fork."""
 
-    def __init__(
-        self, bind: str, keys: ServerKeys | None, heartbeat: Heartbeat | None = None, io_threads: int = 1
-    ) -> None:
+    def __init__(self, bind: str, keys: ServerKeys | None, heartbeat: Heartbeat | None = None, io_threads: int = 1) -> None:
         """Open ``bind``; with keys, only after a self-test has shown that a random key is refused.
 
         Raises:

@@ -98,14 +98,20 @@ def test_what_is_not_a_number_raises(bad: float) -> None:
 
 def test_elementary_functions_refuse_what_is_outside_their_domain() -> None:
     for function, bad in (
-        (elementary.exp, 8.1), (elementary.exp, math.nan), (elementary.log, 0.0), (elementary.log, -1.0),
-        (elementary.log, math.nan), (elementary.tanh, math.nan),
+        (elementary.exp, 8.1),
+        (elementary.exp, math.nan),
+        (elementary.log, 0.0),
+        (elementary.log, -1.0),
+        (elementary.log, math.nan),
+        (elementary.tanh, math.nan),
     ):
         with pytest.raises(NumericError):
             function(np.array([0.5, bad]))
 
 
-wide = st.one_of(st.floats(-50.0, 50.0), st.floats(-1e-3, 1e-3), st.sampled_from([0.0, -0.0, 2.0**-27, 20.0, -700.0, 1e-300]))
+wide = st.one_of(
+    st.floats(-50.0, 50.0), st.floats(-1e-3, 1e-3), st.sampled_from([0.0, -0.0, 2.0**-27, 20.0, -700.0, 1e-300])
+)
 
 
 @given(st.lists(wide, min_size=1, max_size=12))
@@ -234,7 +240,10 @@ def test_philox_against_python_integers(key: int, step: int, copy: int, block: i
 def test_philox_known_answers() -> None:
     """Random123's vectors for philox4x64-10, zero counter and key, and digits of pi."""
     assert [hex(w) for w in streams.philox_blocks(0, 0, 0, 0, 1)[0].tolist()] == [
-        "0x16554d9eca36314c", "0xdb20fe9d672d0fdc", "0xd7e772cee186176b", "0x7e68b68aec7ba23b",
+        "0x16554d9eca36314c",
+        "0xdb20fe9d672d0fdc",
+        "0xd7e772cee186176b",
+        "0x7e68b68aec7ba23b",
     ]
 
 
@@ -246,8 +255,11 @@ def test_streams_are_addresses() -> None:
     assert np.array_equal(last, late)
     assert np.array_equal(stream.words(200, 7, 6)[:3], late)
     assert np.array_equal(stream.words(200, 3, 2), late[:, :2])
-    others = [streams.Stream("y", streams.seed_bytes(1)), streams.Stream("x", streams.seed_bytes(2)),
-              streams.Stream("x", streams.seed_bytes(b"1"))]
+    others = [
+        streams.Stream("y", streams.seed_bytes(1)),
+        streams.Stream("x", streams.seed_bytes(2)),
+        streams.Stream("x", streams.seed_bytes(b"1")),
+    ]
     assert all(not np.array_equal(other.words(200, 3, 6), late) for other in others)
     uniforms = stream.uniforms(0, 64, 64)
     assert uniforms.min() >= 0.0

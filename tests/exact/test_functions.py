@@ -133,14 +133,40 @@ def test_mean_takes_vectors_only() -> None:
 
 def test_canonical_bytes_tell_values_apart() -> None:
     values: list[object] = [
-        None, True, False, 0, 1, -1, 0.0, -0.0, 1.0, "", "a", b"", b"a", [], [1], [[1]], {}, {"a": 1}, {"a": 2},
-        np.zeros(2), np.zeros((2, 1)), np.zeros(2, dtype=np.int64), np.array([True, False]),
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        0.0,
+        -0.0,
+        1.0,
+        "",
+        "a",
+        b"",
+        b"a",
+        [],
+        [1],
+        [[1]],
+        {},
+        {"a": 1},
+        {"a": 2},
+        np.zeros(2),
+        np.zeros((2, 1)),
+        np.zeros(2, dtype=np.int64),
+        np.array([True, False]),
     ]
     encoded = [canonical.encode(value) for value in values]
     assert len(set(encoded)) == len(values)
     assert canonical.encode({"a": 1, "b": 2}) == canonical.encode({"b": 2, "a": 1})
     assert canonical.encode((1, 2)) == canonical.encode([1, 2])
-    for bad, error in ((float("nan"), ValueError), (np.array([np.nan]), ValueError), ({1: 2}, TypeError), (1j, TypeError)):
+    for bad, error in (
+        (float("nan"), ValueError),
+        (np.array([np.nan]), ValueError),
+        ({1: 2}, TypeError),
+        (1j, TypeError),
+    ):
         with pytest.raises(error):
             canonical.encode(bad)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import torch
 
-from dadc_net.errors import DivergenceError, DuplicateAgentError, MismatchError, ProtocolError, TemporaryError, UsageError
+from dadc_net.errors import (
+    DivergenceError,
+    DuplicateAgentError,
+    MismatchError,
+    ProtocolError,
+    TemporaryError,
+    UsageError,
+)
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.environment_server import ServerPhase
 from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Probe, Step
@@ -66,7 +72,9 @@ def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
     by_step: dict[int, dict[bytes, Step]] = {}
     for peer, message in steps:
         by_step.setdefault(message.sequence, {})[peer] = message
-    assert all(a[b"peer-1"].common == a[b"peer-2"].common and a[b"peer-1"].head == a[b"peer-2"].head for a in by_step.values())
+    assert all(
+        a[b"peer-1"].common == a[b"peer-2"].common and a[b"peer-1"].head == a[b"peer-2"].head for a in by_step.values()
+    )
     assert any(a[b"peer-1"].private != a[b"peer-2"].private for a in by_step.values())
 
 
@@ -282,5 +290,3 @@ def test_a_wrong_end_and_a_fault_end_the_agent(small: MakeConfig) -> None:
         agent.receive(End(agent.run_id, 1, len(steps) - 1, b"q" * 32))
     with pytest.raises(MismatchError, match="because"):
         agent.receive(Fault(11, "because"))
-
-

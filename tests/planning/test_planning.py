@@ -104,7 +104,9 @@ def finite_horizon(p: MultiAccessBroadcastParameters, menu: str, horizon: int) -
 @pytest.mark.parametrize("busy", [0.0, 0.3, 1.0])
 def test_model_agrees_with_exhaustive_search(menu: str, busy: float) -> None:
     p = MultiAccessBroadcastParameters(
-        stay_probabilities=(0.8, 0.6), arrival_probabilities=(0.35, 0.5), transmission_cost=0.25,
+        stay_probabilities=(0.8, 0.6),
+        arrival_probabilities=(0.35, 0.5),
+        transmission_cost=0.25,
         initial_busy_probability=busy,
     )
     entries = 3 if menu == "paper" else 4

@@ -50,7 +50,12 @@ def run(cwd: Path, *arguments: str) -> Ended:
 def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a command in a session of its own, so that a test can send Ctrl-C to its whole group."""
     return subprocess.Popen(
-        command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        command(*arguments),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
         start_new_session=True,
     )
 

@@ -30,8 +30,22 @@ def test_run_gives_the_digest_of_simulate_again_and_again(simulated: Ended, tmp_
     assert set(first.last["agent_digests"].values()) == {simulated.last["learner_digest"]}
     assert other.last["learner_digest"] != simulated.last["learner_digest"]
     expected = {
-        "task", "seed", "num_agents", "num_envs", "updates", "env_steps", "learner_digest", "agent_digests", "optimum",
-        "value", "value_monte_carlo", "value_monte_carlo_stderr", "gap", "env_steps_per_s", "lockstep_per_s", "wall_s",
+        "task",
+        "seed",
+        "num_agents",
+        "num_envs",
+        "updates",
+        "env_steps",
+        "learner_digest",
+        "agent_digests",
+        "optimum",
+        "value",
+        "value_monte_carlo",
+        "value_monte_carlo_stderr",
+        "gap",
+        "env_steps_per_s",
+        "lockstep_per_s",
+        "wall_s",
     }
     assert expected <= set(first.last)
     assert "learner digests equal" in first.err
@@ -127,7 +141,10 @@ def test_unreachable_server_and_port_in_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_everything(number: signal.Signals, tmp_path: Path) -> None:
     process = start(tmp_path, "dadc", "run", "mabc", "--updates", "5000", "--out", "r")
-    wait_for(lambda: (tmp_path / "r/server/metrics.jsonl").exists() and (tmp_path / "r/agent-2/accounts.sqlite").exists(), "the start")
+    wait_for(
+        lambda: (tmp_path / "r/server/metrics.jsonl").exists() and (tmp_path / "r/agent-2/accounts.sqlite").exists(),
+        "the start",
+    )
     below = descendants(process.pid)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does: to the whole foreground group

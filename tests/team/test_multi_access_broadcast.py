@@ -89,7 +89,7 @@ def test_starts(busy: float, symbol: int) -> None:
     assert outcome.observations[0, :, 0].tolist() == [0, 0]
     assert outcome.public[0, 0] == symbol
     assert outcome.rewards[0] == 0.0
-    assert env.state()["busy"][0] == int(0.3 < busy)
+    assert env.state()["busy"][0] == int(busy > 0.3)
 
 
 def test_copies_do_not_depend_on_one_another() -> None:

@@ -179,9 +179,7 @@ def stranger_service(greeting: bytes | None) -> Iterator[str]:
             connection.close()
 
 
-def test_a_web_server_is_not_taken_for_ours(
-    agents: Agents, agent_keys: KeysOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_web_server_is_not_taken_for_ours(agents: Agents, agent_keys: KeysOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_socket, "_PATIENCE_SECONDS", 0.5)
     with stranger_service(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" + b" " * 100) as address:
         client = agents(address, agent_keys(1))
@@ -341,9 +339,7 @@ def test_timeouts_are_kept(server: ServerSocket, agents: Agents, agent_keys: Key
         assert 2 * timeout_ms / 1000 <= time.monotonic() - started < 2 * timeout_ms / 1000 + 2
 
 
-def test_a_farewell_arrives_and_closing_twice_is_harmless(
-    server: ServerSocket, agents: Agents, agent_keys: KeysOf
-) -> None:
+def test_a_farewell_arrives_and_closing_twice_is_harmless(server: ServerSocket, agents: Agents, agent_keys: KeysOf) -> None:
     member = agents(server.endpoint, agent_keys(1))
     assert not member.try_send([b"too early"])
     member.connect()

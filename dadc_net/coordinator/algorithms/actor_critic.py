@@ -37,7 +37,7 @@ class Targets(NamedTuple):
     """[n] A_t + V_old(x_t)"""
     valid: Tensor
     """[n] 1.0 where the step happened"""
-    count: float
+    rows: float
     """number of valid rows, at least 1"""
 
 
@@ -69,7 +69,7 @@ def learning_rate(settings: CoordinatorSettings, update: int) -> float:
 
 def masked_mean(x: Tensor, goal: Targets) -> Tensor:
     """Mean of x [n] over the rows that happened."""
-    return functions.mean(x * goal.valid, goal.count)
+    return functions.mean(x * goal.valid, goal.rows)
 
 
 def value_loss(values: Tensor, goal: Targets) -> Tensor:
