@@ -1,6 +1,6 @@
 """Committed digests of the self-test, per primitive. A change of one is a breaking change of the package.
 
-Made by ``python tests/golden/regenerate.py``; the commit that changes them says why.
+Made by ``python -m tests.golden.regenerate REASON``; the commit that changes them says why.
 """
 
 GOLDEN: dict[str, str] = {

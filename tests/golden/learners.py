@@ -1,0 +1,49 @@
+"""Golden learner digests: every algorithm after 1, 10, 100 and 1,000 updates of the multi-access broadcast problem."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dadc_net.config import resolve
+from dadc_net.coordinator.learner import UpdateReport
+from dadc_net.coordinator.settings import ALGORITHMS
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.runtime.simulation import Simulation
+
+LEARNERS = Path(__file__).with_name("learners.json")
+MARKS = (1, 10, 100, 1000)
+OVERRIDES = ("learner.num_envs=4", "learner.batch_steps=48", "ais.size=5", "learner.hidden_size=5")
+
+
+def learner_digests(algorithm: str, updates: int) -> dict[str, str]:
+    """Digest after each mark up to ``updates``. Schedules always run over 1,000 updates, so that a short run is a prefix."""
+    config = resolve("mabc", OVERRIDES, {"updates": MARKS[-1], "algorithm": algorithm})
+    found: dict[str, str] = {}
+
+    class Enough(Exception):
+        pass
+
+    def note(report: UpdateReport, _: Simulation) -> None:
+        if report.update in MARKS:
+            found[str(report.update)] = report.digest.hex()
+        if report.update == updates:
+            raise Enough
+
+    try:
+        Simulation(config, seed_bytes(7), seed_bytes(1)).run(note)
+    except Enough:
+        pass
+    return found
+
+
+def committed() -> dict[str, dict[str, str]]:
+    """The committed digests by algorithm."""
+    stored: dict[str, dict[str, str]] = json.loads(LEARNERS.read_text(encoding="utf-8"))
+    return stored
+
+
+def write() -> None:
+    """Compute all digests and commit them to the file."""
+    computed = {algorithm: learner_digests(algorithm, MARKS[-1]) for algorithm in ALGORITHMS}
+    LEARNERS.write_text(json.dumps(computed, indent=1) + "\n", encoding="utf-8")

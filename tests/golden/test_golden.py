@@ -1,0 +1,26 @@
+"""Committed digests. A failure here means that teams which mix this version with an older one diverge."""
+
+from __future__ import annotations
+
+import pytest
+
+from dadc_net.coordinator.settings import ALGORITHMS
+from tests.golden.learners import MARKS, committed, learner_digests
+from tests.golden.trace import TRACE, make_trace
+
+
+def test_trace() -> None:
+    assert make_trace() == TRACE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("updates", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_learner_digests(algorithm: str, updates: int) -> None:
+    expected = {mark: value for mark, value in committed()[algorithm].items() if int(mark) <= updates}
+    assert len(expected) == sum(mark <= updates for mark in MARKS)
+    assert learner_digests(algorithm, updates) == expected
+
+
+def test_algorithms_and_updates_give_different_digests() -> None:
+    values = [value for digests in committed().values() for value in digests.values()]
+    assert len(set(values)) == len(ALGORITHMS) * len(MARKS)
