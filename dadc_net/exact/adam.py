@@ -2,8 +2,8 @@
 
 Elementwise NumPy only: + - * / and np.sqrt are correctly rounded on every platform, which torch.sqrt and torch's
 optimisers are not. The powers beta^t of the bias correction are running products, because pow follows the host's libm.
-Moments and powers below 2^-300 are set to zero long before they become subnormal: beta1^t would get there after 6,700 steps
-and then stay at the smallest number for ever, where a host that flushes subnormals parts from one that does not.
+Moments and powers below 2^-300 are set to zero long before they become subnormal: beta1^t would get there after 6,700
+steps and then stay at the smallest number for ever, where a host that flushes subnormals parts from one that does not.
 """
 
 from __future__ import annotations

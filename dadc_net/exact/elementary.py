@@ -3,8 +3,8 @@
 The value of each function is *defined* as the exact real value rounded onto an absolute grid; a zero is +0.0. (No float
 argument has a value in the middle between two grid points.) NumPy's function gives a candidate; the rounding test asks
 whether an error of 64 ulp of the candidate could have moved it across the middle between two grid points. If it could
-not, the rounded candidate is the defined value, whoever's library computed it. If it could, ``slow`` computes the defined
-value with decimal arithmetic. A NaN fails the test and the slow path then refuses it.
+not, the rounded candidate is the defined value, whoever's library computed it. If it could, ``slow`` computes the
+defined value with decimal arithmetic. A NaN fails the test and the slow path then refuses it.
 
 | function | domain                     | grid  | largest value |
 | -------- | -------------------------- | ----- | ------------- |
@@ -13,8 +13,8 @@ value with decimal arithmetic. A NaN fails the test and the slow path then refus
 | exp      | x <= 8, refused above      | 2^-30 | 2981          |
 | log      | 2^-30 <= x <= 2^30         | 2^-30 | 20.8          |
 
-log-softmax is not rounded to a grid of its own: it is (l - max l) - log(sum exp(l - max l)) in this order, where exp, the
-sum and log are the grid values above and the two subtractions are IEEE.
+log-softmax is not rounded to a grid of its own: it is (l - max l) - log(sum exp(l - max l)) in this order, where exp,
+the sum and log are the grid values above and the two subtractions are IEEE.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Rules for callers
 * No implicit broadcasting: its backward would be a torch reduction. Use ``expand_rows`` or ``expand_columns``.
 * A tensor with more than two consumers goes through ``fork``: autograd adds more than two gradient contributions in an
   order of its own choosing, and float addition is not associative.
-* ``/`` only by a number; ``divide`` for tensors, because torch's formula for the gradient of a quotient is its own affair.
+* ``/`` only by a number; ``divide`` for tensors, because torch's formula for the gradient of a quotient is its own.
 * Every tensor is float64: a 32-bit tensor, torch's default, is refused.
 * In a second differentiation the first one's use of a tensor counts as a consumer. Products of a Jacobian with a vector
   (the gradient of a gradient with respect to the vector that the first one was taken with) keep to two everywhere.
@@ -379,16 +379,16 @@ def entropy(log_probabilities: Tensor) -> Tensor:
 def gaussian_log_density(x: Tensor, mean_: Tensor, log_deviation: Tensor) -> Tensor:
     """log density of independent Gaussians, summed along rows: three [n, m] tensors -> [n].
 
-    The deviation is exp of ``log_deviation``, which has to lie in -8 .. 8: above, exp has no grid; below, its grid would be
-    coarse against its value (at -8 the deviation is right to 1.4e-6). The constant log(2 pi) / 2 is one stated float64.
+    The deviation is exp of ``log_deviation``, which has to lie in -8 .. 8: above, exp has no grid; below, its grid would
+    be coarse against its value (at -8 the deviation is right to 1.4e-6). log(2 pi) / 2 is one stated float64.
 
     Raises:
         NumericError: if a log-deviation lies outside -8 .. 8.
     """
     if not bool((log_deviation.abs() <= elementary.EXP_MAX).all()):
         raise NumericError(
-            f"a log-deviation is outside -{elementary.EXP_MAX} .. {elementary.EXP_MAX} or NaN. The density would lose its "
-            "accuracy. Clamp it."
+            f"a log-deviation is outside -{elementary.EXP_MAX} .. {elementary.EXP_MAX} or NaN. The density would lose "
+            "its accuracy. Clamp it."
         )
     logs = fork(log_deviation, 2)
     standardised = divide(x - mean_, exp(logs[0]))

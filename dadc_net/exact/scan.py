@@ -20,6 +20,7 @@ protocol fixes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,11 @@ from dadc_net.exact import grid
 from dadc_net.exact.elementary import TANH_GRID, certain, sigmoid, tanh
 from dadc_net.exact.grid import Array, Operand
 
-STATE_GRID = 2.0**-24
+_STATE_BITS = 24
+STATE_GRID = math.ldexp(1.0, -_STATE_BITS)
 _STATE_ROUNDING = grid.rounding_constant(STATE_GRID)
 _TANH_ROUNDING = grid.rounding_constant(TANH_GRID)
+_HALF_ROUNDING = 0.5 * _TANH_ROUNDING
 
 
 def step(gates: Array, previous: Array, weight: Operand, bias: Array) -> Array:
@@ -74,6 +77,9 @@ class _Run:
     start: Array
     weight: Operand
     bias: Array
+    """Without negative zeros, so that the sign of a zero that comes out of BLAS ends here."""
+    short: bool
+    """Whether states enter the product as they are."""
     trace: Trace
     raw_both: Array
     raw_candidate: Array
@@ -85,25 +91,27 @@ class _Run:
         for t in range(first, self.gates.shape[0]):
             kept = trace.kept[t]
             np.multiply(previous, self.keep[t], out=kept)
-            # Adding zero makes the product of 0 and a negative state +0.0, as it is after any other step.
-            kept += 0.0
             self._untested_step(t, kept)
             previous = trace.states[t]
+        # Adding zero makes the product of 0 and a negative state +0.0, as it is after any other step. Until here its
+        # sign had no effect: rounding gives every state +0.0, and adding the bias ends it in the gates.
+        trace.kept[first:] += 0.0
 
     def _untested_step(self, t: int, kept: Array) -> None:
         gates = self.gates[t]
         both, candidate, recurrent_candidate, state = self._row(t)
         size = kept.shape[1]
-        recurrent = grid.product(kept, self.weight, 0)
+        # Up to 32 units an operand has at least the 24 bits of the grid that states live on: rounding changes nothing.
+        recurrent = kept @ self.weight.values if self.short else grid.product(kept, self.weight, 0)
         recurrent += self.bias
         recurrent_candidate[:] = recurrent[:, 2 * size :]
         np.add(gates[:, : 2 * size], recurrent[:, : 2 * size], out=both)
         both *= 0.5
-        np.tanh(both, out=self.raw_both[t])
-        np.add(self.raw_both[t], _TANH_ROUNDING, out=both)
-        both -= _TANH_ROUNDING
+        raw = np.tanh(both, out=self.raw_both[t])
+        # 0.5 round(raw) + 0.5, where the halves of the rounding constant are taken before the subtraction: all exact.
+        np.add(raw, _TANH_ROUNDING, out=both)
         both *= 0.5
-        both += 0.5
+        both -= _HALF_ROUNDING - 0.5
         np.multiply(both[:, :size], recurrent_candidate, out=candidate)
         candidate += gates[:, 2 * size :]
         np.tanh(candidate, out=self.raw_candidate[t])
@@ -157,7 +165,8 @@ def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array)
     states, kept, candidate, recurrent_candidate, raw_candidate = (np.empty((steps, copies, size)) for _ in range(5))
     both, raw_both = np.empty((steps, copies, 2 * size)), np.empty((steps, copies, 2 * size))
     trace = Trace(states, kept, both, candidate, recurrent_candidate)
-    run = _Run(gates, keep, start, grid.operand(weight, size), bias, trace, raw_both, raw_candidate)
+    short = grid.operand_bits(size) >= _STATE_BITS
+    run = _Run(gates, keep, start, grid.operand(weight, size), bias + 0.0, short, trace, raw_both, raw_candidate)
     first = 0
     while first < steps:
         run.steps_from(first)

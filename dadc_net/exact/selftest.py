@@ -40,8 +40,8 @@ class SelftestResult:
         if not self.ok:
             raise SelftestError(
                 f"this host computes {', '.join(self.failures)} otherwise than specified (self-test digest "
-                f"{self.digest.hex()[:16]}). It would diverge from the team at once and does not join. Run dadc selftest, "
-                "and check for patched numerical libraries or flush-to-zero settings."
+                f"{self.digest.hex()[:16]}). It would diverge from the team at once and does not join. Run dadc "
+                "selftest, and check for patched numerical libraries or flush-to-zero settings."
             )
         return self
 

@@ -6,8 +6,8 @@ or to lose: an agent that joins late, replays, or runs fewer copies asks for the
 Definition. The generator is Philox4x64-10 (Salmon et al., SC 2011). Its 128-bit key is the first 16 bytes of
 ``digest(b"dadc-net stream", purpose, seed bytes)``, read as two little-endian 64-bit words. Its 256-bit counter is the
 four words (lock-step, copy, draw // 4, 0), least significant first, and draw d is word d % 4 of that block. NumPy's
-Philox adds one to its counter before it makes a block, so its counter is set one lower. NumPy promises that the raw words
-of its bit generators never change; none of its distributions is used.
+Philox adds one to its counter before it makes a block, so its counter is set one lower. NumPy promises that the raw
+words of its bit generators never change; none of its distributions is used.
 
 Transforms are ours, consume a fixed number of words and never reject, because a rejection decided differently on two
 hosts would shift everything after it.
@@ -49,7 +49,7 @@ class Philox:
     def __init__(self, key: int) -> None:
         words = np.array([key & _WORD_MASK, key >> 64], dtype=np.uint64)
         self._generator = np.random.Philox(key=words, counter=np.zeros(4, dtype=np.uint64))
-        # Setting the state is ten times as fast as making a generator. A full buffer position says that no word is left.
+        # Setting the state is ten times as fast as making a generator. This buffer position says that no word is left.
         self._state = self._generator.state
         self._state["buffer_pos"] = _WORDS_PER_BLOCK
 

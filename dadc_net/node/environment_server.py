@@ -217,7 +217,7 @@ class EnvironmentServerNode:
         self.roster.leave(agent)
         if self.phase is ServerPhase.JOINING:
             return []
-        return self._fail(self._left(agent, f"it reported: {fault.text}"))
+        return self._fail(self._left(agent, f"it said: {fault.text.split('. ')[0]}"))
 
     def peer_gone(self, peer: bytes, now: float) -> list[Delivery]:
         """The transport says that ``peer`` has vanished."""

@@ -101,8 +101,8 @@ class AgentProcess:
         self._heard = time.monotonic()
         while node.phase is not Phase.FINISHED:
             frames = socket.receive(1000, self.control.wake_fds)
-            self._stop_if_asked()
-            if frames is None:
+            if frames is None:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
+                self._stop_if_asked()
                 self._refuse_silence(node)
                 continue
             self._heard = time.monotonic()

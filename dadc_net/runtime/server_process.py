@@ -112,10 +112,12 @@ class ServerProcess:
         node = self.node
         quiet_since = time.monotonic()
         while node.phase in (ServerPhase.JOINING, ServerPhase.RUNNING):
-            for received in socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds):
+            messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
+            for received in messages:
                 self._deliver(socket, self._handle(received, book))
+            if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
+                self._stop_if_asked(socket)
             now = time.monotonic()
-            self._stop_if_asked(socket)
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
                 self._deliver(socket, [*node.tick(now), *node.keepalive()])
@@ -197,6 +199,8 @@ class ServerProcess:
 
     def _result(self) -> ServerResult:
         node = self.node
+        if node.phase is not ServerPhase.FINISHED and self.control.stop.reason:
+            raise self.control.stop.error()
         if node.error is not None:
             raise node.error
         if node.phase is not ServerPhase.FINISHED:

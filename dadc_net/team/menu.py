@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,12 @@ class PrescriptionMenu:
 
     def action(self, prescription: NDArray[np.int64], agent: int, local_index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Agent ``agent``'s (1..K) actions [E] under entries ``prescription`` [E] at local values [E]."""
-        actions: NDArray[np.int64] = self.table()[prescription, agent - 1, local_index]
+        actions: NDArray[np.int64] = self._table[prescription, agent - 1, local_index]
         return actions
+
+    @cached_property
+    def _table(self) -> NDArray[np.int64]:
+        return self.table()
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,18 @@ class FiniteSpace:
         """Number of values."""
         return math.prod(self.sizes)
 
+    @cached_property
+    def _limits(self) -> NDArray[np.uint64]:
+        return np.array(self.sizes, dtype=np.uint64)
+
+    @cached_property
+    def _strides(self) -> NDArray[np.int64]:
+        return np.array([math.prod(self.sizes[c + 1 :]) for c in range(len(self.sizes))], dtype=np.int64)
+
+    @cached_property
+    def _codes(self) -> NDArray[np.float64]:
+        return np.eye(self.num_values)
+
     @property
     def feature_size(self) -> int:
         """Length of a value's code."""
@@ -43,13 +56,12 @@ class FiniteSpace:
         """Whether every value [..., C] lies in the space."""
         if values.shape[-1] != len(self.sizes):
             return False
-        return bool(((values >= 0) & (values < np.array(self.sizes))).all())
+        # As unsigned numbers, negative values lie above every limit: one comparison instead of two.
+        return bool((np.ascontiguousarray(values, dtype=np.int64).view(np.uint64) < self._limits).all())
 
     def index(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row-major index: [..., C] -> [...]."""
-        index = values[..., 0]
-        for factor, size in enumerate(self.sizes[1:], start=1):
-            index = index * size + values[..., factor]
+        index: NDArray[np.int64] = values @ self._strides
         return index
 
     def values(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -67,8 +79,7 @@ class FiniteSpace:
         One one-hot over all values up to 64 of them, otherwise the factors' one-hots side by side.
         """
         if self.num_values <= _JOINT_CODE_LIMIT:
-            joint: NDArray[np.float64] = (self.index(values)[..., None] == np.arange(self.num_values)).astype(np.float64)
-            return joint
+            return self._codes[self.index(values)]
         codes = [values[..., c, None] == np.arange(size) for c, size in enumerate(self.sizes)]
         return np.concatenate(codes, axis=-1).astype(np.float64)
 

@@ -3,8 +3,9 @@
     closed --connect--> connected --(any doubt)--> reopen --> connected
                                   --close-------->  closed
 
-The transport reconnects by itself after a plain disconnection, but not after every failure, and it never says so. The
-rule for whoever owns this socket: when the server has been silent for longer than it may be, ``reopen``.
+The transport reconnects by itself after a plain disconnection, but not after every failure, and it never says so; and
+the server does not know the new connection before it has carried a Join. The rule for whoever owns this socket: when the
+server has been silent for longer than it may be, ``reopen`` and join again.
 """
 
 from __future__ import annotations
@@ -79,16 +80,16 @@ class AgentSocket:
         return self.connect(wake_fds)
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Send one message.
+        """Send one message. Without a connection it is kept for the next one, so success is no proof of arrival.
 
         Raises:
-            TemporaryError: if there has been no connection for some seconds.
+            TemporaryError: if the queue has been full for some seconds.
         """
         try:
             send_frames(self._connected(), frames)
         except zmq.Again as error:
             raise TemporaryError(
-                f"the connection to {self._server} is gone, and did not come back within "
+                f"the server at {self._server} takes no more messages: the queue to it has been full for "
                 f"{options.SEND_TIMEOUT_MS / 1000:g} s. The message was not sent. Check the server, then start again."
             ) from error
 

@@ -10,13 +10,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 
 from dadc_net.errors import SelftestError
-from dadc_net.exact import selftest
+from dadc_net.exact import elementary, grid, known_answers, scan, selftest, slow, streams
+from dadc_net.exact.adam import Adam
+from dadc_net.exact.digest import digest
 from dadc_net.exact.golden import GOLDEN
+from dadc_net.exact.grid import Array
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -25,7 +33,7 @@ from dadc_net.config import resolve
 from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime.simulation import Simulation
-config = resolve("mabc", ["learner.num_envs=6", "learner.batch_steps=48"], {"updates": 30, "algorithm": ALGORITHM})
+config = resolve("mabc", ["learner.num_envs=6", "learner.batch_steps=48"], {"updates": 15, "algorithm": ALGORITHM})
 ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
 x = np.random.Generator(np.random.Philox(1)).normal(size=(300, 300))
 plain = [float(np.tanh(x).sum()), float((x @ x).sum()), float(np.exp(x).sum())]
@@ -35,15 +43,18 @@ SETTINGS = {
     "as it is": {},
     "torch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
     "numpy without AVX2 and FMA": {"NPY_DISABLE_CPU_FEATURES": "X86_V3"},
+    "numpy without AVX512": {"NPY_DISABLE_CPU_FEATURES": "X86_V4"},
+    "torch with AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
     "OpenBLAS for Nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
     "OpenBLAS for Prescott": {"OPENBLAS_CORETYPE": "Prescott"},
+    "OpenBLAS for Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
     "C library without FMA": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"},
     "two threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
 }
 
 
 def under(settings: dict[str, str], algorithm: str = "actor-critic") -> tuple[str, str, list[float]]:
-    """Self-test digest, learner digest after 30 updates, and plain library results under ``settings``."""
+    """Self-test digest, learner digest after 15 updates, and plain library results under ``settings``."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
     program = PROGRAM.replace("ALGORITHM", repr(algorithm))
     done = subprocess.run(
@@ -86,8 +97,6 @@ def test_selftest_passes_and_names_what_fails(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_one_ulp_in_a_square_root_fails_the_selftest(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
     true_root = np.sqrt
     monkeypatch.setattr(np, "sqrt", lambda x: np.nextafter(true_root(x), np.inf))
     assert "ieee" in selftest.run_selftest().failures
@@ -95,11 +104,105 @@ def test_one_ulp_in_a_square_root_fails_the_selftest(monkeypatch: pytest.MonkeyP
 
 def test_flushing_subnormals_fails_the_selftest(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a library built with fast-math does to a process: subnormal results become zero."""
-    import numpy as np
-
-    encoded = selftest._encoded
+    encoded = known_answers._encoded
     tiny = 2.0**-1022
     monkeypatch.setattr(
-        selftest, "_encoded", lambda *arrays: encoded(*(np.where(np.abs(a) < tiny, 0.0 * a, a) for a in arrays))
+        known_answers, "_encoded", lambda *arrays: encoded(*(np.where(np.abs(a) < tiny, 0.0 * a, a) for a in arrays))
     )
     assert "ieee" in selftest.run_selftest().failures
+
+
+def test_a_processor_that_flushes_subnormals_is_noticed() -> None:
+    """The real thing, where torch can switch it on: in a process of its own, as the switch belongs to the thread."""
+    program = (
+        "import torch; from dadc_net.exact import selftest\n"
+        "before = selftest.flushes_subnormals(); switched = torch.set_flush_denormal(True)\n"
+        "print(before, switched, selftest.flushes_subnormals(), 'ieee' in selftest.run_selftest().failures)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.stdout.split() in (["False", "True", "True", "True"], ["False", "False", "False", "False"]), done.stderr
+
+
+def test_the_root_of_torch_is_noticed_where_it_is_not_ieee(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.Generator(np.random.Philox(1)).uniform(0.0, 1.0, 100_000)
+    true_root = np.sqrt
+
+    def torch_root(values: Array) -> Array:
+        root: Array = torch.sqrt(torch.from_numpy(np.array(values))).numpy()
+        return root
+
+    differs = bool((torch_root(x) != true_root(x)).any())
+    monkeypatch.setattr(np, "sqrt", torch_root)
+    assert ("ieee" in selftest.run_selftest().failures) == differs
+
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+
+
+def _one_bit(module: ModuleType, name: str) -> Sabotage:
+    """The last bit of the first number that a function returns."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        original = getattr(module, name)
+
+        def wrong(*arguments: object, **named: object) -> object:
+            result = original(*arguments, **named)
+            first = np.array(result, copy=True)
+            first.reshape(-1).view(np.uint64)[0] ^= 1
+            return type(result)(first) if isinstance(result, float) else first
+
+        patch.setattr(module, name, wrong)
+
+    return apply
+
+
+def _root_one_ulp_up(x: Array) -> Array:
+    root: Array = np.nextafter(np.sqrt(x), np.inf)
+    return root
+
+
+SABOTAGE: dict[str, Sabotage] = {
+    "product": _one_bit(grid, "product"),
+    "sum": _one_bit(grid, "column_sums"),
+    "tanh": _one_bit(elementary, "tanh"),
+    "exp": _one_bit(elementary, "exp"),
+    "log": _one_bit(elementary, "log"),
+    "slow-path": _one_bit(slow, "log"),
+    "gradients": _one_bit(elementary, "log_softmax"),
+    "scan": lambda patch: patch.setattr(scan, "_STATE_ROUNDING", 2.0 * scan._STATE_ROUNDING),
+    "adam": lambda patch: patch.setattr(known_answers, "Adam", partial(Adam, square_root=_root_one_ulp_up)),
+    "streams": _one_bit(streams, "philox_blocks"),
+    "draws": _one_bit(streams, "permutation"),
+    "hashes": lambda patch: patch.setattr(known_answers, "keyed", lambda key, *parts: digest(key, *parts)),
+}
+
+
+@pytest.mark.parametrize("primitive", SABOTAGE)
+def test_the_smallest_error_in_a_primitive_is_named(primitive: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    SABOTAGE[primitive](monkeypatch)
+    assert primitive in selftest.run_selftest().failures
+
+
+def test_every_primitive_has_a_control() -> None:
+    assert set(SABOTAGE) | {"ieee"} == set(GOLDEN)
+
+
+def test_a_library_without_a_rounding_test_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no tolerance, this host's own tanh, exp and log decide next to a middle, and some of them are wrong."""
+    monkeypatch.setattr(elementary, "TOLERANCE", -1.0)
+    assert {"tanh", "exp"} <= set(selftest.run_selftest().failures)
+
+
+def test_the_fingerprint_says_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = selftest.fingerprint()
+    assert {"machine", "system", "python", "numpy", "torch", "blas", "cpu"} <= set(facts)
+    assert all(isinstance(value, str) for value in facts.values())
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError("no such file")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(np, "show_config", lambda mode: None)
+    assert selftest.fingerprint()["blas"] == "unknown"
+    assert selftest.fingerprint()["cpu"]

@@ -352,6 +352,41 @@ def test_a_farewell_arrives_and_closing_twice_is_harmless(server: ServerSocket, 
         server.close()
 
 
+def test_the_last_message_of_a_server_outlives_its_connection(
+    server: ServerSocket, agents: Agents, agent_keys: KeysOf
+) -> None:
+    """End and Fault are sent just before closing. With the option IMMEDIATE the transport would throw them away."""
+    members = [agents(server.endpoint, agent_keys(agent)) for agent in (1, 2)]
+    peers = []
+    for member in members:
+        member.connect()
+        member.send([b"hello"])
+        peers.append(receive_one(server).peer)
+    # An agent that has looked in vain, as one that waits has, learns of the message and of the disconnection together.
+    assert [member.receive(0) for member in members] == [None, None]
+    for peer in peers:
+        assert server.send(peer, [b"the", b"end"])
+    server.close()
+    time.sleep(0.5)
+    for member in members:
+        assert member.receive(5000) == [b"the", b"end"]
+
+
+def test_the_last_message_of_an_agent_outlives_its_connection(
+    server: ServerSocket, agents: Agents, agent_keys: KeysOf
+) -> None:
+    member = agents(server.endpoint, agent_keys(1))
+    member.connect()
+    assert server.receive(0) == []
+    member.send([b"hello"])
+    member.send([b"fault"])
+    member.close()
+    time.sleep(0.5)
+    first, second = receive_one(server), receive_one(server)
+    assert (first.agent, first.frames) == (1, [b"hello"])
+    assert (second.agent, second.frames) == (1, [b"fault"])
+
+
 def test_sending_with_no_server_left_does_not_hang(
     server: ServerSocket, agents: Agents, agent_keys: KeysOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,11 +400,11 @@ def test_sending_with_no_server_left_does_not_hang(
             member.send([b"x"])
             time.sleep(0.01)
 
-    with no_longer_than(10), pytest.raises(TemporaryError, match="is gone"):
+    with no_longer_than(10), pytest.raises(TemporaryError, match="takes no more messages"):
         send_on_and_on()
     assert not member.try_send([b"x"])
     with no_longer_than(5):
-        member.close()
+        member.close()  # Two seconds for what cannot be sent any more, and not for ever.
 
 
 def test_a_peer_that_never_reads_is_named(
@@ -435,4 +470,4 @@ def test_the_options_that_matter_are_set(server: ServerSocket, agents: Agents, a
         assert raw.get(zmq.SNDTIMEO) == options.SEND_TIMEOUT_MS
         assert 0 < int(raw.get(zmq.MAXMSGSIZE)) < 2**25
         assert 0 < int(raw.get(zmq.SNDHWM)) <= 64
-    assert member.raw.get(zmq.IMMEDIATE) == 1
+    assert member.raw.get(zmq.IMMEDIATE) == 0
