@@ -6,11 +6,13 @@ fixed scale of its input: exponent 0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from dadc_net.coordinator.parameters import ParameterGroup, Shape
+from dadc_net.errors import InvariantError
 from dadc_net.exact import functions, grid
 from dadc_net.exact.grid import Array, Operand
 
@@ -29,19 +31,28 @@ def linear(group: ParameterGroup, name: str, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PreparedLinear:
-    """A linear layer whose weight is already rounded for its products."""
+    """A linear layer for acting: its weight is already rounded for its products, ``grid.product`` is spelt out."""
 
     weight: Operand
     bias: Array
+    """Without negative zeros, so that the sign of a zero that comes out of BLAS ends here."""
+    rounding: float
+    """Rounds the input onto the grid of its fixed scale."""
 
     @classmethod
     def of(cls, group: ParameterGroup, name: str) -> PreparedLinear:
         """Prepare layer ``name`` from the group's present values."""
         weight = group.arrays[f"{name}.weight"]
-        return cls(grid.operand(weight, weight.shape[0]), group.arrays[f"{name}.bias"])
+        terms = weight.shape[0]
+        if terms > grid.CHUNK_TERMS:
+            raise InvariantError(f"layer {name} has {terms} inputs; acting is exact up to {grid.CHUNK_TERMS}")
+        rounding = grid.rounding_constant(math.ldexp(1.0, INPUT_EXPONENT - grid.operand_bits(terms)))
+        return cls(grid.operand(weight, terms), group.arrays[f"{name}.bias"] + 0.0, rounding)
 
     def __call__(self, x: Array) -> Array:
         """x [n, fan_in] -> [n, fan_out]; |x| <= 1."""
-        result = grid.product(x, self.weight, INPUT_EXPONENT)
+        rounded = x + self.rounding
+        rounded -= self.rounding
+        result: Array = rounded @ self.weight.values
         result += self.bias
         return result

@@ -379,8 +379,8 @@ def entropy(log_probabilities: Tensor) -> Tensor:
 def gaussian_log_density(x: Tensor, mean_: Tensor, log_deviation: Tensor) -> Tensor:
     """log density of independent Gaussians, summed along rows: three [n, m] tensors -> [n].
 
-    The deviation is exp of ``log_deviation``, which has to lie in -8 .. 8: above, exp has no grid; below, its grid would
-    be coarse against its value (at -8 the deviation is right to 1.4e-6). log(2 pi) / 2 is one stated float64.
+    The deviation is exp of ``log_deviation``, which has to lie in -8 .. 8: above, exp has no grid; below, its grid is
+    coarse against its value (at -8 the deviation is right to 1.4e-6). log(2 pi) / 2 is one stated float64.
 
     Raises:
         NumericError: if a log-deviation lies outside -8 .. 8.

@@ -23,7 +23,7 @@ def arguments(seed: int, steps: int, copies: int, size: int, spread: float = 1.0
     weight: Array = generator.normal(size=(size, 3 * size)) * spread
     bias = generator.normal(size=3 * size)
     weight[0], bias[0], bias[-1] = 0.0, -0.0, 0.0
-    keep = (generator.random((steps, copies, 1)) > 0.2) * 1.0
+    keep = (generator.random((steps, copies, 1)) > 0.2).astype(np.float64)
     start = grid.round_to_grid(generator.uniform(-1, 1, (copies, size)), scan.STATE_GRID)
     return gates, keep, start, weight, bias
 
