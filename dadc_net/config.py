@@ -174,8 +174,6 @@ def _parse_override(override: str) -> tuple[str, Any]:
 def _assign(given: dict[str, Any], key: str, value: Any) -> None:
     section, dot, name = key.partition(".")
     if not dot:
-        if section in _SECTIONS and not isinstance(value, Mapping):
-            raise ConfigError(f"{section} is a section, and was set to {value!r}. Set one of its keys: {section}.KEY.")
         given[section] = value
         return
     if section not in _SECTIONS:
@@ -190,6 +188,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
     for key in given:
+        if key in _SECTIONS and not isinstance(given[key], Mapping):
+            raise ConfigError(f"{key} is a section, and was set to {given[key]!r}. Set its keys: {key}.KEY = VALUE.")
         if key not in _TOP_LEVEL and key not in _SECTIONS:
             raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}

@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dadc_net.errors import Interrupted, UsageError
-from dadc_net.exact.selftest import SelftestResult, run_selftest
+
+if TYPE_CHECKING:
+    from dadc_net.exact.selftest import SelftestResult
 
 
 class StopRequest:
@@ -123,11 +125,13 @@ def log_to_file(folder: Path) -> None:
 
 
 def checked_selftest() -> SelftestResult:
-    """Run the self-test and return it.
+    """Run the self-test and return it. It needs torch, which the commands that only look do not wait for.
 
     Raises:
         SelftestError: if this host's arithmetic does not give the specified bits.
     """
+    from dadc_net.exact.selftest import run_selftest
+
     return run_selftest().require_ok()
 
 

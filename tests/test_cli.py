@@ -1,0 +1,87 @@
+"""The commands without processes of a run: help, documentation, and what they import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dadc_net.cli.main import dadc
+from dadc_net.cli.parties import agent_command, environment_command
+from dadc_net.config import resolve
+from dadc_net.errors import ConfigError, UsageError, error_for_exit_code
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(dadc.commands))
+def test_every_command_has_help_and_stands_in_the_readme(name: str) -> None:
+    shown = CliRunner().invoke(dadc, [name, "--help"])
+    assert shown.exit_code == 0
+    assert len(dadc.commands[name].get_short_help_str()) > 10
+    assert f"dadc {name}" in README
+
+
+@pytest.mark.parametrize("command", [*dadc.commands.values(), environment_command, agent_command])
+def test_every_option_has_help(command: click.Command) -> None:
+    bare = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]
+    assert bare == []
+
+
+@pytest.mark.parametrize("module", ["dadc_net.cli.main", "dadc_net.planning.planners", "dadc_net.config"])
+def test_commands_that_only_look_do_not_wait_for_torch(module: str) -> None:
+    program = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+def test_the_file_in_launch_is_the_default_run() -> None:
+    path = Path(__file__).parents[1] / "launch" / "multi-access-broadcast.toml"
+    assert resolve(str(path)) == resolve("mabc")
+    written = path.read_text(encoding="utf-8")
+    for section, keys in resolve("mabc").to_mapping().items():
+        for key in keys if isinstance(keys, dict) else [section]:
+            assert f"{key} = " in written
+
+
+@pytest.mark.parametrize("overrides", [[], ["menu=all", "env.stay_probabilities=[0.9, 0.8]", "ais.size=7", "discount=0.95"]])
+def test_a_written_configuration_loads_again(overrides: list[str], tmp_path: Path) -> None:
+    config = resolve("mabc", overrides)
+    (tmp_path / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    assert resolve(str(tmp_path / "config.toml")) == config
+
+
+def test_options_win_over_set_and_file(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text('task = "mabc"\nupdates = 5\n[ais]\nsize = 3\n', encoding="utf-8")
+    config = resolve(str(tmp_path / "t.toml"), ["ais.size=4"], {"updates": 6})
+    assert (config.settings.updates, config.settings.ais.size) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("updates = 3", "no key task"),
+        ("task = ", "not valid TOML"),
+        ('task = "mabc"\nspeed = 3', "no key speed"),
+        ('task = "mabc"\n[env]\narrivals = [1, 2]', r"env\.arrivals"),
+        ('task = "mabc"\n[env]\narrival_probabilities = [0.5]', "1 entries"),
+        ('task = "mabc"\nupdates = true', "updates is True"),
+        ('task = "mabc"\nais = 3', "ais"),
+    ],
+)
+def test_bad_files_are_refused(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises((ConfigError, UsageError), match=words):
+        resolve(str(path))
+
+
+def test_exit_codes_come_back_as_errors() -> None:
+    for code in (2, 10, 11, 12, 13, 14, 15, 16, 70, 75, 130):
+        error = error_for_exit_code(code, "why")
+        assert error.exit_code == code
+        assert str(error) == "why"
+        assert f"| {code} |" in README or code == 70
