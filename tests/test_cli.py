@@ -32,8 +32,8 @@ def test_every_option_has_help(command: click.Command) -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("module", ["dadc_net.cli.main", "dadc_net.planning.planners", "dadc_net.config"])
-def test_commands_that_only_look_do_not_wait_for_torch(module: str) -> None:
+@pytest.mark.parametrize("module", ["dadc_net.cli.main", "dadc_net.planning.planners", "dadc_net.runtime.server_process"])
+def test_server_planner_and_commands_that_only_look_do_not_load_torch(module: str) -> None:
     program = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 

@@ -34,21 +34,8 @@ from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
+from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, space_from_record
-
-
-class CommonRecord(NamedTuple):
-    """What all agents learn at one lock-step, for all E copies."""
-
-    step: int
-    common: NDArray[np.int64]
-    """[E, Z] z_t"""
-    rewards: Array
-    """[E] R_{t-1}; 0 where a copy begins"""
-    begin: NDArray[np.bool_]
-    """[E]"""
-    ended: NDArray[np.uint8]
-    """[E]"""
 
 
 class UpdateReport(NamedTuple):

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.learner import CommonRecord
 from dadc_net.errors import InvariantError, ProtocolError
+from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
 
 _INT16_MAX = 2**15 - 1

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.learner import CommonRecord
 from dadc_net.errors import InvariantError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
 from dadc_net.node.record import pack_common, pack_observation
+from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.environment import Environment
 from dadc_net.team.episode_clock import EpisodeClock
 from dadc_net.team.information import InformationStructure, JointStep

@@ -13,12 +13,15 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dadc_net.errors import CorruptStateError
 from dadc_net.exact.digest import DIGEST_BYTES
 from dadc_net.node.messages import Act
-from dadc_net.node.replica import StepAccount
+
+if TYPE_CHECKING:
+    # For the types only: the server keeps a book too, and has no use for the learner and its libraries.
+    from dadc_net.node.replica import StepAccount
 
 BOOK_NAME = "accounts.sqlite"
 _SCHEMA = """

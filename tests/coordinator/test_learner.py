@@ -12,11 +12,12 @@ from dadc_net.config import resolve
 from dadc_net.coordinator import prescription
 from dadc_net.coordinator.advantage import generalised_advantages
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.learner import CommonRecord, Coordinator
+from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.settings import AisSettings, CoordinatorSettings, LearnerSettings, PpoSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
 
 

@@ -101,6 +101,7 @@ def test_a_doubtful_value_that_was_wrong_changes_all_that_follows(monkeypatch: p
     trace = scan.forward(gates, keep, start, weight, bias)
     assert settled == [2, 6]
     assert oracle.same_bits(trace.states, expected.states)
+    assert oracle.same_bits(trace.candidate, expected.candidate)
 
 
 def test_a_library_that_errs_within_its_tolerance_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:

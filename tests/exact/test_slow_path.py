@@ -59,6 +59,26 @@ def test_middles_found_by_bisection(name: str, units: int, up: bool) -> None:
     assert oracle.same_bits([careful(x)], [expected(x)])
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_precision_is_raised_until_the_side_is_sure(side: int) -> None:
+    """An approximation that is 4 units wrong in its last place, across the middle, as long as that is allowed."""
+    truth = decimal.Decimal("1000.5" + 36 * "0" + "1" if side > 0 else "1000.4" + 37 * "9")
+    asked: list[int] = []
+
+    def evaluate(context: decimal.Context) -> decimal.Decimal:
+        asked.append(context.prec)
+        error = decimal.Decimal(-4 * side).scaleb(4 - context.prec)
+        return context.add(truth, error)
+
+    assert slow._nearest(evaluate, 0) == (1001.0 if side > 0 else 1000.0)
+    assert asked == [40, 80]
+
+
+def test_a_value_in_the_middle_is_never_guessed() -> None:
+    with pytest.raises(NumericError, match="stayed in the middle"):
+        slow._nearest(lambda _: decimal.Decimal("0.5"), 0)
+
+
 ALL = st.one_of(
     st.floats(allow_nan=False),
     st.floats(-1e-6, 1e-6),
@@ -146,3 +166,5 @@ def test_log_softmax_against_exact_arithmetic() -> None:
         weight = float(sum(Fraction(oracle.exp(v)) for v in shifted))
         assert oracle.same_bits(found, [v - oracle.log(weight) for v in shifted])
     assert oracle.same_bits(elementary.log_softmax(np.array([[-0.0], [5.0]])), [[0.0], [0.0]])
+    for row in ([0.0, -0.0], [-0.0, 0.0], [-0.0, -0.0]):
+        assert oracle.same_bits(elementary.softmax_weights(np.array([row]))[0], [[0.0, 0.0]])

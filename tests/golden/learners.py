@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -30,10 +31,8 @@ def learner_digests(algorithm: str, updates: int) -> dict[str, str]:
         if report.update == updates:
             raise Enough
 
-    try:
+    with contextlib.suppress(Enough):
         Simulation(config, seed_bytes(7), seed_bytes(1)).run(note)
-    except Enough:
-        pass
     return found
 
 
