@@ -71,7 +71,7 @@ def _expand(beliefs: Array, parameters: MultiAccessBroadcastParameters, opportun
     return _Expansion(reward, probability, following)
 
 
-def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digits: int = 6) -> CoordinatedModel:
+def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digits: int = 5) -> CoordinatedModel:
     """Enumerate the reachable beliefs; at most ``digits`` decimal digits tell beliefs apart.
 
     Raises:
