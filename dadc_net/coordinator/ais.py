@@ -9,7 +9,7 @@
 Deviation: equation (4) is printed as ascent on a loss that is to be minimised; this is descent. L_nu is printed as a sum
 over B - 1 terms beside a mean over B; both are means here, because a sum would drown lambda. The default loss predicts
 the next common observation (Section 7, P2b), because (P2) with identity covariance is minimised by a constant encoder,
-and collapses to it in practice.
+and collapses to it in practice. The gradient of (P2) flows into its target x_{t+1} too, as printed.
 """
 
 from __future__ import annotations
@@ -128,4 +128,4 @@ def spread(states: Array) -> float:
     mean = grid.column_sums(states) / rows
     centred = states - mean
     variances = grid.column_sums(centred * centred) / rows
-    return float(np.sqrt(variances).mean())
+    return grid.total(np.sqrt(variances)) / states.shape[1]

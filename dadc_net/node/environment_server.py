@@ -275,9 +275,17 @@ class EnvironmentServerNode:
         )
         return [*deliveries, *self._fail(error)]
 
-    def stop(self, error: DadcError) -> list[Delivery]:
+    def stop(self, reason: str) -> list[Delivery]:
         """The server itself is asked to stop: tell every agent why."""
-        return self._fail(error) if self.phase in (ServerPhase.JOINING, ServerPhase.RUNNING) else []
+        if self.phase not in (ServerPhase.JOINING, ServerPhase.RUNNING):
+            return []
+        where = "before its first step" if self.entry is None else f"at step {self.entry.step} of {self.last_step}"
+        return self._fail(
+            TemporaryError(
+                f"the environment server was stopped by {reason}. The run ended {where}. Start server and agents again; "
+                "the same seeds give the same digests."
+            )
+        )
 
     def _fail(self, error: DadcError) -> list[Delivery]:
         self.phase = ServerPhase.FAILED

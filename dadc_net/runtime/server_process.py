@@ -195,7 +195,7 @@ class ServerProcess:
         self.control.poll()
         stop = self.control.stop
         if stop.reason:
-            self._deliver(socket, self.node.stop(stop.error()))
+            self._deliver(socket, self.node.stop(stop.reason))
 
     def _result(self) -> ServerResult:
         node = self.node

@@ -290,3 +290,13 @@ def test_a_wrong_end_and_a_fault_end_the_agent(small: MakeConfig) -> None:
         agent.receive(End(agent.run_id, 1, len(steps) - 1, b"q" * 32))
     with pytest.raises(MismatchError, match="because"):
         agent.receive(Fault(11, "because"))
+
+
+def test_a_stopped_server_tells_every_agent(small: MakeConfig) -> None:
+    server = _server(small).server
+    server.receive(b"a", 1, _join(1), 0.0)
+    (farewell,) = server.stop("SIGINT")
+    assert isinstance(farewell.message, Fault)
+    assert farewell.message.exit_code == TemporaryError.exit_code
+    assert "stopped by SIGINT" in farewell.message.text
+    assert server.stop("SIGINT") == []
