@@ -128,4 +128,4 @@ def spread(states: Array) -> float:
     mean = grid.column_sums(states) / rows
     centred = states - mean
     variances = grid.column_sums(centred * centred) / rows
-    return grid.total(np.sqrt(variances)) / states.shape[1]
+    return float(grid.total(np.sqrt(variances)) / states.shape[1])
