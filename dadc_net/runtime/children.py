@@ -16,13 +16,14 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from dadc_net import config as configuration
-from dadc_net.errors import DadcError, InvariantError
+from dadc_net.errors import DadcError, InvariantError, TemporaryError
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess, Tamper
 from dadc_net.runtime.party import Control, StopRequest, log_to_file, open_folder
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
@@ -133,9 +134,16 @@ class Nursery:
         process = self._context.Process(target=body, args=(order, theirs), name=name)
         # SIGINT is blocked while the fork server and the child come up, so that a Ctrl-C in that moment cannot hit a
         # child before it has learned to ignore it. The mask is inherited; the launcher takes its own back at once.
+        # The resource tracker, which starts with the first child otherwise, unblocks the signal when it has started.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
+        except (EOFError, OSError) as error:
+            raise TemporaryError(
+                f"the process of {name} could not be started: the process that forks children has ended ({error!r}). "
+                "Nothing was computed. Check the machine's memory and process limits, then start again."
+            ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()

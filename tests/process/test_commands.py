@@ -158,6 +158,18 @@ def test_ctrl_c_ends_everything(number: signal.Signals, tmp_path: Path) -> None:
     assert wait_until_gone(below) == set()
 
 
+def test_ctrl_c_while_processes_are_being_started(tmp_path: Path) -> None:
+    """The process that forks children is still importing then; it must not be hit."""
+    process = start(tmp_path, "dadc", "run", "mabc", "--updates", "5000", "--out", "r")
+    wait_for(lambda: len(descendants(process.pid)) >= 2, "the first child")
+    below = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    ended = finish(process, 30)
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+    assert wait_until_gone(below) == set()
+
+
 def test_no_orphans_when_the_launcher_is_killed(tmp_path: Path) -> None:
     process = start(tmp_path, "dadc", "run", "mabc", "--updates", "5000", "--out", "r")
     wait_for(lambda: (tmp_path / "r/agent-2/accounts.sqlite").exists(), "the start")
