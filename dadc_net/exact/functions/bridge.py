@@ -1,0 +1,39 @@
+"""Between torch and NumPy: zero-copy views, checks of type and scale, and a typed ``apply``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from dadc_net.exact import grid
+
+Context = Any  # torch types the context of a Function loosely
+Gradients = tuple[Tensor | None, ...]
+
+
+def to_numpy(tensor: Tensor) -> grid.Array:
+    if tensor.dtype is not torch.float64:
+        raise TypeError(f"exact functions take float64 tensors, got {tensor.dtype}")
+    array: grid.Array = tensor.detach().numpy()
+    return array
+
+
+def require_within(tensor: Tensor, exponent: int | None) -> None:
+    if exponent is not None:
+        grid.require_within(to_numpy(tensor), exponent)
+
+
+def to_tensor(array: grid.Array) -> Tensor:
+    # A broadcast view is copied: torch must own memory that is dense and writable.
+    dense = np.asarray(array)
+    return torch.from_numpy(dense if dense.flags.c_contiguous and dense.flags.writeable else dense.copy())
+
+
+def apply(function: type[Function], *arguments: Any) -> Tensor:
+    """``function.apply``, which torch leaves untyped."""
+    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    return result
