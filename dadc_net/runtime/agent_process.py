@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dadc_net.errors import DadcError, DivergenceError, MismatchError, TemporaryError
+from dadc_net.errors import DadcError, DivergenceError, MismatchError, SelftestError, TemporaryError
+from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent import AgentIdentity, AgentNode, Phase, Reaction
 from dadc_net.node.messages import Fault
 from dadc_net.node.replica import Replica
@@ -156,6 +157,11 @@ class AgentProcess:
         self.control.report("begin", agent=self.options.agent, run_id=node.run_id.hex())
 
     def _after_update(self, node: AgentNode, update: int, losses: Mapping[str, float]) -> None:
+        if flushes_subnormals():
+            raise SelftestError(
+                f"this process began to flush subnormal numbers to zero: the self-test passed, but after update {update} it "
+                "would fail. A library that was loaded since then was built with fast-math. Find it, or keep it out."
+            )
         every = self.options.checkpoint_every
         if every and update % every == 0:
             self._save(node, update)
