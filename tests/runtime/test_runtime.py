@@ -18,7 +18,8 @@ from tests.team_in_memory import MakeConfig, Team
 
 
 def test_arrays_come_back_and_damage_is_noticed(tmp_path: Path) -> None:
-    arrays = {"a": np.linspace(0, 1, 7).reshape(7, 1), "b": np.array([1, -2]), "c": np.array([True, False]), "d": np.zeros(0)}
+    arrays = {"a": np.linspace(0, 1, 7).reshape(7, 1), "b": np.array([1, -2]), "c": np.array([True, False])}
+    arrays["d"] = np.zeros(0)
     path = tmp_path / "x.arrays"
     arrays_file.save(path, arrays, {"n": 1})
     found, meta = arrays_file.load(path)
