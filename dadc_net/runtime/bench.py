@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from dadc_net.config import resolve
 from dadc_net.errors import InvariantError
@@ -24,6 +26,7 @@ from dadc_net.wire.keys import load_agent_keys, load_server_keys, write_keys
 from dadc_net.wire.sockets import AgentSocket, ServerSocket
 
 _AGENTS = 2
+_BATCH_LOCK_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,27 @@ def raw_rate(nursery: Nursery, num_envs: int, steps: int, keys: Path) -> float:
 
 
 def full_rate(num_envs: int, steps: int, out: Path) -> float:
-    """Lock-steps per second of a real run: learner, digests, books, keys and all; one update at its end."""
+    """Lock-steps per second of a real run: learner, digests, books, keys and all; an update every 300 lock-steps.
+
+    The first batch is left out: agents build their learners in it, and libraries finish loading. The raw loop is measured
+    after its start, too.
+    """
     overrides = [
         f"learner.num_envs={num_envs}",
-        f"learner.batch_steps={num_envs * 300}",
+        f"learner.batch_steps={num_envs * _BATCH_LOCK_STEPS}",
         "evaluation.every_updates=1000000",
     ]
-    config = resolve("mabc", overrides, {"updates": max(1, steps // 300)})
+    config = resolve("mabc", overrides, {"updates": 1 + max(1, steps // _BATCH_LOCK_STEPS)})
     options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out)
-    ended = Launcher(options, lambda party, kind, details: None, StopRequest()).run()
-    return ended.lock_steps / ended.seconds
+    marks: list[tuple[int, float]] = []
+
+    def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
+        if kind == "update":
+            marks.append((details["lock_steps"], details["seconds"]))
+
+    Launcher(options, observe, StopRequest()).run()
+    (first_step, first_second), (last_step, last_second) = marks[0], marks[-1]
+    return (last_step - first_step) / (last_second - first_second)
 
 
 def bench(num_envs: int, steps: int, rounds: int) -> BenchResult:
