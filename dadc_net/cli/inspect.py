@@ -60,13 +60,14 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: b
     config = resolve(str(run / "config.toml"), overrides)
     snapshot, meta = load_snapshot(run / f"agent-{agent}")
     valuation = Evaluator(config).valuation(snapshot)
+    exact = valuation.exact
     result: dict[str, Any] = {
-        "value": valuation.value,
-        "value_stderr": valuation.stderr,
-        "optimum": valuation.optimum,
-        "gap": valuation.gap,
-        "round_robin_share": valuation.round_robin_share,
-        "method": valuation.method,
+        "value": None if exact is None else exact.value,
+        "value_stderr": None if exact is None else exact.stderr,
+        "optimum": None if exact is None else exact.optimum,
+        "gap": None if exact is None else exact.gap,
+        "round_robin_share": None if exact is None else exact.round_robin_share,
+        "method": "monte-carlo" if exact is None else exact.method,
         "value_monte_carlo": valuation.value_monte_carlo,
         "value_monte_carlo_stderr": valuation.value_monte_carlo_stderr,
         "update": meta.get("update"),
@@ -75,11 +76,14 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: b
     if as_json:
         shell.print_json(result)
         return
+    click.echo(f"greedy rule of agent {agent} after update {result['update']}")
+    if exact is not None:
+        click.echo(
+            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, gap "
+            f"{100 * exact.gap:.2f} %, {100 * exact.round_robin_share:.0f} % of the way from blind round-robin"
+        )
     click.echo(
-        f"value of the greedy rule after update {result['update']}: {valuation.value:.5f} +- {valuation.stderr:.5f} "
-        f"({valuation.method})\nplain Monte Carlo: {valuation.value_monte_carlo:.4f} +- "
-        f"{valuation.value_monte_carlo_stderr:.4f}\noptimum V*: {valuation.optimum:.5f}, gap {100 * valuation.gap:.2f} %, "
-        f"{100 * valuation.round_robin_share:.0f} % of the way from blind round-robin"
+        f"plain Monte Carlo {valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}"
     )
 
 

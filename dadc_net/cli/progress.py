@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from dadc_net.runtime.evaluation import Valuation
 
 _REDRAW_SECONDS = 0.1
 _PLAIN_LINES = 10
@@ -74,17 +78,20 @@ class Progress:
             click.echo(text, err=True)
 
 
-def summary(report: dict[str, Any], shown: dict[str, Any]) -> str:
-    """The end of a run in words; ``shown`` holds what is not part of the JSON report."""
-    lines = []
-    if report["value"] is not None:
-        lines += [
-            f"learned rule   {report['value']:.4f} +- {shown['stderr']:.4f}   greedy, performance-difference estimator",
-            f"               {report['value_monte_carlo']:.4f} +- {report['value_monte_carlo_stderr']:.4f}   "
-            f"greedy, plain Monte Carlo of {shown['monte_carlo_trajectories']} returns",
-            f"optimum V*     {report['optimum']:.4f}            gap {100 * report['gap']:.2f} %",
-            f"round-robin    {shown['round_robin']:.4f}            "
-            f"{100 * shown['share']:.0f} % of the way from blind round-robin to the optimum",
+def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: Path) -> str:
+    """The end of a run in words; ``returns``: how many plain Monte-Carlo returns were averaged."""
+    plain = f"{valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}   "
+    plain += f"greedy, plain Monte Carlo of {returns} returns"
+    exact = valuation.exact
+    if exact is None:
+        lines = [f"learned rule   {plain}", "optimum V*     unknown: there is no exact planner for this task"]
+    else:
+        lines = [
+            f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, performance-difference estimator",
+            f"               {plain}",
+            f"optimum V*     {exact.optimum:.4f}            gap {100 * exact.gap:.2f} %",
+            f"round-robin    {exact.round_robin:.4f}            "
+            f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum",
         ]
     lines += [
         f"speed          {report['lockstep_per_s']:.0f} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
@@ -92,5 +99,5 @@ def summary(report: dict[str, Any], shown: dict[str, Any]) -> str:
     ]
     lines += [f"agent {agent}        {digest}" for agent, digest in report["agent_digests"].items()]
     equal = len(set(report["agent_digests"].values())) == 1
-    lines.append(f"learner digests {'equal' if equal else 'DIFFER'}; run folder {shown['out']}")
+    lines.append(f"learner digests {'equal' if equal else 'DIFFER'}; run folder {folder}")
     return "\n".join(lines)

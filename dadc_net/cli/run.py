@@ -49,7 +49,7 @@ def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
 
 
 class _Valuer:
-    """Values checkpoints while a run goes on, and writes metrics.jsonl; does nothing where a task has no planner."""
+    """Values checkpoints while a run goes on, where the task has a planner, and writes metrics.jsonl."""
 
     def __init__(self, config: RunConfig, folder: Path, progress: Progress) -> None:
         from dadc_net.runtime.metrics import MetricsFile
@@ -71,20 +71,19 @@ class _Valuer:
 
     def checkpoint(self, update: int, snapshot: Mapping[str, Any], losses: Mapping[str, float]) -> None:
         """Value one checkpoint."""
-        value, stderr = self.evaluator.value(snapshot, self.config.evaluation.progress_trajectories)
-        share = self.evaluator.share(value)
-        settings = self.config.settings
+        found = self.evaluator.exact(snapshot, self.config.evaluation.progress_trajectories)
         self.metrics.write(
             update=update,
-            env_steps=update * settings.learner.batch_steps,
-            value=value,
-            value_stderr=stderr,
-            gap=self.evaluator.gap(value),
-            round_robin_share=share,
+            env_steps=update * self.config.settings.learner.batch_steps,
+            value=None if found is None else found.value,
+            value_stderr=None if found is None else found.stderr,
+            gap=None if found is None else found.gap,
+            round_robin_share=None if found is None else found.round_robin_share,
             reward_per_step=self.reward,
             losses=dict(losses),
         )
-        self.progress.value(value, share)
+        if found is not None:
+            self.progress.value(found.value, found.round_robin_share)
 
 
 def _finish(
@@ -97,14 +96,7 @@ def _finish(
     write_report(folder, report)
     valuer.progress.close()
     if not quiet:
-        shown = {
-            "stderr": valuation.stderr,
-            "share": valuation.round_robin_share,
-            "round_robin": valuer.evaluator.plan.round_robin,
-            "monte_carlo_trajectories": valuer.config.evaluation.monte_carlo_trajectories,
-            "out": folder,
-        }
-        click.echo(summary(report, shown), err=as_json)
+        click.echo(summary(report, valuation, valuer.config.evaluation.monte_carlo_trajectories, folder), err=as_json)
     if as_json:
         shell.print_json(report)
 

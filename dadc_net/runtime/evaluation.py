@@ -18,73 +18,76 @@ from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.evaluation import performance_difference
 from dadc_net.planning.monte_carlo import monte_carlo
-from dadc_net.planning.planners import Plan, plan
+from dadc_net.planning.planners import Plan, has_planner, plan
 
 _EVALUATION_SEED = seed_bytes(0)
 
 
 @dataclass(frozen=True)
-class Valuation:
-    """What a rule is worth."""
+class Exact:
+    """A value beside the exact optimum."""
 
     value: float
     stderr: float
     optimum: float
     gap: float
     """(V* - J) / |V*|"""
+    round_robin: float
+    """Value of blind round-robin."""
     round_robin_share: float
     """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind."""
-    method: str
+    method: str = "performance-difference"
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """What a rule is worth."""
+
+    exact: Exact | None
+    """None where the task has no exact planner."""
     value_monte_carlo: float
     value_monte_carlo_stderr: float
 
 
 class Evaluator:
-    """Values rules on one configured task; plans once."""
+    """Values rules on one configured task; plans once, where there is a planner."""
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.plan: Plan = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
+        self.plan: Plan | None = None
+        # A user's own task may have the name of a built-in one, but not its planner.
+        if config.task_argument == config.task.name and has_planner(config.task.name):
+            self.plan = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
 
-    def value(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int) -> tuple[float, float]:
-        """Value of the greedy rule of ``snapshot`` by the low-variance estimator, and its standard error."""
+    def exact(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int) -> Exact | None:
+        """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner."""
+        found = self.plan
+        if found is None:
+            return None
         rule = GreedyRule(self.config.settings, snapshot)
         stream = Stream("evaluation", _EVALUATION_SEED)
-        plan_ = self.plan
         discount = self.config.settings.discount
-        estimate = performance_difference(plan_.model, plan_.solution, discount, rule, trajectories, stream)
-        return estimate.value, estimate.stderr
-
-    def share(self, value: float) -> float:
-        """Share of the round-robin-to-optimum distance that ``value`` has covered."""
-        distance = self.plan.value - self.plan.round_robin
-        return (value - self.plan.round_robin) / distance if distance > 0 else 0.0
-
-    def gap(self, value: float) -> float:
-        """(V* - value) / |V*|."""
-        return (self.plan.value - value) / abs(self.plan.value)
+        estimate = performance_difference(found.model, found.solution, discount, rule, trajectories, stream)
+        distance = found.value - found.round_robin
+        return Exact(
+            estimate.value,
+            estimate.stderr,
+            found.value,
+            (found.value - estimate.value) / abs(found.value),
+            found.round_robin,
+            (estimate.value - found.round_robin) / distance if distance > 0 else 0.0,
+        )
 
     def valuation(self, snapshot: Mapping[str, NDArray[Any]]) -> Valuation:
         """Both estimates of the greedy rule's value."""
         config = self.config
-        value, stderr = self.value(snapshot, config.evaluation.trajectories)
-        rule = GreedyRule(config.settings, snapshot)
         plain = monte_carlo(
             config.task,
             config.parameters,
             config.menu,
             config.settings.discount,
-            rule,
+            GreedyRule(config.settings, snapshot),
             config.evaluation.monte_carlo_trajectories,
             Stream("evaluation/monte-carlo", _EVALUATION_SEED),
         )
-        return Valuation(
-            value,
-            stderr,
-            self.plan.value,
-            self.gap(value),
-            self.share(value),
-            "performance-difference",
-            plain.value,
-            plain.stderr,
-        )
+        return Valuation(self.exact(snapshot, config.evaluation.trajectories), plain.value, plain.stderr)

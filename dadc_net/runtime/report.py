@@ -44,11 +44,12 @@ def make_report(
 
 def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
     """Fill in what the learned rule is worth."""
-    report["optimum"] = valuation.optimum
-    report["value"] = valuation.value
     report["value_monte_carlo"] = valuation.value_monte_carlo
     report["value_monte_carlo_stderr"] = valuation.value_monte_carlo_stderr
-    report["gap"] = valuation.gap
+    if valuation.exact is not None:
+        report["optimum"] = valuation.exact.optimum
+        report["value"] = valuation.exact.value
+        report["gap"] = valuation.exact.gap
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:

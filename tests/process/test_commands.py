@@ -67,6 +67,19 @@ def test_the_online_system_of_one_copy(tmp_path: Path) -> None:
     assert real.last["env_steps"] == 60
 
 
+def test_a_users_own_task_without_a_planner(tmp_path: Path) -> None:
+    options = ["tests.user_task:make_task", *SMALL, "--json"]
+    real = run(tmp_path, "dadc", "run", *options, "--out", "r")
+    simulated = run(tmp_path, "dadc", "simulate", *options)
+    assert (real.code, simulated.code) == (0, 0), real.err + simulated.err
+    assert real.last["learner_digest"] == simulated.last["learner_digest"]
+    assert (real.last["task"], real.last["optimum"], real.last["value"]) == ("two-radios", None, None)
+    assert real.last["value_monte_carlo"] is not None
+    assert "no exact planner" in real.err
+    assert run(tmp_path, "dadc", "evaluate", "r", "--json").last["method"] == "monte-carlo"
+    assert run(tmp_path, "dadc", "plan", options[0]).code == 2
+
+
 def test_three_terminals(simulated: Ended, tmp_path: Path) -> None:
     """The bare card commands, but for the port."""
     address = f"tcp://127.0.0.1:{free_port()}"
