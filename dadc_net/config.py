@@ -25,6 +25,7 @@ from dadc_net.coordinator.settings import (
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import preset
 from dadc_net.sections import closest, convert, from_mapping, require, to_mapping
+from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.tasks import Task, find_task
 
 _TOP_LEVEL = {"task": str, "algorithm": str, "updates": int, "discount": float, "menu": str}
@@ -251,6 +252,30 @@ def load_task(name: str) -> Task:
             "Return a Task that says how to make the environment."
         )
     return task
+
+
+def load_structure(name: str) -> InformationStructure:
+    """A user's information structure, ``package.module:Class``; only ever for a name given on this host."""
+    module_name, _, attribute = name.partition(":")
+    try:
+        structure = getattr(importlib.import_module(module_name), attribute)()
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"the information structure {name} cannot be loaded: {error}. It is read as package.module:Class, a class that "
+            "takes no arguments. Check that the module can be imported from here."
+        ) from error
+    if not isinstance(structure, InformationStructure):
+        raise UsageError(
+            f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "
+            "the class from dadc_net.team.information.InformationStructure."
+        )
+    return structure
+
+
+def structure_argument(config: RunConfig) -> str:
+    """What ``--structure`` must be for the agents of this task; empty for a built-in structure."""
+    structure = config.task.structure
+    return "" if is_built_in(structure) else f"{type(structure).__module__}:{type(structure).__qualname__}"
 
 
 def check_agents(config: RunConfig, agents: int | None) -> None:

@@ -144,6 +144,7 @@ def environment_command(
 )
 @click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")
+@click.option("--structure", metavar="MODULE:CLASS", help="Your own information structure; never taken from the server.")
 @click.option(
     "--connect-timeout",
     type=float,
@@ -163,11 +164,13 @@ def agent_command(
     state_dir: Path | None,
     insisted: str | None,
     overrides: tuple[str, ...],
+    structure: str | None,
     connect_timeout: float,
     insecure: bool,
     quiet: bool,
 ) -> None:
     """One agent alone. Task and settings come from the server."""
+    from dadc_net.config import load_structure
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
     from dadc_net.runtime.party import log_to_file, open_folder
@@ -192,7 +195,8 @@ def agent_command(
     log_to_file(open_folder(folder))
     stop = StopRequest()
     stop.install()
-    options = AgentOptions(agent, server, shared, folder, agent_keys, digest, connect_timeout)
+    own = None if structure is None else load_structure(structure)
+    options = AgentOptions(agent, server, shared, folder, agent_keys, digest, connect_timeout, structure=own)
     if not quiet:
         source = "DADC_AGENT_ID" if os.environ.get("DADC_AGENT_ID") == str(agent) else "--id"
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)

@@ -54,6 +54,8 @@ class AgentOrder:
     state_dir: Path
     keys_dir: Path
     checkpoint_every: int
+    structure: str = ""
+    """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
     tamper: Tamper | None = None
 
 
@@ -114,6 +116,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             order.state_dir,
             load_agent_keys(order.keys_dir, order.agent),
             checkpoint_every=order.checkpoint_every,
+            structure=configuration.load_structure(order.structure) if order.structure else None,
             tamper=order.tamper,
         )
         AgentProcess(options, control).run()

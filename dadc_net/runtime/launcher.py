@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from dadc_net.config import RunConfig
+from dadc_net.config import RunConfig, structure_argument
 from dadc_net.errors import DadcError, DivergenceError, Interrupted, TemporaryError, error_for_exit_code
 from dadc_net.node.messages import RUN_ID_BYTES
 from dadc_net.runtime import arrays_file
@@ -99,7 +99,8 @@ class Launcher:
             every = options.config.evaluate_every if agent == 1 else 0
             folder, keys = self.agent_folder(agent), options.out / "keys"
             tamper = options.tamper.get(agent)
-            order = AgentOrder(agent, endpoint, options.shared_seed, folder, keys, every, tamper)
+            structure = structure_argument(options.config)
+            order = AgentOrder(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper)
             self._start(f"agent-{agent}", agent_child, order)
 
     def _watch(self) -> None:

@@ -108,6 +108,11 @@ class ControlSharing(InformationStructure):
 _BUILT_IN: dict[str, type[InformationStructure]] = {ControlSharing.name: ControlSharing}
 
 
+def is_built_in(structure: InformationStructure) -> bool:
+    """Whether agents know the structure by its name alone."""
+    return _BUILT_IN.get(structure.name) is type(structure)
+
+
 def structure_by_name(name: str) -> InformationStructure:
     """A built-in structure. Nothing is ever imported for a name that came over the network.
 

@@ -80,6 +80,21 @@ def test_a_users_own_task_without_a_planner(tmp_path: Path) -> None:
     assert run(tmp_path, "dadc", "plan", options[0]).code == 2
 
 
+def test_a_users_own_structure_is_loaded_by_the_agent_and_never_for_the_server(tmp_path: Path) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    server = start(tmp_path, "dadc-env", "--task", "tests.user_task:make_task", "--bind", address, *SMALL)
+    wait_for(lambda: (tmp_path / "dadc-keys" / "authorised.toml").exists() or server.poll() is not None, "making keys")
+    own = ["--structure", "tests.user_task:Overheard"]
+    first = start(tmp_path, "dadc-agent", "--id", "1", "--server", address, *own)
+    second = start(tmp_path, "dadc-agent", "--id", "2", "--server", address)
+    refused, other, ended = finish(second), finish(first), finish(server)
+    assert refused.code == 2
+    assert "'overheard'" in refused.err
+    assert "--structure" in refused.err
+    assert (other.code, ended.code) == (75, 75)
+    assert "agent 2 left the run" in ended.err
+
+
 def test_three_terminals(simulated: Ended, tmp_path: Path) -> None:
     """The bare card commands, but for the port."""
     address = f"tcp://127.0.0.1:{free_port()}"
