@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream
-from dadc_net.planning.coordinated_model import CoordinatedModel
-from dadc_net.planning.value_iteration import Solution, policy_value
+from dadc_net.planning.coordinated_model import Array, CoordinatedModel
+from dadc_net.planning.value_iteration import Solution, fixed_point, policy_value
 
 
 class Rule(Protocol):
@@ -79,15 +79,23 @@ def performance_difference(
     return Estimate(float(solution.value[model.start]) - gap.value, gap.stderr)
 
 
-def blind_value(model: CoordinatedModel, discount: float, cycle: Sequence[int]) -> float:
-    """Exact value of repeating the prescriptions ``cycle`` whatever happens."""
-    value = np.zeros(model.reward.shape[0])
-    rounds = -(-horizon(discount, 1e-13) // len(cycle))
-    for _ in range(rounds):
+def blind_value(model: CoordinatedModel, discount: float, cycle: Sequence[int], tolerance: float = 1e-11) -> float:
+    """Exact value of repeating the prescriptions ``cycle``, whatever happens, from its first on."""
+
+    def once_round(value: Array) -> Array:
         for chosen in reversed(cycle):
             following = (model.probability[:, chosen] * value[model.next_belief[:, chosen]]).sum(axis=1)
             value = model.reward[:, chosen] + discount * following
+        return value
+
+    value, _, _ = fixed_point(once_round, len(model.reward), discount ** len(cycle), tolerance)
     return float(value[model.start])
+
+
+def round_robin_value(model: CoordinatedModel, discount: float, entries: Sequence[int] = (0, 1)) -> float:
+    """Exact value of blind round-robin over ``entries``: the best phase."""
+    phases = [(*entries[phase:], *entries[:phase]) for phase in range(len(entries))]
+    return max(blind_value(model, discount, cycle) for cycle in phases)
 
 
 def random_value(model: CoordinatedModel, discount: float) -> float:

@@ -54,5 +54,6 @@ def monte_carlo(
             local[:, k] = structure.local(local[:, k], action[:, k], outcome.observations[:, k], begin)
             columns.append(menu.action(chosen, k + 1, local_space.index(local[:, k])))
         action = np.stack(columns, axis=1)
-        begin = np.zeros(trajectories, dtype=np.bool_)
+        # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
+        begin = outcome.ended != 0
     return mean_estimate(returns)

@@ -24,7 +24,7 @@ from dadc_net.team.multi_access_broadcast import (
 )
 
 _MOST_BELIEFS = 60_000
-_FEWEST_DIGITS = 4
+_FEWEST_DIGITS = 3
 _COLUMNS = ("P(channel busy)", "P(buffer 1 full)", "P(buffer 2 full)")
 
 OUTCOMES: NDArray[np.int64] = np.array(
@@ -75,7 +75,7 @@ def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digi
     """Enumerate the reachable beliefs; at most ``digits`` decimal digits tell beliefs apart.
 
     Raises:
-        ConfigError: if even 4 digits leave too many beliefs.
+        ConfigError: if even 3 digits leave too many beliefs.
     """
     menu = MENUS[menu_name]
     # A device that may transmit does so exactly when it has a packet, so the table's second column is the opportunity.
@@ -99,7 +99,8 @@ def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digi
             )
     raise ConfigError(
         f"the model with {parameters} reaches more than {_MOST_BELIEFS} beliefs that differ by 1e-{_FEWEST_DIGITS}. "
-        "The exact planner cannot enumerate them. Choose a channel that forgets faster (env.stay_probabilities)."
+        "The exact planner cannot enumerate them. Choose a channel that forgets faster (env.stay_probabilities) or packets "
+        "that arrive more often (env.arrival_probabilities)."
     )
 
 
@@ -125,9 +126,7 @@ def _enumerate(
     return np.concatenate(known), joined, np.concatenate([part[1] for part in parts])
 
 
-def _register(
-    beliefs: Array, digits: int, place: dict[bytes, int], known: list[Array]
-) -> tuple[NDArray[np.int64], Array]:
+def _register(beliefs: Array, digits: int, place: dict[bytes, int], known: list[Array]) -> tuple[NDArray[np.int64], Array]:
     """Index of each belief [n, 3], giving numbers to new ones in order of appearance; and the new ones."""
     rounded = np.rint(beliefs * 10.0**digits).astype(np.int64)
     unique, first, inverse = np.unique(rounded, axis=0, return_index=True, return_inverse=True)

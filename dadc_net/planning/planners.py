@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from dadc_net.errors import UsageError
-from dadc_net.planning import multi_access_broadcast
-from dadc_net.planning.coordinated_model import Array, CoordinatedModel
-from dadc_net.planning.evaluation import blind_value, horizon, random_value
+from dadc_net.planning import evaluation, multi_access_broadcast
+from dadc_net.planning.coordinated_model import CoordinatedModel
+from dadc_net.planning.policy_text import describe_belief, describe_policy
 from dadc_net.planning.value_iteration import Solution, solve
 from dadc_net.sections import closest
 
 _BUILDERS: dict[str, Callable[[Any, str], CoordinatedModel]] = {"mabc": multi_access_broadcast.build_model}
-_SHOWN_BELIEFS = 12
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,11 @@ def plan(task: str, parameters: Any, menu: str, discount: float) -> Plan:
     model = _BUILDERS[task](parameters, menu)
     solution = solve(model, discount)
     value = float(solution.value[model.start])
-    round_robin = max(blind_value(model, discount, (0, 1)), blind_value(model, discount, (1, 0)))
-    random = random_value(model, discount)
-    start = _describe(model, model.start)
-    method = f"value iteration on {len(model.beliefs)} reachable common-information beliefs"
+    round_robin = evaluation.round_robin_value(model, discount)
+    random = evaluation.random_value(model, discount)
+    start = describe_belief(model, model.start)
+    told_apart = f"told apart to {model.rounding:.0e}"
+    method = f"value iteration on {len(model.beliefs)} reachable common-information beliefs, {told_apart}"
     text = (
         f"task {task}, menu {menu}, discount {discount}\n"
         f"start: {start}\n"
@@ -70,40 +68,3 @@ def plan(task: str, parameters: Any, menu: str, discount: float) -> Plan:
         f"{describe_policy(model, solution, discount)}"
     )
     return Plan(value, menu, start, method, solution.residual, model, solution, round_robin, random, text)
-
-
-def _describe(model: CoordinatedModel, belief: int) -> str:
-    pairs = zip(model.columns, model.beliefs[belief], strict=True)
-    return ", ".join(f"{name} = {value:.3f}" for name, value in pairs)
-
-
-def visit_shares(model: CoordinatedModel, solution: Solution, discount: float) -> Array:
-    """Discounted share of time that the optimal rule spends at each belief: [N], summing to 1."""
-    best = solution.best()
-    everyone = np.arange(len(best))
-    probability, following = model.probability[everyone, best], model.next_belief[everyone, best]
-    weight: Array = np.zeros(len(best))
-    weight[model.start] = 1.0 - discount
-    shares: Array = np.zeros(len(best))
-    for _ in range(horizon(discount, 1e-9)):
-        shares += weight
-        moved = discount * weight[:, None] * probability
-        weight = np.bincount(following.reshape(-1), weights=moved.reshape(-1), minlength=len(best)).astype(np.float64)
-    return shares
-
-
-def describe_policy(model: CoordinatedModel, solution: Solution, discount: float) -> str:
-    """The optimal rule at the beliefs where it spends most time, and what the second best would cost there."""
-    shares = visit_shares(model, solution, discount)
-    best = solution.best()
-    lines = ["optimal rule where it spends most of its (discounted) time:"]
-    for belief in np.argsort(-shares, kind="stable")[:_SHOWN_BELIEFS].tolist():
-        if shares[belief] <= 0.0:
-            break
-        order = np.argsort(-solution.q[belief], kind="stable")
-        line = f"{100 * shares[belief]:5.1f} %  {_describe(model, belief)}: {model.prescriptions[best[belief]]}"
-        if len(order) > 1:
-            loss = solution.q[belief, order[0]] - solution.q[belief, order[1]]
-            line += f" (next best: {model.prescriptions[order[1]]}, {loss:.4f} worse)"
-        lines.append(line)
-    return "\n".join(lines)

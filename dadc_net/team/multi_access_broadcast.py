@@ -4,9 +4,9 @@ Each device has a buffer of one packet; packets arrive by Bernoulli processes. T
 Markov chain. A transmission succeeds if exactly one device transmits and the channel is idle. Both devices see both
 actions one step later, and the channel's state if at least one of them transmitted; each sees its own buffer.
 
-Within a step, in this order: actions A; arrivals W; success if A^1 + A^2 = 1 and S = 0; buffers
-B <- min(B - A success + W, 1); reward with the *old* channel state; the channel symbol (S, or blank if nobody
-transmitted); the channel moves.
+Within a step, in this order: transmissions U = min(A, B), since a device without a packet has nothing to send; arrivals W;
+success if U^1 + U^2 = 1 and S = 0; buffers B <- min(B - U success + W, 1); reward with the *old* channel state; the channel
+symbol (S, or blank if nobody transmitted); the channel moves. Under the menus below A <= B, so U = A.
 
 Deviation: the printed buffer equation multiplies a device's action by its own complement, which is always zero; the
 *other* device's complement is meant. Deviation: the text codes "transmit and no transmit" as {0, 1}; the reward
@@ -53,7 +53,8 @@ class MultiAccessBroadcastParameters:
         probability = "Give a probability from 0 to 1."
         for key in ("stay_probabilities", "arrival_probabilities"):
             values = getattr(self, key)
-            require(all(0 <= value <= 1 for value in values), f"env.{key}", list(values), "Give two probabilities.")
+            sound = len(values) == 2 and all(0 <= value <= 1 for value in values)
+            require(sound, f"env.{key}", list(values), "Give two probabilities from 0 to 1.")
         busy = self.initial_busy_probability
         require(0 <= busy <= 1, "env.initial_busy_probability", busy, probability)
         for key in ("success_reward", "transmission_cost"):
@@ -115,11 +116,12 @@ class MultiAccessBroadcast:
     def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
         """One lock-step. Draws per copy: arrival at 1, arrival at 2, channel."""
         parameters = self.parameters
-        transmitters = joint_action.sum(axis=1)
+        transmissions = np.minimum(joint_action, self._buffers)
+        transmitters = transmissions.sum(axis=1)
         success = (transmitters == 1) & (self._busy == IDLE)
         rewards = parameters.success_reward * success - parameters.transmission_cost * transmitters
         arrivals = draws[:, :2] < self._arrival
-        buffers = np.minimum(self._buffers - joint_action * success[:, None] + arrivals, 1)
+        buffers = np.minimum(self._buffers - transmissions * success[:, None] + arrivals, 1)
         symbol = np.where(transmitters > 0, self._busy, BLANK)
         busy = (draws[:, 2] < self._becomes_busy[self._busy]).astype(np.int64)
         first_busy = (draws[:, 2] < parameters.initial_busy_probability).astype(np.int64)

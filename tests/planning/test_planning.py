@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dadc_net.errors import ConfigError
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.planning.evaluation import performance_difference
+from dadc_net.planning.coordinated_model import CoordinatedModel
+from dadc_net.planning.evaluation import blind_value, performance_difference, random_value, round_robin_value
 from dadc_net.planning.monte_carlo import monte_carlo
 from dadc_net.planning.multi_access_broadcast import build_model
 from dadc_net.planning.planners import Plan, plan
+from dadc_net.planning.policy_text import visit_shares
 from dadc_net.planning.value_iteration import policy_value, solve
-from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcastParameters
+from dadc_net.team.environment import EnvironmentSpec, Outcome
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
+from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import TASKS
 
 PAPER = MultiAccessBroadcastParameters()
@@ -189,6 +197,187 @@ def test_residual_bounds_the_error(paper: Plan) -> None:
     rough = solve(paper.model, 0.9, tolerance=1e-2)
     assert np.abs(rough.value - paper.solution.value).max() <= rough.residual + 1e-9
     assert rough.residual <= 1e-2
+
+
+@pytest.mark.parametrize("discount", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("stay", [(0.75, 0.75), (1.0, 1.0)])
+def test_bounds_reach_the_same_fixed_point_as_plain_iteration(discount: float, stay: tuple[float, float]) -> None:
+    parameters = MultiAccessBroadcastParameters(stay_probabilities=stay, initial_busy_probability=0.5)
+    model = build_model(parameters, "paper")
+    found = solve(model, discount)
+    plain = np.zeros(len(model.reward))
+    for _ in range(int(30 / (1 - discount))):
+        plain = (model.reward + discount * model.expected(plain)).max(axis=1)
+    assert np.abs(found.value - plain).max() < 1e-9
+    assert found.residual <= 1e-10
+
+
+def test_patience_costs_no_iterations() -> None:
+    """Plain iteration needs 24,828 for this discount."""
+    found = plan("mabc", PAPER, "all", 0.999)
+    assert found.solution.iterations < 300
+    assert found.value == pytest.approx(106.382510, abs=1e-5)
+
+
+def test_ties_go_to_the_lowest_index(paper: Plan) -> None:
+    q = np.array([[1.0, 2.0, 2.0 + 1e-15], [3.0, 3.0, 3.0], [0.0, 1.0, 1.1]])
+    assert replace(paper.solution, q=q, value=q.max(axis=1)).best().tolist() == [1, 0, 2]
+    assert paper.solution.best()[paper.model.start] == 0  # nobody has a packet: all prescriptions are equally good
+
+
+def followed(plan_: Plan, choose: Callable[[int], NDArray[np.float64]]) -> float:
+    """Value of an open-loop randomised rule by following the law of the belief forwards: choose(t) -> weights [M]."""
+    model = plan_.model
+    value, law = 0.0, np.eye(len(model.beliefs))[model.start]
+    for t in range(260):
+        joint = law[:, None] * choose(t)[None, :]
+        value += 0.9**t * float((joint * model.reward).sum())
+        mass = joint[:, :, None] * model.probability
+        law = np.bincount(model.next_belief.reshape(-1), weights=mass.reshape(-1), minlength=len(law)).astype(float)
+    return value
+
+
+def test_exact_values_of_simple_rules_agree_with_following_the_belief(paper: Plan) -> None:
+    model = paper.model
+    for cycle in [(0,), (1,), (2,), (0, 1), (1, 0), (0, 1, 1), (2, 1, 0, 1)]:
+        expected = followed(paper, lambda t, cycle=cycle: np.eye(3)[cycle[t % len(cycle)]])  # type: ignore[misc]
+        assert blind_value(model, 0.9, cycle) == pytest.approx(expected, abs=1e-9)
+    assert random_value(model, 0.9) == pytest.approx(followed(paper, lambda t: np.full(3, 1 / 3)), abs=1e-9)
+    assert round_robin_value(model, 0.9) == max(blind_value(model, 0.9, (0, 1)), blind_value(model, 0.9, (1, 0)))
+    assert blind_value(model, 0.9, (1,)) == pytest.approx(0.6039, abs=1e-4)
+    assert blind_value(model, 0.9, (2,)) == pytest.approx(-4.9069, abs=1e-4)
+    assert blind_value(model, 0.9, (1, 0)) == pytest.approx(0.7647, abs=1e-4)
+
+
+class Random:
+    """The uniformly random coordinator."""
+
+    def begin(self, copies: int) -> None:
+        self.stream, self.t = Stream("coordinator", seed_bytes(5)), 0
+
+    def choose(self, common: NDArray[np.int64]) -> NDArray[np.int64]:
+        self.t += 1
+        chosen: NDArray[np.int64] = (3 * self.stream.uniforms(self.t, 1, len(common))[0]).astype(np.int64)
+        return chosen
+
+
+def test_both_estimators_are_unbiased_for_a_random_rule(paper: Plan) -> None:
+    stream = Stream("evaluation", seed_bytes(3))
+    low = performance_difference(paper.model, paper.solution, 0.9, Random(), 1000, stream)
+    plain = monte_carlo(TASKS["mabc"], PAPER, "paper", 0.9, Random(), 2000, Stream("plain", seed_bytes(3)))
+    assert abs(low.value - paper.random) < 4 * low.stderr
+    assert abs(plain.value - paper.random) < 4 * plain.stderr
+
+
+def calibration(model: CoordinatedModel, parameters: MultiAccessBroadcastParameters, menu: str) -> float:
+    """Largest standardised distance between the model's probabilities and frequencies in the real environment.
+
+    Random prescriptions; at each belief that occurs often, the hidden state against the belief, and the common outcomes
+    against ``probability``.
+    """
+    copies, steps = 4000, 6
+    environment = MultiAccessBroadcast(parameters, copies)
+    stream, entries = Stream("environment", seed_bytes(11)), len(model.prescriptions)
+    belief, chosen = np.full(copies, model.start), np.zeros(copies, dtype=np.int64)
+    action = np.zeros((copies, 2), dtype=np.int64)
+    worst = 0.0
+    for t in range(steps):
+        outcome = environment.advance(action, np.full(copies, t == 0), stream.uniforms(t, copies, 3))
+        if t > 0:
+            common = np.concatenate((action, outcome.public), axis=1)
+            seen = (common[:, None, :] == model.outcomes[None]).all(axis=2).argmax(axis=1)
+            for group in np.unique(belief * entries + chosen):
+                rows = belief * entries + chosen == group
+                law = model.probability[group // entries, group % entries]
+                worst = max(worst, _distance(seen[rows, None] == np.arange(len(law)), law))
+            belief = model.next_belief[belief, chosen, seen]
+        hidden = np.concatenate((environment.state()["busy"][:, None], outcome.observations[:, :, 0]), axis=1)
+        for group in np.unique(belief):
+            worst = max(worst, _distance(hidden[belief == group], model.beliefs[group]))
+        chosen = (entries * stream.uniforms(1000 + t, 1, copies)[0]).astype(np.int64)
+        action = np.stack([MENUS[menu].action(chosen, k + 1, outcome.observations[:, k, 0]) for k in range(2)], axis=1)
+    return worst
+
+
+def _distance(samples: NDArray[Any], law: NDArray[np.float64]) -> float:
+    """Largest distance of sample means [n, c] from probabilities [c] in standard errors; small groups count nothing."""
+    if len(samples) < 100:
+        return 0.0
+    error = np.sqrt(law * (1.0 - law) / len(samples)) + 1e-4
+    return float((np.abs(samples.mean(axis=0) - law) / error).max())
+
+
+@pytest.mark.parametrize(("menu", "busy"), [("paper", 0.0), ("all", 0.5)])
+def test_the_environment_agrees_with_the_belief_model(menu: str, busy: float) -> None:
+    parameters = MultiAccessBroadcastParameters(initial_busy_probability=busy)
+    assert calibration(build_model(parameters, menu), parameters, menu) < 5.0
+
+
+@pytest.mark.parametrize("slip", [{"arrival_probabilities": (0.3, 0.5)}, {"stay_probabilities": (0.75, 0.55)}])
+def test_a_model_of_another_environment_is_noticed(slip: dict[str, Any]) -> None:
+    assert calibration(build_model(replace(PAPER, **slip), "all"), PAPER, "all") > 7.0
+
+
+def test_too_many_beliefs_are_told_apart_by_fewer_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = build_model(PAPER, "paper", digits=9)
+    assert fine.rounding == 1e-9
+    monkeypatch.setattr("dadc_net.planning.multi_access_broadcast._MOST_BELIEFS", 700)
+    coarse = build_model(PAPER, "paper")
+    assert coarse.rounding == 1e-4
+    assert len(coarse.beliefs) <= 700
+    values = [float(solve(model, 0.9).value[model.start]) for model in (fine, coarse)]
+    assert values[0] == pytest.approx(values[1], abs=1e-6)
+    monkeypatch.setattr("dadc_net.planning.multi_access_broadcast._MOST_BELIEFS", 50)
+    with pytest.raises(ConfigError, match="more than 50 beliefs"):
+        build_model(PAPER, "paper")
+
+
+def test_shares_of_time_add_up_and_explain_the_optimum(paper: Plan) -> None:
+    for discount in (0.9, 0.999):
+        solution = solve(paper.model, discount)
+        shares = visit_shares(paper.model, solution, discount)
+        assert shares.sum() == pytest.approx(1.0, abs=1e-12)
+        earned = paper.model.reward[np.arange(len(shares)), solution.best()]
+        value = float(shares @ earned) / (1.0 - discount)
+        assert value == pytest.approx(float(solution.value[paper.model.start]), abs=1e-6)
+
+
+class Ends:
+    """One agent, reward 1 a step, over after three steps; refuses to be stepped past its end."""
+
+    spec = EnvironmentSpec("ends", 1, FiniteSpace((1,)), FiniteSpace((1,)), FiniteSpace((1,)), 0)
+
+    def __init__(self, num_envs: int) -> None:
+        self.num_envs, self.age = num_envs, 0
+
+    def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        assert begin[0] or self.age < 3
+        self.age = 0 if begin[0] else self.age + 1
+        rewards = np.full(self.num_envs, 0.0 if begin[0] else 1.0)
+        ended = np.full(self.num_envs, 2 if self.age == 3 else 0, dtype=np.uint8)
+        zeros = np.zeros((self.num_envs, 1), dtype=np.int64)
+        return Outcome(zeros[:, None], zeros, rewards, ended)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"age": np.array(self.age)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.age = int(state["age"])
+
+
+def test_plain_returns_stop_where_the_environment_ends() -> None:
+    menu = PrescriptionMenu("only", ("wait",), (((0,),),))
+    task = replace(TASKS["mabc"], make=lambda parameters, copies: Ends(copies), menus={"only": menu})
+    found = monte_carlo(task, None, "only", 0.5, Fixed(0), 4, Stream("plain", seed_bytes(0)), steps=12)
+    assert found == (1.0 + 0.5 + 0.25, 0.0)
+
+
+def test_the_text_says_where_the_rule_is_indifferent_and_adds_up(paper: Plan) -> None:
+    lines = [line for line in paper.text.splitlines() if line.lstrip()[:1].isdigit()]
+    assert sum(float(line.split("%")[0]) for line in lines) == pytest.approx(100.0, abs=0.5)
+    at_start = next(line for line in lines if "P(buffer 2 full) = 0.000" in line)
+    assert "agent 1 may transmit (next best: agent 2 may transmit, as good)" in at_start
+    assert lines[-1].endswith("elsewhere")
 
 
 def test_the_text_names_optimum_and_rule(paper: Plan) -> None:

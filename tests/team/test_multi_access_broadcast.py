@@ -81,6 +81,17 @@ def test_a_full_buffer_drops_the_packet() -> None:
     assert outcome.observations[0, :, 0].tolist() == [1, 1]
 
 
+def test_a_device_without_a_packet_sends_nothing() -> None:
+    env = environment()
+    put(env, (0, 1), IDLE)
+    outcome = env.advance(np.array([[1, 1]]), NO, NEVER)
+    assert outcome.observations[0, :, 0].tolist() == [0, 0]  # device 2 was alone and succeeded
+    assert outcome.rewards[0] == pytest.approx(0.6)
+    put(env, (0, 0), BUSY)
+    silence = env.advance(np.array([[1, 0]]), NO, NEVER)
+    assert (silence.rewards[0], silence.public[0, 0]) == (0.0, BLANK)
+
+
 @pytest.mark.parametrize(("busy", "symbol"), [(0.0, IDLE), (1.0, BUSY), (0.5, BLANK)])
 def test_starts(busy: float, symbol: int) -> None:
     env = environment(initial_busy_probability=busy)
@@ -118,14 +129,17 @@ def test_state_and_restore_continue_equally() -> None:
     for t in range(5, 20):
         a = env.advance(np.ones((3, 2), dtype=np.int64), none, stream.uniforms(t, 3, 3))
         b = twin.advance(np.ones((3, 2), dtype=np.int64), none, stream.uniforms(t, 3, 3))
-        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+        assert all(np.array_equal(getattr(a, name), getattr(b, name)) for name in a._fields)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
         ("stay_probabilities", (1.5, 0.5), r"env\.stay_probabilities is \[1.5, 0.5\]"),
+        ("stay_probabilities", (0.5,), r"env\.stay_probabilities is \[0.5\].*two probabilities from 0 to 1"),
         ("arrival_probabilities", (0.1, -0.1), r"env\.arrival_probabilities"),
+        ("arrival_probabilities", (0.1, float("nan")), r"env\.arrival_probabilities"),
+        ("transmission_cost", float("inf"), r"env\.transmission_cost is inf"),
         ("initial_busy_probability", 2.0, r"env\.initial_busy_probability is 2.0"),
         ("restart_steps", -1, r"env\.restart_steps is -1"),
         ("success_reward", 1e9, r"env\.success_reward"),

@@ -1,0 +1,136 @@
+"""What an environment declares and what ``advance`` returns: shapes, types, spaces. Front door: ``entry.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.team.conformance.finding import Finding
+from dadc_net.team.conformance.trace import Inputs, Trace, make_inputs
+from dadc_net.team.environment import Ended, Environment, EnvironmentSpec, Outcome
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An environment under test."""
+
+    make: Callable[[int], Environment]
+    """E -> a fresh environment"""
+    spec: EnvironmentSpec
+    inputs: Inputs
+    other_inputs: Inputs
+    """Another past: other actions, begins and draws."""
+
+    @property
+    def copies(self) -> int:
+        """E."""
+        return len(self.inputs.begin[0])
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.inputs.begin)
+
+    @property
+    def everyone(self) -> NDArray[np.int64]:
+        """0 .. E-1."""
+        return np.arange(self.copies)
+
+
+def make_subject(make: Callable[[int], Environment], copies: int, steps: int, seed: int) -> Subject:
+    """Look at the specification and prepare inputs."""
+    spec = make(copies).spec
+    return Subject(make, spec, make_inputs(spec, copies, steps, 2 * seed), make_inputs(spec, copies, steps, 2 * seed + 1))
+
+
+def check_spec(make: Callable[[int], Environment], copies: int) -> Iterator[Finding]:
+    """The specification is sound and does not depend on the number of copies."""
+    environment = make(copies)
+    spec = environment.spec
+    remedy = "Correct the EnvironmentSpec."
+    if environment.num_envs != copies:
+        yield Finding(
+            "spec",
+            f"num_envs is {environment.num_envs} after {copies} copies were asked for. A run relies on that number. "
+            "Return the number that the factory was given.",
+        )
+    if spec.num_agents < 1:
+        yield Finding("spec", f"num_agents is {spec.num_agents}. A team has at least one agent. {remedy}")
+    if spec.draws_per_step < 0:
+        yield Finding("spec", f"draws_per_step is {spec.draws_per_step}. It counts uniform numbers. {remedy}")
+    if not isinstance(spec.action_space, FiniteSpace) or len(spec.action_space.sizes) != 1:
+        yield Finding(
+            "spec",
+            f"action_space is {spec.action_space}. An agent's action is one number of a finite set, as prescription menus "
+            f"are tables of actions. Use FiniteSpace((n,)) for n actions.",
+        )
+    for name in ("observation_space", "public_space"):
+        if not isinstance(getattr(spec, name), FiniteSpace | BoxSpace):
+            yield Finding("spec", f"{name} is {getattr(spec, name)!r}. Spaces are FiniteSpace or BoxSpace. {remedy}")
+    if make(1).spec != spec:
+        yield Finding(
+            "spec",
+            f"the specification for 1 copy differs from that for {copies} copies. Agents are told one specification for "
+            "any number of copies. Keep the number of copies out of it.",
+        )
+
+
+def check_outcomes(subject: Subject, trace: Trace) -> Iterator[Finding]:
+    """Shapes, types and ranges of everything that ``advance`` returns; reports the first fault of each field."""
+    spec, seen = subject.spec, set[str]()
+    for step, outcome in enumerate(trace.outcomes):
+        faults = {
+            "observations": _space_fault(outcome.observations, (subject.copies, spec.num_agents), spec.observation_space),
+            "public": _space_fault(outcome.public, (subject.copies,), spec.public_space),
+            "rewards": _rewards_fault(outcome, subject.copies, trace.begin[step]),
+            "ended": _ended_fault(outcome, subject.copies),
+        }
+        for field, fault in faults.items():
+            if fault and field not in seen:
+                seen.add(field)
+                rule = "ended" if field == "ended" else "outcome"
+                yield Finding(rule, f"{field} {fault[0]} at lock-step {step}. {fault[1]}")
+
+
+def _space_fault(values: NDArray[Any], leading: tuple[int, ...], space: Space) -> tuple[str, str] | None:
+    finite = isinstance(space, FiniteSpace)
+    columns = len(space.sizes) if isinstance(space, FiniteSpace) else len(space.low)
+    shape, kind = (*leading, columns), np.dtype(np.int64 if finite else np.float64)
+    if values.shape != shape:
+        return f"has shape {values.shape} instead of {shape}", "Axes are copies, agents (not for public), columns."
+    if values.dtype != kind:
+        return f"has type {values.dtype} instead of {kind}", "The bytes that agents get depend on it; convert with astype."
+    if not space.contains(values):
+        return f"lies outside {space}", "Declare a space that holds every value, or correct the value."
+    return None
+
+
+def _rewards_fault(outcome: Outcome, copies: int, begin: NDArray[np.bool_]) -> tuple[str, str] | None:
+    rewards = outcome.rewards
+    if rewards.shape != (copies,) or rewards.dtype != np.float64:
+        return f"has shape {rewards.shape} and type {rewards.dtype} instead of ({copies},) and float64", "One per copy."
+    if not np.isfinite(rewards).all():
+        return f"holds {rewards.tolist()}", "A run stops at a reward that is not finite; bound it."
+    if (rewards[begin] != 0.0).any():
+        return (
+            f"is {rewards[begin].tolist()} for copies that begin instead of 0",
+            "R_{t-1} belongs to the step before, and a copy that begins has none.",
+        )
+    return None
+
+
+def _ended_fault(outcome: Outcome, copies: int) -> tuple[str, str] | None:
+    ended = outcome.ended
+    if ended.shape != (copies,) or ended.dtype != np.uint8:
+        return f"has shape {ended.shape} and type {ended.dtype} instead of ({copies},) and uint8", "One code per copy."
+    if not np.isin(ended, (int(Ended.NO), int(Ended.TERMINATED))).all():
+        return (
+            f"is {ended.tolist()}, but an environment may say NO (0) or TERMINATED (2) only",
+            "Truncation is the episode clock's: let the parameter restart_steps do it.",
+        )
+    return None
