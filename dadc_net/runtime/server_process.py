@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, ProtocolError
 from dadc_net.node.environment_server import ClosedStep, Delivery, EnvironmentServerNode, ServerPhase, ServerPlan
-from dadc_net.node.messages import Fault, Step
+from dadc_net.node.messages import Fault
 from dadc_net.node.team_environment import Problem, TeamEnvironment
 from dadc_net.runtime.account_book import AccountBook
 from dadc_net.runtime.party import Control, open_folder
@@ -184,11 +184,9 @@ class ServerProcess:
     def _deliver(self, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
         """Send; a peer that has vanished is a fact for the node, which may want to send more."""
         pending = list(deliveries)
-        packed: dict[int, list[bytes]] = {}
         while pending:
             peer, message = pending.pop(0)
-            frames = encode(message) if isinstance(message, Step) else packed.setdefault(id(message), encode(message))
-            if not socket.send(peer, frames):
+            if not socket.send(peer, encode(message)):
                 pending += self.node.peer_gone(peer, time.monotonic())
 
     def _stop_if_asked(self, socket: ServerSocket) -> None:

@@ -60,7 +60,6 @@ def test_seeds_matter(small: MakeConfig) -> None:
 def test_the_server_is_told_nothing_secret(small: MakeConfig) -> None:
     """No message to the server holds parameters, AIS or prescriptions; step digests are keyed with the shared seed."""
     first, second = Team(small(updates=2)).run(), Team(small(updates=2), seeds={1: 9, 2: 9}).run()
-    assert first.accounts[1][0].ais == second.accounts[1][0].ais or first.accounts[1][0].ais
     one, other = first.accounts[1][0], second.accounts[1][0]
     assert one.head == other.head
     assert one.step_digest != other.step_digest
