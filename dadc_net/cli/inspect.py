@@ -116,8 +116,9 @@ def selftest_command(as_json: bool) -> int:
     """Known-answer test of this host's arithmetic and random streams; exit 0 or 11."""
     from dadc_net.errors import SelftestError
     from dadc_net.exact.selftest import run_selftest
+    from dadc_net.runtime.party import kernels_allowed
 
-    result = run_selftest()
+    result = run_selftest(kernels_allowed())
     if as_json:
         shell.print_json(
             {

@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from dadc_net.coordinator.layers import PreparedLinear, linear, linear_shapes
+from dadc_net.coordinator.layers import linear, linear_shapes
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.errors import NumericError
 from dadc_net.exact import functions
+from dadc_net.exact.acting import HiddenLayer, PreparedLinear
 from dadc_net.exact.elementary import tanh
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
@@ -41,9 +42,9 @@ class ActorCriticNetwork:
         critic = functions.tanh(linear(self.group, "critic.hidden", trunk))
         return log_probabilities, linear(self.group, "critic.output", critic).reshape(-1)
 
-    def acting(self) -> ActingActor:
-        """The actor with its present parameters, prepared for acting."""
-        return ActingActor(self.group)
+    def acting(self) -> HiddenLayer:
+        """AIS [E, X] -> the actor's logits [E, M], with the bits that ``forward`` has before its log-softmax."""
+        return HiddenLayer(PreparedLinear.of(self.group.arrays, "trunk"), PreparedLinear.of(self.group.arrays, "actor"))
 
     def values(self, states: Array) -> Array:
         """V of AIS rows [n, X] -> [n], off the graph.
@@ -51,24 +52,12 @@ class ActorCriticNetwork:
         Raises:
             NumericError: if a value is not finite.
         """
-        trunk = tanh(PreparedLinear.of(self.group, "trunk")(states))
-        hidden = tanh(PreparedLinear.of(self.group, "critic.hidden")(trunk))
-        values: Array = PreparedLinear.of(self.group, "critic.output")(hidden)[:, 0]
+        trunk = tanh(PreparedLinear.of(self.group.arrays, "trunk")(states))
+        hidden = tanh(PreparedLinear.of(self.group.arrays, "critic.hidden")(trunk))
+        values: Array = PreparedLinear.of(self.group.arrays, "critic.output")(hidden)[:, 0]
         if not np.isfinite(values).all():
             raise NumericError(
                 "the values of actor-critic/critic.output are NaN or infinite. Every replica stops here with the same "
                 "message. Lower learner.learning_rate, or clip with learner.gradient_norm."
             )
         return values
-
-
-class ActingActor:
-    """The actor's logits for acting, the bits of ``ActorCriticNetwork.forward`` before its log-softmax."""
-
-    def __init__(self, group: ParameterGroup) -> None:
-        self._trunk = PreparedLinear.of(group, "trunk")
-        self._actor = PreparedLinear.of(group, "actor")
-
-    def __call__(self, states: Array) -> Array:
-        """AIS [E, X] -> logits [E, M]."""
-        return self._actor(tanh(self._trunk(states)))

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.layers import PreparedLinear, linear, linear_shapes
+from dadc_net.coordinator.layers import linear, linear_shapes
 from dadc_net.coordinator.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import codes
 from dadc_net.coordinator.settings import AisSettings
 from dadc_net.exact import functions, grid, scan
-from dadc_net.exact.elementary import tanh
-from dadc_net.exact.grid import Array, Operand
+from dadc_net.exact.acting import PreparedLinear, RecurrentEncoder
+from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
 
 
@@ -98,25 +98,10 @@ class StateApproximator:
         distance = functions.fork(states[1:].reshape(predicted.shape) - predicted, 2)
         return functions.row_sums(distance[0] * distance[1]) * 0.5
 
-    def acting(self) -> ActingEncoder:
-        """The encoder with its present parameters, prepared for acting."""
-        return ActingEncoder(self.group)
-
-
-class ActingEncoder:
-    """rho for one record at a time, the bits of ``StateApproximator.encode``."""
-
-    def __init__(self, group: ParameterGroup) -> None:
-        self._input = PreparedLinear.of(group, "encoder.input")
-        self._gates = PreparedLinear.of(group, "encoder.gates")
-        recurrent = PreparedLinear.of(group, "encoder.recurrent")
-        self._weight: Operand = recurrent.weight
-        self._bias: Array = recurrent.bias
-
-    def __call__(self, inputs: Array, keep: Array, previous: Array) -> Array:
-        """x_t = rho(x_{t-1}, z_t, theta_{t-1}): inputs [E, I], keep [E, 1], previous [E, X] -> [E, X]."""
-        kept = previous * keep + 0.0
-        return scan.step(self._gates(tanh(self._input(inputs))), kept, self._weight, self._bias)
+    def acting(self) -> RecurrentEncoder:
+        """rho with its present parameters for one record at a time, the bits of ``encode``."""
+        names = ("encoder.input", "encoder.gates", "encoder.recurrent")
+        return RecurrentEncoder(*(PreparedLinear.of(self.group.arrays, name) for name in names))
 
 
 def spread(states: Array) -> float:

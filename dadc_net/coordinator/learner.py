@@ -31,6 +31,7 @@ from dadc_net.coordinator.schedule import linear
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact import canonical
+from dadc_net.exact.acting import draw
 from dadc_net.exact.digest import digest
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
@@ -139,7 +140,7 @@ class Coordinator:
         if record.step == self.last_step:
             return Decision(None, self._ais, report)
         words = self.stream.words(record.step, self.settings.learner.num_envs, 1)[:, 0]
-        chosen = prescription.sample(self._logits(self._ais), words)
+        chosen = draw(self._logits(self._ais), words)
         self._prescriptions[row] = chosen
         self._previous = prescription.codes(chosen, self.settings.num_prescriptions)
         return Decision(chosen, self._ais, report)

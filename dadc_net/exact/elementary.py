@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dadc_net.errors import NumericError
-from dadc_net.exact import slow
+from dadc_net.exact import compiled, slow
 from dadc_net.exact.grid import Array, round_to_grid, row_sums
 
 TANH_GRID = 2.0**-26
@@ -46,8 +46,13 @@ def certain(candidate: Array, rounded: Array, grid: float) -> np.ndarray[tuple[i
     return verdict
 
 
-def settle(x: Array, candidate: Array, grid: float, definition: Callable[[float], float]) -> Array:
-    """The defined values of a function at ``x`` given a library's ``candidate`` values."""
+def settle(x: Array, function: Callable[[Array], Array], grid: float, definition: Callable[[float], float]) -> Array:
+    """The defined values at ``x`` of a function that a library computes as ``function``."""
+    candidate = function(x)
+    if compiled.kernels is not None and candidate.flags.forc and candidate.flags.writeable:
+        if compiled.kernels.round_tested(candidate.ravel("K"), grid, TOLERANCE):
+            return candidate
+        candidate = function(x)
     rounded = round_to_grid(candidate, grid)
     sure = certain(candidate, rounded, grid)
     if not sure.all():
@@ -61,7 +66,7 @@ def settle(x: Array, candidate: Array, grid: float, definition: Callable[[float]
 
 def tanh(x: Array) -> Array:
     """tanh onto the grid 2^-26; any shape."""
-    return settle(x, np.tanh(x), TANH_GRID, slow.tanh)
+    return settle(x, np.tanh, TANH_GRID, slow.tanh)
 
 
 def sigmoid(x: Array) -> Array:
@@ -80,7 +85,7 @@ def exp(x: Array) -> Array:
             f"exp was asked for an argument of {float(np.max(x))}, above its domain's end {EXP_MAX}. "
             "The result would not fit its grid. Clamp the argument first."
         )
-    return settle(x, np.exp(x), EXP_GRID, slow.exp)
+    return settle(x, np.exp, EXP_GRID, slow.exp)
 
 
 def log(x: Array) -> Array:
@@ -94,7 +99,7 @@ def log(x: Array) -> Array:
             f"log was asked for arguments from {float(np.min(x))} to {float(np.max(x))}, outside its domain "
             "2^-30 .. 2^30. The result would have no stated grid. Clamp the argument first."
         )
-    return settle(x, np.log(x), LOG_GRID, slow.log)
+    return settle(x, np.log, LOG_GRID, slow.log)
 
 
 def softmax_weights(logits: Array) -> tuple[Array, Array]:

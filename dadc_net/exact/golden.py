@@ -13,6 +13,7 @@ GOLDEN: dict[str, str] = {
     "ieee": "92d1d61eef9725ff81facd6ed1ee5d31717fecbed303f2f1c73b2caf92f817c6",
     "gradients": "d25934a4104eaac885915c68a0837d6c16cf6b6abe4c4edd1c2cfe0ff23b049a",
     "scan": "e0dc37f034aa11f4eb07f28e12d8c0d7ee2f523e692b802227aac12d702855bf",
+    "acting": "ad3789b6e53efe720bc1cf54823cf17679a881a0ae6c1c4f5132264111c55709",
     "adam": "39d2fcecec975ad84f11683b832a509e6f15f4a0fa86ce48db4aa3aa32542b23",
     "streams": "01ac560567eb9e5e7105c6f86ea7e5e9e97a31fb533f280c214e762f215a3110",
     "draws": "009c4fa3ff5675ac27c005675f7c2abaa5efe12d598a6d09e349117f86d48efc",

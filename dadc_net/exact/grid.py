@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
+from dadc_net.exact import compiled
 
 Array = NDArray[np.float64]
 
@@ -118,6 +119,10 @@ class Operand:
 
 def operand(x: Array, terms: int, exponent: int | None = None) -> Operand:
     """Round ``x`` for products over ``terms`` terms; ``exponent`` is its fixed scale, None takes it from x."""
+    if exponent is None and compiled.kernels is not None and x.flags.forc:
+        rounded = np.empty_like(x)
+        if compiled.kernels.round_dynamic(x.ravel("K"), operand_bits(terms), rounded.ravel("K")):
+            return Operand(rounded, terms)
     scale = scale_exponent(x) if exponent is None else exponent
     return Operand(round_to_grid(x, math.ldexp(1.0, scale - operand_bits(terms))), terms)
 

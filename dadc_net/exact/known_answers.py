@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dadc_net.exact import canonical, elementary, functions, grid, scan, slow, streams
+from dadc_net.exact import acting, canonical, elementary, functions, grid, scan, slow, streams
 from dadc_net.exact.adam import Adam, clip_norm
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
 from dadc_net.exact.grid import Array
@@ -177,6 +177,24 @@ def _scan() -> bytes:
     return _encoded(trace.states, *scan.backward(trace, keep, weight, gradient), first)
 
 
+def _acting() -> bytes:
+    """The acting step, one row alone and three together, with a row whose first layer is doubtful."""
+    shapes = {"input": (5, 4), "gates": (4, 12), "recurrent": (4, 12), "square": (4, 4), "output": (4, 3)}
+    arrays = {f"{name}.bias": _numbers(f"acting/{name}-bias", shape[1]) for name, shape in shapes.items()}
+    for name, shape in shapes.items():
+        arrays[f"{name}.weight"] = _numbers(f"acting/{name}", math.prod(shape)).reshape(shape)
+    arrays["input.bias"] = _MIDDLE["tanh"][:4]
+    first, gates, recurrent, square, output = (acting.PreparedLinear.of(arrays, name) for name in shapes)
+    inputs, keep = np.eye(5)[[0, 4, 2]] * [[1.0], [0.0], [1.0]], np.array([[1.0], [0.0], [1.0]])
+    previous = grid.round_to_grid(_numbers("acting/previous", 12).reshape(3, 4), scan.STATE_GRID)
+    encode = acting.RecurrentEncoder(first, gates, recurrent)
+    states = encode(inputs, keep, previous)
+    logits = acting.HiddenLayer(square, output)(states)
+    words = streams.Stream("selftest/acting", streams.seed_bytes(7)).words(0, 3, 1)[:, 0]
+    alone = [encode(inputs[row : row + 1], keep[row : row + 1], previous[row : row + 1]) for row in range(3)]
+    return _encoded(states, *alone, logits, acting.draw(logits, words), acting.draw(40.0 * logits, words))
+
+
 def _adam() -> bytes:
     parameters, optimiser = _numbers("adam/parameters", 40), Adam(40)
     norms = []
@@ -220,6 +238,7 @@ PRIMITIVES: dict[str, Callable[[], bytes]] = {
     "ieee": _ieee,
     "gradients": _gradients,
     "scan": _scan,
+    "acting": _acting,
     "adam": _adam,
     "streams": _streams,
     "draws": _draws,

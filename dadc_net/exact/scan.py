@@ -21,6 +21,7 @@ protocol fixes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from dadc_net.exact import grid
+from dadc_net.exact import compiled, elementary, grid
 from dadc_net.exact.elementary import TANH_GRID, certain, sigmoid, tanh
 from dadc_net.exact.grid import Array, Operand
 
@@ -149,7 +150,7 @@ class _Run:
 
 
 def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array) -> Trace:
-    """Run the scan.
+    """Run the scan, compiled where the kernels are loaded.
 
     Args:
         gates: [T, E, 3X] input pre-activations.
@@ -162,11 +163,15 @@ def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array)
     """
     steps, copies, triple = gates.shape
     size = triple // 3
-    states, kept, candidate, recurrent_candidate, raw_candidate = (np.empty((steps, copies, size)) for _ in range(5))
-    both, raw_both = np.empty((steps, copies, 2 * size)), np.empty((steps, copies, 2 * size))
-    trace = Trace(states, kept, both, candidate, recurrent_candidate)
+    states, kept, candidate, recurrent_candidate = (np.empty((steps, copies, size)) for _ in range(4))
+    trace = Trace(states, kept, np.empty((steps, copies, 2 * size)), candidate, recurrent_candidate)
+    prepared, bias = grid.operand(weight, size), bias + 0.0
+    if compiled.kernels is not None:
+        _forward_compiled(compiled.kernels.scan_forward, trace, gates, keep, start, prepared, bias)
+        return trace
     short = grid.operand_bits(size) >= _STATE_BITS
-    run = _Run(gates, keep, start, grid.operand(weight, size), bias + 0.0, short, trace, raw_both, raw_candidate)
+    raw_both, raw_candidate = np.empty((steps, copies, 2 * size)), np.empty((steps, copies, size))
+    run = _Run(gates, keep, start, prepared, bias, short, trace, raw_both, raw_candidate)
     first = 0
     while first < steps:
         run.steps_from(first)
@@ -174,6 +179,20 @@ def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array)
         wrong = next((t for t in run.doubtful(first) if run.settle(t)), steps)
         first = wrong + 1
     return trace
+
+
+def _forward_compiled(
+    scan: Callable[..., int], trace: Trace, gates: Array, keep: Array, start: Array, weight: Operand, bias: Array
+) -> None:
+    """The scan by its kernel, which stops at every lock-step with a doubtful value; that one is done with tests."""
+    rounding = grid.rounding_constant(math.ldexp(1.0, -grid.operand_bits(start.shape[1])))
+    rows = (trace.states, trace.kept, trace.both, trace.candidate, trace.recurrent_candidate)
+    steps, first = gates.shape[0], 0
+    inputs = tuple(map(np.ascontiguousarray, (gates, keep, start, weight.values, bias)))
+    while (t := scan(first, *inputs, rounding, *rows, elementary.TOLERANCE)) < steps:
+        tested = _tested_step(gates[t], trace.kept[t], weight, bias)
+        trace.both[t], trace.candidate[t], trace.recurrent_candidate[t], trace.states[t] = tested
+        first = t + 1
 
 
 def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple[Array, Array, Array]:
@@ -184,12 +203,38 @@ def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple
         carried from the batch before and counts as data.
     """
     steps, copies, size = gradient.shape
+    transposed = grid.operand(weight.T, 3 * size)
+    d_gates, d_recurrent = np.empty((steps, copies, 3 * size)), np.empty((steps, copies, 3 * size))
+    if not _backward_compiled(trace, keep, transposed, gradient, d_gates, d_recurrent):
+        _backward_steps(trace, keep, transposed, gradient, d_gates, d_recurrent)
+    flat = d_recurrent.reshape(steps * copies, 3 * size)
+    d_weight = grid.product(trace.kept.reshape(steps * copies, size).T, flat, 0)
+    return d_gates, d_weight, grid.column_sums(flat)
+
+
+def _backward_compiled(
+    trace: Trace, keep: Array, transposed: Operand, gradient: Array, d_gates: Array, d_recurrent: Array
+) -> bool:
+    """Whether the kernel did it: there is one, and every number was finite."""
+    if compiled.kernels is None:
+        return False
+    done: bool = compiled.kernels.scan_backward(
+        trace.kept, trace.both, trace.candidate, trace.recurrent_candidate, np.ascontiguousarray(keep),
+        np.ascontiguousarray(transposed.values), grid.operand_bits(transposed.terms), np.ascontiguousarray(gradient),
+        d_gates, d_recurrent,
+    )  # fmt: skip
+    return done
+
+
+def _backward_steps(
+    trace: Trace, keep: Array, transposed: Operand, gradient: Array, d_gates: Array, d_recurrent: Array
+) -> None:
+    """Gradients of the gates and of the recurrent part, both [T, E, 3X], lock-step by lock-step from the last."""
+    steps, copies, size = gradient.shape
     reset, update = trace.both[:, :, :size], trace.both[:, :, size:]
     to_candidate = (1.0 - update) * (1.0 - trace.candidate * trace.candidate)
     to_update = (trace.kept - trace.candidate) * (update * (1.0 - update))
     to_reset = trace.recurrent_candidate * (reset * (1.0 - reset))
-    transposed = grid.operand(weight.T, 3 * size)
-    d_gates, d_recurrent = np.empty((steps, copies, 3 * size)), np.empty((steps, copies, 3 * size))
     future = np.zeros((copies, size))
     for t in range(steps - 1, -1, -1):
         d_state = gradient[t] + future
@@ -200,9 +245,6 @@ def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple
         d_recurrent[t, :, : 2 * size] = d_gates[t, :, : 2 * size]
         d_recurrent[t, :, 2 * size :] = d_candidate * reset[t]
         future = (d_state * update[t] + grid.product(d_recurrent[t], transposed)) * keep[t]
-    flat = d_recurrent.reshape(steps * copies, 3 * size)
-    d_weight = grid.product(trace.kept.reshape(steps * copies, size).T, flat, 0)
-    return d_gates, d_weight, grid.column_sums(flat)
 
 
 class _RecurrentScan(Function):

@@ -1,8 +1,9 @@
 """Known-answer test: does this host compute the bits that every other host computes?
 
 Each primitive is run on fixed inputs (``known_answers``) and the digest of its results is compared with the one
-committed in ``golden.py``. It runs before an agent joins; a mismatch refuses to join and names the primitive. The
-fingerprint says what kind of host this is, for people who read a report; it is never compared.
+committed in ``golden.py``, first on NumPy and then, where this host has them, with the compiled kernels. It runs before an
+agent joins; a mismatch refuses to join and names the primitive. The fingerprint says what kind of host this is, for people
+who read a report; it is never compared.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ import numpy as np
 import torch
 
 from dadc_net.errors import SelftestError
+from dadc_net.exact import compiled
 from dadc_net.exact.digest import digest
 from dadc_net.exact.golden import GOLDEN
 from dadc_net.exact.known_answers import PRIMITIVES, compute_digests
 
 __all__ = ["PRIMITIVES", "SelftestResult", "compute_digests", "fingerprint", "flushes_subnormals", "run_selftest"]
+
+
+_COMPILED = " (compiled)"
 
 
 @dataclass(frozen=True)
@@ -33,25 +38,39 @@ class SelftestResult:
     """Over all primitives' results; equal on all hosts that agree."""
     fingerprint: dict[str, str]
     failures: tuple[str, ...]
-    """Names of primitives whose digest differs from the committed one."""
+    """Names of primitives whose digest differs from the committed one; those of the kernels end in "(compiled)"."""
 
     def require_ok(self) -> SelftestResult:
         """This result. Raises SelftestError if a primitive failed."""
         if not self.ok:
+            remedy = "check for patched numerical libraries or flush-to-zero settings"
+            if all(failure.endswith(_COMPILED) for failure in self.failures):
+                remedy = "set DADC_FAST=0 to do without the compiled kernels"
             raise SelftestError(
                 f"this host computes {', '.join(self.failures)} otherwise than specified (self-test digest "
                 f"{self.digest.hex()[:16]}). It would diverge from the team at once and does not join. Run dadc "
-                "selftest, and check for patched numerical libraries or flush-to-zero settings."
+                f"selftest, and {remedy}."
             )
         return self
 
 
-def run_selftest() -> SelftestResult:
-    """Run every primitive and compare with the committed digests."""
+def run_selftest(with_kernels: bool = True) -> SelftestResult:
+    """Run every primitive and compare with the committed digests.
+
+    Args:
+        with_kernels: use the compiled kernels from here on, where this host has them, after the same test.
+    """
+    compiled.unload()
     computed = compute_digests()
-    failures = tuple(name for name, value in computed.items() if GOLDEN.get(name) != value.hex())
+    failures = _differing(computed)
+    if with_kernels and compiled.load():
+        failures += [name + _COMPILED for name in _differing(compute_digests())]
     overall = digest(*(name.encode("ascii") + value for name, value in computed.items()))
-    return SelftestResult(not failures, overall, fingerprint(), failures)
+    return SelftestResult(not failures, overall, fingerprint(), tuple(failures))
+
+
+def _differing(computed: dict[str, bytes]) -> list[str]:
+    return [name for name, value in computed.items() if GOLDEN.get(name) != value.hex()]
 
 
 def flushes_subnormals() -> bool:
@@ -72,6 +91,7 @@ def fingerprint() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": str(torch.__version__),
+        "kernels": compiled.description(),
         **_libraries(),
         **_processor(),
     }

@@ -124,6 +124,21 @@ def log_to_file(folder: Path) -> None:
     root.propagate = False
 
 
+def kernels_allowed() -> bool:
+    """Whether this process may use compiled kernels where numba is installed: the environment variable DADC_FAST.
+
+    Raises:
+        UsageError: if it is neither 0 nor 1.
+    """
+    switch = os.environ.get("DADC_FAST", "1")
+    if switch not in {"0", "1"}:
+        raise UsageError(
+            f"DADC_FAST is {switch!r}, but must be 0 (NumPy alone) or 1 (compiled kernels where numba is installed). The "
+            "bits are the same. Correct or unset it."
+        )
+    return switch == "1"
+
+
 def checked_selftest() -> SelftestResult:
     """Run the self-test and return it. It needs torch, which the commands that only look do not wait for.
 
@@ -132,7 +147,7 @@ def checked_selftest() -> SelftestResult:
     """
     from dadc_net.exact.selftest import run_selftest
 
-    return run_selftest().require_ok()
+    return run_selftest(kernels_allowed()).require_ok()
 
 
 def host_facts(selftest: SelftestResult) -> Mapping[str, str]:

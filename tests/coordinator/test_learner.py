@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import resolve
-from dadc_net.coordinator import prescription
 from dadc_net.coordinator.advantage import generalised_advantages
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.prescription import greedy
 from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.settings import AisSettings, CoordinatorSettings, LearnerSettings, PpoSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
+from dadc_net.exact.acting import draw
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
@@ -200,13 +201,13 @@ def test_greedy_rule_follows_the_coordinator() -> None:
 
 
 def test_greedy_ties_go_to_the_lowest_index() -> None:
-    assert prescription.greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
+    assert greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
 
 
 def test_sampling_follows_the_probabilities() -> None:
     words = Stream("sampling", seed_bytes(3)).words(0, 1, 40_000)[0]
     logits = np.tile(np.log(np.array([[0.2, 0.5, 0.3]])), (40_000, 1))
-    shares = np.bincount(prescription.sample(logits, words), minlength=3) / 40_000
+    shares = np.bincount(draw(logits, words), minlength=3) / 40_000
     assert np.abs(shares - [0.2, 0.5, 0.3]).max() < 0.01
 
 

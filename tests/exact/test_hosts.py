@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from dadc_net.errors import SelftestError
-from dadc_net.exact import elementary, grid, known_answers, scan, selftest, slow, streams
+from dadc_net.exact import compiled, elementary, grid, known_answers, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam
 from dadc_net.exact.digest import digest
 from dadc_net.exact.golden import GOLDEN
@@ -30,14 +30,14 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, numpy as np
 from dadc_net.config import resolve
-from dadc_net.exact.selftest import run_selftest
+from dadc_net.runtime.party import checked_selftest
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime.simulation import Simulation
 config = resolve("mabc", ["learner.num_envs=6", "learner.batch_steps=48"], {"updates": 15, "algorithm": ALGORITHM})
 ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
 x = np.random.Generator(np.random.Philox(1)).normal(size=(300, 300))
 plain = [float(np.tanh(x).sum()), float((x @ x).sum()), float(np.exp(x).sum())]
-print(json.dumps([run_selftest().digest.hex(), ended.agent_digests[1], plain]))
+print(json.dumps([checked_selftest().digest.hex(), ended.agent_digests[1], plain]))
 """
 SETTINGS = {
     "as it is": {},
@@ -49,8 +49,17 @@ SETTINGS = {
     "OpenBLAS for Prescott": {"OPENBLAS_CORETYPE": "Prescott"},
     "OpenBLAS for Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
     "C library without FMA": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"},
+    "NumPy alone": {"DADC_FAST": "0"},
+    "numba for any processor": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
     "two threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def arithmetic() -> Iterator[None]:
+    """The self-test runs both implementations itself."""
+    yield
+    compiled.unload()
 
 
 def under(settings: dict[str, str], algorithm: str = "actor-critic") -> tuple[str, str, list[float]]:
@@ -91,8 +100,8 @@ def test_selftest_passes_and_names_what_fails(monkeypatch: pytest.MonkeyPatch) -
     assert set(GOLDEN) == set(selftest.PRIMITIVES)
     monkeypatch.setitem(GOLDEN, "tanh", "00")
     broken = selftest.run_selftest()
-    assert broken.failures == ("tanh",)
-    with pytest.raises(SelftestError, match="computes tanh otherwise"):
+    assert broken.failures == ("tanh", "tanh (compiled)")
+    with pytest.raises(SelftestError, match=r"computes tanh, tanh \(compiled\) otherwise"):
         broken.require_ok()
 
 
@@ -170,6 +179,7 @@ SABOTAGE: dict[str, Sabotage] = {
     "log": _one_bit(elementary, "log"),
     "slow-path": _one_bit(slow, "log"),
     "gradients": _one_bit(elementary, "log_softmax"),
+    "acting": _one_bit(known_answers.acting, "draw"),
     "scan": lambda patch: patch.setattr(scan, "_STATE_ROUNDING", 2.0 * scan._STATE_ROUNDING),
     "adam": lambda patch: patch.setattr(known_answers, "Adam", partial(Adam, square_root=_root_one_ulp_up)),
     "streams": _one_bit(streams, "philox_blocks"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,16 +30,16 @@ def arguments(seed: int, steps: int, copies: int, size: int, spread: float = 1.0
     return gates, keep, start, weight, bias
 
 
-def watch_settled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lock-steps that a scan does again because it doubts them, filled as it goes."""
+def watch_settled(gates: Array, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lock-steps of ``gates`` that a scan does again because it doubts them, filled as it goes."""
     settled: list[int] = []
-    original = scan._Run.settle
+    original = scan._tested_step
 
-    def watched(run: scan._Run, t: int) -> bool:
-        settled.append(t)
-        return original(run, t)
+    def watched(row: Array, *rest: Any) -> tuple[Array, Array, Array, Array]:
+        settled.append(next(t for t in range(gates.shape[0]) if np.shares_memory(row, gates[t])))
+        return original(row, *rest)
 
-    monkeypatch.setattr(scan._Run, "settle", watched)
+    monkeypatch.setattr(scan, "_tested_step", watched)
     return settled
 
 
@@ -97,7 +99,7 @@ def test_a_doubtful_value_that_was_wrong_changes_all_that_follows(monkeypatch: p
     weight[:, 6:], bias[6:] = 0.0, 0.0
     gates[2, 1, 6:], gates[6, 0, 6:] = known_answers._MIDDLE["tanh"][:3], known_answers._MIDDLE["tanh"][3:6]
     expected = oracle.scan(gates.tolist(), keep[:, :, 0].tolist(), start.tolist(), weight.tolist(), bias.tolist())
-    settled = watch_settled(monkeypatch)
+    settled = watch_settled(gates, monkeypatch)
     trace = scan.forward(gates, keep, start, weight, bias)
     assert settled == [2, 6]
     assert oracle.same_bits(trace.states, expected.states)
@@ -118,7 +120,7 @@ def test_a_library_that_errs_within_its_tolerance_changes_no_bit(monkeypatch: py
 
     monkeypatch.setattr(np, "tanh", sloppy)
     monkeypatch.setattr(elementary, "TOLERANCE", 2.0**-32)  # so wide that doubt is common
-    settled = watch_settled(monkeypatch)
+    settled = watch_settled(given_[0], monkeypatch)
     assert traces_equal(scan.forward(*given_), plain)
     assert settled
 

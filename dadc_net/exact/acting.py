@@ -1,0 +1,111 @@
+"""The acting step: one record's way from encoder input to the drawn prescription, for E rows at a time.
+
+Everything is ``grid``, ``elementary``, ``scan.step`` and ``streams.categorical`` put together; it stands here in one place
+because it runs at every lock-step, where NumPy's cost is that of its calls. With compiled kernels it is three calls.
+The bits are those of the graph that updates use: forward scales are fixed, so a row alone and a row of a batch agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import InvariantError
+from dadc_net.exact import compiled, elementary, grid, scan
+from dadc_net.exact.grid import Array, Operand
+from dadc_net.exact.streams import categorical
+
+INPUT_EXPONENT = 0
+"""Every layer is fed with numbers of magnitude at most 1 (tanh outputs, AIS, codes): the fixed scale of its input."""
+_EXP_BITS = 30
+_THRESHOLD_BITS = 32
+
+
+@dataclass(frozen=True)
+class PreparedLinear:
+    """A linear layer for acting: its weight is already rounded for its products, ``grid.product`` is spelt out."""
+
+    weight: Operand
+    bias: Array
+    """Without negative zeros, so that the sign of a zero that comes out of BLAS ends here."""
+    rounding: float
+    """Rounds the input onto the grid of its fixed scale."""
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array], name: str) -> PreparedLinear:
+        """Prepare layer ``name`` from the present values of ``name.weight`` [n, p] and ``name.bias`` [p]."""
+        weight = arrays[f"{name}.weight"]
+        terms = weight.shape[0]
+        if terms > grid.CHUNK_TERMS:
+            raise InvariantError(f"layer {name} has {terms} inputs; acting is exact up to {grid.CHUNK_TERMS}")
+        rounding = grid.rounding_constant(math.ldexp(1.0, INPUT_EXPONENT - grid.operand_bits(terms)))
+        return cls(grid.operand(weight, terms), arrays[f"{name}.bias"] + 0.0, rounding)
+
+    @property
+    def packed(self) -> tuple[Array, Array, float]:
+        """What a compiled kernel takes for a layer."""
+        return self.weight.values, self.bias, self.rounding
+
+    def __call__(self, x: Array) -> Array:
+        """x [n, fan_in] -> [n, fan_out]; |x| <= 1."""
+        rounded = x + self.rounding
+        rounded -= self.rounding
+        result: Array = rounded @ self.weight.values
+        result += self.bias
+        return result
+
+
+@dataclass(frozen=True)
+class RecurrentEncoder:
+    """tanh layer, gate layer and recurrent step: x_t = rho(x_{t-1}, inputs_t)."""
+
+    input: PreparedLinear
+    gates: PreparedLinear
+    recurrent: PreparedLinear
+
+    def __call__(self, inputs: Array, keep: Array, previous: Array) -> Array:
+        """inputs [E, I], keep [E, 1] (0.0 where a copy begins), previous [E, X] -> x_t [E, X]."""
+        if compiled.kernels is not None:
+            state: Array = np.empty(previous.shape)
+            layers = self.input.packed, self.gates.packed, self.recurrent.packed
+            if compiled.kernels.encode(inputs, keep, previous, *layers, state, elementary.TOLERANCE):
+                return state
+        kept = previous * keep + 0.0
+        gates = self.gates(elementary.tanh(self.input(inputs)))
+        return scan.step(gates, kept, self.recurrent.weight, self.recurrent.bias)
+
+
+@dataclass(frozen=True)
+class HiddenLayer:
+    """A network with one hidden tanh layer."""
+
+    hidden: PreparedLinear
+    output: PreparedLinear
+
+    def __call__(self, x: Array) -> Array:
+        """x [E, n] -> [E, p]."""
+        if compiled.kernels is not None:
+            result: Array = np.empty((x.shape[0], self.output.bias.size))
+            layers = self.hidden.packed, self.output.packed
+            if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
+                return result
+        return self.output(elementary.tanh(self.hidden(x)))
+
+
+def draw(logits: Array, words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Draw indices from softmax(logits): logits [E, M], words uint64 [E] -> int64 [E].
+
+    The weights exp(l - max l) lie on the grid 2^-30, so they are integers; they keep as many bits as let a row's total
+    stay within 2^32.
+    """
+    bits = min(_EXP_BITS, _THRESHOLD_BITS - grid.ceil_log2(logits.shape[1]))
+    if compiled.kernels is not None:
+        chosen = np.empty(logits.shape[0], dtype=np.int64)
+        if compiled.kernels.draw(logits, words, bits, chosen, elementary.TOLERANCE):
+            return chosen
+    _, weights = elementary.softmax_weights(logits)
+    return categorical(words, np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64))

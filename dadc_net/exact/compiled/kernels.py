@@ -1,0 +1,11 @@
+"""All kernels, as one module that is present or not."""
+
+import numba
+
+from dadc_net.exact.compiled.acting import draw, encode, hidden_layer
+from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
+from dadc_net.exact.compiled.rounding import round_dynamic, round_tested
+
+__all__ = ["draw", "encode", "hidden_layer", "round_dynamic", "round_tested", "scan_backward", "scan_forward"]
+
+VERSION: str = numba.__version__

@@ -1,0 +1,88 @@
+"""Rounding onto a grid in one pass over the data: NumPy needs four for a tested value, and three for an operand.
+
+The only place of this package that takes the C library's tanh and exp, and never without the rounding test.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dadc_net.exact.compiled.jit import compiled
+from dadc_net.exact.grid import Array
+
+_LEAST_EXPONENT = -300
+_MANTISSA_BITS = 52
+_EXPONENT_BIAS = 1022
+"""Of frexp, whose fractions lie in 0.5 .. 1."""
+_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+_LIMIT_BITS = np.int64((1023 + 300) << _MANTISSA_BITS)
+"""The bits of 2^300, from where on a tensor has no scale."""
+_ROUNDING = math.ldexp(1.5, 52)
+_TANH_ROUNDING, _HALF_TANH_GRID = math.ldexp(1.5, 52 - 26), math.ldexp(1.0, -27)
+_EXP_ROUNDING, _HALF_EXP_GRID = math.ldexp(1.5, 52 - 30), math.ldexp(1.0, -31)
+
+
+@compiled
+def tested(candidate: float, constant: float, half: float, tolerance: float) -> tuple[float, bool]:
+    """``candidate`` rounded, and whether an error of ``tolerance`` times itself could not have changed that."""
+    rounded = (candidate + constant) - constant
+    # A NaN is not less than anything.
+    return rounded, abs(candidate - rounded) < abs(candidate) * -tolerance + half
+
+
+@compiled
+def tested_tanh(x: float, tolerance: float) -> tuple[float, bool]:
+    """tanh on its grid, and whether that is sure."""
+    return tested(math.tanh(x), _TANH_ROUNDING, _HALF_TANH_GRID, tolerance)
+
+
+@compiled
+def tested_exp(x: float, tolerance: float) -> tuple[float, bool]:
+    """exp on its grid, and whether that is sure."""
+    return tested(math.exp(x), _EXP_ROUNDING, _HALF_EXP_GRID, tolerance)
+
+
+@compiled
+def round_tested(values: Array, grid: float, tolerance: float) -> bool:
+    """Round library results [n] onto ``grid`` in place; False, with ``values`` spoilt, if one of them is doubtful."""
+    constant, half = _ROUNDING * grid, 0.5 * grid
+    every = True
+    for i in range(values.size):
+        values[i], sure = tested(values[i], constant, half, tolerance)
+        every &= sure
+    return every
+
+
+@compiled
+def largest_magnitude(x: Array) -> np.int64:
+    """The bits of max|x| of a contiguous x [n]: magnitudes, infinity and NaN are ordered like these integers."""
+    bits = x.view(np.int64)
+    largest = np.int64(0)
+    for i in range(bits.size):
+        largest = max(largest, bits[i] & _MAGNITUDE)
+    return largest
+
+
+@compiled
+def rounding_of(largest: np.int64, bits: int) -> float:
+    """The rounding constant of an operand with ``bits`` bits; 0.0 if its largest magnitude has no scale.
+
+    The scale is the least e with max|x| < 2^e, at least -300, and 0 for zeros.
+    """
+    if largest >= _LIMIT_BITS:
+        return 0.0
+    scale = 0 if largest == 0 else max(int(largest >> _MANTISSA_BITS) - _EXPONENT_BIAS, _LEAST_EXPONENT)
+    return _ROUNDING * math.ldexp(1.0, scale - bits)
+
+
+@compiled
+def round_dynamic(x: Array, bits: int, rounded: Array) -> bool:
+    """Round x [n] for a product with ``bits`` bits and a dynamic scale into ``rounded`` [n]; False if x has no scale."""
+    constant = rounding_of(largest_magnitude(x), bits)
+    if constant == 0.0:
+        return False
+    for i in range(x.size):
+        rounded[i] = (x[i] + constant) - constant
+    return True

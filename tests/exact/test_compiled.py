@@ -1,0 +1,263 @@
+"""The compiled kernels: that they are reached, that they equal NumPy and the oracle, and that hosts without them do too."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dadc_net.errors import NumericError
+from dadc_net.exact import acting, compiled, elementary, grid, scan, selftest
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import categorical
+from tests.exact import oracle
+from tests.exact.test_scan import arguments, traces_equal
+
+ROOT = Path(__file__).parents[2]
+Result = Any
+
+
+@pytest.fixture(autouse=True, scope="module")
+def arithmetic() -> Iterator[None]:
+    """Each test says itself which implementation it means."""
+    yield
+    compiled.unload()
+
+
+def both(compute: Callable[[], Result]) -> tuple[Result, Result]:
+    """What NumPy and what the kernels give."""
+    compiled.unload()
+    plain = compute()
+    assert compiled.load()
+    return plain, compute()
+
+
+def layers(seed: int, inputs: int, size: int, entries: int) -> dict[str, Array]:
+    """Weights and biases with dead units and zeros of both signs, scaled from tiny to huge."""
+    generator = np.random.Generator(np.random.Philox(seed))
+    shapes = {"input": (inputs, size), "gates": (size, 3 * size), "recurrent": (size, 3 * size), "output": (size, entries)}
+    arrays: dict[str, Array] = {}
+    for name, shape in shapes.items():
+        scale = 2.0 ** float(generator.integers(-30, 8))
+        arrays[f"{name}.weight"] = generator.normal(size=shape) * scale
+        arrays[f"{name}.bias"] = generator.normal(size=shape[1]) * scale
+        arrays[f"{name}.weight"][:, 0], arrays[f"{name}.bias"][0] = -0.0, -0.0
+    return arrays
+
+
+def encoder(arrays: dict[str, Array]) -> acting.RecurrentEncoder:
+    return acting.RecurrentEncoder(*(acting.PreparedLinear.of(arrays, name) for name in ("input", "gates", "recurrent")))
+
+
+def rows(seed: int, copies: int, inputs: int, size: int) -> tuple[Array, Array, Array]:
+    generator = np.random.Generator(np.random.Philox(seed + 1))
+    codes = (generator.random((copies, inputs)) < 0.3).astype(np.float64)
+    keep = (generator.random((copies, 1)) > 0.3).astype(np.float64)
+    return codes, keep, grid.round_to_grid(generator.uniform(-1, 1, (copies, size)), scan.STATE_GRID)
+
+
+@settings(max_examples=80)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
+def test_encoding_equals_numpy_and_the_oracle(seed: int, copies: int, inputs: int, size: int) -> None:
+    arrays = layers(seed, inputs, size, 3)
+    given_rows = rows(seed, copies, inputs, size)
+    plain, fast = both(lambda: encoder(arrays)(*given_rows))
+    assert oracle.same_bits(fast, plain)
+    codes, keep, previous = (a.tolist() for a in given_rows)
+    weight, bias = arrays["input.weight"].tolist(), arrays["input.bias"].tolist()
+    embedded = [[oracle.tanh(v + b) for v, b in zip(row, bias, strict=True)] for row in oracle.product(codes, weight, 0)]
+    weight, bias = arrays["gates.weight"].tolist(), arrays["gates.bias"].tolist()
+    gates = [[v + b for v, b in zip(row, bias, strict=True)] for row in oracle.product(embedded, weight, 0)]
+    recurrent = arrays["recurrent.weight"].tolist(), arrays["recurrent.bias"].tolist()
+    expected = oracle.scan([gates], [[row[0] for row in keep]], previous, *recurrent)
+    assert oracle.same_bits(fast, expected.states[0])
+
+
+@settings(max_examples=80)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
+def test_a_head_and_the_draw_equal_numpy_and_the_oracle(seed: int, copies: int, size: int, entries: int) -> None:
+    arrays = layers(seed, size, size, entries)
+    head = acting.HiddenLayer(acting.PreparedLinear.of(arrays, "input"), acting.PreparedLinear.of(arrays, "output"))
+    states = rows(seed, copies, 1, size)[2]
+    words = np.random.Generator(np.random.Philox(seed)).integers(0, 2**64, copies, dtype=np.uint64)
+    plain, fast = both(lambda: (head(states), acting.draw(head(states), words)))
+    assert oracle.same_bits(fast[0], plain[0])
+    assert (fast[1] == plain[1]).all()
+    bits = min(30, 32 - math.ceil(math.log2(entries)))
+    for row, word, chosen in zip(fast[0].tolist(), words.tolist(), fast[1].tolist(), strict=True):
+        scaled = [Fraction(oracle.exp(v - max(row) + 0.0)) * 2**bits for v in row]
+        weights = np.array([[int(oracle.nearest(v, Fraction(1))) for v in scaled]], dtype=np.int64)
+        assert chosen == categorical(np.array([word], dtype=np.uint64), weights)[0]
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 4), st.sampled_from([1, 5, 31, 33, 40]))
+def test_the_scan_equals_numpy_beyond_32_units_too(seed: int, steps: int, copies: int, size: int) -> None:
+    gates, keep, start, weight, bias = arguments(seed, steps, copies, size, 0.2)
+    plain, fast = both(lambda: scan.forward(gates, keep, start, weight, bias))
+    assert traces_equal(plain, fast)
+    gradient = np.random.Generator(np.random.Philox(seed)).normal(size=plain.states.shape) * 2.0 ** (seed % 500 - 250)
+    for a, b in zip(*both(lambda: scan.backward(plain, keep, weight, gradient)), strict=True):
+        assert oracle.same_bits(a, b)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.floats(-1e90, 1e90), min_size=1, max_size=40), st.integers(1, 2**13))
+def test_operands_equal_numpy(values: list[float], terms: int) -> None:
+    x = np.array(values)
+    for shaped in (x, x[None, :], np.asfortranarray(np.stack((x, -x)))):
+        plain, fast = both(lambda shaped=shaped: grid.operand(shaped, terms).values)
+        assert oracle.same_bits(fast, plain)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 2.0**-1074, 2.0**-1022, 2.0**-301, -(2.0**-300), 1.0, 2.0**299, 1e-320])
+def test_scales_at_the_ends_of_their_range(value: float) -> None:
+    x = np.array([value, 0.0, value / 3.0])
+    plain, fast = both(lambda: grid.operand(x, 7).values)
+    assert oracle.same_bits(fast, plain)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2.0**300])
+def test_what_has_no_scale_is_refused_by_both(value: float) -> None:
+    gates, keep, start, weight, bias = arguments(1, 3, 2, 2)
+    trace = scan.forward(gates, keep, start, weight, bias)
+    gradient = np.ones((3, 2, 2))
+    gradient[1, 0, 1] = value * 2.0**100  # the gates' slopes make it smaller
+    for fast in (False, True):
+        compiled.load() if fast else compiled.unload()
+        with np.errstate(all="ignore"), pytest.raises(NumericError, match="not a finite number below"):
+            grid.operand(np.array([1.0, value]), 2)
+        with np.errstate(all="ignore"), pytest.raises(NumericError, match="not a finite number below"):
+            scan.backward(trace, keep, weight, gradient)
+
+
+def test_a_logit_that_is_not_a_number_is_refused_by_both() -> None:
+    words = np.zeros(1, dtype=np.uint64)
+    for fast in (False, True):
+        compiled.load() if fast else compiled.unload()
+        for logits in ([[math.nan, 0.0]], [[0.0, math.nan]], [[math.inf, 0.0]]):
+            with np.errstate(invalid="ignore"), pytest.raises(NumericError):
+                acting.draw(np.array(logits), words)
+
+
+def test_doubt_sends_every_kernel_back_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no trust in the library at all, the slow path does everything, and no bit changes."""
+    arrays, given_rows = layers(5, 4, 3, 3), rows(5, 2, 4, 3)
+    words = np.array([2**63, 5], dtype=np.uint64)
+    head = acting.HiddenLayer(acting.PreparedLinear.of(arrays, "gates"), acting.PreparedLinear.of(arrays, "recurrent"))
+    scanned = arguments(3, 5, 2, 3)
+    assert compiled.load()
+
+    def everything() -> tuple[Array, Array, Array, Array, scan.Trace]:
+        state = encoder(arrays)(*given_rows)
+        wide = elementary.tanh(np.linspace(-3.0, 3.0, 50))
+        logits = elementary.log_softmax(state)
+        return state, wide, logits, acting.draw(state, words), scan.forward(*scanned)
+
+    trusted = everything()
+    monkeypatch.setattr(elementary, "TOLERANCE", 1.0)
+    assert not compiled.kernels.round_tested(np.array([0.3]), 2.0**-26, 1.0)  # type: ignore[union-attr]
+    doubted = everything()
+    assert all(oracle.same_bits(a, b) for a, b in zip(trusted[:4], doubted[:4], strict=True))
+    assert traces_equal(trusted[4], doubted[4])
+    with pytest.raises(ValueError, match="matmul"):
+        head(np.zeros((1, 7)))
+
+
+KERNELS = ("draw", "encode", "hidden_layer", "round_dynamic", "round_tested", "scan_backward", "scan_forward")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control of each kernel; NumPy's own digests stay right."""
+    assert compiled.load()
+    kernels = compiled.kernels
+    original = getattr(kernels, name)
+    outputs = {"draw": 3, "encode": 6, "hidden_layer": 3, "round_dynamic": 2, "round_tested": 0, "scan_backward": 8,
+               "scan_forward": 7}  # fmt: skip
+
+    def wrong(*arguments: Any) -> Any:
+        result = original(*arguments)
+        first = arguments[outputs[name]].reshape(-1)
+        if first.size:
+            first[:1].view(np.uint64)[0] ^= 1
+        return result
+
+    monkeypatch.setattr(kernels, name, wrong)
+    failures = selftest.run_selftest().failures
+    assert failures
+    assert all(failure.endswith("(compiled)") for failure in failures)
+
+
+def test_every_kernel_has_a_control() -> None:
+    assert compiled.load()
+    assert tuple(compiled.kernels.__all__) == KERNELS  # type: ignore[union-attr]
+
+
+PROGRAM = """
+import sys
+MISSING and sys.modules.__setitem__("numba", None)
+from dadc_net.exact import compiled
+from dadc_net.runtime.party import checked_selftest
+result = checked_selftest()
+print(compiled.kernels is not None, result.ok, result.digest.hex(), result.fingerprint["kernels"], sep="|")
+"""
+
+
+def host(missing: bool = False, **environment: str) -> list[str]:
+    program = PROGRAM.replace("MISSING", str(missing))
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, env=variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().split("|")
+
+
+def test_hosts_with_and_without_the_kernels_agree() -> None:
+    fast, switched_off, absent = host(), host(DADC_FAST="0"), host(missing=True)
+    assert [fast[0], switched_off[0], absent[0]] == ["True", "False", "False"]
+    assert {fast[1], switched_off[1], absent[1]} == {"True"}
+    assert fast[2] == switched_off[2] == absent[2]
+    assert fast[3].startswith("numba ")
+    assert switched_off[3] == absent[3] == "none"
+
+
+def test_a_cold_cache_compiles_to_the_same_bits(tmp_path: Path) -> None:
+    """As on a host of another kind: nothing kept, and code for any processor of this architecture."""
+    cold = host(NUMBA_CACHE_DIR=str(tmp_path), NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert cold[1] == "True"
+    assert any(tmp_path.rglob("*.nbi"))
+
+
+ASSEMBLY = """
+import json, numba, numpy as np
+from dadc_net.exact import compiled, selftest
+selftest.run_selftest()
+kernels = [getattr(compiled.kernels, name) for name in compiled.kernels.__all__]
+control = numba.njit("f8(f8[:], f8[:], f8)", fastmath={"contract"})(lambda a, b, c: a[0] * b[0] + c)
+fused = ("vfmadd", "vfmsub", "vfnmadd", "vfnmsub", "fmadd", "fmsub", "fnmadd", "fnmsub", "fmla", "fmls")
+count = lambda kernel: [sum(w.startswith(fused) for w in text.split()) for text in kernel.inspect_asm().values()]
+print(json.dumps([[count(kernel) for kernel in kernels], count(control)]))
+"""
+
+
+def test_no_operation_is_fused(tmp_path: Path) -> None:
+    """A fused a * b + c rounds once instead of twice. The object code holds none; a control kernel that may fuse does."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", ASSEMBLY], capture_output=True, text=True, timeout=100, env=variables)
+    assert done.returncode == 0, done.stderr
+    found, control = json.loads(done.stdout)
+    assert len(found) == len(KERNELS)
+    assert all(counts and set(counts) == {0} for counts in found)
+    features = selftest.fingerprint().get("cpu_features", "").split()
+    assert bool(control[0]) == ("fma" in features or "asimd" in features)
