@@ -9,7 +9,7 @@ import click
 from dadc_net.cli import shell
 
 
-@click.command("bench")
+@click.group("bench", invoke_without_command=True)
 @click.option("--num-envs", type=click.IntRange(1), default=1, show_default=True, metavar="E", help="Copies.")
 @click.option(
     "--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round."
@@ -18,8 +18,11 @@ from dadc_net.cli import shell
     "--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind."
 )
 @shell.json_option
-def bench_command(num_envs: int, steps: int, rounds: int, as_json: bool) -> None:
+@click.pass_context
+def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int, as_json: bool) -> None:
     """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes."""
+    if context.invoked_subcommand is not None:
+        return
     from dadc_net.runtime.bench import bench
 
     result = bench(num_envs, steps, rounds)
@@ -32,3 +35,30 @@ def bench_command(num_envs: int, steps: int, rounds: int, as_json: bool) -> None
         f"round\nfull run step   {result.full:8.0f} lock-steps/s\nraw ZeroMQ loop {result.raw:8.0f} lock-steps/s\n"
         f"ratio           {result.ratio:8.2f}   (rounds full/raw: {shown})"
     )
+
+
+@bench_command.command("numerics")
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, metavar="N", help="Rounds per shape.")
+@click.option("--ais-size", type=click.IntRange(1, 1024), default=16, show_default=True, metavar="X", help="AIS units.")
+@click.option("--hidden-size", type=click.IntRange(1, 4096), default=16, show_default=True, metavar="H", help="Trunk units.")
+@shell.json_option
+def numerics_command(rounds: int, ais_size: int, hidden_size: int, as_json: bool) -> None:
+    """What exactness costs: update, acting step and memory beside the same learner in plain torch."""
+    from dadc_net.runtime.bench_numerics import FLOAT64, bench_numerics
+
+    result = bench_numerics(rounds, ais_size, hidden_size)
+    if as_json:
+        shell.print_json(asdict(result))
+        return
+    click.echo(
+        f"actor-critic, {ais_size} AIS and {hidden_size} trunk units, CPU time of one thread, medians of {rounds} rounds in "
+        f"turn; ratios to {FLOAT64}\n   T    E  {'learner':20} {'update':>10} {'ratio':>6} {'acting':>10} {'ratio':>6}"
+    )
+    for row in result.timings:
+        click.echo(
+            f"{row.lock_steps:4} {row.copies:4}  {row.variant:20} {row.update_ms:7.2f} ms {row.update_ratio:6.2f} "
+            f"{row.act_us:7.1f} us {row.act_ratio:6.2f}"
+        )
+    click.echo(f"{'':11} {'':20} {'resident':>10} {'peak':>10}   a process after three updates")
+    for weight in result.memory:
+        click.echo(f"{'':11} {weight.variant:20} {weight.resident:7.0f} MB {weight.peak:7.0f} MB")

@@ -156,14 +156,16 @@ def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_expon
     return result
 
 
+def _sum_bits(terms: int) -> int:
+    """Bits of each term of a sum: 53 - ceil(log2 n), of which rounding can use 51."""
+    return min(_MANTISSA_BITS - ceil_log2(max(1, min(terms, CHUNK_TERMS))), 51)
+
+
 def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
-    """Sum over axis 0 of a [n, ...] array on a common grid with 53 - ceil(log2 n) bits."""
+    """Sum over axis 0 of a [n, ...] array on a common grid."""
     terms = x.shape[0]
-    bits = _MANTISSA_BITS - ceil_log2(max(1, min(terms, CHUNK_TERMS)))
-    # The rounding trick holds up to 2^51 grid units, so two bits of the 53 are not used when n is small.
     scale = scale_exponent(x) if exponent is None else exponent
-    grid = math.ldexp(1.0, scale - min(bits, 51))
-    rounded = round_to_grid(x, grid)
+    rounded = round_to_grid(x, math.ldexp(1.0, scale - _sum_bits(terms)))
     if terms <= CHUNK_TERMS:
         sums: Array = np.sum(rounded, axis=0)
         return sums + 0.0
@@ -173,18 +175,31 @@ def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
     return sums
 
 
+def _compiled_sums(name: str, x: Array, terms: int, results: int) -> Array | None:
+    """The sums of a dynamic scale by a kernel; None if there is none for this array or the array has no scale."""
+    if compiled.kernels is None or terms > CHUNK_TERMS or not x.flags.c_contiguous:
+        return None
+    sums: Array = np.empty(results)
+    return sums if getattr(compiled.kernels, name)(x, _sum_bits(terms), sums) else None
+
+
 def column_sums(x: Array, exponent: int | None = None) -> Array:
-    """Sums over the rows of a matrix: [n, m] -> [m]; |x| <= 2^exponent (dynamic scale if None)."""
-    return _sum_over_first_axis(x, exponent)
+    """Sums over the rows of a matrix [n, m] -> [m], or of a vector [n] -> []; |x| <= 2^exponent (dynamic if None)."""
+    if x.ndim == 1:
+        vector_sum: Array = row_sums(x[None, :], exponent)[0]
+        return vector_sum
+    sums = _compiled_sums("sum_columns", x, *x.shape) if exponent is None else None
+    return _sum_over_first_axis(x, exponent) if sums is None else sums
 
 
 def row_sums(x: Array, exponent: int | None = None) -> Array:
     """Sums along the rows of a matrix: [n, m] -> [n]; |x| <= 2^exponent (dynamic scale if None)."""
-    return _sum_over_first_axis(x.T, exponent)
+    sums = _compiled_sums("sum_rows", x, *x.shape[::-1]) if exponent is None else None
+    return _sum_over_first_axis(x.T, exponent) if sums is None else sums
 
 
 def total(x: Array) -> float:
     """Sum of all elements of an array of any shape."""
     if x.size == 0:
         return 0.0
-    return float(_sum_over_first_axis(x.reshape(-1), None))
+    return float(row_sums(x.reshape(1, -1))[0])

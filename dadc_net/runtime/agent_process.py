@@ -16,7 +16,7 @@ from dadc_net.node.messages import Fault
 from dadc_net.node.replica import Replica
 from dadc_net.runtime import arrays_file
 from dadc_net.runtime.account_book import AccountBook
-from dadc_net.runtime.party import Control, checked_selftest, host_facts, open_folder, pin_threads
+from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
 from dadc_net.team.information import InformationStructure
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
@@ -73,6 +73,7 @@ class AgentProcess:
         """
         options = self.options
         pin_threads()
+        keep_freed_memory()
         selftest = checked_selftest()
         open_folder(options.state_dir)
         host = dict(host_facts(selftest))

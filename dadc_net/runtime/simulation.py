@@ -23,7 +23,7 @@ from dadc_net.node.passive_agent import PassiveAgent
 from dadc_net.node.record import unpack_actions
 from dadc_net.node.replica import Replica, StepAccount
 from dadc_net.node.team_environment import LogEntry, TeamEnvironment
-from dadc_net.runtime.party import StopRequest, checked_selftest, pin_threads
+from dadc_net.runtime.party import StopRequest, checked_selftest, keep_freed_memory, pin_threads
 from dadc_net.runtime.server_process import make_problem
 from dadc_net.team.spaces import FiniteSpace, space_from_record
 
@@ -67,6 +67,7 @@ class Simulation:
             Interrupted: if ``stop`` asked for it.
         """
         pin_threads()
+        keep_freed_memory()
         checked_selftest()
         begun = time.monotonic()
         entry = self.world.first()

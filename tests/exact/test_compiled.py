@@ -121,6 +121,16 @@ def test_operands_equal_numpy(values: list[float], terms: int) -> None:
         assert oracle.same_bits(fast, plain)
 
 
+@settings(max_examples=60)
+@given(st.lists(st.floats(-1e90, 1e90), min_size=1, max_size=40), st.integers(1, 3))
+def test_sums_equal_numpy_and_the_oracle(values: list[float], columns: int) -> None:
+    x = np.array([[v * 3.0**-j for j in range(columns)] for v in values])
+    plain, fast = both(lambda: (grid.column_sums(x), grid.row_sums(x), grid.total(x), grid.row_sums(x.T)))
+    for a, b in zip(plain, fast, strict=True):
+        assert oracle.same_bits(a, b)
+    assert oracle.same_bits(fast[0], oracle.column_sums(x.tolist()))
+
+
 @pytest.mark.parametrize("value", [0.0, -0.0, 2.0**-1074, 2.0**-1022, 2.0**-301, -(2.0**-300), 1.0, 2.0**299, 1e-320])
 def test_scales_at_the_ends_of_their_range(value: float) -> None:
     x = np.array([value, 0.0, value / 3.0])
@@ -175,21 +185,30 @@ def test_doubt_sends_every_kernel_back_to_numpy(monkeypatch: pytest.MonkeyPatch)
         head(np.zeros((1, 7)))
 
 
-KERNELS = ("draw", "encode", "hidden_layer", "round_dynamic", "round_tested", "scan_backward", "scan_forward")
+OUTPUT = {
+    "draw": 3,
+    "encode": 6,
+    "hidden_layer": 3,
+    "round_dynamic": 2,
+    "round_tested": 0,
+    "scan_backward": 8,
+    "scan_forward": 7,
+    "sum_columns": 2,
+    "sum_rows": 2,
+}
+"""Each kernel and which of its arguments it writes to."""
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", OUTPUT)
 def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of each kernel; NumPy's own digests stay right."""
     assert compiled.load()
     kernels = compiled.kernels
     original = getattr(kernels, name)
-    outputs = {"draw": 3, "encode": 6, "hidden_layer": 3, "round_dynamic": 2, "round_tested": 0, "scan_backward": 8,
-               "scan_forward": 7}  # fmt: skip
 
     def wrong(*arguments: Any) -> Any:
         result = original(*arguments)
-        first = arguments[outputs[name]].reshape(-1)
+        first = arguments[OUTPUT[name]].reshape(-1)
         if first.size:
             first[:1].view(np.uint64)[0] ^= 1
         return result
@@ -202,7 +221,7 @@ def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, monkeypatch
 
 def test_every_kernel_has_a_control() -> None:
     assert compiled.load()
-    assert tuple(compiled.kernels.__all__) == KERNELS  # type: ignore[union-attr]
+    assert compiled.kernels.__all__ == list(OUTPUT)  # type: ignore[union-attr]
 
 
 PROGRAM = """
@@ -257,7 +276,7 @@ def test_no_operation_is_fused(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", ASSEMBLY], capture_output=True, text=True, timeout=100, env=variables)
     assert done.returncode == 0, done.stderr
     found, control = json.loads(done.stdout)
-    assert len(found) == len(KERNELS)
+    assert len(found) == len(OUTPUT)
     assert all(counts and set(counts) == {0} for counts in found)
     features = selftest.fingerprint().get("cpu_features", "").split()
     assert bool(control[0]) == ("fma" in features or "asimd" in features)

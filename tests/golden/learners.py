@@ -1,12 +1,17 @@
-"""Golden learner digests: every algorithm after 1, 10, 100 and 1,000 updates of the multi-access broadcast problem."""
+"""Golden learner digests on the multi-access broadcast problem.
+
+Every algorithm after 1, 10, 100 and 1,000 updates; actor-critic also after 100,000, with the smallest batches: long enough
+for rare doubts of the rounding test, for schedules that end and for moments that decay.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from dadc_net.config import resolve
+from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.learner import UpdateReport
 from dadc_net.coordinator.settings import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
@@ -14,19 +19,30 @@ from dadc_net.runtime.simulation import Simulation
 
 LEARNERS = Path(__file__).with_name("learners.json")
 MARKS = (1, 10, 100, 1000)
+LONG_ALGORITHM, LONG_MARKS = "actor-critic", (1000, 10_000, 100_000)
 OVERRIDES = ("learner.num_envs=4", "learner.batch_steps=48", "ais.size=5", "learner.hidden_size=5")
+LONG_OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "ais.size=5", "learner.hidden_size=5")
 
 
 def learner_digests(algorithm: str, updates: int) -> dict[str, str]:
     """Digest after each mark up to ``updates``. Schedules always run over 1,000 updates, so that a short run is a prefix."""
-    config = resolve("mabc", OVERRIDES, {"updates": MARKS[-1], "algorithm": algorithm})
+    return _digests(resolve("mabc", OVERRIDES, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
+
+
+def long_digests() -> dict[str, str]:
+    """Digests of the long run at its marks; five minutes or more."""
+    config = resolve("mabc", LONG_OVERRIDES, {"updates": LONG_MARKS[-1], "algorithm": LONG_ALGORITHM})
+    return _digests(config, LONG_MARKS, LONG_MARKS[-1])
+
+
+def _digests(config: RunConfig, marks: Sequence[int], updates: int) -> dict[str, str]:
     found: dict[str, str] = {}
 
     class Enough(Exception):
         pass
 
     def note(report: UpdateReport, _: Simulation) -> None:
-        if report.update in MARKS:
+        if report.update in marks:
             found[str(report.update)] = report.digest.hex()
         if report.update == updates:
             raise Enough
@@ -37,7 +53,7 @@ def learner_digests(algorithm: str, updates: int) -> dict[str, str]:
 
 
 def committed() -> dict[str, dict[str, str]]:
-    """The committed digests by algorithm."""
+    """The committed digests by algorithm, and those of the long run."""
     stored: dict[str, dict[str, str]] = json.loads(LEARNERS.read_text(encoding="utf-8"))
     return stored
 
@@ -45,4 +61,5 @@ def committed() -> dict[str, dict[str, str]]:
 def write() -> None:
     """Compute all digests and commit them to the file."""
     computed = {algorithm: learner_digests(algorithm, MARKS[-1]) for algorithm in ALGORITHMS}
+    computed["long"] = long_digests()
     LEARNERS.write_text(json.dumps(computed, indent=1) + "\n", encoding="utf-8")

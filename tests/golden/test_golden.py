@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dadc_net.coordinator.settings import ALGORITHMS
-from tests.golden.learners import MARKS, committed, learner_digests
+from tests.golden.learners import LONG_MARKS, MARKS, committed, learner_digests, long_digests
 from tests.golden.trace import TRACE, make_trace
 
 
@@ -21,6 +21,13 @@ def test_learner_digests(algorithm: str, updates: int) -> None:
     assert learner_digests(algorithm, updates) == expected
 
 
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_hundred_thousand_updates() -> None:
+    assert set(committed()["long"]) == {str(mark) for mark in LONG_MARKS}
+    assert long_digests() == committed()["long"]
+
+
 def test_algorithms_and_updates_give_different_digests() -> None:
     values = [value for digests in committed().values() for value in digests.values()]
-    assert len(set(values)) == len(ALGORITHMS) * len(MARKS)
+    assert len(set(values)) == len(ALGORITHMS) * len(MARKS) + len(LONG_MARKS)

@@ -86,3 +86,30 @@ def round_dynamic(x: Array, bits: int, rounded: Array) -> bool:
     for i in range(x.size):
         rounded[i] = (x[i] + constant) - constant
     return True
+
+
+@compiled
+def sum_columns(x: Array, bits: int, sums: Array) -> bool:
+    """Sums over the rows of x [n, m], n <= 2^13, of a dynamic scale, into ``sums`` [m]; False if x has no scale."""
+    constant = rounding_of(largest_magnitude(x.reshape(-1)), bits)
+    if constant == 0.0:
+        return False
+    sums[:] = 0.0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            sums[j] += (x[i, j] + constant) - constant
+    return True
+
+
+@compiled
+def sum_rows(x: Array, bits: int, sums: Array) -> bool:
+    """Sums along the rows of x [n, m], m <= 2^13, of a dynamic scale, into ``sums`` [n]; False if x has no scale."""
+    constant = rounding_of(largest_magnitude(x.reshape(-1)), bits)
+    if constant == 0.0:
+        return False
+    for i in range(x.shape[0]):
+        summed = 0.0
+        for j in range(x.shape[1]):
+            summed += (x[i, j] + constant) - constant
+        sums[i] = summed
+    return True

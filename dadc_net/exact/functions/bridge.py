@@ -33,7 +33,17 @@ def to_tensor(array: grid.Array) -> Tensor:
     return torch.from_numpy(dense if dense.flags.c_contiguous and dense.flags.writeable else dense.copy())
 
 
+class _NoGraph:
+    """The context of a call that nobody will differentiate: takes what is kept for a backward pass and forgets it."""
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Keep nothing."""
+
+
 def apply(function: type[Function], *arguments: Any) -> Tensor:
-    """``function.apply``, which torch leaves untyped."""
-    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    """``function.apply``; inside a backward pass that is not differentiated itself, without torch's bookkeeping."""
+    if torch.is_grad_enabled():
+        result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    else:
+        result = function.forward(_NoGraph(), *arguments)
     return result
