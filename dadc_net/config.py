@@ -20,6 +20,7 @@ from dadc_net.coordinator.settings import (
     AisSettings,
     CoordinatorSettings,
     LearnerSettings,
+    PlanningSettings,
     PpoSettings,
 )
 from dadc_net.errors import ConfigError, UsageError
@@ -29,7 +30,7 @@ from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.tasks import Task, find_task
 
 _TOP_LEVEL = {"task": str, "algorithm": str, "updates": int, "discount": float, "menu": str}
-_SECTIONS = ("env", "learner", "ais", "ppo", "evaluation", "runtime")
+_SECTIONS = ("env", "learner", "ais", "ppo", "planning", "evaluation", "runtime")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class RunConfig:
             "learner": to_mapping(settings.learner),
             "ais": to_mapping(settings.ais),
             "ppo": to_mapping(settings.ppo),
+            "planning": to_mapping(settings.planning),
             "evaluation": to_mapping(self.evaluation),
             "runtime": to_mapping(self.runtime),
         }
@@ -222,6 +224,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         learner=learner,
         ais=from_mapping(AisSettings, sections["ais"], "ais."),
         ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
+        planning=from_mapping(PlanningSettings, sections["planning"], "planning."),
     )
     return RunConfig(
         task,

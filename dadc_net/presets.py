@@ -21,6 +21,12 @@ _PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "learner": {"num_envs": 64, "batch_steps": 1280, "learning_rate": 0.005},
         "ais": {"size": 16},
     },
+    ("mabc", "ais-planning"): {
+        "updates": 469,
+        "learner": {"num_envs": 64, "batch_steps": 640},
+        "ais": {"size": 16, "reward_input": "outcome", "learning_rate": 0.003, "final_learning_rate_share": 0.02,
+                "gradient_norm": 1.0},
+    },
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -17,6 +18,15 @@ from dadc_net.exact import functions, grid
 from dadc_net.exact.grid import Array, Operand
 
 INPUT_EXPONENT = 0
+
+
+class Arrays(Protocol):
+    """Anything with named parameter arrays: a parameter group, or a copy of one."""
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Tensor name -> values."""
+        ...
 
 
 def linear_shapes(name: str, fan_in: int, fan_out: int) -> dict[str, Shape]:
@@ -40,7 +50,7 @@ class PreparedLinear:
     """Rounds the input onto the grid of its fixed scale."""
 
     @classmethod
-    def of(cls, group: ParameterGroup, name: str) -> PreparedLinear:
+    def of(cls, group: Arrays, name: str) -> PreparedLinear:
         """Prepare layer ``name`` from the group's present values."""
         weight = group.arrays[f"{name}.weight"]
         terms = weight.shape[0]

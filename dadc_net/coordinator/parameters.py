@@ -38,12 +38,13 @@ class ParameterGroup:
         self.size = sum(math.prod(shape) for shape in shapes.values())
         self.values: Array = np.empty(self.size)
         self.arrays: dict[str, Array] = {}
-        self._slices: dict[str, slice] = {}
+        self.slices: dict[str, slice] = {}
+        """Tensor name -> its part of ``values``."""
         start = 0
         fan_in = 1
         for index, (name, shape) in enumerate(shapes.items()):
             stop = start + math.prod(shape)
-            self._slices[name] = slice(start, stop)
+            self.slices[name] = slice(start, stop)
             fan_in = shape[0] if name.endswith(".weight") else fan_in
             bound = 1.0 / math.sqrt(fan_in)
             uniform = initial.uniforms(index, 1, stop - start)[0]
@@ -75,7 +76,7 @@ class ParameterGroup:
     def _refuse_non_finite(self, flat: Array, what: str) -> None:
         if np.isfinite(flat).all():
             return
-        for name, part in self._slices.items():
+        for name, part in self.slices.items():
             if not np.isfinite(flat[part]).all():
                 raise NumericError(
                     f"the {what} of {self.component}/{name} is NaN or infinite. Every replica stops here with the same "
@@ -104,3 +105,18 @@ class ParameterGroup:
             ("powers", self.adam.powers),
         ):
             array[...] = snapshot[f"{self.component}/adam.{name}"]
+
+
+class TargetCopy:
+    """A copy of a group's parameters that follows them slowly; it is part of the learner's state."""
+
+    def __init__(self, group: ParameterGroup) -> None:
+        self._group = group
+        self.values: Array = group.values.copy()
+        self.arrays: dict[str, Array] = {
+            name: self.values[part].reshape(group.arrays[name].shape) for name, part in group.slices.items()
+        }
+
+    def follow(self, rate: float) -> None:
+        """Move by ``rate`` of the distance to the group's present values."""
+        self.values += rate * (self._group.values - self.values)

@@ -16,8 +16,9 @@ from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.sections import closest, from_mapping, require, to_mapping
 
-AIS_LOSSES = ("next-observation", "next-ais-nll")
-ALGORITHMS = ("actor-critic", "ppo")
+AIS_LOSSES = ("next-observation", "next-ais-nll", "next-ais-energy", "next-ais-mmd")
+REWARD_INPUTS = ("prescription", "outcome")
+ALGORITHMS = ("actor-critic", "ppo", "ais-planning")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,15 @@ class AisSettings:
     size: int = 5
     """X, the dimension of the AIS and the width of every layer of the state approximator."""
     loss: str = "next-observation"
-    """next-observation: (P2b), the default. next-ais-nll: (P2) as printed in the paper, which collapses the AIS."""
+    """next-observation: (P2b), the default. (P2) with next-ais-nll, as the paper prints it, next-ais-energy or next-ais-mmd."""
+    detach_target: bool = True
+    """Whether x_{t+1} is data in the losses of (P2); off: their gradient reaches it, as printed, and the AIS collapses."""
+    particles: int = 4
+    """Vectors that stand for the predicted law of x_{t+1} in next-ais-energy and next-ais-mmd."""
+    reward_input: str = "prescription"
+    """What the reward is predicted from beside the AIS and the prescription: ``prescription`` nothing, ``outcome`` z_{t+1}."""
+    truncation: int = 0
+    """Lock-steps after which backpropagation through time is cut; 0: only where a batch begins."""
     reward_loss_weight: float = 0.5
     """lambda in L_AIS = lambda L_R + (1 - lambda) L_nu."""
     learning_rate: float = 0.02
@@ -87,6 +96,13 @@ class AisSettings:
                 f"ais.loss is {self.loss!r}, which is no loss of the state approximator. {closest(self.loss, AIS_LOSSES)} "
                 f"Choose one of {', '.join(AIS_LOSSES)}."
             )
+        if self.reward_input not in REWARD_INPUTS:
+            raise ConfigError(
+                f"ais.reward_input is {self.reward_input!r}, which the reward cannot be predicted from. "
+                f"{closest(self.reward_input, REWARD_INPUTS)} Choose one of {', '.join(REWARD_INPUTS)}."
+            )
+        require(2 <= self.particles <= 64, "ais.particles", self.particles, "Give 2 to 64.")
+        require(0 <= self.truncation <= 10**6, "ais.truncation", self.truncation, "Give 0 to 1000000.")
         for key in ("reward_loss_weight", "final_learning_rate_share"):
             value = getattr(self, key)
             require(0 <= value <= 1, f"ais.{key}", value, "Give a number from 0 to 1.")
@@ -109,6 +125,56 @@ class PpoSettings:
 
 
 @dataclass(frozen=True)
+class PlanningSettings:
+    """Planning on the learned AIS; used by the algorithm ``ais-planning`` only. A model step is one gradient step of the
+    state approximator on windows of the replay memory."""
+
+    memory_steps: int = 1_000_000
+    """Environment steps that are remembered."""
+    model_steps: int = 8
+    """Model steps per update, each followed by ``value_steps`` steps of the value."""
+    windows: int = 32
+    """Windows of the replay memory in one model step."""
+    window: int = 24
+    """Lock-steps of a window."""
+    warm_up: int = 8
+    """Steps at the start of a window that only warm the AIS up, unless an episode begins."""
+    states: int = 128
+    """States of the windows at which the value is fitted."""
+    value_steps: int = 4
+    value_hidden_size: int = 32
+    value_learning_rate: float = 0.01
+    final_value_learning_rate_share: float = 0.02
+    target_rate: float = 0.05
+    """Share of its distance that the target value moves after each step of the value."""
+    uniform_share: float = 0.05
+    """Share of the run during which prescriptions are drawn uniformly."""
+    exploration: float = 0.2
+    """Probability of a uniform prescription after that; it falls linearly to ``final_exploration``."""
+    final_exploration: float = 0.1
+    temperature: float = 0.2
+    """T of softmax(Q / T); it falls geometrically to ``final_temperature``."""
+    final_temperature: float = 0.02
+
+    def __post_init__(self) -> None:
+        require(1 <= self.memory_steps < 2**32, "planning.memory_steps", self.memory_steps, "Give 1 to 4294967295.")
+        for key in ("model_steps", "windows", "window", "states", "value_steps", "value_hidden_size"):
+            value = getattr(self, key)
+            require(1 <= value <= 4096, f"planning.{key}", value, "Give 1 to 4096.")
+        require(0 <= self.warm_up < self.window, "planning.warm_up", self.warm_up, "Give less than planning.window.")
+        require(
+            0 < self.value_learning_rate <= 10, "planning.value_learning_rate", self.value_learning_rate, "Give (0, 10]."
+        )
+        shares = ("final_value_learning_rate_share", "target_rate", "uniform_share", "exploration", "final_exploration")
+        for key in shares:
+            value = getattr(self, key)
+            require(0 <= value <= 1, f"planning.{key}", value, "Give a number from 0 to 1.")
+        for key in ("temperature", "final_temperature"):
+            value = getattr(self, key)
+            require(1e-6 <= value <= 8, f"planning.{key}", value, "Give a number from 1e-6 to 8.")
+
+
+@dataclass(frozen=True)
 class CoordinatorSettings:
     """All that determines the learner besides the shared seed and the common information."""
 
@@ -124,6 +190,7 @@ class CoordinatorSettings:
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
     ppo: PpoSettings = field(default_factory=PpoSettings)
+    planning: PlanningSettings = field(default_factory=PlanningSettings)
 
     def __post_init__(self) -> None:
         require(1 <= self.num_agents <= 32767, "agents", self.num_agents, "Give 1 to 32767.")

@@ -181,7 +181,7 @@ def test_a_non_finite_parameter_stops_with_the_tensor_named() -> None:
     *before, last = records(chosen)
     for record in before:
         learner.receive(record)
-    learner.network.group.arrays["critic.output.bias"][:] = np.inf
+    learner.groups[1].arrays["critic.output.bias"][:] = np.inf
     with pytest.raises(NumericError, match=r"actor-critic/critic\.output"):
         learner.receive(last)
 
@@ -195,7 +195,7 @@ def test_greedy_rule_follows_the_coordinator() -> None:
     picks = rule.choose(np.zeros((3, 3), dtype=np.int64))
     assert picks.shape == (3,)
     assert len(set(picks.tolist())) == 1
-    logits = learner.network.acting()(np.zeros((1, chosen.ais.size)))
+    logits = learner.algorithm.greedy()(np.zeros((1, chosen.ais.size)))
     assert logits.shape == (1, 3)
 
 

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
 from dadc_net.coordinator.advantage import generalised_advantages
+from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.schedule import linear
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.exact import functions
@@ -77,15 +79,34 @@ def value_loss(values: Tensor, goal: Targets) -> Tensor:
     return masked_mean(functions.smooth_l1(values - goal.returns), goal)
 
 
-def improve(
-    network: ActorCriticNetwork, batch: Batch, states: Array, settings: CoordinatorSettings, update: int
-) -> dict[str, float]:
-    """One gradient step of actor and critic; states [T+1, E, X]."""
-    goal = targets(network, batch, states, settings)
-    log_probabilities, values = network.forward(goal.states)
-    policy = masked_mean(functions.pick(log_probabilities, goal.prescriptions) * goal.advantages, goal)
-    value = value_loss(values, goal)
-    entropy = masked_mean(functions.entropy(log_probabilities), goal)
-    loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
-    network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
-    return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
+class ActorCritic(Algorithm):
+    """One network with two heads, one gradient step per update."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        settings = self.settings
+        self.network = ActorCriticNetwork(
+            settings.ais.size, settings.learner.hidden_size, settings.num_prescriptions, parts.initial("actor-critic")
+        )
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        return (self.network.group,)
+
+    def acting(self, update: int) -> Scores:
+        return self.network.acting()
+
+    def greedy(self) -> Scores:
+        return self.network.acting()
+
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """One gradient step of actor and critic."""
+        settings = self.settings
+        goal = targets(self.network, batch, states, settings)
+        log_probabilities, values = self.network.forward(goal.states)
+        policy = masked_mean(functions.pick(log_probabilities, goal.prescriptions) * goal.advantages, goal)
+        value = value_loss(values, goal)
+        entropy = masked_mean(functions.entropy(log_probabilities), goal)
+        loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
+        self.network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
+        return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
