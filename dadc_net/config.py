@@ -22,6 +22,9 @@ from dadc_net.coordinator.settings import (
     LearnerSettings,
     PlanningSettings,
     PpoSettings,
+    QActorCriticSettings,
+    ScheduleSettings,
+    TrpoSettings,
 )
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import preset
@@ -30,7 +33,7 @@ from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.tasks import Task, find_task
 
 _TOP_LEVEL = {"task": str, "algorithm": str, "updates": int, "discount": float, "menu": str}
-_SECTIONS = ("env", "learner", "ais", "ppo", "planning", "evaluation", "runtime")
+_SECTIONS = ("env", "learner", "ais", "ppo", "trpo", "q", "planning", "schedule", "evaluation", "runtime")
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,10 @@ class RunConfig:
             "learner": to_mapping(settings.learner),
             "ais": to_mapping(settings.ais),
             "ppo": to_mapping(settings.ppo),
+            "trpo": to_mapping(settings.trpo),
+            "q": to_mapping(settings.q),
             "planning": to_mapping(settings.planning),
+            "schedule": to_mapping(settings.schedule),
             "evaluation": to_mapping(self.evaluation),
             "runtime": to_mapping(self.runtime),
         }
@@ -224,7 +230,10 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         learner=learner,
         ais=from_mapping(AisSettings, sections["ais"], "ais."),
         ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
+        trpo=from_mapping(TrpoSettings, sections["trpo"], "trpo."),
+        q=from_mapping(QActorCriticSettings, sections["q"], "q."),
         planning=from_mapping(PlanningSettings, sections["planning"], "planning."),
+        schedule=from_mapping(ScheduleSettings, sections["schedule"], "schedule."),
     )
     return RunConfig(
         task,

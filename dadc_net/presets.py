@@ -21,6 +21,17 @@ _PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "learner": {"num_envs": 64, "batch_steps": 1280, "learning_rate": 0.005},
         "ais": {"size": 16},
     },
+    ("mabc", "q-actor-critic"): {
+        "updates": 2344,
+        "learner": {"num_envs": 64, "batch_steps": 640, "learning_rate": 0.005, "trace_decay": 0.9, "entropy_weight": 0.05},
+        "ais": {"size": 16},
+        "q": {"critic_learning_rate": 0.01},
+    },
+    ("mabc", "trpo"): {
+        "updates": 1200,
+        "learner": {"num_envs": 64, "batch_steps": 1280},
+        "ais": {"size": 16},
+    },
     ("mabc", "ais-planning"): {
         "updates": 469,
         "learner": {"num_envs": 64, "batch_steps": 640},

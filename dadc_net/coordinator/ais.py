@@ -123,7 +123,7 @@ class StateApproximator:
         size = self.settings.size
         count = predicted.shape[1] // size
         target = states[1:].reshape(-1, size)
-        particles = (predicted,)
+        particles: tuple[Tensor, ...] = (predicted,)
         if count > 1:
             shares = functions.fork(predicted, count)
             particles = tuple(share[:, size * s : size * (s + 1)] for s, share in enumerate(shares))

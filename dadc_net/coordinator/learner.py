@@ -28,7 +28,7 @@ from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.parameters import ParameterGroup
-from dadc_net.coordinator.schedule import linear
+from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact import canonical
@@ -84,6 +84,8 @@ class Coordinator:
         self.approximator = StateApproximator(inputs, entries, self.space.num_values, settings.ais, initial)
         parts = Parts(settings, self.space, self.approximator, shared_seed)
         self.algorithm = IMPLEMENTATIONS[settings.algorithm](parts)
+        for group in self.groups:
+            group.obey(settings.schedule.optimiser, settings.schedule.parameter_bound)
         copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
         self._next_step = 0
         self._prepare_acting(0)
@@ -187,8 +189,8 @@ class Coordinator:
         states = self.approximator.encode(batch)
         found = self.approximator.losses(batch, states)
         ais = self.settings.ais
-        step_size = linear(ais.learning_rate, ais.final_learning_rate_share, update, self.settings.updates)
-        self.approximator.group.descend(found.total, step_size, ais.gradient_norm)
+        rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
+        self.approximator.group.descend(found.total, rate, ais.gradient_norm)
         losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
         return states.detach().numpy(), losses
 

@@ -110,8 +110,8 @@ class ReplayMemory:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of what is remembered."""
         filled = min(self._count, self.capacity)
-        rows = {f"memory/{name}": array[:filled].copy() for name, array in self._rows.items()}
-        counters = {
+        rows: dict[str, NDArray[Any]] = {f"memory/{name}": array[:filled].copy() for name, array in self._rows.items()}
+        counters: dict[str, NDArray[Any]] = {
             "memory/count": np.array([self._count], dtype=np.int64),
             "memory/head": np.frombuffer(self._head, dtype=np.uint8).copy(),
         }

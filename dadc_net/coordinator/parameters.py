@@ -55,23 +55,58 @@ class ParameterGroup:
             name: torch.from_numpy(array).requires_grad_() for name, array in self.arrays.items()
         }
         self.adam = Adam(self.size)
+        self._plain = False
+        self._bound = 0.0
 
-    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
-        """One Adam step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+    def obey(self, optimiser: str, bound: float) -> None:
+        """How steps are made: ``adam`` or ``sgd``, and projected onto |parameter| <= bound (0: not)."""
+        self._plain, self._bound = optimiser == "sgd", bound
+        self._project()
+
+    def gradient(self, loss: Tensor) -> Array:
+        """Gradient of ``loss`` with respect to the flat vector: [P].
 
         Raises:
-            NumericError: naming the tensor whose gradient, or value after the step, is not finite.
+            NumericError: naming the tensor whose gradient is not finite.
         """
         gradients = torch.autograd.grad(loss, list(self.tensors.values()))
         flat = np.concatenate([gradient.numpy().reshape(-1) for gradient in gradients])
         self._refuse_non_finite(flat, "gradient")
+        return flat
+
+    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
+        """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+
+        Raises:
+            NumericError: naming the tensor whose gradient, or value after the step, is not finite.
+        """
+        flat = self.gradient(loss)
         norm = clip_norm(flat, largest_norm) if largest_norm > 0.0 else 0.0
         try:
-            self.adam.step(self.values, flat, learning_rate)
+            if self._plain:
+                self.values -= learning_rate * flat
+                self._refuse_non_finite(self.values, "value")
+            else:
+                self.adam.step(self.values, flat, learning_rate)
         except NumericError:
             self._refuse_non_finite(self.values, "value")
             raise
+        self._project()
         return norm
+
+    def place(self, values: Array) -> None:
+        """Take ``values`` [P] as they are, projected onto the box if there is one.
+
+        Raises:
+            NumericError: naming the tensor whose value is not finite.
+        """
+        self.values[...] = values
+        self._refuse_non_finite(self.values, "value")
+        self._project()
+
+    def _project(self) -> None:
+        if self._bound > 0.0:
+            np.clip(self.values, -self._bound, self._bound, out=self.values)
 
     def _refuse_non_finite(self, flat: Array, what: str) -> None:
         if np.isfinite(flat).all():

@@ -26,7 +26,7 @@ from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
 from dadc_net.coordinator.model import Expansion, LearnedModel, LookAhead
 from dadc_net.coordinator.parameters import ParameterGroup
-from dadc_net.coordinator.schedule import geometric, linear
+from dadc_net.coordinator.schedule import geometric, step_size
 from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.errors import ConfigError
 from dadc_net.exact import functions
@@ -52,7 +52,8 @@ class AisPlanning(Algorithm):
         self.value = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
         copies = settings.learner.num_envs
         capacity = max(settings.learner.batch_lock_steps, self._plan.memory_steps // copies)
-        self.memory = ReplayMemory(capacity, copies, parts.space, settings.num_prescriptions, settings.ais.size)
+        self._past = ReplayMemory(capacity, copies, parts.space, settings.num_prescriptions, settings.ais.size)
+        self.memory = self._past
         self._replay = Stream("replay", parts.shared_seed)
         self._states = Stream("replay/states", parts.shared_seed)
         self._seen = np.zeros(parts.space.num_values, dtype=np.uint8)
@@ -90,7 +91,7 @@ class AisPlanning(Algorithm):
                 "wrong. Truncate episodes instead, or choose another algorithm."
             )
         plan = self._plan
-        memory = self.memory
+        memory = self._past
         memory.add(batch)
         self._seen[batch.common_index[1:][batch.valid > 0.0]] = 1
         losses: dict[str, float] = {}
@@ -109,7 +110,7 @@ class AisPlanning(Algorithm):
         states = approximator.encode(windows)
         losses = approximator.losses(windows, states)
         ais = self.settings.ais
-        rate = linear(ais.learning_rate, ais.final_learning_rate_share, update, self.settings.updates)
+        rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
         approximator.group.descend(losses.total, rate, ais.gradient_norm)
         shown = {"model": losses.total.item(), "reward": losses.reward.item(), "transition": losses.transition.item()}
         return states.detach().numpy()[:-1][windows.valid > 0.0], shown
@@ -123,7 +124,8 @@ class AisPlanning(Algorithm):
         chosen = reached[pick_below(words, len(reached))]
         model = LearnedModel(self.parts.approximator, self.parts.space, np.flatnonzero(self._seen))
         expansion = model.expand(chosen)
-        rate = linear(plan.value_learning_rate, plan.final_value_learning_rate_share, update, settings.updates)
+        final = plan.final_value_learning_rate_share
+        rate = step_size(settings, "critic", plan.value_learning_rate, final, update)
         loss = 0.0
         for _ in range(plan.value_steps):
             loss = self._fit(torch.from_numpy(chosen), expansion, rate)

@@ -43,7 +43,7 @@ class ProximalPolicyOptimisation(ActorCritic):
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """``ppo.epochs`` gradient steps of actor and critic; the losses are those of the last step."""
         settings = self.settings
-        goal = targets(self.network, batch, states, settings)
+        goal = targets(self.network.values, batch, states, settings)
         old: Tensor | None = None
         losses: dict[str, float] = {}
         for _ in range(settings.ppo.epochs):
