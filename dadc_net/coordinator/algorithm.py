@@ -9,6 +9,7 @@ entry in that package's table.
     memory         a replay memory, for those that learn from more than the present batch
     acting(n)      logits of the behaviour after n updates; the coordinator samples from their softmax
     greedy()       scores of the learned rule; the largest is what the rule does
+    value()        V_{xi, phi, vartheta} of Theorem 5
     improve        one update from a batch and its AIS
 """
 
@@ -70,6 +71,10 @@ class Algorithm(ABC):
     @abstractmethod
     def greedy(self) -> Scores:
         """Scores of the learned rule with the present parameters."""
+
+    @abstractmethod
+    def value(self) -> Callable[[Array], Array]:
+        """The critic's value of the rule with the present parameters: AIS [n, X] -> [n]."""
 
     @abstractmethod
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:

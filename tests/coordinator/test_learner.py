@@ -28,7 +28,6 @@ from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
 
-
 # Planning looks ahead over next common observations, so it takes no other loss.
 CASES = [(a, loss) for a in ALGORITHMS for loss in AIS_LOSSES if a != "ais-planning" or loss == "next-observation"]
 

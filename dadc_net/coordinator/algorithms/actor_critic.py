@@ -102,6 +102,9 @@ class ActorCritic(Algorithm):
     def greedy(self) -> Scores:
         return self.network.acting()
 
+    def value(self) -> Callable[[Array], Array]:
+        return self.network.values
+
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One gradient step of actor and critic."""
         settings = self.settings

@@ -15,6 +15,7 @@ space. The value's gradient never enters the encoder, so (4) is still learned on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class AisPlanning(Algorithm):
                 'observations, which only next-observation predicts. Set ais.loss = "next-observation".'
             )
         self._plan = settings.planning
-        self.value = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
+        self.value_network = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
         copies = settings.learner.num_envs
         capacity = max(settings.learner.batch_lock_steps, self._plan.memory_steps // copies)
         self._past = ReplayMemory(capacity, copies, parts.space, settings.num_prescriptions, settings.ais.size)
@@ -60,17 +61,20 @@ class AisPlanning(Algorithm):
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
-        return (self.value.group,)
+        return (self.value_network.group,)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {"value/target": self.value.target.values, "model/seen-outcomes": self._seen}
+        return {"value/target": self.value_network.target.values, "model/seen-outcomes": self._seen}
 
     def greedy(self) -> Scores:
         outcomes = np.flatnonzero(self._seen)
         if len(outcomes) == 0:
             return self._uniform
         model = LearnedModel(self.parts.approximator, self.parts.space, outcomes)
-        return LookAhead(model, self.value.acting(), self.settings.discount)
+        return LookAhead(model, self.value_network.acting(), self.settings.discount)
+
+    def value(self) -> Callable[[Array], Array]:
+        return self.value_network.acting()
 
     def acting(self, update: int) -> Scores:
         plan, updates = self._plan, self.settings.updates
@@ -129,14 +133,14 @@ class AisPlanning(Algorithm):
         loss = 0.0
         for _ in range(plan.value_steps):
             loss = self._fit(torch.from_numpy(chosen), expansion, rate)
-            self.value.target.follow(plan.target_rate)
+            self.value_network.target.follow(plan.target_rate)
         return loss
 
     def _fit(self, chosen: torch.Tensor, expansion: Expansion, rate: float) -> float:
-        target = expansion.scores(self.value.following()(expansion.following), self.settings.discount).max(axis=1)
-        error = self.value.forward(chosen) - torch.from_numpy(target)
+        target = expansion.scores(self.value_network.following()(expansion.following), self.settings.discount).max(axis=1)
+        error = self.value_network.forward(chosen) - torch.from_numpy(target)
         loss = functions.mean(functions.smooth_l1(error))
-        self.value.group.descend(loss, rate, 0.0)
+        self.value_network.group.descend(loss, rate, 0.0)
         return loss.item()
 
 

@@ -17,6 +17,8 @@ With Robbins-Monro step sizes, b_k / a_k and c_k / b_k go to 0: ``settings`` ref
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -51,6 +53,14 @@ class QActorCritic(Algorithm):
 
     def greedy(self) -> Scores:
         return self.policy.acting()
+
+    def value(self) -> Callable[[Array], Array]:
+        policy, critic = self.policy.acting(), self.critic
+
+        def expected(states: Array) -> Array:
+            return _expectation(critic.all(states), exp(log_softmax(policy(states))))
+
+        return expected
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """(5), then (6) with the critic that (5) made."""

@@ -12,6 +12,7 @@ in ``policy_network``; the line search compares numbers that every replica has t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -38,11 +39,11 @@ class TrustRegion(Algorithm):
         settings = self.settings
         size, hidden = settings.ais.size, settings.learner.hidden_size
         self.policy = PolicyNetwork(size, hidden, settings.num_prescriptions, parts.initial("policy"))
-        self.value = ValueNetwork(size, hidden, parts.initial("value"))
+        self.value_network = ValueNetwork(size, hidden, parts.initial("value"))
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
-        return self.policy.group, self.value.group
+        return self.policy.group, self.value_network.group
 
     def acting(self, update: int) -> Scores:
         return self.policy.acting()
@@ -50,16 +51,19 @@ class TrustRegion(Algorithm):
     def greedy(self) -> Scores:
         return self.policy.acting()
 
+    def value(self) -> Callable[[Array], Array]:
+        return self.value_network.acting()
+
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One step of the policy within the trust region, then the value's steps."""
-        goal = targets(self.value.acting(), batch, states, self.settings)
+        goal = targets(self.value_network.acting(), batch, states, self.settings)
         shown = self._improve_policy(goal, entropy_weight(self.settings, update))
         trpo = self.settings.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)
         for _ in range(trpo.value_steps):
-            loss = value_loss(self.value.forward(goal.states), goal)
-            self.value.group.descend(loss, rate, self.settings.learner.gradient_norm)
+            loss = value_loss(self.value_network.forward(goal.states), goal)
+            self.value_network.group.descend(loss, rate, self.settings.learner.gradient_norm)
             shown["value"] = loss.item()
         return shown
 
