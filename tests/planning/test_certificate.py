@@ -93,7 +93,7 @@ def test_a_learner_is_certified_and_its_bound_holds_where_it_was_measured() -> N
     found = Evaluator(config).certificate(learned, trajectories=20)
     assert found is not None
     assert 0.0 < found.epsilon < 2.0
-    assert 0.0 < found.delta
+    assert found.delta > 0.0
     assert found.error <= found.bound
 
 
