@@ -32,7 +32,7 @@ from dadc_net.sections import closest, convert, from_mapping, require, to_mappin
 from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.tasks import Task, find_task
 
-_TOP_LEVEL = {"task": str, "algorithm": str, "updates": int, "discount": float, "menu": str}
+_TOP_LEVEL = {"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float, "menu": str}
 _SECTIONS = ("env", "learner", "ais", "ppo", "trpo", "q", "planning", "schedule", "evaluation", "runtime")
 
 
@@ -81,6 +81,8 @@ class RunConfig:
     parameters: Any
     """The environment's own parameters; known to the server only."""
     menu: str
+    preset: str
+    """Where defaults came from: tuned, paper or theorem."""
     settings: CoordinatorSettings
     evaluation: EvaluationSettings
     runtime: RuntimeSettings
@@ -96,6 +98,7 @@ class RunConfig:
         return {
             "task": self.task_argument,
             "algorithm": settings.algorithm,
+            "preset": self.preset,
             "updates": settings.updates,
             "discount": settings.discount,
             "menu": self.menu,
@@ -209,7 +212,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
             f"Choose one of {', '.join(ALGORITHMS)}."
         )
-    defaults = preset(task.name, algorithm)
+    name = top.get("preset", "tuned")
+    defaults = preset(task.name, algorithm, name)
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_mapping(task.parameters_type, sections["env"], "env.")
     learner = from_mapping(LearnerSettings, sections["learner"], "learner.")
@@ -240,6 +244,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         top["task"],
         parameters,
         menu,
+        name,
         settings,
         from_mapping(EvaluationSettings, sections["evaluation"], "evaluation."),
         from_mapping(RuntimeSettings, sections["runtime"], "runtime."),
