@@ -20,7 +20,11 @@ from dadc_net.coordinator.settings import (
     AisSettings,
     CoordinatorSettings,
     LearnerSettings,
+    PlanningSettings,
     PpoSettings,
+    QActorCriticSettings,
+    ScheduleSettings,
+    TrpoSettings,
 )
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import preset
@@ -28,8 +32,8 @@ from dadc_net.sections import closest, convert, from_mapping, require, to_mappin
 from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.tasks import Task, find_task
 
-_TOP_LEVEL = {"task": str, "algorithm": str, "updates": int, "discount": float, "menu": str}
-_SECTIONS = ("env", "learner", "ais", "ppo", "evaluation", "runtime")
+_TOP_LEVEL = {"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float, "menu": str}
+_SECTIONS = ("env", "learner", "ais", "ppo", "trpo", "q", "planning", "schedule", "evaluation", "runtime")
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class RunConfig:
     parameters: Any
     """The environment's own parameters; known to the server only."""
     menu: str
+    preset: str
+    """Where defaults came from: tuned, paper or theorem."""
     settings: CoordinatorSettings
     evaluation: EvaluationSettings
     runtime: RuntimeSettings
@@ -92,6 +98,7 @@ class RunConfig:
         return {
             "task": self.task_argument,
             "algorithm": settings.algorithm,
+            "preset": self.preset,
             "updates": settings.updates,
             "discount": settings.discount,
             "menu": self.menu,
@@ -99,6 +106,10 @@ class RunConfig:
             "learner": to_mapping(settings.learner),
             "ais": to_mapping(settings.ais),
             "ppo": to_mapping(settings.ppo),
+            "trpo": to_mapping(settings.trpo),
+            "q": to_mapping(settings.q),
+            "planning": to_mapping(settings.planning),
+            "schedule": to_mapping(settings.schedule),
             "evaluation": to_mapping(self.evaluation),
             "runtime": to_mapping(self.runtime),
         }
@@ -201,7 +212,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
             f"Choose one of {', '.join(ALGORITHMS)}."
         )
-    defaults = preset(task.name, algorithm)
+    name = top.get("preset", "tuned")
+    defaults = preset(task.name, algorithm, name)
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_mapping(task.parameters_type, sections["env"], "env.")
     learner = from_mapping(LearnerSettings, sections["learner"], "learner.")
@@ -222,12 +234,17 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         learner=learner,
         ais=from_mapping(AisSettings, sections["ais"], "ais."),
         ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
+        trpo=from_mapping(TrpoSettings, sections["trpo"], "trpo."),
+        q=from_mapping(QActorCriticSettings, sections["q"], "q."),
+        planning=from_mapping(PlanningSettings, sections["planning"], "planning."),
+        schedule=from_mapping(ScheduleSettings, sections["schedule"], "schedule."),
     )
     return RunConfig(
         task,
         top["task"],
         parameters,
         menu,
+        name,
         settings,
         from_mapping(EvaluationSettings, sections["evaluation"], "evaluation."),
         from_mapping(RuntimeSettings, sections["runtime"], "runtime."),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dadc_net.cli import shell
+
+if TYPE_CHECKING:
+    from dadc_net.planning.certificate import Certificate
 
 
 @click.command("plan")
@@ -44,8 +48,9 @@ def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
 @click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
+@click.option("--certificate", is_flag=True, help="Theorem 5: epsilon, delta, kappa and the bound, next to the true gap.")
 @shell.json_option
-def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: bool) -> None:
+def evaluate_command(run: Path, agent: int, trajectories: int | None, certificate: bool, as_json: bool) -> None:
     """Value of the greedy rule that a run has learned."""
     from dadc_net.config import resolve
     from dadc_net.errors import UsageError
@@ -59,7 +64,9 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: b
     overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
     config = resolve(str(run / "config.toml"), overrides)
     snapshot, meta = load_snapshot(run / f"agent-{agent}")
-    valuation = Evaluator(config).valuation(snapshot)
+    evaluator = Evaluator(config)
+    valuation = evaluator.valuation(snapshot)
+    certified = evaluator.certificate(snapshot) if certificate else None
     exact = valuation.exact
     result: dict[str, Any] = {
         "value": None if exact is None else exact.value,
@@ -73,6 +80,8 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: b
         "update": meta.get("update"),
         "learner_digest": meta.get("learner_digest"),
     }
+    if certificate:
+        result["certificate"] = None if certified is None else dataclasses.asdict(certified)
     if as_json:
         shell.print_json(result)
         return
@@ -84,6 +93,21 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, as_json: b
         )
     click.echo(
         f"plain Monte Carlo {valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}"
+    )
+    if certificate:
+        click.echo(_certificate_text(certified))
+
+
+def _certificate_text(found: Certificate | None) -> str:
+    """Theorem 5 in words."""
+    if found is None:
+        return "no certificate: there is no exact planner for this task, so no exact belief to compare with"
+    return (
+        f"Theorem 5 over {found.points} visited points, largest (mean): epsilon {found.epsilon:.4f} "
+        f"({found.epsilon_mean:.4f}), delta {found.delta:.4f} ({found.delta_mean:.4f}), kappa {found.kappa:.4f} "
+        f"({found.kappa_mean:.4f}), L_V {found.lipschitz:.3f}\n"
+        f"bound kappa + (epsilon + L_V delta) / (1 - gamma) = {found.bound:.3f} ({found.bound_mean:.3f}); the largest true "
+        f"|V*(b) - V(x)| met is {found.error:.4f} ({found.error_mean:.4f})"
     )
 
 

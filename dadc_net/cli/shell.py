@@ -49,7 +49,7 @@ def task_options(command: Command) -> Command:
     """TASK and everything that changes its configuration."""
     for decorate in (
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
-        click.option("--algorithm", metavar="NAME", help="actor-critic or ppo."),
+        click.option("--algorithm", metavar="NAME", help="actor-critic, ppo, trpo, q-actor-critic, ..."),
         click.option("-K", "--agents", type=int, metavar="N", help="Number of agents; must be the task's."),
         click.option("--num-envs", type=int, metavar="E", help="Independent copies of the environment."),
         click.option("--updates", type=int, metavar="N", help="Updates of the learner."),

@@ -44,7 +44,7 @@ class ActorCriticNetwork:
 
     def acting(self) -> HiddenLayer:
         """AIS [E, X] -> the actor's logits [E, M], with the bits that ``forward`` has before its log-softmax."""
-        return HiddenLayer(PreparedLinear.of(self.group.arrays, "trunk"), PreparedLinear.of(self.group.arrays, "actor"))
+        return HiddenLayer.of(self.group, "trunk", "actor")
 
     def values(self, states: Array) -> Array:
         """V of AIS rows [n, X] -> [n], off the graph.
@@ -52,9 +52,9 @@ class ActorCriticNetwork:
         Raises:
             NumericError: if a value is not finite.
         """
-        trunk = tanh(PreparedLinear.of(self.group.arrays, "trunk")(states))
-        hidden = tanh(PreparedLinear.of(self.group.arrays, "critic.hidden")(trunk))
-        values: Array = PreparedLinear.of(self.group.arrays, "critic.output")(hidden)[:, 0]
+        trunk = tanh(PreparedLinear.of(self.group, "trunk")(states))
+        hidden = tanh(PreparedLinear.of(self.group, "critic.hidden")(trunk))
+        values: Array = PreparedLinear.of(self.group, "critic.output")(hidden)[:, 0]
         if not np.isfinite(values).all():
             raise NumericError(
                 "the values of actor-critic/critic.output are NaN or infinite. Every replica stops here with the same "

@@ -2,14 +2,16 @@
 
     u_t = tanh(W [features(z_t), theta_{t-1}] + b)         E.1: one linear layer with tanh
     x_t = GRU(u_t, x_{t-1})                                E.1: one GRU layer; x_t is the AIS
-    predicted reward      from [x_t, theta_t]              (P1), smooth L1
+    predicted reward      from [x_t, theta_t]              (P1), smooth L1; optionally from z_{t+1} as well
     predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default
-    predicted x_{t+1}     from [x_t, theta_t]              (P2), Gaussian with identity covariance: the paper's E.1
+    predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``
+
+The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription.
 
 Deviation: equation (4) is printed as ascent on a loss that is to be minimised; this is descent. L_nu is printed as a sum
 over B - 1 terms beside a mean over B; both are means here, because a sum would drown lambda. The default loss predicts
 the next common observation (Section 7, P2b), because (P2) with identity covariance is minimised by a constant encoder,
-and collapses to it in practice. The gradient of (P2) flows into its target x_{t+1} too, as printed.
+and collapses to it in practice. The target x_{t+1} of (P2) is detached unless ``ais.detach_target`` is off, as printed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.layers import linear, linear_shapes
+from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import codes
 from dadc_net.coordinator.settings import AisSettings
@@ -41,16 +44,28 @@ class AisLosses(NamedTuple):
 
 def _shapes(inputs: int, entries: int, outcomes: int, settings: AisSettings) -> dict[str, Shape]:
     size = settings.size
-    predicted = outcomes if settings.loss == "next-observation" else size
+    direct: dict[str, Shape] = {}
+    reward_inputs = size + entries
+    if settings.reward_input == "outcome":
+        reward_inputs += outcomes
+        direct = linear_shapes("reward.direct", reward_inputs, 1)
     return {
         **linear_shapes("encoder.input", inputs, size),
         **linear_shapes("encoder.gates", size, 3 * size),
         **linear_shapes("encoder.recurrent", size, 3 * size),
-        **linear_shapes("reward.hidden", size + entries, size),
+        **linear_shapes("reward.hidden", reward_inputs, size),
         **linear_shapes("reward.output", size, 1),
+        **direct,
         **linear_shapes("transition.hidden", size + entries, size),
-        **linear_shapes("transition.output", size, predicted),
+        **linear_shapes("transition.output", size, _predicted(outcomes, settings)),
     }
+
+
+def _predicted(outcomes: int, settings: AisSettings) -> int:
+    """Numbers that the transition head puts out."""
+    if settings.loss == "next-observation":
+        return outcomes
+    return settings.size * (settings.particles if NEXT_AIS_LOSSES[settings.loss].particles else 1)
 
 
 class StateApproximator:
@@ -60,6 +75,7 @@ class StateApproximator:
         """``inputs`` I = features of z plus M; ``entries`` M; ``outcomes`` number of values of z."""
         self.settings = settings
         self.entries = entries
+        self.outcomes = outcomes
         self.group = ParameterGroup("ais", _shapes(inputs, entries, outcomes, settings), initial)
 
     def encode(self, batch: Batch) -> Tensor:
@@ -69,7 +85,10 @@ class StateApproximator:
         embedded = functions.tanh(linear(self.group, "encoder.input", flat))
         gates = linear(self.group, "encoder.gates", embedded).reshape(records, copies, 3 * self.settings.size)
         recurrent = self.group.tensors["encoder.recurrent.weight"], self.group.tensors["encoder.recurrent.bias"]
-        return scan.recurrent_scan(gates, batch.keep, batch.start, *recurrent)
+        stretch = self.settings.truncation
+        if stretch == 0 or stretch >= records:
+            return scan.recurrent_scan(gates, batch.keep, batch.start, *recurrent)
+        return _stretches(gates, batch, recurrent, stretch)
 
     def losses(self, batch: Batch, states: Tensor) -> AisLosses:
         """L_AIS of a batch: states [T+1, E, X] from ``encode``; masked means over the steps that happened."""
@@ -78,7 +97,7 @@ class StateApproximator:
         count = max(1.0, float(batch.valid.sum()))
         theta = torch.from_numpy(codes(batch.prescriptions.reshape(rows), self.entries))
         known = torch.cat((states[:-1].reshape(rows, self.settings.size), theta), dim=1)
-        predicted_reward = self._head("reward", known).reshape(rows)
+        predicted_reward = self._predicted_reward(batch, known).reshape(rows)
         error = predicted_reward - torch.from_numpy(batch.rewards.reshape(rows))
         reward = functions.mean(functions.smooth_l1(error) * valid, count)
         transition = functions.mean(self._transition_loss(batch, states, known) * valid, count)
@@ -88,20 +107,48 @@ class StateApproximator:
     def _head(self, name: str, known: Tensor) -> Tensor:
         return linear(self.group, f"{name}.output", functions.tanh(linear(self.group, f"{name}.hidden", known)))
 
+    def _predicted_reward(self, batch: Batch, known: Tensor) -> Tensor:
+        if self.settings.reward_input == "prescription":
+            return self._head("reward", known)
+        outcome = torch.from_numpy(codes(batch.common_index[1:].reshape(-1), self.outcomes))
+        both = torch.cat((known, outcome), dim=1)
+        return self._head("reward", both) + linear(self.group, "reward.direct", both)
+
     def _transition_loss(self, batch: Batch, states: Tensor, known: Tensor) -> Tensor:
         """Loss of each step's prediction: [T E]."""
         predicted = self._head("transition", known)
         if self.settings.loss == "next-observation":
             happened = torch.from_numpy(batch.common_index[1:].reshape(-1))
             return -functions.pick(functions.log_softmax(predicted), happened)
-        # -log of a Gaussian with identity covariance, its constant left out: half the squared distance.
-        distance = functions.fork(states[1:].reshape(predicted.shape) - predicted, 2)
-        return functions.row_sums(distance[0] * distance[1]) * 0.5
+        size = self.settings.size
+        count = predicted.shape[1] // size
+        target = states[1:].reshape(-1, size)
+        particles: tuple[Tensor, ...] = (predicted,)
+        if count > 1:
+            shares = functions.fork(predicted, count)
+            particles = tuple(share[:, size * s : size * (s + 1)] for s, share in enumerate(shares))
+        loss = NEXT_AIS_LOSSES[self.settings.loss].rows
+        return loss(particles, target.detach() if self.settings.detach_target else target)
 
     def acting(self) -> RecurrentEncoder:
         """rho with its present parameters for one record at a time, the bits of ``encode``."""
         names = ("encoder.input", "encoder.gates", "encoder.recurrent")
-        return RecurrentEncoder(*(PreparedLinear.of(self.group.arrays, name) for name in names))
+        return RecurrentEncoder(*(PreparedLinear.of(self.group, name) for name in names))
+
+
+def _stretches(gates: Tensor, batch: Batch, recurrent: tuple[Tensor, Tensor], stretch: int) -> Tensor:
+    """The scan in stretches of lock-steps between which no gradient flows: truncated backpropagation through time."""
+    firsts = range(0, gates.shape[0], stretch)
+    weights, biases = functions.fork(recurrent[0], len(firsts)), functions.fork(recurrent[1], len(firsts))
+    parts: list[Tensor] = []
+    start = batch.start
+    shares = functions.fork(gates, len(firsts))
+    for index, first in enumerate(firsts):
+        last = first + stretch
+        keep = batch.keep[first:last]
+        parts.append(scan.recurrent_scan(shares[index][first:last], keep, start, weights[index], biases[index]))
+        start = parts[-1].detach().numpy()[-1]
+    return torch.cat(parts, dim=0)
 
 
 def spread(states: Array) -> float:
@@ -114,3 +161,13 @@ def spread(states: Array) -> float:
     centred = states - mean
     variances = grid.column_sums(centred * centred) / rows
     return float(grid.total(np.sqrt(variances)) / states.shape[1])
+
+
+def rank(states: Array, share: float = 1e-3) -> int:
+    """How many directions the AIS really uses: eigenvalues of the covariance of states [n, X] above ``share`` of the sum.
+
+    A diagnostic like ``spread``; 0 when the AIS has collapsed to a constant.
+    """
+    centred = states - grid.column_sums(states) / float(states.shape[0])
+    eigenvalues = np.linalg.eigvalsh(grid.product(centred.T, centred) / float(states.shape[0]))
+    return int((eigenvalues > max(1e-8, share * float(np.abs(eigenvalues).sum()))).sum())

@@ -37,12 +37,14 @@ class Batch:
     """[T, E] R_t, the reward of the step from record t to t+1."""
     ended: NDArray[np.uint8]
     """[T+1, E] whether the copy's episode ended at record t."""
+    counted: Array | None = None
+    """[T, E] 0.0 at steps that only warm the AIS up, in a window of a replay memory; None: every step counts."""
 
     @property
     def valid(self) -> Array:
-        """[T, E] 1.0 where the step from t to t+1 happened; 0.0 where record t had ended and its action was ignored."""
-        result: Array = (self.ended[:-1] == ENDED_NO).astype(np.float64)
-        return result
+        """[T, E] 1.0 where the step from t to t+1 counts; 0.0 where record t had ended and its action was ignored."""
+        happened: Array = (self.ended[:-1] == ENDED_NO).astype(np.float64)
+        return happened if self.counted is None else happened * self.counted
 
     @property
     def steps(self) -> int:

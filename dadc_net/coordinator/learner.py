@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator import prescription
-from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
-from dadc_net.coordinator.ais import StateApproximator, spread
-from dadc_net.coordinator.algorithms import IMPROVE
+from dadc_net.coordinator.ais import StateApproximator, rank, spread
+from dadc_net.coordinator.algorithm import Parts
+from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.schedule import linear
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact import canonical
@@ -78,15 +79,17 @@ class Coordinator:
         self.settings = settings
         self.space = finite_common_space(settings)
         self.stream = Stream("coordinator", shared_seed)
-        initial = Stream("initial-parameters/ais", shared_seed), Stream("initial-parameters/actor-critic", shared_seed)
+        initial = Stream("initial-parameters/ais", shared_seed)
         entries, size = settings.num_prescriptions, settings.ais.size
         inputs = self.space.feature_size + entries
-        self.approximator = StateApproximator(inputs, entries, self.space.num_values, settings.ais, initial[0])
-        self.network = ActorCriticNetwork(size, settings.learner.hidden_size, entries, initial[1])
-        self._improve = IMPROVE[settings.algorithm]
-        self._prepare_acting()
+        self.approximator = StateApproximator(inputs, entries, self.space.num_values, settings.ais, initial)
+        parts = Parts(settings, self.space, self.approximator, shared_seed)
+        self.algorithm = IMPLEMENTATIONS[settings.algorithm](parts)
+        for group in self.groups:
+            group.obey(settings.schedule.optimiser, settings.schedule.parameter_bound)
         copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
         self._next_step = 0
+        self._prepare_acting(0)
         self._ais = np.zeros((copies, size))
         self._previous = np.zeros((copies, entries))
         self._inputs = np.zeros((steps + 1, copies, inputs))
@@ -97,9 +100,10 @@ class Coordinator:
         self._ended = np.zeros((steps + 1, copies), dtype=np.uint8)
         self._start = np.zeros((copies, size))
 
-    def _prepare_acting(self) -> None:
+    def _prepare_acting(self, update: int) -> None:
+        """Take the parameters that update ``update`` left into use; 0: the first ones."""
         self._encode = self.approximator.acting()
-        self._logits = self.network.acting()
+        self._logits = self.algorithm.acting(update)
 
     @property
     def last_step(self) -> int:
@@ -171,20 +175,25 @@ class Coordinator:
             self._rewards[1:],
             self._ended,
         )
-        states = self.approximator.encode(batch)
-        ais_losses = self.approximator.losses(batch, states)
-        detached = states.detach().numpy()
-        losses = {"ais": ais_losses.total.item(), "reward": ais_losses.reward.item()}
-        losses |= {
-            "transition": ais_losses.transition.item(),
-            "ais_spread": spread(detached[:-1].reshape(-1, detached.shape[2])),
-        }
-        ais = self.settings.ais
-        step_size = linear(ais.learning_rate, ais.final_learning_rate_share, update, self.settings.updates)
-        self.approximator.group.descend(ais_losses.total, step_size, ais.gradient_norm)
-        losses |= self._improve(self.network, batch, detached, self.settings, update)
-        self._prepare_acting()
+        if self.algorithm.learns_ais_on_policy:
+            states, losses = self._improve_ais(batch, update)
+        else:
+            states, losses = self.approximator.encode(batch).detach().numpy(), {}
+        seen = states[:-1].reshape(-1, states.shape[2])
+        losses |= {"ais_spread": spread(seen), "ais_rank": float(rank(seen))}
+        losses |= self.algorithm.improve(batch, states, update)
+        self._prepare_acting(update)
         return UpdateReport(update, b"", {}, losses)
+
+    def _improve_ais(self, batch: Batch, update: int) -> tuple[Array, dict[str, float]]:
+        """Equation (4): one step of the state approximator; the AIS [T+1, E, X] of before, and the losses."""
+        states = self.approximator.encode(batch)
+        found = self.approximator.losses(batch, states)
+        ais = self.settings.ais
+        rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
+        self.approximator.group.descend(found.total, rate, ais.gradient_norm)
+        losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
+        return states.detach().numpy(), losses
 
     def tensor_digests(self) -> dict[str, bytes]:
         """Full name -> digest of every tensor of the learner's state."""
@@ -193,15 +202,22 @@ class Coordinator:
             "carried/prescriptions": self._previous,
             "carried/next-step": np.array([self._next_step], dtype=np.int64),
         }
+        memory = self.algorithm.memory
+        remembered = {} if memory is None else {"memory": memory.head}
         return {
-            **self.approximator.group.tensor_digests(),
-            **self.network.group.tensor_digests(),
-            **{name: digest(canonical.encode(array)) for name, array in carried.items()},
+            **{name: value for group in self.groups for name, value in group.tensor_digests().items()},
+            **{name: digest(canonical.encode(array)) for name, array in {**self.algorithm.state(), **carried}.items()},
+            **remembered,
         }
 
-    def parameters(self) -> tuple[Array, Array]:
-        """The flat vectors of the state approximator [P] and of actor and critic [P']."""
-        return self.approximator.group.values, self.network.group.values
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """All parameters: of the state approximator first, then the algorithm's."""
+        return self.approximator.group, *self.algorithm.groups
+
+    def parameters(self) -> tuple[Array, ...]:
+        """The flat vectors [P] of all parameter groups."""
+        return tuple(group.values for group in self.groups)
 
     def digest(self) -> bytes:
         """Digest of the whole learner state; holds no run id, host or time."""
@@ -218,9 +234,11 @@ class Coordinator:
             "ended": self._ended,
             "start": self._start,
         }
+        memory = self.algorithm.memory
         return {
-            **self.approximator.group.snapshot(),
-            **self.network.group.snapshot(),
+            **{name: array for group in self.groups for name, array in group.snapshot().items()},
+            **{name: array.copy() for name, array in self.algorithm.state().items()},
+            **({} if memory is None else memory.snapshot()),
             "carried/ais": self._ais.copy(),
             "carried/prescriptions": self._previous.copy(),
             "carried/next-step": np.array([self._next_step], dtype=np.int64),
@@ -229,8 +247,9 @@ class Coordinator:
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Take the whole state from ``snapshot``."""
-        self.approximator.group.restore(snapshot)
-        self.network.group.restore(snapshot)
+        self.restore_rule(snapshot)
+        if self.algorithm.memory is not None:
+            self.algorithm.memory.restore(snapshot)
         self._ais = snapshot["carried/ais"].copy()
         self._previous = snapshot["carried/prescriptions"].copy()
         self._next_step = int(snapshot["carried/next-step"][0])
@@ -241,7 +260,12 @@ class Coordinator:
         self._rewards[...] = snapshot["window/rewards"]
         self._ended[...] = snapshot["window/ended"]
         self._start = snapshot["window/start"].copy()
-        self._prepare_acting()
+        self._prepare_acting(max(0, self._next_step - 1) // self.settings.learner.batch_lock_steps)
+
+    def restore_rule(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take from ``snapshot`` what the learned rule needs: parameters and the algorithm's state."""
+        self.approximator.group.restore(snapshot)
+        self.algorithm.restore(snapshot)
 
 
 def _root(tensors: Mapping[str, bytes]) -> bytes:

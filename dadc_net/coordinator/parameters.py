@@ -38,12 +38,13 @@ class ParameterGroup:
         self.size = sum(math.prod(shape) for shape in shapes.values())
         self.values: Array = np.empty(self.size)
         self.arrays: dict[str, Array] = {}
-        self._slices: dict[str, slice] = {}
+        self.slices: dict[str, slice] = {}
+        """Tensor name -> its part of ``values``."""
         start = 0
         fan_in = 1
         for index, (name, shape) in enumerate(shapes.items()):
             stop = start + math.prod(shape)
-            self._slices[name] = slice(start, stop)
+            self.slices[name] = slice(start, stop)
             fan_in = shape[0] if name.endswith(".weight") else fan_in
             bound = 1.0 / math.sqrt(fan_in)
             uniform = initial.uniforms(index, 1, stop - start)[0]
@@ -54,28 +55,63 @@ class ParameterGroup:
             name: torch.from_numpy(array).requires_grad_() for name, array in self.arrays.items()
         }
         self.adam = Adam(self.size)
+        self._plain = False
+        self._bound = 0.0
 
-    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
-        """One Adam step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+    def obey(self, optimiser: str, bound: float) -> None:
+        """How steps are made: ``adam`` or ``sgd``, and projected onto |parameter| <= bound (0: not)."""
+        self._plain, self._bound = optimiser == "sgd", bound
+        self._project()
+
+    def gradient(self, loss: Tensor) -> Array:
+        """Gradient of ``loss`` with respect to the flat vector: [P].
 
         Raises:
-            NumericError: naming the tensor whose gradient, or value after the step, is not finite.
+            NumericError: naming the tensor whose gradient is not finite.
         """
         gradients = torch.autograd.grad(loss, list(self.tensors.values()))
         flat = np.concatenate([gradient.numpy().reshape(-1) for gradient in gradients])
         self._refuse_non_finite(flat, "gradient")
+        return flat
+
+    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
+        """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+
+        Raises:
+            NumericError: naming the tensor whose gradient, or value after the step, is not finite.
+        """
+        flat = self.gradient(loss)
         norm = clip_norm(flat, largest_norm) if largest_norm > 0.0 else 0.0
         try:
-            self.adam.step(self.values, flat, learning_rate)
+            if self._plain:
+                self.values -= learning_rate * flat
+                self._refuse_non_finite(self.values, "value")
+            else:
+                self.adam.step(self.values, flat, learning_rate)
         except NumericError:
             self._refuse_non_finite(self.values, "value")
             raise
+        self._project()
         return norm
+
+    def place(self, values: Array) -> None:
+        """Take ``values`` [P] as they are, projected onto the box if there is one.
+
+        Raises:
+            NumericError: naming the tensor whose value is not finite.
+        """
+        self.values[...] = values
+        self._refuse_non_finite(self.values, "value")
+        self._project()
+
+    def _project(self) -> None:
+        if self._bound > 0.0:
+            np.clip(self.values, -self._bound, self._bound, out=self.values)
 
     def _refuse_non_finite(self, flat: Array, what: str) -> None:
         if np.isfinite(flat).all():
             return
-        for name, part in self._slices.items():
+        for name, part in self.slices.items():
             if not np.isfinite(flat[part]).all():
                 raise NumericError(
                     f"the {what} of {self.component}/{name} is NaN or infinite. Every replica stops here with the same "
@@ -104,3 +140,18 @@ class ParameterGroup:
             ("powers", self.adam.powers),
         ):
             array[...] = snapshot[f"{self.component}/adam.{name}"]
+
+
+class TargetCopy:
+    """A copy of a group's parameters that follows them slowly; it is part of the learner's state."""
+
+    def __init__(self, group: ParameterGroup) -> None:
+        self._group = group
+        self.values: Array = group.values.copy()
+        self.arrays: dict[str, Array] = {
+            name: self.values[part].reshape(group.arrays[name].shape) for name, part in group.slices.items()
+        }
+
+    def follow(self, rate: float) -> None:
+        """Move by ``rate`` of the distance to the group's present values."""
+        self.values += rate * (self._group.values - self.values)

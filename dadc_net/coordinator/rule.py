@@ -15,16 +15,15 @@ from dadc_net.exact.streams import seed_bytes
 
 
 class GreedyRule:
-    """psi's most probable prescription for each of n independent copies; satisfies planning's ``Rule``."""
+    """the learned rule's best prescription for each of n independent copies; satisfies planning's ``Rule``."""
 
     def __init__(self, settings: CoordinatorSettings, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """``snapshot``: from ``Coordinator.snapshot``, or its parameter tensors read from a checkpoint."""
         replica = Coordinator(settings, seed_bytes(0))
-        replica.approximator.group.restore(snapshot)
-        replica.network.group.restore(snapshot)
+        replica.restore_rule(snapshot)
         self._space = replica.space
         self._encode = replica.approximator.acting()
-        self._logits = replica.network.acting()
+        self._scores = replica.algorithm.greedy()
         self._entries = settings.num_prescriptions
         self._size = settings.ais.size
         self.begin(0)
@@ -39,6 +38,6 @@ class GreedyRule:
         inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
         keep = np.ones((common.shape[0], 1))
         self._ais = self._encode(inputs, keep, self._ais)
-        chosen = prescription.greedy(self._logits(self._ais))
+        chosen = prescription.greedy(self._scores(self._ais))
         self._previous = prescription.codes(chosen, self._entries)
         return chosen

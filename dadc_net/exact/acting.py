@@ -8,8 +8,8 @@ The bits are those of the graph that updates use: forward scales are fixed, so a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ _EXP_BITS = 30
 _THRESHOLD_BITS = 32
 
 
+class Arrays(Protocol):
+    """Anything with named parameter arrays: a parameter group, or a copy of one."""
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Tensor name -> values."""
+        ...
+
+
 @dataclass(frozen=True)
 class PreparedLinear:
     """A linear layer for acting: its weight is already rounded for its products, ``grid.product`` is spelt out."""
@@ -36,14 +45,14 @@ class PreparedLinear:
     """Rounds the input onto the grid of its fixed scale."""
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Array], name: str) -> PreparedLinear:
+    def of(cls, source: Arrays, name: str) -> PreparedLinear:
         """Prepare layer ``name`` from the present values of ``name.weight`` [n, p] and ``name.bias`` [p]."""
-        weight = arrays[f"{name}.weight"]
+        weight = source.arrays[f"{name}.weight"]
         terms = weight.shape[0]
         if terms > grid.CHUNK_TERMS:
             raise InvariantError(f"layer {name} has {terms} inputs; acting is exact up to {grid.CHUNK_TERMS}")
         rounding = grid.rounding_constant(math.ldexp(1.0, INPUT_EXPONENT - grid.operand_bits(terms)))
-        return cls(grid.operand(weight, terms), arrays[f"{name}.bias"] + 0.0, rounding)
+        return cls(grid.operand(weight, terms), source.arrays[f"{name}.bias"] + 0.0, rounding)
 
     @property
     def packed(self) -> tuple[Array, Array, float]:
@@ -85,6 +94,11 @@ class HiddenLayer:
 
     hidden: PreparedLinear
     output: PreparedLinear
+
+    @classmethod
+    def of(cls, source: Arrays, hidden: str, output: str) -> HiddenLayer:
+        """Prepare the layers of these names from their present values."""
+        return cls(PreparedLinear.of(source, hidden), PreparedLinear.of(source, output))
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""

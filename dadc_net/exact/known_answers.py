@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -184,7 +185,8 @@ def _acting() -> bytes:
     for name, shape in shapes.items():
         arrays[f"{name}.weight"] = _numbers(f"acting/{name}", math.prod(shape)).reshape(shape)
     arrays["input.bias"] = _MIDDLE["tanh"][:4]
-    first, gates, recurrent, square, output = (acting.PreparedLinear.of(arrays, name) for name in shapes)
+    source = SimpleNamespace(arrays=arrays)
+    first, gates, recurrent, square, output = (acting.PreparedLinear.of(source, name) for name in shapes)
     inputs, keep = np.eye(5)[[0, 4, 2]] * [[1.0], [0.0], [1.0]], np.array([[1.0], [0.0], [1.0]])
     previous = grid.round_to_grid(_numbers("acting/previous", 12).reshape(3, 4), scan.STATE_GRID)
     encode = acting.RecurrentEncoder(first, gates, recurrent)

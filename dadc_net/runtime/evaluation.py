@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.rule import GreedyRule
+from dadc_net.coordinator.view import LearnedView
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.planning.evaluation import performance_difference
+from dadc_net.planning.certificate import Certificate, certify
+from dadc_net.planning.evaluation import horizon, performance_difference
 from dadc_net.planning.monte_carlo import monte_carlo
 from dadc_net.planning.planners import Plan, has_planner, plan
 
@@ -77,6 +79,21 @@ class Evaluator:
             found.round_robin,
             (estimate.value - found.round_robin) / distance if distance > 0 else 0.0,
         )
+
+    def certificate(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int = 400) -> Certificate | None:
+        """Theorem 5's constants for the learner of ``snapshot``; None without a planner.
+
+        Raises:
+            UsageError: if the learner predicts no common observations.
+        """
+        found = self.plan
+        if found is None:
+            return None
+        settings = self.config.settings
+        view = LearnedView(settings, snapshot, found.model.outcomes)
+        stream = Stream("evaluation/certificate", _EVALUATION_SEED)
+        steps = horizon(settings.discount)
+        return certify(found.model, found.solution, settings.discount, view, trajectories, steps, stream)
 
     def valuation(self, snapshot: Mapping[str, NDArray[Any]]) -> Valuation:
         """Both estimates of the greedy rule's value."""

@@ -54,7 +54,7 @@ class Sabotage:
         if step != self.step:
             return
         coordinator = replica.coordinator
-        adams = coordinator.approximator.group.adam, coordinator.network.group.adam
+        adams = [group.adam for group in coordinator.groups]
         if self.kind == "flip-bit":
             bits = coordinator.approximator.group.arrays[_WEIGHT].view(np.uint64)
             bits[0, 0] ^= np.uint64(1)

@@ -14,12 +14,23 @@ from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.prescription import greedy
 from dadc_net.coordinator.rule import GreedyRule
-from dadc_net.coordinator.settings import AisSettings, CoordinatorSettings, LearnerSettings, PpoSettings
+from dadc_net.coordinator.settings import (
+    AIS_LOSSES,
+    ALGORITHMS,
+    AisSettings,
+    CoordinatorSettings,
+    LearnerSettings,
+    PlanningSettings,
+    PpoSettings,
+)
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact.acting import draw
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
+
+# Planning looks ahead over next common observations, so it takes no other loss.
+CASES = [(a, loss) for a in ALGORITHMS for loss in AIS_LOSSES if a != "ais-planning" or loss == "next-observation"]
 
 
 def settings(
@@ -35,6 +46,7 @@ def settings(
         learner=LearnerSettings(num_envs=copies, batch_steps=copies * steps, hidden_size=5),
         ais=AisSettings(**ais),  # type: ignore[arg-type]
         ppo=PpoSettings(epochs=2),
+        planning=PlanningSettings(model_steps=2, windows=4, window=3, warm_up=1, states=8, uniform_share=0.0),
     )
 
 
@@ -78,8 +90,7 @@ def test_updates_happen_at_the_records_that_close_a_batch() -> None:
     assert closed == [(5, 1), (10, 2), (15, 3)]
 
 
-@pytest.mark.parametrize("loss", ["next-observation", "next-ais-nll"])
-@pytest.mark.parametrize("algorithm", ["actor-critic", "ppo"])
+@pytest.mark.parametrize(("algorithm", "loss"), CASES)
 def test_every_parameter_moves_in_an_update(algorithm: str, loss: str) -> None:
     chosen = settings(updates=1, algorithm=algorithm, loss=loss)
     before = Coordinator(chosen, seed_bytes(7)).snapshot()
@@ -88,9 +99,10 @@ def test_every_parameter_moves_in_an_update(algorithm: str, loss: str) -> None:
     assert still == []
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("cut", [0, 3, 5, 8])
-def test_restore_continues_with_the_same_bits(cut: int) -> None:
-    chosen = settings(updates=3)
+def test_restore_continues_with_the_same_bits(cut: int, algorithm: str) -> None:
+    chosen = settings(updates=3, algorithm=algorithm)
     whole = run(chosen)
     first, second = Coordinator(chosen, seed_bytes(7)), Coordinator(chosen, seed_bytes(7))
     for record in records(chosen):
@@ -99,6 +111,19 @@ def test_restore_continues_with_the_same_bits(cut: int) -> None:
             first = second
         first.receive(record)
     assert first.digest() == whole.digest()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_row_is_scored_alone_as_in_the_batch(algorithm: str) -> None:
+    """Acting and the learned rule: the same bits for one copy as for many."""
+    learner = run(settings(algorithm=algorithm))
+    states = np.round(np.cos(np.arange(45.0)).reshape(9, 5) * 2**24) / 2**24
+    for scores in (learner.algorithm.acting(3), learner.algorithm.greedy()):
+        together = scores(states)
+        assert together.shape == (9, 3)
+        assert np.unique(together).size > 3
+        alone = np.concatenate([scores(row[None]) for row in states])
+        assert np.array_equal(together, alone)
 
 
 def test_acting_gives_the_states_of_the_batch_scan() -> None:
@@ -182,7 +207,7 @@ def test_a_non_finite_parameter_stops_with_the_tensor_named() -> None:
     *before, last = records(chosen)
     for record in before:
         learner.receive(record)
-    learner.network.group.arrays["critic.output.bias"][:] = np.inf
+    learner.groups[1].arrays["critic.output.bias"][:] = np.inf
     with pytest.raises(NumericError, match=r"actor-critic/critic\.output"):
         learner.receive(last)
 
@@ -196,7 +221,7 @@ def test_greedy_rule_follows_the_coordinator() -> None:
     picks = rule.choose(np.zeros((3, 3), dtype=np.int64))
     assert picks.shape == (3,)
     assert len(set(picks.tolist())) == 1
-    logits = learner.network.acting()(np.zeros((1, chosen.ais.size)))
+    logits = learner.algorithm.greedy()(np.zeros((1, chosen.ais.size)))
     assert logits.shape == (1, 3)
 
 

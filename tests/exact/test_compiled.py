@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def both(compute: Callable[[], Result]) -> tuple[Result, Result]:
     return plain, compute()
 
 
-def layers(seed: int, inputs: int, size: int, entries: int) -> dict[str, Array]:
+def layers(seed: int, inputs: int, size: int, entries: int) -> SimpleNamespace:
     """Weights and biases with dead units and zeros of both signs, scaled from tiny to huge."""
     generator = np.random.Generator(np.random.Philox(seed))
     shapes = {"input": (inputs, size), "gates": (size, 3 * size), "recurrent": (size, 3 * size), "output": (size, entries)}
@@ -53,11 +54,11 @@ def layers(seed: int, inputs: int, size: int, entries: int) -> dict[str, Array]:
         arrays[f"{name}.weight"] = generator.normal(size=shape) * scale
         arrays[f"{name}.bias"] = generator.normal(size=shape[1]) * scale
         arrays[f"{name}.weight"][:, 0], arrays[f"{name}.bias"][0] = -0.0, -0.0
-    return arrays
+    return SimpleNamespace(arrays=arrays)
 
 
-def encoder(arrays: dict[str, Array]) -> acting.RecurrentEncoder:
-    return acting.RecurrentEncoder(*(acting.PreparedLinear.of(arrays, name) for name in ("input", "gates", "recurrent")))
+def encoder(source: SimpleNamespace) -> acting.RecurrentEncoder:
+    return acting.RecurrentEncoder(*(acting.PreparedLinear.of(source, name) for name in ("input", "gates", "recurrent")))
 
 
 def rows(seed: int, copies: int, inputs: int, size: int) -> tuple[Array, Array, Array]:
@@ -70,16 +71,16 @@ def rows(seed: int, copies: int, inputs: int, size: int) -> tuple[Array, Array, 
 @settings(max_examples=80)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
 def test_encoding_equals_numpy_and_the_oracle(seed: int, copies: int, inputs: int, size: int) -> None:
-    arrays = layers(seed, inputs, size, 3)
+    source = layers(seed, inputs, size, 3)
     given_rows = rows(seed, copies, inputs, size)
-    plain, fast = both(lambda: encoder(arrays)(*given_rows))
+    plain, fast = both(lambda: encoder(source)(*given_rows))
     assert oracle.same_bits(fast, plain)
     codes, keep, previous = (a.tolist() for a in given_rows)
-    weight, bias = arrays["input.weight"].tolist(), arrays["input.bias"].tolist()
+    weight, bias = source.arrays["input.weight"].tolist(), source.arrays["input.bias"].tolist()
     embedded = [[oracle.tanh(v + b) for v, b in zip(row, bias, strict=True)] for row in oracle.product(codes, weight, 0)]
-    weight, bias = arrays["gates.weight"].tolist(), arrays["gates.bias"].tolist()
+    weight, bias = source.arrays["gates.weight"].tolist(), source.arrays["gates.bias"].tolist()
     gates = [[v + b for v, b in zip(row, bias, strict=True)] for row in oracle.product(embedded, weight, 0)]
-    recurrent = arrays["recurrent.weight"].tolist(), arrays["recurrent.bias"].tolist()
+    recurrent = source.arrays["recurrent.weight"].tolist(), source.arrays["recurrent.bias"].tolist()
     expected = oracle.scan([gates], [[row[0] for row in keep]], previous, *recurrent)
     assert oracle.same_bits(fast, expected.states[0])
 
@@ -87,8 +88,8 @@ def test_encoding_equals_numpy_and_the_oracle(seed: int, copies: int, inputs: in
 @settings(max_examples=80)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
 def test_a_head_and_the_draw_equal_numpy_and_the_oracle(seed: int, copies: int, size: int, entries: int) -> None:
-    arrays = layers(seed, size, size, entries)
-    head = acting.HiddenLayer(acting.PreparedLinear.of(arrays, "input"), acting.PreparedLinear.of(arrays, "output"))
+    source = layers(seed, size, size, entries)
+    head = acting.HiddenLayer.of(source, "input", "output")
     states = rows(seed, copies, 1, size)[2]
     words = np.random.Generator(np.random.Philox(seed)).integers(0, 2**64, copies, dtype=np.uint64)
     plain, fast = both(lambda: (head(states), acting.draw(head(states), words)))
@@ -163,14 +164,14 @@ def test_a_logit_that_is_not_a_number_is_refused_by_both() -> None:
 
 def test_doubt_sends_every_kernel_back_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """With no trust in the library at all, the slow path does everything, and no bit changes."""
-    arrays, given_rows = layers(5, 4, 3, 3), rows(5, 2, 4, 3)
+    source, given_rows = layers(5, 4, 3, 3), rows(5, 2, 4, 3)
     words = np.array([2**63, 5], dtype=np.uint64)
-    head = acting.HiddenLayer(acting.PreparedLinear.of(arrays, "gates"), acting.PreparedLinear.of(arrays, "recurrent"))
+    head = acting.HiddenLayer.of(source, "gates", "recurrent")
     scanned = arguments(3, 5, 2, 3)
     assert compiled.load()
 
     def everything() -> tuple[Array, Array, Array, Array, scan.Trace]:
-        state = encoder(arrays)(*given_rows)
+        state = encoder(source)(*given_rows)
         wide = elementary.tanh(np.linspace(-3.0, 3.0, 50))
         logits = elementary.log_softmax(state)
         return state, wide, logits, acting.draw(state, words), scan.forward(*scanned)

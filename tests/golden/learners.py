@@ -20,7 +20,11 @@ from dadc_net.runtime.simulation import Simulation
 LEARNERS = Path(__file__).with_name("learners.json")
 MARKS = (1, 10, 100, 1000)
 LONG_ALGORITHM, LONG_MARKS = "actor-critic", (1000, 10_000, 100_000)
-OVERRIDES = ("learner.num_envs=4", "learner.batch_steps=48", "ais.size=5", "learner.hidden_size=5")
+OVERRIDES = (
+    *("learner.num_envs=4", "learner.batch_steps=48", "ais.size=5", "learner.hidden_size=5"),
+    *("planning.model_steps=1", "planning.windows=8", "planning.window=10", "planning.warm_up=3"),
+    *("planning.value_steps=2", "planning.states=16", "planning.memory_steps=4000"),
+)
 LONG_OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "ais.size=5", "learner.hidden_size=5")
 
 

@@ -1,21 +1,19 @@
-"""The algorithms: each one file, each one function that improves actor and critic from a batch.
-
-An algorithm gets the AIS of the batch as data and the network that holds phi and vartheta. It returns its losses for
-metrics. Everything else (acting, the state approximator, digests, the order of updates) belongs to the learner, so a
-further algorithm is one file and one entry here.
-"""
+"""The algorithms: each one file and one class over the skeleton in ``coordinator.algorithm``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dadc_net.coordinator.algorithm import Algorithm
+from dadc_net.coordinator.algorithms.actor_critic import ActorCritic
+from dadc_net.coordinator.algorithms.ais_planning import AisPlanning
+from dadc_net.coordinator.algorithms.ppo import ProximalPolicyOptimisation
+from dadc_net.coordinator.algorithms.q_actor_critic import QActorCritic
+from dadc_net.coordinator.algorithms.trpo import TrustRegion
 
-from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
-from dadc_net.coordinator.algorithms import actor_critic, ppo
-from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.settings import CoordinatorSettings
-from dadc_net.exact.grid import Array
-
-Improve = Callable[[ActorCriticNetwork, Batch, Array, CoordinatorSettings, int], dict[str, float]]
-"""(network, batch, AIS [T+1, E, X], settings, update 1..) -> losses by name."""
-
-IMPROVE: dict[str, Improve] = {"actor-critic": actor_critic.improve, "ppo": ppo.improve}
+IMPLEMENTATIONS: dict[str, type[Algorithm]] = {
+    "actor-critic": ActorCritic,
+    "ppo": ProximalPolicyOptimisation,
+    "trpo": TrustRegion,
+    "q-actor-critic": QActorCritic,
+    "ais-planning": AisPlanning,
+}
+"""Name in the configuration -> implementation."""

@@ -10,6 +10,7 @@ advantage. The entropy bonus is not in the paper: without it the rule becomes de
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,8 +18,10 @@ from torch import Tensor
 
 from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
 from dadc_net.coordinator.advantage import generalised_advantages
+from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.schedule import linear
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.schedule import linear, step_size
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.exact import functions
 from dadc_net.exact.grid import Array
@@ -41,10 +44,12 @@ class Targets(NamedTuple):
     """number of valid rows, at least 1"""
 
 
-def targets(network: ActorCriticNetwork, batch: Batch, states: Array, settings: CoordinatorSettings) -> Targets:
-    """Advantages and returns of a batch with the parameters before the update; states [T+1, E, X]."""
+def targets(
+    value: Callable[[Array], Array], batch: Batch, states: Array, settings: CoordinatorSettings
+) -> Targets:
+    """Advantages and returns of a batch with ``value`` [n, X] -> [n] before the update; states [T+1, E, X]."""
     rows = batch.steps * batch.copies
-    values = network.values(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
+    values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
     advantages = generalised_advantages(batch, values, settings.discount, settings.learner.trace_decay)
     return Targets(
         torch.from_numpy(states[:-1].reshape(rows, states.shape[2])),
@@ -64,7 +69,7 @@ def entropy_weight(settings: CoordinatorSettings, update: int) -> float:
 def learning_rate(settings: CoordinatorSettings, update: int) -> float:
     """Step size of actor and critic at ``update``."""
     learner = settings.learner
-    return linear(learner.learning_rate, learner.final_learning_rate_share, update, settings.updates)
+    return step_size(settings, "actor", learner.learning_rate, learner.final_learning_rate_share, update)
 
 
 def masked_mean(x: Tensor, goal: Targets) -> Tensor:
@@ -77,15 +82,37 @@ def value_loss(values: Tensor, goal: Targets) -> Tensor:
     return masked_mean(functions.smooth_l1(values - goal.returns), goal)
 
 
-def improve(
-    network: ActorCriticNetwork, batch: Batch, states: Array, settings: CoordinatorSettings, update: int
-) -> dict[str, float]:
-    """One gradient step of actor and critic; states [T+1, E, X]."""
-    goal = targets(network, batch, states, settings)
-    log_probabilities, values = network.forward(goal.states)
-    policy = masked_mean(functions.pick(log_probabilities, goal.prescriptions) * goal.advantages, goal)
-    value = value_loss(values, goal)
-    entropy = masked_mean(functions.entropy(log_probabilities), goal)
-    loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
-    network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
-    return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
+class ActorCritic(Algorithm):
+    """One network with two heads, one gradient step per update."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        settings = self.settings
+        self.network = ActorCriticNetwork(
+            settings.ais.size, settings.learner.hidden_size, settings.num_prescriptions, parts.initial("actor-critic")
+        )
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        return (self.network.group,)
+
+    def acting(self, update: int) -> Scores:
+        return self.network.acting()
+
+    def greedy(self) -> Scores:
+        return self.network.acting()
+
+    def value(self) -> Callable[[Array], Array]:
+        return self.network.values
+
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """One gradient step of actor and critic."""
+        settings = self.settings
+        goal = targets(self.network.values, batch, states, settings)
+        log_probabilities, values = self.network.forward(goal.states)
+        policy = masked_mean(functions.pick(log_probabilities, goal.prescriptions) * goal.advantages, goal)
+        value = value_loss(values, goal)
+        entropy = masked_mean(functions.entropy(log_probabilities), goal)
+        loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
+        self.network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
+        return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
 from dadc_net.coordinator.algorithms.actor_critic import (
+    ActorCritic,
     Targets,
     entropy_weight,
     learning_rate,
@@ -21,7 +21,6 @@ from dadc_net.coordinator.algorithms.actor_critic import (
     value_loss,
 )
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.exact import functions
 from dadc_net.exact.grid import Array
 
@@ -38,21 +37,23 @@ def _surrogate(log_probabilities: Tensor, old: Tensor, goal: Targets, clip: floa
     return ratio * (goal.advantages * (gains | losses).to(goal.advantages.dtype))
 
 
-def improve(
-    network: ActorCriticNetwork, batch: Batch, states: Array, settings: CoordinatorSettings, update: int
-) -> dict[str, float]:
-    """``ppo.epochs`` gradient steps of actor and critic; states [T+1, E, X]. Losses are those of the last step."""
-    goal = targets(network, batch, states, settings)
-    old: Tensor | None = None
-    losses: dict[str, float] = {}
-    for _ in range(settings.ppo.epochs):
-        log_probabilities, values = network.forward(goal.states)
-        if old is None:
-            old = functions.pick(log_probabilities, goal.prescriptions).detach()
-        policy = masked_mean(_surrogate(log_probabilities, old, goal, settings.ppo.clip), goal)
-        value = value_loss(values, goal)
-        entropy = masked_mean(functions.entropy(log_probabilities), goal)
-        loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
-        network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
-        losses = {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
-    return losses
+class ProximalPolicyOptimisation(ActorCritic):
+    """The network of the actor-critic, improved in another way."""
+
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """``ppo.epochs`` gradient steps of actor and critic; the losses are those of the last step."""
+        settings = self.settings
+        goal = targets(self.network.values, batch, states, settings)
+        old: Tensor | None = None
+        losses: dict[str, float] = {}
+        for _ in range(settings.ppo.epochs):
+            log_probabilities, values = self.network.forward(goal.states)
+            if old is None:
+                old = functions.pick(log_probabilities, goal.prescriptions).detach()
+            policy = masked_mean(_surrogate(log_probabilities, old, goal, settings.ppo.clip), goal)
+            value = value_loss(values, goal)
+            entropy = masked_mean(functions.entropy(log_probabilities), goal)
+            loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
+            self.network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
+            losses = {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
+        return losses

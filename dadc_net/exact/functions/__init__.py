@@ -33,7 +33,7 @@ from dadc_net.exact.functions.linear import (
     product,
     row_sums,
 )
-from dadc_net.exact.functions.nonlinear import divide, exp, log, log_softmax, smooth_l1, tanh
+from dadc_net.exact.functions.nonlinear import divide, exp, log, log_softmax, smooth_l1, sqrt, tanh
 
 __all__ = [
     "HALF_LOG_TWO_PI",
@@ -53,5 +53,6 @@ __all__ = [
     "product",
     "row_sums",
     "smooth_l1",
+    "sqrt",
     "tanh",
 ]

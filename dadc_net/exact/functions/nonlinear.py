@@ -80,6 +80,24 @@ def log(x: Tensor) -> Tensor:
     return apply(_Log, x)
 
 
+class _Sqrt(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Tensor) -> Tensor:
+        y = to_tensor(np.sqrt(to_numpy(x)))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, *gradients: Tensor) -> Gradients:
+        (y,) = ctx.saved_tensors
+        return (apply(_Divide, gradients[0], y) * 0.5,)
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """IEEE square root; any shape, x > 0 where a gradient is wanted."""
+    return apply(_Sqrt, x)
+
+
 class _Divide(Function):
     @staticmethod
     def forward(ctx: Context, a: Tensor, b: Tensor) -> Tensor:

@@ -1,0 +1,92 @@
+"""The skeleton that every algorithm fills in.
+
+The learner owns what all algorithms share: the encoder, the batch, acting, digests, the order of updates. An algorithm
+adds its networks, says how it scores prescriptions, and improves from a batch. It is one file in ``algorithms`` and one
+entry in that package's table.
+
+    parameters     groups of tensors beside the state approximator's, digested and saved with it
+    state          further arrays that later bits depend on: target networks, counters
+    memory         a replay memory, for those that learn from more than the present batch
+    acting(n)      logits of the behaviour after n updates; the coordinator samples from their softmax
+    greedy()       scores of the learned rule; the largest is what the rule does
+    value()        V_{xi, phi, vartheta} of Theorem 5
+    improve        one update from a batch and its AIS
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.ais import StateApproximator
+from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.memory import ReplayMemory
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+from dadc_net.team.spaces import FiniteSpace
+
+Scores = Callable[[Array], Array]
+"""AIS [n, X] -> a number for each prescription [n, M]; a row alone gives the bits that it gives in a batch."""
+
+
+class Parts(NamedTuple):
+    """What an algorithm is made from."""
+
+    settings: CoordinatorSettings
+    space: FiniteSpace
+    """Of the common observation."""
+    approximator: StateApproximator
+    shared_seed: bytes
+
+    def initial(self, component: str) -> Stream:
+        """The stream that a component's first parameters are drawn from."""
+        return Stream(f"initial-parameters/{component}", self.shared_seed)
+
+
+class Algorithm(ABC):
+    """One algorithm at work; see the module."""
+
+    learns_ais_on_policy: ClassVar[bool] = True
+    """Whether the learner trains the state approximator on each batch; False: the algorithm does it, from memory."""
+    memory: ReplayMemory | None = None
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.settings = parts.settings
+
+    @property
+    @abstractmethod
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """The parameters that it adds, in the order of the digest; the first is what sabotage breaks in tests."""
+
+    @abstractmethod
+    def acting(self, update: int) -> Scores:
+        """Logits of the behaviour after ``update`` updates, prepared with the present parameters."""
+
+    @abstractmethod
+    def greedy(self) -> Scores:
+        """Scores of the learned rule with the present parameters."""
+
+    @abstractmethod
+    def value(self) -> Callable[[Array], Array]:
+        """The critic's value of the rule with the present parameters: AIS [n, X] -> [n]."""
+
+    @abstractmethod
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """Update ``update`` (1..) from a batch with its AIS [T+1, E, X]; losses by name."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Further arrays of the learner's state by full name, not copied; empty for most."""
+        return {}
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take parameters and ``state`` from a snapshot, in place; not the memory."""
+        for group in self.groups:
+            group.restore(snapshot)
+        for name, array in self.state().items():
+            array[...] = snapshot[name]

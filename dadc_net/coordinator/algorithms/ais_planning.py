@@ -1,0 +1,159 @@
+"""Planning on the learned AIS: equation (3) itself, one step ahead, with a value function fitted to it.
+
+    Q(x, h)   = sum_z' p(z' | x, h) [ r(x, h, z') + gamma V(rho(x, z', h)) ]      all h and all z' enumerated
+    target    = max_h Q(x, h), with V from a slowly following copy; V is fitted to it by smooth L1
+    behaviour = (1 - e) softmax(Q(x, .) / T) + e uniform, e and T falling over the run
+    rule      = argmax_h Q(x, h)
+
+p is the state approximator's prediction of the next common observation (P2b), r its prediction of the reward given that
+observation, and rho its encoder (P2a). All three are trained on windows of a replay memory: every common record can be
+learned from again, whatever rule produced it, because a model of (z', r) given (x, h) does not depend on the rule.
+
+Deviation: not in the paper, which learns a critic and an actor from the batch. It needs a finite menu and a finite common
+space. The value's gradient never enters the encoder, so (4) is still learned on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
+from dadc_net.coordinator.memory import ReplayMemory, pick_below
+from dadc_net.coordinator.model import Expansion, LearnedModel, LookAhead
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.schedule import geometric, step_size
+from dadc_net.coordinator.value_network import ValueNetwork
+from dadc_net.errors import ConfigError
+from dadc_net.exact import functions
+from dadc_net.exact.elementary import LOG_MIN, log, softmax_weights
+from dadc_net.exact.grid import Array, row_sums
+from dadc_net.exact.streams import Stream
+
+
+class AisPlanning(Algorithm):
+    """The model is the state approximator; beside it there is only a value function."""
+
+    learns_ais_on_policy = False
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        settings = self.settings
+        if settings.ais.loss != "next-observation":
+            raise ConfigError(
+                f"ais.loss is {settings.ais.loss!r}, but the algorithm ais-planning looks ahead over next common "
+                'observations, which only next-observation predicts. Set ais.loss = "next-observation".'
+            )
+        self._plan = settings.planning
+        self.value_network = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
+        copies = settings.learner.num_envs
+        capacity = max(settings.learner.batch_lock_steps, self._plan.memory_steps // copies)
+        self._past = ReplayMemory(capacity, copies, parts.space, settings.num_prescriptions, settings.ais.size)
+        self.memory = self._past
+        self._replay = Stream("replay", parts.shared_seed)
+        self._states = Stream("replay/states", parts.shared_seed)
+        self._seen = np.zeros(parts.space.num_values, dtype=np.uint8)
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        return (self.value_network.group,)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"value/target": self.value_network.target.values, "model/seen-outcomes": self._seen}
+
+    def greedy(self) -> Scores:
+        outcomes = np.flatnonzero(self._seen)
+        if len(outcomes) == 0:
+            return self._uniform
+        model = LearnedModel(self.parts.approximator, self.parts.space, outcomes)
+        return LookAhead(model, self.value_network.acting(), self.settings.discount)
+
+    def value(self) -> Callable[[Array], Array]:
+        return self.value_network.acting()
+
+    def acting(self, update: int) -> Scores:
+        plan, updates = self._plan, self.settings.updates
+        if update < plan.uniform_share * updates:
+            return self._uniform
+        temperature = geometric(plan.temperature, plan.final_temperature, update, updates)
+        exploration = plan.exploration + (plan.final_exploration - plan.exploration) * (update / updates)
+        return _Behaviour(self.greedy(), temperature, exploration)
+
+    def _uniform(self, states: Array) -> Array:
+        return np.zeros((len(states), self.settings.num_prescriptions))
+
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """Remember the batch; then ``model_steps`` steps of the model, each followed by steps of the value."""
+        if (batch.ended == ENDED_TERMINATED).any():
+            raise ConfigError(
+                "an episode terminated, but the algorithm ais-planning learns no model of termination: its values would be "
+                "wrong. Truncate episodes instead, or choose another algorithm."
+            )
+        plan = self._plan
+        memory = self._past
+        memory.add(batch)
+        self._seen[batch.common_index[1:][batch.valid > 0.0]] = 1
+        losses: dict[str, float] = {}
+        if not memory.holds(plan.window):
+            return losses
+        for step in range(plan.model_steps):
+            address = (update - 1) * plan.model_steps + step
+            windows = memory.windows(self._replay, address, plan.windows, plan.window, plan.warm_up)
+            reached, losses = self._improve_model(windows, update)
+            losses["value"] = self._improve_value(reached, address, update)
+        return losses
+
+    def _improve_model(self, windows: Batch, update: int) -> tuple[Array, dict[str, float]]:
+        """One step of the state approximator on windows; the AIS [n, X] of the steps that count."""
+        approximator = self.parts.approximator
+        states = approximator.encode(windows)
+        losses = approximator.losses(windows, states)
+        ais = self.settings.ais
+        rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
+        approximator.group.descend(losses.total, rate, ais.gradient_norm)
+        shown = {"model": losses.total.item(), "reward": losses.reward.item(), "transition": losses.transition.item()}
+        return states.detach().numpy()[:-1][windows.valid > 0.0], shown
+
+    def _improve_value(self, reached: Array, address: int, update: int) -> float:
+        """Steps of the value at some of the AIS reached [n, X]; the last loss."""
+        plan, settings = self._plan, self.settings
+        if len(reached) == 0:
+            return 0.0
+        words = self._states.words(address, 1, plan.states)[0]
+        chosen = reached[pick_below(words, len(reached))]
+        model = LearnedModel(self.parts.approximator, self.parts.space, np.flatnonzero(self._seen))
+        expansion = model.expand(chosen)
+        final = plan.final_value_learning_rate_share
+        rate = step_size(settings, "critic", plan.value_learning_rate, final, update)
+        loss = 0.0
+        for _ in range(plan.value_steps):
+            loss = self._fit(torch.from_numpy(chosen), expansion, rate)
+            self.value_network.target.follow(plan.target_rate)
+        return loss
+
+    def _fit(self, chosen: torch.Tensor, expansion: Expansion, rate: float) -> float:
+        target = expansion.scores(self.value_network.following()(expansion.following), self.settings.discount).max(axis=1)
+        error = self.value_network.forward(chosen) - torch.from_numpy(target)
+        loss = functions.mean(functions.smooth_l1(error))
+        self.value_network.group.descend(loss, rate, 0.0)
+        return loss.item()
+
+
+class _Behaviour:
+    """Logits of (1 - e) softmax(Q / T) + e uniform."""
+
+    def __init__(self, scores: Scores, temperature: float, exploration: float) -> None:
+        self._scores, self._temperature, self._exploration = scores, temperature, exploration
+
+    def __call__(self, states: Array) -> Array:
+        """AIS [n, X] -> [n, M]."""
+        scores = self._scores(states) / self._temperature
+        _, weights = softmax_weights(scores)
+        chances = weights / row_sums(weights, exponent=0)[:, None]
+        mixed = (1.0 - self._exploration) * chances + self._exploration / scores.shape[1]
+        return log(np.maximum(mixed, LOG_MIN))

@@ -1,0 +1,139 @@
+"""The paper's own algorithm: equations (4), (5) and (6), on three time scales.
+
+    (4) state approximator   the skeleton's step, step size a_k
+    (5) critic Q             smoothL1(Q(x_t, theta_t) - G_t), step size b_k, with the TD(lambda) target
+                             G_t = R_t + gamma [(1 - lambda) Q(x_{t+1}, .) + lambda G_{t+1}]
+    (6) actor                sum of Q grad log psi, step size c_k
+
+    q.bootstrap   expected: Q(x_{t+1}, .) is sum_h psi(h) Q(x_{t+1}, h);  sampled: Q(x_{t+1}, theta_{t+1}) as printed
+    q.gradient    all: sum_h Q(x, h) grad psi(h);                         sampled: Q(x, theta) grad log psi(theta) as printed
+    q.baseline    whether sum_h psi(h) Q(x, h) is taken off Q in the sampled gradient
+
+Deviation: the target of (5) is data, as always in temporal-difference learning; (5) and (6) are printed with the same
+sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because
+its prescription is drawn after the update. The entropy bonus is not in the paper; 0 leaves it out, as ``theorem`` does.
+With Robbins-Monro step sizes, b_k / a_k and c_k / b_k go to 0: ``settings`` refuses exponents of which that is not true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.policy_network import PolicyNetwork
+from dadc_net.coordinator.prescription import codes
+from dadc_net.coordinator.q_network import QNetwork
+from dadc_net.coordinator.schedule import linear, step_size
+from dadc_net.exact import functions
+from dadc_net.exact.elementary import exp, log_softmax
+from dadc_net.exact.grid import Array
+
+
+class QActorCritic(Algorithm):
+    """Critic Q and actor psi, each with a network and a step size of its own."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        settings = self.settings
+        size, entries, hidden = settings.ais.size, settings.num_prescriptions, settings.learner.hidden_size
+        self.policy = PolicyNetwork(size, hidden, entries, parts.initial("policy"))
+        self.critic = QNetwork(size, hidden, entries, parts.initial("critic"))
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        return self.critic.group, self.policy.group
+
+    def acting(self, update: int) -> Scores:
+        return self.policy.acting()
+
+    def greedy(self) -> Scores:
+        return self.policy.acting()
+
+    def value(self) -> Callable[[Array], Array]:
+        policy, critic = self.policy.acting(), self.critic
+
+        def expected(states: Array) -> Array:
+            return _expectation(critic.all(states), exp(log_softmax(policy(states))))
+
+        return expected
+
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """(5), then (6) with the critic that (5) made."""
+        rows = batch.steps * batch.copies
+        known = states[:-1].reshape(rows, -1)
+        valid = torch.from_numpy(batch.valid.reshape(rows))
+        count = max(1.0, float(batch.valid.sum()))
+        target = torch.from_numpy(self._targets(batch, states).reshape(rows))
+        chosen = torch.from_numpy(codes(batch.prescriptions.reshape(rows), self.settings.num_prescriptions))
+        loss = 0.0
+        for _ in range(self.settings.q.critic_steps):
+            error = self.critic.forward(torch.from_numpy(known), chosen) - target
+            found = functions.mean(functions.smooth_l1(error) * valid, count)
+            critic_rate = step_size(
+                self.settings,
+                "critic",
+                self.settings.q.critic_learning_rate,
+                self.settings.learner.final_learning_rate_share,
+                update,
+            )
+            self.critic.group.descend(found, critic_rate, self.settings.learner.gradient_norm)
+            loss = found.item()
+        return {"critic": loss, **self._improve_actor(batch, known, valid, count, update)}
+
+    def _targets(self, batch: Batch, states: Array) -> Array:
+        """G [T, E] with the parameters before the update; an episode that ended lets nothing of the next one through."""
+        settings = self.settings
+        flat = states.reshape(-1, states.shape[2])
+        values = self.critic.all(flat).reshape(*states.shape[:2], -1)
+        chances = exp(log_softmax(self.policy.acting()(flat))).reshape(values.shape)
+        following = _expectation(values, chances)
+        if settings.q.bootstrap == "sampled":
+            sampled = np.take_along_axis(values[:-1], batch.prescriptions[..., None], axis=2)[..., 0]
+            # Where an episode was cut, the prescription of its last record was never played: the expectation stands in.
+            following[:-1] = np.where(batch.ended[:-1] == ENDED_NO, sampled, following[:-1])
+        decay = settings.learner.trace_decay
+        goals: Array = np.empty_like(batch.rewards)
+        later = following[-1]
+        for t in range(batch.steps - 1, -1, -1):
+            goes_on = batch.ended[t + 1] == ENDED_NO
+            last = t == batch.steps - 1
+            mixed = following[t + 1] if last else (1.0 - decay) * following[t + 1] + decay * later
+            worth = np.where(goes_on, mixed, following[t + 1]) * (batch.ended[t + 1] != ENDED_TERMINATED)
+            later = goals[t] = batch.rewards[t] + settings.discount * worth
+        return goals
+
+    def _improve_actor(
+        self, batch: Batch, known: Array, valid: torch.Tensor, count: float, update: int
+    ) -> dict[str, float]:
+        settings = self.settings
+        values = self.critic.all(known)
+        logs = functions.fork(self.policy.forward(torch.from_numpy(known)), 2)
+        chances = exp(log_softmax(self.policy.acting()(known)))
+        worth = values - _expectation(values, chances)[:, None] if settings.q.baseline else values
+        if settings.q.gradient == "all":
+            gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
+        else:
+            chosen = batch.prescriptions.reshape(-1)
+            taken = np.take_along_axis(worth, chosen[:, None], axis=1)[:, 0]
+            gain = functions.pick(logs[0], torch.from_numpy(chosen)) * torch.from_numpy(taken)
+        policy = functions.mean(gain * valid, count)
+        entropy = functions.mean(functions.entropy(logs[1]) * valid, count)
+        weight = linear(settings.learner.entropy_weight, 0.0, update, settings.updates)
+        rate = step_size(
+            settings, "actor", settings.learner.learning_rate, settings.learner.final_learning_rate_share, update
+        )
+        self.policy.group.descend(-(policy + entropy * weight), rate, settings.learner.gradient_norm)
+        return {"policy": -policy.item(), "entropy": entropy.item()}
+
+
+def _expectation(values: Array, chances: Array) -> Array:
+    """sum_h chances values over the last axis, in index order: [..., M] -> [...]."""
+    total: Array = values[..., 0] * chances[..., 0]
+    for entry in range(1, values.shape[-1]):
+        total = total + values[..., entry] * chances[..., entry]
+    return total

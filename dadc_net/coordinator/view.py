@@ -1,0 +1,83 @@
+"""A learner seen from outside, for Theorem 5's constants: its AIS, its value and what it predicts of every outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator import prescription
+from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.model import LearnedModel
+from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.errors import UsageError
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import seed_bytes
+
+
+class Prediction(NamedTuple):
+    """Satisfies planning's ``Prediction``; shapes are given there."""
+
+    states: Array
+    value: Array
+    reward: Array
+    probability: Array
+    following: Array
+    scores: Array
+    chosen: NDArray[np.int64]
+
+
+class LearnedView:
+    """n copies of a learner's AIS; satisfies planning's ``LearnedView``."""
+
+    def __init__(
+        self, settings: CoordinatorSettings, snapshot: Mapping[str, NDArray[Any]], outcomes: NDArray[np.int64]
+    ) -> None:
+        """``outcomes`` [Z, C]: the common observations that can follow.
+
+        Raises:
+            UsageError: if the learner predicts no common observations.
+        """
+        if settings.ais.loss != "next-observation":
+            raise UsageError(
+                f"this learner was trained with ais.loss {settings.ais.loss!r}, which predicts no common observation. "
+                "Theorem 5's delta cannot be measured from it. Train with ais.loss=next-observation."
+            )
+        replica = Coordinator(settings, seed_bytes(0))
+        replica.restore_rule(snapshot)
+        self._settings, self._space = settings, replica.space
+        self._encode = replica.approximator.acting()
+        self._scores = replica.algorithm.greedy()
+        self._value = replica.algorithm.value()
+        self._model = LearnedModel(replica.approximator, replica.space, replica.space.index(outcomes))
+        self._outcomes = len(outcomes)
+        self.begin(0)
+
+    def begin(self, copies: int) -> None:
+        """Start n copies afresh: x = 0, theta = 0."""
+        self._ais = np.zeros((copies, self._settings.ais.size))
+        self._previous = np.zeros((copies, self._settings.num_prescriptions))
+
+    def observe(self, common: NDArray[np.int64]) -> Prediction:
+        """Take in the next common observation [n, C]."""
+        count = len(common)
+        inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
+        self._ais = self._encode(inputs, np.ones((count, 1)), self._ais)
+        found = self._model.expand(self._ais)
+        scores = found.scores(self._value(found.following), self._settings.discount)
+        shape = (count, self._settings.num_prescriptions, self._outcomes, -1)
+        return Prediction(
+            self._ais,
+            self._value(self._ais),
+            found.scores(np.zeros(len(found.following)), 0.0),
+            found.probability,
+            found.following.reshape(shape),
+            scores,
+            prescription.greedy(self._scores(self._ais)),
+        )
+
+    def follow(self, prescriptions: NDArray[np.int64]) -> None:
+        """Say which prescriptions [n] were used."""
+        self._previous = prescription.codes(prescriptions, self._settings.num_prescriptions)

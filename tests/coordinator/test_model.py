@@ -1,0 +1,53 @@
+"""The learned model: the state approximator's own numbers, every prescription and outcome at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.model import LearnedModel, LookAhead
+from dadc_net.coordinator.prescription import codes
+from dadc_net.exact.streams import seed_bytes
+from tests.coordinator.test_learner import run, settings
+
+OUTCOMES = np.array([1, 4, 5, 11])
+
+
+@pytest.mark.parametrize("reward_input", ["prescription", "outcome"])
+def test_an_expansion_is_what_heads_and_encoder_say(reward_input: str) -> None:
+    learner = run(settings(reward_input=reward_input))
+    approximator = learner.approximator
+    states = np.round(np.cos(np.arange(10.0)).reshape(2, 5) * 2**24) / 2**24
+    found = LearnedModel(approximator, learner.space, OUTCOMES).expand(states)
+    assert found.probability.shape == found.reward.shape == (2, 3, 4)
+    encode = approximator.acting()
+    for row in range(2):
+        for theta in range(3):
+            code = codes(np.array([theta]), 3)
+            known = torch.from_numpy(np.concatenate((states[row : row + 1], code), axis=1))
+            logits = approximator._head("transition", known).detach().numpy()[0]
+            chances = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+            for place, outcome in enumerate(OUTCOMES):
+                assert found.probability[row, theta, place] == pytest.approx(chances[outcome], abs=1e-8)
+                inputs = np.concatenate((learner.space.features(learner.space.values(np.array([outcome]))), code), axis=1)
+                after = encode(inputs, np.ones((1, 1)), states[row : row + 1])
+                place_in_rows = (row * 3 + theta) * 4 + place
+                assert np.array_equal(found.following[place_in_rows], after[0])
+
+
+def test_looking_ahead_sums_over_outcomes() -> None:
+    learner = run(settings(reward_input="outcome"))
+    model = LearnedModel(learner.approximator, learner.space, OUTCOMES)
+    states = np.round(np.cos(np.arange(10.0)).reshape(2, 5) * 2**24) / 2**24
+    found = model.expand(states)
+    value = found.following[:, 0].reshape(2, 3, 4)
+    direct = (found.probability * (found.reward + 0.5 * value)).sum(axis=2)
+    scores = LookAhead(model, lambda x: x[:, 0].copy(), 0.5)(states)
+    assert np.allclose(scores, direct, atol=1e-12)
+
+
+def test_planning_explores_uniformly_before_it_knows_anything() -> None:
+    learner = Coordinator(settings(algorithm="ais-planning"), seed_bytes(7))
+    assert np.ptp(learner.algorithm.acting(0)(np.zeros((4, 5)))) == 0.0
