@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
-from dadc_net.coordinator.model import Expansion, LearnedModel, LookAhead
+from dadc_net.coordinator.model import LearnedModel, LookAhead
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.schedule import geometric, step_size
 from dadc_net.coordinator.value_network import ValueNetwork
@@ -130,18 +130,16 @@ class AisPlanning(Algorithm):
         expansion = model.expand(chosen)
         final = plan.final_value_learning_rate_share
         rate = step_size(settings, "critic", plan.value_learning_rate, final, update)
+        following = self.value_network.following()(expansion.following)
+        target = torch.from_numpy(expansion.scores(following, settings.discount).max(axis=1))
+        states = torch.from_numpy(chosen)
         loss = 0.0
         for _ in range(plan.value_steps):
-            loss = self._fit(torch.from_numpy(chosen), expansion, rate)
-            self.value_network.target.follow(plan.target_rate)
+            found = functions.mean(functions.smooth_l1(self.value_network.forward(states) - target))
+            self.value_network.group.descend(found, rate, 0.0)
+            loss = found.item()
+        self.value_network.target.follow(plan.target_rate)
         return loss
-
-    def _fit(self, chosen: torch.Tensor, expansion: Expansion, rate: float) -> float:
-        target = expansion.scores(self.value_network.following()(expansion.following), self.settings.discount).max(axis=1)
-        error = self.value_network.forward(chosen) - torch.from_numpy(target)
-        loss = functions.mean(functions.smooth_l1(error))
-        self.value_network.group.descend(loss, rate, 0.0)
-        return loss.item()
 
 
 class _Behaviour:
