@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
@@ -30,7 +29,6 @@ from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.schedule import geometric, step_size
 from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.errors import ConfigError
-from dadc_net.exact import functions
 from dadc_net.exact.elementary import LOG_MIN, log, softmax_weights
 from dadc_net.exact.grid import Array, row_sums
 from dadc_net.exact.streams import Stream
@@ -131,13 +129,10 @@ class AisPlanning(Algorithm):
         final = plan.final_value_learning_rate_share
         rate = step_size(settings, "critic", plan.value_learning_rate, final, update)
         following = self.value_network.following()(expansion.following)
-        target = torch.from_numpy(expansion.scores(following, settings.discount).max(axis=1))
-        states = torch.from_numpy(chosen)
-        loss = 0.0
+        target = expansion.scores(following, settings.discount).max(axis=1)
+        loss, counted = 0.0, np.ones(len(chosen))
         for _ in range(plan.value_steps):
-            found = functions.mean(functions.smooth_l1(self.value_network.forward(states) - target))
-            self.value_network.group.descend(found, rate, 0.0)
-            loss = found.item()
+            loss = self.value_network.fit(chosen, target, counted, rate, 0.0)
         self.value_network.target.follow(plan.target_rate)
         return loss
 
