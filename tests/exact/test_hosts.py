@@ -184,6 +184,8 @@ SABOTAGE: dict[str, Sabotage] = {
     "adam": lambda patch: patch.setattr(known_answers, "Adam", partial(Adam, square_root=_root_one_ulp_up)),
     "streams": _one_bit(streams, "philox_blocks"),
     "draws": _one_bit(streams, "permutation"),
+    "normals": _one_bit(normal, "_horner"),
+    "quadratic": _one_bit(quadratic, "_images"),
     "hashes": lambda patch: patch.setattr(known_answers, "keyed", lambda key, *parts: digest(key, *parts)),
 }
 
