@@ -32,7 +32,7 @@ class Plan:
     method: str
     residual: float
     """Bound on the dynamic program's own error; beliefs closer than ``model.rounding`` were merged."""
-    random: float | None
+    random: float
     """Value of the uniformly random coordinator."""
     round_robin: float | None
     """Value of blind round-robin over the first two prescriptions, better phase; None where there is no such thing."""

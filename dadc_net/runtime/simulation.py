@@ -57,6 +57,10 @@ class Simulation:
         self.reward_sum = 0.0
         self.reward_count = 0
 
+    def snapshot(self) -> Mapping[str, NDArray[Any]]:
+        """The learner's whole state, from which the learned rule can be valued."""
+        return self.replicas[0].coordinator.snapshot()
+
     def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
 
@@ -86,7 +90,7 @@ class Simulation:
         seconds = time.monotonic() - begun
         shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
         by_agent = dict(enumerate(shared, start=1))
-        return SimulationResult(by_agent, entry.step, seconds, self.replicas[0].coordinator.snapshot())
+        return SimulationResult(by_agent, entry.step, seconds, self.snapshot())
 
     def _act(self, entry: LogEntry, account: StepAccount) -> NDArray[np.int64]:
         """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""

@@ -20,9 +20,10 @@ import pytest
 import torch
 
 from dadc_net.errors import SelftestError
-from dadc_net.exact import compiled, elementary, grid, known_answers, scan, selftest, slow, streams
+from dadc_net.exact import compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam
 from dadc_net.exact.digest import digest
+from dadc_net.exact.functions import quadratic
 from dadc_net.exact.golden import GOLDEN
 from dadc_net.exact.grid import Array
 

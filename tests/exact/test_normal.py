@@ -30,7 +30,7 @@ def test_the_inverse_is_odd_and_ends_where_the_logarithm_does() -> None:
 def test_normals_have_the_moments_of_a_standard_normal() -> None:
     z = normals(Stream("normals", seed_bytes(1)).words(0, 100, 1000))
     assert z.shape == (100, 1000)
-    assert all(abs(float((z**power).mean()) - moment) < 0.04 for power, moment in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)))
+    assert all(abs(float((z**power).mean()) - moment) < 0.1 for power, moment in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)))
     assert abs(float((np.abs(z) > 1.959964).mean()) - 0.05) < 0.003
 
 
