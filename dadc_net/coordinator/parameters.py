@@ -74,8 +74,10 @@ class ParameterGroup:
         self._refuse_non_finite(flat, "gradient")
         return flat
 
-    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
+    def descend(self, loss: Tensor, learning_rate: Array | float, largest_norm: float) -> float:
         """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+
+        ``learning_rate``: one number, or one per parameter [P].
 
         Raises:
             NumericError: naming the tensor whose gradient, or value after the step, is not finite.

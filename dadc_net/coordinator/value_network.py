@@ -1,13 +1,12 @@
-"""A value function of the AIS on its own: linear, tanh, linear; with a target copy that follows it slowly."""
+"""A value function of the AIS on its own: a tower of tanh layers; with a target copy that follows it slowly."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from dadc_net.coordinator.layers import linear, linear_shapes
+from dadc_net.coordinator.layers import Tower
 from dadc_net.coordinator.parameters import ParameterGroup, TargetCopy
-from dadc_net.exact import functions
-from dadc_net.exact.acting import Arrays, HiddenLayer
+from dadc_net.exact.acting import INPUT_EXPONENT, Arrays
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
 
@@ -15,8 +14,8 @@ from dadc_net.exact.streams import Stream
 class ActingValue:
     """V for use off the graph, the bits of ``ValueNetwork.forward``."""
 
-    def __init__(self, source: Arrays) -> None:
-        self._layers = HiddenLayer.of(source, "hidden", "output")
+    def __init__(self, tower: Tower, source: Arrays) -> None:
+        self._layers = tower.acting(source)
 
     def __call__(self, states: Array) -> Array:
         """AIS [n, X] -> [n]."""
@@ -27,20 +26,22 @@ class ActingValue:
 class ValueNetwork:
     """Parameters phi of V, and their target copy."""
 
-    def __init__(self, ais_size: int, hidden: int, initial: Stream) -> None:
-        shapes = {**linear_shapes("hidden", ais_size, hidden), **linear_shapes("output", hidden, 1)}
-        self.group = ParameterGroup("value", shapes, initial)
+    def __init__(
+        self, state_size: int, hidden: int, initial: Stream, layers: int = 1, exponent: int = INPUT_EXPONENT
+    ) -> None:
+        """``exponent``: |x| <= 2^exponent."""
+        self._tower = Tower.named("hidden", layers, "output", exponent)
+        self.group = ParameterGroup("value", self._tower.shapes(state_size, hidden, 1), initial)
         self.target = TargetCopy(self.group)
 
     def forward(self, states: Tensor) -> Tensor:
         """AIS [n, X] -> [n], on the graph."""
-        hidden = functions.tanh(linear(self.group, "hidden", states))
-        return linear(self.group, "output", hidden).reshape(-1)
+        return self._tower.forward(self.group, states).reshape(-1)
 
     def acting(self) -> ActingValue:
         """V with the present parameters."""
-        return ActingValue(self.group)
+        return ActingValue(self._tower, self.group)
 
     def following(self) -> ActingValue:
         """V with the target copy's parameters."""
-        return ActingValue(self.target)
+        return ActingValue(self._tower, self.target)
