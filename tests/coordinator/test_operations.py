@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.settings import AIS_LOSSES, BESIDE
+from dadc_net.coordinator.settings import BESIDE
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime import simulation
 from dadc_net.runtime.simulation import Simulation
