@@ -29,7 +29,8 @@ def report_of(host: Host) -> dict[str, Any]:
             out, err = process.communicate(timeout=host.timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            pytest.fail(f"{host.name!r} did not end in {host.timeout_s} s: {process.communicate()[1][-2000:]}", pytrace=False)
+            said = process.communicate()[1][-2000:]
+            pytest.fail(f"the host {host.name!r} did not end in {host.timeout_s} s: {said}", pytrace=False)
         assert process.returncode == 0, f"{host.name}: {err[-3000:]}"
         _reports[host.name] = json.loads(out.splitlines()[-1])
         _show(host, _reports[host.name])
