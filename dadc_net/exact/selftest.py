@@ -25,6 +25,7 @@ from dadc_net.exact.golden import GOLDEN
 from dadc_net.exact.known_answers import PRIMITIVES
 
 _COMPILED = " (compiled)"
+_SHORT_DIGITS = 16
 
 
 class KnownAnswers(NamedTuple):
@@ -52,6 +53,11 @@ class SelftestResult:
     fingerprint: dict[str, str]
     failures: tuple[str, ...]
     """Names of primitives whose digest differs from the committed one; those of the kernels end in "(compiled)"."""
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """The start of each digest, by name: enough to say which primitive differs between two hosts."""
+        return {name: value.hex()[:_SHORT_DIGITS] for name, value in self.digests.items()}
 
     def require_ok(self) -> SelftestResult:
         """This result. Raises SelftestError if a primitive failed."""

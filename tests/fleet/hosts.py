@@ -119,12 +119,13 @@ def _native(name: str, *, differs: bool = False, **settings: str) -> Host:
 
 
 NATIVE = _native("native")
+UNCOMPILED = Host("native without kernels", here, {"DADC_FAST": "0"}, kernels=False)
 AARCH64 = Host(
     "aarch64, torch 2.8, NumPy 2.4", aarch64("2.8.0", "2.4.6"), {}, EMULATED_UPDATES, kernels=False, differs=True
 )
 FLEET = (
     NATIVE,
-    Host("native without kernels", here, {"DADC_FAST": "0"}, kernels=False),
+    UNCOMPILED,
     _native("torch without vectors", ATEN_CPU_CAPABILITY="default", differs=True),
     _native("NumPy without dispatch", NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR", differs=True),
     _native("OpenBLAS for Prescott", OPENBLAS_CORETYPE="Prescott", differs=True),

@@ -10,7 +10,7 @@ import pytest
 
 from dadc_net.coordinator.settings import ALGORITHMS
 from tests.fleet.fetch import CannotBuild
-from tests.fleet.hosts import FLEET, NATIVE, Host
+from tests.fleet.hosts import FLEET, NATIVE, UNCOMPILED, Host
 from tests.golden.learners import MARKS, committed
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(3600)]
@@ -66,8 +66,8 @@ def test_plain_libraries_compute_otherwise_on_it(host: Host) -> None:
 
 def test_one_wrong_ulp_on_one_host_is_noticed() -> None:
     """The control of the other kind: a host whose square root errs by one ulp prints another digest, or refuses."""
-    program = "import numpy as np; r = np.sqrt; np.sqrt = lambda x, **k: np.nextafter(r(x, **k), np.inf)\n"
-    process = NATIVE.start("-c", program + "from tests.fleet import member; print(member.report(1)['digest'])")
+    program = "import numpy as np, torch; root = np.sqrt; np.sqrt = lambda x: np.nextafter(root(x), np.inf)\n"
+    process = UNCOMPILED.start("-c", program + "from tests.fleet import member; print(member.report(1)['digest'])")
     _, err = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "computes ieee" in err
