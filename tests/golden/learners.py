@@ -62,8 +62,10 @@ def committed() -> dict[str, dict[str, str]]:
     return stored
 
 
-def write() -> None:
-    """Compute all digests and commit them to the file."""
-    computed = {algorithm: learner_digests(algorithm, MARKS[-1]) for algorithm in ALGORITHMS}
-    computed["long"] = long_digests()
-    LEARNERS.write_text(json.dumps(computed, indent=1) + "\n", encoding="utf-8")
+def write(names: Sequence[str]) -> None:
+    """Compute the digests of the named algorithms (and of "long") and put them into the file, in a fixed order."""
+    found = committed() if LEARNERS.is_file() else {}
+    for name in names:
+        found[name] = long_digests() if name == "long" else learner_digests(name, MARKS[-1])
+    ordered = {name: found[name] for name in (*ALGORITHMS, "long") if name in found}
+    LEARNERS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
