@@ -228,7 +228,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
     task = load_task(top["task"])
-    algorithm = top.get("algorithm", "actor-critic")
+    algorithm = top.get("algorithm", task.default_algorithm)
     if algorithm not in ALGORITHMS:
         raise ConfigError(
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "

@@ -41,6 +41,7 @@ def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
             "beliefs": None if found.model is None else len(found.model.beliefs),
             "round_robin": found.round_robin,
             "random": found.random,
+            **found.extra,
         }
     )
 

@@ -72,7 +72,7 @@ class Evaluator:
         self.config = config
         self.plan: Plan | None = None
         # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name):
+        if config.task_argument == config.task.name and has_planner(config.task.name, config.prescriptions):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:

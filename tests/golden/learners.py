@@ -1,4 +1,4 @@
-"""Golden learner digests on the multi-access broadcast problem.
+"""Golden learner digests: every algorithm on the multi-access broadcast problem, and continuous theta on demand response.
 
 Every algorithm after 1, 10, 100 and 1,000 updates; actor-critic also after 100,000, with the smallest batches: long enough
 for rare doubts of the rounding test, for schedules that end and for moments that decay.
@@ -25,12 +25,24 @@ OVERRIDES = (
     *("planning.model_steps=1", "planning.windows=8", "planning.window=10", "planning.warm_up=3"),
     *("planning.value_steps=2", "planning.states=16", "planning.memory_steps=4000"),
 )
+LOAD_ALGORITHMS = ("actor-critic", "ppo", "trpo", "naf-dqn")
+LOAD_OVERRIDES = (
+    *("env.agents=5", "learner.num_envs=2", "learner.batch_steps=24", "learner.hidden_size=6", "ppo.epochs=2"),
+    *("naf.steps=2", "naf.windows=12", "naf.hidden_size=6", "naf.first_steps=50", "naf.memory_steps=2000"),
+)
 LONG_OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "ais.size=5", "learner.hidden_size=5")
 
 
 def learner_digests(algorithm: str, updates: int) -> dict[str, str]:
     """Digest after each mark up to ``updates``. Schedules always run over 1,000 updates, so that a short run is a prefix."""
     return _digests(resolve("mabc", OVERRIDES, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
+
+
+def load_digests(algorithm: str, updates: int) -> dict[str, str]:
+    """The same on demand response, whose theta is a table of logits; five loads."""
+    return _digests(
+        resolve("demand-response", LOAD_OVERRIDES, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates
+    )
 
 
 def long_digests() -> dict[str, str]:
@@ -65,5 +77,6 @@ def committed() -> dict[str, dict[str, str]]:
 def write() -> None:
     """Compute all digests and commit them to the file."""
     computed = {algorithm: learner_digests(algorithm, MARKS[-1]) for algorithm in ALGORITHMS}
+    computed |= {f"demand-response {algorithm}": load_digests(algorithm, MARKS[-1]) for algorithm in LOAD_ALGORITHMS}
     computed["long"] = long_digests()
     LEARNERS.write_text(json.dumps(computed, indent=1) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dadc_net.coordinator.settings import ALGORITHMS
-from tests.golden.learners import LONG_MARKS, MARKS, committed, learner_digests, long_digests
+from tests.golden.learners import LOAD_ALGORITHMS, LONG_MARKS, MARKS, committed, learner_digests, load_digests, long_digests
 from tests.golden.trace import TRACE, make_trace
 
 
@@ -21,6 +21,15 @@ def test_learner_digests(algorithm: str, updates: int) -> None:
     assert learner_digests(algorithm, updates) == expected
 
 
+@pytest.mark.parametrize("algorithm", LOAD_ALGORITHMS)
+@pytest.mark.parametrize("updates", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_learner_digests_on_demand_response(algorithm: str, updates: int) -> None:
+    stored = committed()[f"demand-response {algorithm}"]
+    expected = {mark: value for mark, value in stored.items() if int(mark) <= updates}
+    assert len(expected) == sum(mark <= updates for mark in MARKS)
+    assert load_digests(algorithm, updates) == expected
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_hundred_thousand_updates() -> None:
@@ -30,4 +39,4 @@ def test_a_hundred_thousand_updates() -> None:
 
 def test_algorithms_and_updates_give_different_digests() -> None:
     values = [value for digests in committed().values() for value in digests.values()]
-    assert len(set(values)) == len(ALGORITHMS) * len(MARKS) + len(LONG_MARKS)
+    assert len(set(values)) == (len(ALGORITHMS) + len(LOAD_ALGORITHMS)) * len(MARKS) + len(LONG_MARKS)
