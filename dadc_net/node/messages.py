@@ -86,7 +86,7 @@ class Act:
 
 @dataclass(frozen=True)
 class End:
-    """All updates are done; ``learner_digest`` is what every agent reported last."""
+    """All updates are done; ``learner_digest`` is what the receiver reported last, and with shared learning everybody."""
 
     run_id: bytes
     epoch: int
