@@ -29,9 +29,10 @@ LOAD_OVERRIDES = (
     *("env.agents=5", "learner.num_envs=2", "learner.batch_steps=24", "learner.hidden_size=6", "ppo.epochs=2"),
     *("naf.steps=2", "naf.windows=12", "naf.hidden_size=6", "naf.first_steps=50", "naf.memory_steps=2000"),
 )
+_ON_DEMAND_RESPONSE = ("actor-critic", "ppo", "trpo", "naf-dqn")
 RUNS = {
     **{algorithm: ("mabc", algorithm) for algorithm in ALGORITHMS},
-    **{f"demand-response {algorithm}": ("demand-response", algorithm) for algorithm in ("actor-critic", "ppo", "trpo", "naf-dqn")},
+    **{f"demand-response {algorithm}": ("demand-response", algorithm) for algorithm in _ON_DEMAND_RESPONSE},
 }
 """Name of a golden run -> task, algorithm."""
 LONG_OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "ais.size=5", "learner.hidden_size=5")

@@ -1,9 +1,9 @@
 """Write committed digests anew: ``python -m tests.golden.regenerate REASON [PART ...]``.
 
-Parts: ``primitives`` (with the learners of the self-test), ``trace``, any run by name (``trpo``, ``'demand-response ppo'``), ``long`` (100,000 updates, five
-minutes or more). None named: all. ``short`` stands for all but ``long``. The reason is required, because a changed digest
-is a breaking change: teams that mix the old and the new version diverge. Put it into the commit message. A new algorithm
-changes nothing of the others: ``regenerate REASON primitives NAME`` adds it.
+Parts: ``primitives`` (with the learners of the self-test), ``trace``, any run by name (``trpo``, ``'demand-response ppo'``),
+``long`` (100,000 updates, five minutes or more). None named: all. ``short`` stands for all but ``long``. The reason is
+required, because a changed digest is a breaking change: teams that mix the old and the new version diverge. Put it into the
+commit message. A new algorithm changes nothing of the others: ``regenerate REASON primitives NAME`` adds it.
 """
 
 from __future__ import annotations
