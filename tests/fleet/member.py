@@ -1,9 +1,9 @@
 """What each host of the fleet runs: ``python -m tests.fleet.member UPDATES [--threads N]`` prints one JSON object.
 
-The self-test, then every golden run (all algorithms) for UPDATES updates. ``digest`` covers the self-test and the learners up
-to ``COMMON_UPDATES`` updates: it is what all hosts must have in common, the emulated ones too, which stop there. ``plain``
-holds digests of the same kind of work done by NumPy, torch and the C library without any care: the negative control,
-which shows that two hosts are two.
+The self-test, then every golden run (all algorithms) for UPDATES updates. ``digest`` covers the self-test and the learners
+up to ``COMMON_UPDATES`` updates: it is what all hosts must have in common, the emulated ones too, which stop there.
+``plain`` holds digests of the same kind of work done by NumPy, torch and the C library without any care: the negative
+control, which shows that two hosts are two.
 """
 
 from __future__ import annotations
