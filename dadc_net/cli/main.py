@@ -9,6 +9,7 @@ from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.inspect import check_command, evaluate_command, plan_command, selftest_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
+from dadc_net.cli.plot import plot_command
 from dadc_net.cli.run import run_command, simulate_command
 from dadc_net.cli.sweep import sweep_command
 
@@ -29,6 +30,7 @@ for _command in (
     keys_command,
     bench_command,
     sweep_command,
+    plot_command,
 ):
     dadc.add_command(_command)
 

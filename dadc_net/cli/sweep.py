@@ -13,6 +13,7 @@ from dadc_net.cli import shell
 from dadc_net.cli.sweep_progress import SweepProgress
 
 if TYPE_CHECKING:
+    from dadc_net.runtime.sweep.engine import Engine
     from dadc_net.runtime.sweep.summary import CurveSummary
     from dadc_net.runtime.sweep.sweep import Sweep
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of results.  [default: runs/FILE-sweep]")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Runs at a time.  [default: the cores of this machine]")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="This machine's cores, or the workers of a Dask cluster (extra: sweep).",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler: tcp://HOST:8786.")
 @click.option("--seeds", metavar="N | A-B", help="Seeds of every curve instead of the file's: 0 .. N-1, or A .. B.")
 @click.option("--only", multiple=True, metavar="CURVE", help="Only this curve (repeatable).")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of every run.")
@@ -41,6 +50,8 @@ def sweep_command(
     file: Path,
     out: Path | None,
     jobs: int | None,
+    engine: str,
+    scheduler: str | None,
     seeds: str | None,
     only: tuple[str, ...],
     overrides: tuple[str, ...],
@@ -61,18 +72,37 @@ def sweep_command(
     folder = out or Path("runs") / f"{file.stem}-sweep"
     sweep = Sweep(described, ResultFolder(folder), env_seed)
     missing = sweep.missing(again)
+    runner = _engine(engine, scheduler, jobs) if missing and not show else None
     try:
-        if not show:
-            from dadc_net.runtime.sweep.local_engine import LocalEngine
-
+        if runner is not None:
             stop = StopRequest()
             stop.install()
             with SweepProgress(len(sweep.trials()), len(missing), quiet) as progress:
                 progress.note(f"{described.title}: {len(missing)} of {len(sweep.trials())} runs to do, results in {folder}")
-                sweep.run(LocalEngine(jobs or len(os.sched_getaffinity(0))), missing, progress, stop)
+                sweep.run(runner, missing, progress, stop)
     finally:
         # Whatever ended it, what is there is shown.
         _report(sweep, folder, collect, quiet, as_json)
+
+
+def _engine(name: str, scheduler: str | None, jobs: int | None) -> Engine:
+    """The engine that was asked for. Raises UsageError where the options do not fit it."""
+    from dadc_net.errors import UsageError
+
+    if name == "dask":
+        from dadc_net.runtime.sweep.dask_engine import DaskEngine
+
+        if scheduler is None or jobs is not None:
+            raise UsageError(
+                f"--engine dask was given with --scheduler {scheduler} and --jobs {jobs}. The cluster's scheduler must be "
+                "named, and its workers say how many runs go on at a time. Write --engine dask --scheduler tcp://HOST:8786."
+            )
+        return DaskEngine(scheduler)
+    from dadc_net.runtime.sweep.local_engine import LocalEngine
+
+    if scheduler is not None:
+        raise UsageError(f"--scheduler {scheduler} was given without a cluster. Nothing was run. Add --engine dask.")
+    return LocalEngine(jobs or len(os.sched_getaffinity(0)))
 
 
 def _report(sweep: Sweep, folder: Path, collect: Path | None, quiet: bool, as_json: bool) -> None:

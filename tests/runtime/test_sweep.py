@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
-from dadc_net.cli.sweep import _seeds
+from dadc_net.cli.sweep import _engine, _seeds
 from dadc_net.errors import ConfigError, CorruptStateError, DadcError, Interrupted, MismatchError, NumericError, UsageError
 from dadc_net.runtime.party import StopRequest
 from dadc_net.runtime.sweep import collection
@@ -104,6 +105,19 @@ def test_a_file_describes_curves_seeds_and_shared_keys(tmp_path: Path) -> None:
     assert {c.config.settings.updates for c in changed.curves} == {3}
     assert {c.config.settings.learner.hidden_size for c in changed.curves} == {5}
     assert {c.seeds for c in changed.curves} == {(7, 8)}
+
+
+def test_a_length_in_env_steps_becomes_updates(tmp_path: Path) -> None:
+    text = '[common]\nenv_steps = 1000\n[[curve]]\nname = "a"\nlearner = {{ num_envs = 4, batch_steps = 40 }}\n{}'
+    lengths = {"": 25, "env_steps = 1001": 26, "env_steps = 1": 1}
+    for line, updates in lengths.items():
+        (curve,) = _read(tmp_path, text.format(line)).curves
+        assert curve.config.settings.updates == updates
+    (curve,) = _read(tmp_path, text.format(""), overrides=["updates=3"]).curves
+    assert curve.config.settings.updates == 3
+    for line in ("env_steps = 0", "updates = 3", 'env_steps = "1M"'):
+        with pytest.raises(ConfigError, match="curve 'a': env_steps is"):
+            _read(tmp_path, text.format(line))
 
 
 def test_trials_vary_both_seeds_and_go_round_the_curves(tmp_path: Path) -> None:
@@ -283,3 +297,31 @@ def test_empty_and_wrong_places_of_results_are_refused(tmp_path: Path) -> None:
         collection.read_results([tmp_path / "none.json"])
     with pytest.raises(CorruptStateError, match="'other'"):
         collection.read_results([tmp_path / "x.json"])
+
+
+def test_the_engine_and_its_options_must_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, scheduler, jobs, words in (
+        ("dask", None, None, "must be named"),
+        ("dask", "tcp://h:1", 2, "--jobs 2"),
+        ("local", "tcp://h:1", None, "Add --engine"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            _engine(name, scheduler, jobs)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"pip install 'dadc-net\[sweep\]'"):
+        _engine("dask", "tcp://127.0.0.1:1", None)
+
+
+@pytest.mark.parametrize("name", ["figure-2.toml", "robustness.toml"])
+def test_the_committed_sweeps_can_be_read_and_drawn_in_panels_of_one_problem(name: str) -> None:
+    curves = read_sweep(Path(__file__).parents[2] / "launch" / name).curves
+    problems: dict[str, Any] = {}
+    for curve in curves:
+        config = curve.config
+        problem = (config.task.name, config.parameters, config.menu, config.settings.discount)
+        assert problems.setdefault(curve.panel, problem) == problem
+        assert config.preset == "tuned"
+        assert len(curve.seeds) == (25 if name == "figure-2.toml" else 10)
+    changed = [parameters for _, parameters, _, _ in problems.values()]
+    assert len(problems) == len({repr(problem) for problem in problems.values()})
+    assert (name == "figure-2.toml") == (changed[0] == curves[0].config.task.parameters_type())

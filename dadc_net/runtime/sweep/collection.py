@@ -12,7 +12,9 @@ from typing import Any
 
 from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.runtime import arrays_file
+from dadc_net.runtime.metrics import METRICS_NAME
 from dadc_net.runtime.party import open_folder
+from dadc_net.runtime.report import RESULT_NAME
 from dadc_net.runtime.sweep.result_folder import Record, ResultFolder
 
 FORMAT = "dadc-net sweep collection 1"
@@ -55,7 +57,7 @@ def _rounded(value: Any) -> Any:
 
 
 def read_results(paths: Sequence[Path]) -> list[Record]:
-    """Results from folders of results and from collections.
+    """Results from folders of results, from collections, and from the folders of single runs.
 
     Raises:
         UsageError: if there is none, or one run is there twice.
@@ -63,7 +65,7 @@ def read_results(paths: Sequence[Path]) -> list[Record]:
     """
     records: list[Record] = []
     for path in paths:
-        found = list(ResultFolder(path).records()) if path.is_dir() else _read_collection(path)
+        found = _read_place(path)
         if not found:
             raise UsageError(
                 f"{path} holds no results. A sweep puts each finished run there as CURVE/seed-0000.json. Give the folder "
@@ -80,6 +82,32 @@ def read_results(paths: Sequence[Path]) -> list[Record]:
             )
         seen.add(key)
     return records
+
+
+def _read_place(path: Path) -> list[Record]:
+    if (path / METRICS_NAME).is_file() and (path / RESULT_NAME).is_file():
+        return [_read_run(path)]
+    return list(ResultFolder(path).records()) if path.is_dir() else _read_collection(path)
+
+
+def _read_run(path: Path) -> Record:
+    """The learning curve of a finished ``dadc run`` or ``dadc simulate``; runs of one algorithm make one curve."""
+    try:
+        report = json.loads((path / RESULT_NAME).read_text(encoding="utf-8"))
+        lines = [json.loads(line) for line in (path / METRICS_NAME).read_text(encoding="utf-8").splitlines()]
+        seen = [line for line in lines if line["value"] is not None]
+        learning = {key: [line[key] for line in seen] for key in ("env_steps", "value")}
+        final = report["value_monte_carlo"] if report["value"] is None else report["value"]
+        if learning["env_steps"][-1:] == [report["env_steps"]]:
+            learning["value"][-1] = final
+        else:
+            learning = {"env_steps": [*learning["env_steps"], report["env_steps"]], "value": [*learning["value"], final]}
+        named = {"curve": report["algorithm"], "panel": report["task"], "label": report["algorithm"]}
+        return {**report, **named, "round_robin": None, "learning": learning}
+    except (OSError, ValueError, KeyError) as error:
+        raise CorruptStateError(
+            f"the run {path} cannot be read: {error}. It is not finished, or damaged. Leave it out, or run it again."
+        ) from error
 
 
 def _read_collection(path: Path) -> list[Record]:

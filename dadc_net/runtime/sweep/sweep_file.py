@@ -9,6 +9,7 @@
     panel = "MABC"                # which panel of a figure shows it; the task by default
     label = "actor-critic"        # its name in the figure; the algorithm by default
     seeds = [0, 1, 2]
+    env_steps = 1_500_000         # instead of updates: as many as this takes with the curve's batches
     task = "mabc"                 # from here on: any key of a run
     algorithm = "actor-critic"
     ais = { size = 16 }
@@ -25,7 +26,7 @@ from typing import Any
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import ConfigError, UsageError
-from dadc_net.sections import closest, convert
+from dadc_net.sections import closest, convert, require
 
 _TOP_LEVEL = ("title", "seeds", "common", "curve")
 _MOST_SEEDS = 100_000
@@ -119,12 +120,17 @@ def _curve(
     name = convert(str, given.pop("name"), "curve.name")
     own = parse_seeds(given.pop("seeds"), f"seeds of the curve {name!r}") if "seeds" in given else seeds
     panel, label = given.pop("panel", None), given.pop("label", None)
+    env_steps = given.pop("env_steps", common.get("env_steps"))
     try:
-        options = _dotted({**common, **{key: _merged(common.get(key), value) for key, value in given.items()}})
+        merged = {**common, **{key: _merged(common.get(key), value) for key, value in given.items()}}
+        options = _dotted({key: value for key, value in merged.items() if key != "env_steps"})
         task = convert(str, options.pop("task", "mabc"), "task")
         # The command line wins over the file, so its overrides are put in last.
         written = [override.partition("=")[0].strip() for override in overrides]
-        config = resolve(task, overrides, {key: value for key, value in options.items() if key not in written})
+        options = {key: value for key, value in options.items() if key not in written}
+        config = resolve(task, overrides, options)
+        if env_steps is not None and "updates" not in written:
+            config = resolve(task, overrides, {**options, "updates": _updates(env_steps, options, config)})
     except UsageError as error:
         raise type(error)(f"curve {name!r}: {error}") from error
     return Curve(
@@ -134,6 +140,13 @@ def _curve(
         own if chosen is None else tuple(chosen),
         config,
     )
+
+
+def _updates(env_steps: Any, options: Mapping[str, Any], config: RunConfig) -> int:
+    """Updates that take at least ``env_steps``."""
+    wanted: int = convert(int, env_steps, "env_steps")
+    require(wanted >= 1 and "updates" not in options, "env_steps", wanted, "Give at least 1, and no updates as well.")
+    return -(-wanted // config.settings.learner.batch_steps)
 
 
 def _merged(shared: Any, own: Any) -> Any:

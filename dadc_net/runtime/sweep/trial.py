@@ -61,6 +61,7 @@ class _Watch:
     """Values the rule while its run goes on: the learning curve, and the CPU seconds that this took."""
 
     def __init__(self, config: RunConfig, evaluator: Evaluator, notice: Notice) -> None:
+        """CPU time is this thread's: a trial uses no other, and a cluster's worker has others."""
         self._settings = config.settings
         self._trajectories = config.evaluation.progress_trajectories
         self._every = config.evaluation.every_updates or max(1, config.settings.updates // POINTS)
@@ -82,9 +83,9 @@ class _Watch:
 
     def look(self, update: int, simulation: Simulation) -> None:
         """Value the rule as it is."""
-        begun = time.process_time()
+        begun = time.thread_time()
         value, stderr = self._evaluator.progress(simulation.snapshot(), self._trajectories)
-        self.cpu_s += time.process_time() - begun
+        self.cpu_s += time.thread_time() - begun
         self.add(update, value, stderr)
 
     def add(self, update: int, value: float, stderr: float) -> None:
@@ -111,12 +112,12 @@ def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
     watch = _Watch(config, evaluator, notice)
     simulation = Simulation(config, seed_bytes(trial.seed), seed_bytes(trial.environment_seed))
     watch.look(0, simulation)
-    begun, looked = time.process_time(), watch.cpu_s
+    begun, looked = time.thread_time(), watch.cpu_s
     ended = simulation.run(watch.on_update)
-    learning = time.process_time() - begun - (watch.cpu_s - looked)
-    begun = time.process_time()
+    learning = time.thread_time() - begun - (watch.cpu_s - looked)
+    begun = time.thread_time()
     values = _values(evaluator, ended.snapshot)
-    watch.cpu_s += time.process_time() - begun
+    watch.cpu_s += time.thread_time() - begun
     watch.add(config.settings.updates, values["value"], values["value_stderr"])
     return {
         **_facts(trial, config),
