@@ -34,6 +34,8 @@ class Team:
     seeds: Mapping[int, int] = field(default_factory=dict)
     """agent -> shared seed, where it differs from 7"""
     tamper: Mapping[int, Tamper] = field(default_factory=dict)
+    private_seeds: Mapping[int, int] = field(default_factory=dict)
+    """agent -> seed of its own draws, where it is not the shared one"""
     reverse_arrivals: bool = False
     environment_seed: int = 1
 
@@ -47,7 +49,8 @@ class Team:
 
     def _agent(self, agent: int) -> AgentNode:
         seed = seed_bytes(self.seeds.get(agent, 7))
-        return AgentNode(AgentIdentity(agent, seed, SELFTEST.digest), self.tamper.get(agent))
+        private = seed_bytes(self.private_seeds[agent]) if agent in self.private_seeds else b""
+        return AgentNode(AgentIdentity(agent, seed, SELFTEST.digest, private_seed=private), self.tamper.get(agent))
 
     def run(self) -> Team:
         """Until nothing is under way."""

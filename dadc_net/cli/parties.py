@@ -125,6 +125,12 @@ def environment_command(
 @click.option("--seed", type=int, envvar="DADC_SEED", metavar="N", help="Shared seed of the coordinator.  [default: 0]")
 @click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
 @click.option(
+    "--private-seed-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Seed of this agent's own draws, known to nobody else; the shared seed by default, so that runs repeat.",
+)
+@click.option(
     "--server",
     default=_ADDRESS,
     show_default=True,
@@ -160,6 +166,7 @@ def agent_command(
     agent: int | None,
     seed: int | None,
     seed_file: Path | None,
+    private_seed_file: Path | None,
     server: str,
     keys: Path,
     state_dir: Path | None,
@@ -186,6 +193,7 @@ def agent_command(
             "--set was given without --config. An agent takes its settings from the server. Add --config TASK."
         )
     shared = shell.shared_seed(seed, seed_file)
+    private = b"" if private_seed_file is None else shell.shared_seed(None, private_seed_file)
     digest = b""
     if insisted is not None:
         from dadc_net.config import resolve
@@ -197,7 +205,9 @@ def agent_command(
     stop = StopRequest()
     stop.install()
     own = None if structure is None else load_structure(structure)
-    options = AgentOptions(agent, server, shared, folder, agent_keys, digest, connect_timeout, structure=own)
+    options = AgentOptions(
+        agent, server, shared, folder, agent_keys, digest, connect_timeout, structure=own, private_seed=private
+    )
     if not quiet:
         source = "DADC_AGENT_ID" if os.environ.get("DADC_AGENT_ID") == str(agent) else "--id"
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)

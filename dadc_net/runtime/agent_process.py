@@ -45,6 +45,8 @@ class AgentOptions:
     checkpoint_every: int = 0
     """Updates between checkpoints; 0: only at the end."""
     structure: InformationStructure | None = None
+    private_seed: bytes = b""
+    """Of the agent's own draws; empty: the shared seed."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
 
@@ -85,6 +87,7 @@ class AgentProcess:
             host,
             selftest.answers,
             options.structure,
+            options.private_seed,
         )
         node = AgentNode(identity, options.tamper)
         socket = AgentSocket(options.server, options.keys, connect_timeout_s=options.connect_timeout_s)
