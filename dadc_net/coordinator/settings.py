@@ -19,6 +19,7 @@ from dadc_net.sections import closest, from_mapping, require, to_mapping
 from dadc_net.team.spaces import FiniteSpace, space_from_record
 
 AIS_LOSSES = ("next-observation", "next-ais-nll", "next-ais-energy", "next-ais-mmd")
+BESIDE = ("none", *AIS_LOSSES[1:])
 REWARD_INPUTS = ("prescription", "outcome")
 SCHEDULES = ("linear", "robbins-monro")
 OPTIMISERS = ("adam", "sgd")
@@ -91,6 +92,10 @@ class AisSettings:
     """X, the dimension of the AIS and the width of every layer of the state approximator."""
     loss: str = "next-observation"
     """next-observation: (P2b), the default. (P2) with next-ais-nll (the paper's), next-ais-energy or next-ais-mmd."""
+    beside: str = "none"
+    """A loss of (P2) that is kept beside (P2b), so that both are learned: next-ais-nll, next-ais-energy or next-ais-mmd."""
+    beside_weight: float = 0.5
+    """w in L_nu = (1 - w) L_P2b + w L_P2, where there is one beside."""
     detach_target: bool = True
     """Whether x_{t+1} is data in the losses of (P2); off: their gradient reaches it, as printed, and the AIS collapses."""
     particles: int = 4
@@ -111,10 +116,17 @@ class AisSettings:
         require(0 < self.feature_scale <= 64, "ais.feature_scale", self.feature_scale, "Give a number in (0, 64].")
         require(1 <= self.size <= 1024, "ais.size", self.size, "Give 1 to 1024.")
         _require_word("ais.loss", self.loss, AIS_LOSSES)
+        _require_word("ais.beside", self.beside, BESIDE)
+        require(
+            self.beside == "none" or self.loss == "next-observation",
+            "ais.beside",
+            self.beside,
+            f'It stands beside (P2b), but ais.loss is {self.loss!r}. Set ais.loss = "next-observation".',
+        )
         _require_word("ais.reward_input", self.reward_input, REWARD_INPUTS)
         require(2 <= self.particles <= 64, "ais.particles", self.particles, "Give 2 to 64.")
         require(0 <= self.truncation <= 10**6, "ais.truncation", self.truncation, "Give 0 to 1000000.")
-        for key in ("reward_loss_weight", "final_learning_rate_share"):
+        for key in ("reward_loss_weight", "beside_weight", "final_learning_rate_share"):
             value = getattr(self, key)
             require(0 <= value <= 1, f"ais.{key}", value, "Give a number from 0 to 1.")
         require(0 < self.learning_rate <= 10, "ais.learning_rate", self.learning_rate, "Give a number in (0, 10].")
@@ -251,11 +263,12 @@ class PlanningSettings:
     states: int = 128
     """States of the windows at which the value is fitted."""
     value_steps: int = 4
+    """Gradient steps of the value towards one target, after each model step."""
     value_hidden_size: int = 32
     value_learning_rate: float = 0.01
     final_value_learning_rate_share: float = 0.02
-    target_rate: float = 0.05
-    """Share of its distance that the target value moves after each step of the value."""
+    target_rate: float = 0.2
+    """Share of its distance that the target value moves after each model step."""
     uniform_share: float = 0.05
     """Share of the run during which prescriptions are drawn uniformly."""
     exploration: float = 0.2

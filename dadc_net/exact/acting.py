@@ -24,6 +24,8 @@ INPUT_EXPONENT = 0
 RELU_EXPONENT = 3
 RELU_MAX = 8.0
 """Where a rectifier is cut off, so that it has a fixed scale."""
+_MANY_ROWS = 48
+"""From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
 
@@ -101,7 +103,8 @@ class PreparedTower:
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        if compiled.kernels is not None and len(self.hidden) == 1 and not self.rectified:
+        one = len(self.hidden) == 1 and not self.rectified
+        if compiled.kernels is not None and one and len(x) < _MANY_ROWS:
             result: Array = np.empty((x.shape[0], self.output.bias.size))
             layers = self.hidden[0].packed, self.output.packed
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
