@@ -283,13 +283,14 @@ def build(given: Mapping[str, Any]) -> RunConfig:
 def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
     if prescriptions != OWN:
         return task.family(prescriptions, menu, spec, theta)
+    spaces = task.structure.common_space(spec), spec.observation_space
+    if not isinstance(spaces[0], FiniteSpace) or not isinstance(spec.observation_space, FiniteSpace):
+        raise ConfigError(
+            f"learning is 'independent', but the task {task.name} has the observations {spaces}. An independent learner "
+            "joins common and private ones, and both must be finite. Use learning = \"shared\"."
+        )
     if menu:
         return own_parts(task.menus[menu])
-    if not isinstance(spec.observation_space, FiniteSpace):
-        raise ConfigError(
-            f"learning is 'independent', but the task {task.name} has private observations that are not finite. An "
-            "independent learner needs them so. Use learning = \"shared\"."
-        )
     values = task.structure.local_space(spec.observation_space).num_values
     return own_actions(spec.action_space.num_values, values)
 

@@ -57,12 +57,21 @@ class Valuation:
 
 def plan_of(config: RunConfig) -> Plan:
     """The exact plan of a configuration. Raises UsageError where there is no planner."""
-    prescriptions, menu = config.prescriptions, config.menu
-    if not config.settings.is_shared:
-        # Each chooses its own part: what they are measured against may combine parts freely too.
-        prescriptions = config.task.default_prescriptions
-        menu = all_combinations(config.task.menus[menu], config.task.menus) or menu if menu else menu
+    prescriptions, menu = _measured_against(config)
     return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
+
+
+def _measured_against(config: RunConfig) -> tuple[str, str]:
+    """Prescriptions and menu whose optimum stands beside a rule.
+
+    Independent learners choose a part each; a menu beside them may combine parts as freely. Where the team's
+    prescriptions are restricted otherwise, say to symmetric ones, theirs are not, and the optimum is no bound.
+    """
+    if config.settings.is_shared:
+        return config.prescriptions, config.menu
+    menus = config.task.menus
+    menu = (all_combinations(menus[config.menu], menus) or config.menu) if config.menu else ""
+    return config.task.default_prescriptions, menu
 
 
 class Evaluator:
@@ -72,7 +81,7 @@ class Evaluator:
         self.config = config
         self.plan: Plan | None = None
         # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name, config.prescriptions):
+        if config.task_argument == config.task.name and has_planner(config.task.name, _measured_against(config)[0]):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:

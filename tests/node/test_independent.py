@@ -132,6 +132,17 @@ def test_configuration() -> None:
             resolve("mabc", overrides)
 
 
+def test_demand_response_too(tmp_path: Path) -> None:
+    config = resolve("demand-response", [INDEPENDENT, "env.agents=3", "learner.batch_steps=16"], {"updates": 2})
+    assert config.settings.common_space["sizes"] == [4]
+    ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
+    assert len(set(ended.agent_digests.values())) == 3
+    found = Evaluator(config).exact(ended.snapshot, 20)
+    assert found is not None
+    assert (found.method, found.round_robin_share) == ("monte-carlo", None)
+    assert found.value < found.optimum < 0
+
+
 def test_from_the_command_line_to_the_value(tmp_path: Path) -> None:
     run = str(tmp_path / "r")
     options = ["--updates", "3", "--num-envs", "4", "--set", "learner.batch_steps=40", "--set", INDEPENDENT]
