@@ -27,7 +27,7 @@ from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.layers import linear, linear_shapes
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.parameters import ParameterGroup, Shape
-from dadc_net.coordinator.prescription import codes
+from dadc_net.coordinator.prescription import ThetaSpace, one_hot
 from dadc_net.coordinator.settings import AisSettings
 from dadc_net.exact import functions, grid, scan
 from dadc_net.exact.acting import PreparedLinear, RecurrentEncoder
@@ -83,12 +83,18 @@ def _predicted(loss: str, outcomes: int, settings: AisSettings) -> int:
 class StateApproximator:
     """Parameters xi and the functions of them."""
 
-    def __init__(self, inputs: int, entries: int, outcomes: int, settings: AisSettings, initial: Stream) -> None:
-        """``inputs`` I = features of z plus M; ``entries`` M; ``outcomes`` number of values of z."""
+    learns = True
+    exponent = 0
+    """|x| <= 2^exponent"""
+
+    def __init__(self, features: int, theta: ThetaSpace, outcomes: int, settings: AisSettings, initial: Stream) -> None:
+        """``features``: length of z's code, before theta's in the inputs; ``outcomes`` number of values of z."""
         self.settings = settings
-        self.entries = entries
+        self.size = settings.size
+        self.theta = theta
         self.outcomes = outcomes
-        self.group = ParameterGroup("ais", _shapes(inputs, entries, outcomes, settings), initial)
+        codes = theta.code_size
+        self.group = ParameterGroup("ais", _shapes(features + codes, codes, outcomes, settings), initial)
 
     def encode(self, batch: Batch) -> Tensor:
         """x_0 .. x_T of a batch on the graph: [T+1, E, X]."""
@@ -107,7 +113,7 @@ class StateApproximator:
         rows = batch.steps * batch.copies
         valid = torch.from_numpy(batch.valid.reshape(rows))
         count = max(1.0, float(batch.valid.sum()))
-        theta = torch.from_numpy(codes(batch.prescriptions.reshape(rows), self.entries))
+        theta = torch.from_numpy(self.theta.codes(batch.prescriptions).reshape(rows, -1))
         known = torch.cat((states[:-1].reshape(rows, self.settings.size), theta), dim=1)
         predicted_reward = self._predicted_reward(batch, known).reshape(rows)
         error = predicted_reward - torch.from_numpy(batch.rewards.reshape(rows))
@@ -122,7 +128,7 @@ class StateApproximator:
     def _predicted_reward(self, batch: Batch, known: Tensor) -> Tensor:
         if self.settings.reward_input == "prescription":
             return self._head("reward", known)
-        outcome = torch.from_numpy(codes(batch.common_index[1:].reshape(-1), self.outcomes))
+        outcome = torch.from_numpy(one_hot(batch.common_index[1:].reshape(-1), self.outcomes))
         both = torch.cat((known, outcome), dim=1)
         return self._head("reward", both) + linear(self.group, "reward.direct", both)
 

@@ -146,7 +146,7 @@ class EnvironmentServerNode:
             self.epoch,
             self.plan.settings,
             problem.structure.name,
-            problem.menu.to_record(),
+            problem.family.to_record(),
             problem.environment.spec.observation_space.to_record(),
         )
         self.phase = ServerPhase.RUNNING
