@@ -61,7 +61,7 @@ class AgentOrder:
     journal: str = "process"
 
 
-@dataclass
+@dataclass(eq=False)
 class Child:
     """A running child and the launcher's end of its control pipe."""
 
@@ -75,15 +75,17 @@ class Child:
             self.connection.send(reason)
 
 
-def _guarded(state_dir: Path, connection: Connection, role: Callable[[Control], object]) -> None:
-    """Run a role in a child: report how it failed, and exit with its code."""
+def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Control], object]) -> None:
+    """Run a role in a child: report how it failed, and exit with its code. It logs only where it has a ``state_dir``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
     control = Control(connection, stop)
     try:
-        open_folder(state_dir)
-        log_to_file(state_dir)
+        if state_dir is None:
+            _log.addHandler(logging.NullHandler())
+        else:
+            log_to_file(open_folder(state_dir))
         role(control)
     except DadcError as error:
         _log.error("%s", error)
@@ -104,7 +106,7 @@ def server_child(order: ServerOrder, connection: Connection) -> None:
         options = ServerOptions(config, order.environment_seed, order.bind, order.run_id, order.state_dir, keys)
         ServerProcess(options, control).run()
 
-    _guarded(order.state_dir, connection, role)
+    guarded(order.state_dir, connection, role)
 
 
 def agent_child(order: AgentOrder, connection: Connection) -> None:
@@ -124,7 +126,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
         )
         AgentProcess(options, control).run()
 
-    _guarded(order.state_dir, connection, role)
+    guarded(order.state_dir, connection, role)
 
 
 class Nursery:

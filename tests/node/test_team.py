@@ -78,11 +78,18 @@ def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
 
 
 def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
-    team = Team(small()).run()
+    """Every parameter gets a value that nothing else has, so that finding it means that it was sent."""
+    values = {"stay_probabilities": "[0.7321, 0.8321]", "arrival_probabilities": "[0.3221, 0.6221]"}
+    values |= {"success_reward": "1.0321", "transmission_cost": "0.4321", "initial_busy_probability": "0.5321"}
+    values |= {"restart_steps": "4321"}
+    config = small(overrides=[f"env.{key}={value}" for key, value in values.items()])
+    assert set(values) == set(config.to_mapping()["env"])
+    team = Team(config).run()
     begin = next(message for _, message in team.sent if isinstance(message, Begin))
     text = repr(begin)
-    for word in ("arrival", "stay_prob", "cost", "success", "0.75", "initial_busy"):
-        assert word not in text
+    for key, value in values.items():
+        assert key not in text
+        assert not any(number in text for number in value.strip("[]").split(", "))
 
 
 # --- negative controls -------------------------------------------------------------------------------------------
