@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, TextIO
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.exact.digest import digest
-from dadc_net.node.environment_server import ClosedStep, Delivery, EnvironmentServerNode, ServerPhase, ServerPlan
+from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.messages import Fault, Join
 from dadc_net.node.recovery import recover
 from dadc_net.node.roster import Fingerprint
+from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
 from dadc_net.node.team_environment import Problem, TeamEnvironment
 from dadc_net.node.tip import Tip
 from dadc_net.runtime.folder_lock import locked
