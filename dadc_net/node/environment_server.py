@@ -17,6 +17,8 @@ imports the coordinator: the server learns neither the shared seed nor parameter
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dadc_net.errors import (
     DadcError,
     DivergenceError,
@@ -254,8 +256,9 @@ class EnvironmentServerNode:
         self.answers = {}
         return [d for agent in range(1, self.num_agents + 1) for d in self._send(agent, self.tip.step, now)]
 
-    def resume(self) -> None:
-        """After a recovery: a run whose last record was answered is finished."""
+    def resume(self, confirmed: Iterable[int]) -> None:
+        """After a recovery: a run whose last record was answered is finished, and some agents may have kept the result."""
+        self.confirmed = set(confirmed)
         if self.tip.step != self.last_step:
             return
         answers = self.tip.journal.round(self.last_step)
