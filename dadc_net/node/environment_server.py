@@ -29,21 +29,7 @@ from dadc_net.errors import (
 from dadc_net.node.admission import check_answer, check_past
 from dadc_net.node.agreement import Divergence, compare, compare_again
 from dadc_net.node.inquiry import Inquiry, error_of
-from dadc_net.node.messages import (
-    Account,
-    Act,
-    Alive,
-    Begin,
-    Bye,
-    End,
-    Fault,
-    Join,
-    Message,
-    Probe,
-    Query,
-    Step,
-    Who,
-)
+from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
 from dadc_net.node.pace import Pace
 from dadc_net.node.roster import Fingerprint, Member, Roster
 from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
@@ -237,11 +223,9 @@ class EnvironmentServerNode:
         return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)
 
     def _close_step(self, now: float) -> list[Delivery]:
-        entry = self.tip.entry
-        if entry is None:
-            raise InvariantError("a step was closed before the first record was made")
-        step, update, answers = entry.step, self.plan.update_of(entry.step), self.answers
-        self._closed = ClosedStep(step, entry.head, answers, update)
+        step, answers = self.tip.step, self.answers
+        update = self.plan.update_of(step)
+        self._closed = ClosedStep(step, update)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
         divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
         if divergence is not None:
