@@ -14,14 +14,17 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import DadcError
 from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agent import AgentIdentity, AgentNode
-from dadc_net.node.environment_server import EnvironmentServerNode, ServerPhase
+from dadc_net.node.agent import AgentNode, Tamper
+from dadc_net.node.environment_server import EnvironmentServerNode
+from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.messages import Message
 from dadc_net.node.replica import StepAccount
+from dadc_net.node.server_plan import ServerPhase
 from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.runtime.agent_process import Tamper
+from dadc_net.node.tip import Tip
 from dadc_net.runtime.server_process import make_plan, make_problem
 from dadc_net.wire.framing import decode, encode
+from tests.simulation.disk import Disk, DiskAgentStore, DiskServerJournal
 
 SELFTEST = run_selftest()
 
@@ -41,7 +44,8 @@ class Team:
 
     def __post_init__(self) -> None:
         world = TeamEnvironment(make_problem(self.config), seed_bytes(self.environment_seed))
-        self.server = EnvironmentServerNode(world, make_plan(self.config), bytes(range(16)))
+        journal = DiskServerJournal(Disk(), world.num_agents)
+        self.server = EnvironmentServerNode(Tip(world, journal), make_plan(self.config), bytes(range(16)))
         self.agents = {k: self._agent(k) for k in range(1, self.config.settings.num_agents + 1)}
         self.accounts: dict[int, list[StepAccount]] = {k: [] for k in self.agents}
         self.errors: dict[int, DadcError] = {}
@@ -50,7 +54,8 @@ class Team:
     def _agent(self, agent: int) -> AgentNode:
         seed = seed_bytes(self.seeds.get(agent, 7))
         private = seed_bytes(self.private_seeds[agent]) if agent in self.private_seeds else b""
-        return AgentNode(AgentIdentity(agent, seed, SELFTEST.digest, private_seed=private), self.tamper.get(agent))
+        identity = AgentIdentity(agent, seed, SELFTEST.digest, private_seed=private)
+        return AgentNode(identity, DiskAgentStore(Disk()), self.tamper.get(agent))
 
     def run(self) -> Team:
         """Until nothing is under way."""
@@ -69,11 +74,12 @@ class Team:
         if agent in self.errors:
             return
         try:
-            reaction = self.agents[agent].receive(decode(encode(message)))
+            reaction = self.agents[agent].receive(decode(encode(message)), 0.0)
         except DadcError as error:
             self.errors[agent] = error
             return
         inbox.extend((agent, answer) for answer in reaction.messages)
+        self.agents[agent].settle(0.0)
         if reaction.account is not None:
             self.accounts[agent].append(reaction.account)
 

@@ -94,13 +94,15 @@ def test_only_the_agent_holds_coordinator_and_local_information() -> None:
         if has(p, "dadc_net.node.replica")
         and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
     }
-    assert both == {"agent.py"}
-    agents_own = {"agent.py", "replica.py", "passive_agent.py", "independent_replica.py"}
-    agent_side = [p for p in node if p.name in agents_own]
+    assert both == {"team_member.py"}
+    agents = {"agent.py", "identity.py", "own_log.py", "passive_agent.py", "replica.py", "team_member.py", "watch.py"}
+    agents |= {"independent_replica.py"}
+    agent_side = [p for p in node if p.name in agents]
+    assert len(agent_side) == len(agents)
     assert not any(has(p, "dadc_net.team.environment") for p in agent_side)
     # The baseline, whose learner is shown private observations, is a class of its own that nothing else can fall into.
-    assert {p.name for p in node if has(p, "dadc_net.node.independent_replica")} == {"agent.py"}
-    server_side = [p for p in node if p.name not in agents_own]
+    assert {p.name for p in node if has(p, "dadc_net.node.independent_replica")} == {"team_member.py"}
+    server_side = [p for p in node if p.name not in agents]
     assert not any(has(p, "dadc_net.coordinator") for p in server_side)
 
 

@@ -32,6 +32,27 @@ def _progress(config: RunConfig, quiet: bool) -> Progress:
     return Progress(config.settings.updates, quiet, *([] if config.settings.is_shared else ["common log equal"]))
 
 
+def _take_up(out: Path | None, config: RunConfig) -> bool:
+    """Whether ``out`` holds a run of this configuration, finished or not.
+
+    Raises:
+        MismatchError: if it holds a run of another one.
+    """
+    from dadc_net.config import resolve
+    from dadc_net.errors import MismatchError
+
+    if out is None or not (out / "config.toml").is_file() or not (out / "server").is_dir():
+        return False
+    held, given = resolve(str(out / "config.toml"), ()).to_mapping(), config.to_mapping()
+    for key in given:
+        if key not in ("runtime", "evaluation") and held[key] != given[key]:
+            raise MismatchError(
+                f"--out {out} holds a run with {key} = {held[key]!r}, this command asks for {given[key]!r}. Nothing was "
+                "changed. Give the options of that run to resume it, or another folder."
+            )
+    return True
+
+
 def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
     """The given folder, which must be new or empty, or a fresh one under ``runs``."""
     from dadc_net.errors import UsageError
@@ -109,7 +130,11 @@ def _finish(
 @shell.task_argument
 @shell.task_options
 @shell.seed_options
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the run; an unfinished run in it goes on. Fresh by default, under runs/.",
+)
 @click.option(
     "--break",
     "breaks",
@@ -134,20 +159,24 @@ def run_command(
     begun = time.monotonic()
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
     from dadc_net.runtime.party import StopRequest
-    from dadc_net.runtime.report import make_report
+    from dadc_net.runtime.report import make_report, read_report
     from dadc_net.runtime.sabotage import parse
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
-    folder = _run_folder(task, _shown_seed(seed, seed_file), out)
+    resumes = _take_up(out, config)
+    folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
-    progress.note(_headline(config, seed, seed_file, folder))
+    progress.note(_headline(config, seed, seed_file, folder) + (", resumed" if resumes else ""))
     valuer = _Valuer(config, folder, progress)
 
     def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
+        note = shell.event_text(party, kind, details)
+        if note:
+            progress.note(note)
         if kind == "update":
             valuer.reward = details["reward_per_step"]
             progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
@@ -162,6 +191,14 @@ def run_command(
         finally:
             progress.close()
         wall = time.monotonic() - begun
+        former = read_report(folder)
+        if former is not None:
+            click.echo(f"the run in {folder} was finished before; this is its result", err=True)
+            if as_json:
+                shell.print_json(former)
+            else:
+                click.echo(f"learner digest {former['learner_digest']}", err=quiet)
+            return
         report = make_report(
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
@@ -198,7 +235,7 @@ def simulate_command(
     begun = time.monotonic()
     from dadc_net.node.independent_replica import own_snapshot
     from dadc_net.runtime import arrays_file
-    from dadc_net.runtime.agent_process import LEARNER_FILE
+    from dadc_net.runtime.agent_store import checkpoint_path
     from dadc_net.runtime.party import StopRequest, open_folder
     from dadc_net.runtime.report import make_report
     from dadc_net.runtime.simulation import Simulation
@@ -235,7 +272,8 @@ def simulate_command(
             meta = {"settings": config.settings.to_record(), "agent": agent, "update": config.settings.updates}
             meta["learner_digest"] = ended.agent_digests[agent]
             arrays = ended.snapshot if config.settings.is_shared else own_snapshot(ended.snapshot, agent)
-            arrays_file.save(open_folder(folder / f"agent-{agent}") / LEARNER_FILE, dict(arrays), meta)
+            state = open_folder(folder / f"agent-{agent}")
+            arrays_file.save(checkpoint_path(state, ended.lock_steps), dict(arrays), meta)
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
 
 

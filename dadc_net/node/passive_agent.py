@@ -8,7 +8,7 @@ independent and have the bits of K objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,3 +64,12 @@ class PassiveAgents:
         actions = self._family.draw(theta, self._agents, local, words)
         self._action = actions.T.reshape(-1)
         return actions
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """A copy of L_t and A_t; ``restore`` of it gives equal passive agents."""
+        return {"private/local": self._local.copy(), "private/action": self._action.copy()}
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take L_t and A_t from ``snapshot``."""
+        self._local = snapshot["private/local"].copy()
+        self._action = snapshot["private/action"].copy()

@@ -8,7 +8,8 @@ server must not learn the AIS or the prescriptions, not even by guessing them.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +85,14 @@ class Replica:
         """Which digests must be equal for all agents, besides the chain head."""
         return digests
 
+    def keyed_components(self, digests: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Digests by name as the server may see them: it can compare them and guess nothing."""
+        return {name: keyed(self._key, b"component", name.encode("utf-8"), value) for name, value in digests.items()}
 
-def commitment(shared_seed: bytes) -> bytes:
-    """What an agent shows at joining so that seeds can be compared: 32 bytes, the same for the same seed."""
-    return keyed(derive_key("commitment", shared_seed), b"dadc-net shared seed")
+    def restore(self, snapshot: Mapping[str, NDArray[Any]], head: bytes) -> None:
+        """Take the coordinator's state and the chain head after the same record."""
+        self.coordinator.restore(snapshot)
+        self.head = head
 
 
 def _bytes(array: Array) -> bytes:

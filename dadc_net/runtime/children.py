@@ -24,7 +24,8 @@ from typing import Any
 
 from dadc_net import config as configuration
 from dadc_net.errors import DadcError, InvariantError, TemporaryError
-from dadc_net.runtime.agent_process import AgentOptions, AgentProcess, Tamper
+from dadc_net.node.agent import Tamper
+from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.party import Control, StopRequest, log_to_file, open_folder
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
@@ -57,6 +58,7 @@ class AgentOrder:
     structure: str = ""
     """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
     tamper: Tamper | None = None
+    journal: str = "process"
 
 
 @dataclass(eq=False)
@@ -120,6 +122,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             checkpoint_every=order.checkpoint_every,
             structure=configuration.load_structure(order.structure) if order.structure else None,
             tamper=order.tamper,
+            journal=order.journal,
         )
         AgentProcess(options, control).run()
 
