@@ -191,8 +191,8 @@ class AgentNode:
                 return self._step(message)
             case End():
                 return self._end(message, now)
-            case Probe():
-                return Reaction([Alive(self.identity.agent)])
+            case Probe(_, number):
+                return Reaction([Alive(self.identity.agent, number)])
             case Who():
                 return Reaction([self.join()])
             case Query():

@@ -104,7 +104,7 @@ class EnvironmentServerNode:
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
             case Alive() if agent is not None:
-                return self._alive(agent, now)
+                return self._alive(agent, message, now)
             case Act() if agent is not None:
                 return self._act(agent, peer, message, now)
             case Bye() if agent is not None:
@@ -135,8 +135,7 @@ class EnvironmentServerNode:
         agent = member.join.agent
         holder = self.roster.members.get(agent)
         if holder is not None and holder.peer != member.peer:
-            self.roster.claim(member, now)
-            return [Delivery(holder.peer, Probe(agent))]
+            return [Delivery(holder.peer, Probe(agent, self.roster.claim(member, now)))]
         return self._seat(member, now)
 
     def _seat(self, member: Member, now: float) -> list[Delivery]:
@@ -166,10 +165,11 @@ class EnvironmentServerNode:
     def _begin(self) -> Begin:
         return self.plan.begin(self.tip.world.problem, self.run_id, self.epoch)
 
-    def _alive(self, agent: int, now: float) -> list[Delivery]:
-        claim = self.roster.claims.pop(agent, None)
-        if claim is None:
-            return []
+    def _alive(self, agent: int, alive: Alive, now: float) -> list[Delivery]:
+        claim = self.roster.claims.get(agent)
+        if claim is None or alive.number != claim.probe:
+            return []  # Said before the question was asked, perhaps by a process that has died since.
+        del self.roster.claims[agent]
         refusal = Roster.duplicate(claim, self.roster.members[agent])
         # The claim may have held up a team that was otherwise complete.
         return [_refuse(claim.member.peer, refusal), *self._begin_if_complete(now)]
@@ -225,7 +225,7 @@ class EnvironmentServerNode:
     def _close_step(self, now: float) -> list[Delivery]:
         step, answers = self.tip.step, self.answers
         update = self.plan.update_of(step)
-        self._closed = ClosedStep(step, update)
+        self._closed = ClosedStep(step, update, answers)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
         compared = update if self.plan.shared_learning else None
         divergence = compare(step, compared, {agent: act.digest for agent, act in answers.items()}, update_digests)

@@ -123,6 +123,8 @@ class Probe:
     """Asks whether the process that joined under this id still lives."""
 
     agent: int
+    number: int = 0
+    """Which question: 0 for the one of every second, otherwise one that decides a disputed id."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Alive:
     """The answer to ``Probe``."""
 
     agent: int
+    number: int = 0
+    """Of the Probe that it answers; an answer that was under way before the question proves nothing. 0: unasked."""
 
 
 @dataclass(frozen=True)

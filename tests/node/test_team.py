@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dadc_net.config import resolve
 from dadc_net.errors import (
     DivergenceError,
     DuplicateAgentError,
@@ -119,6 +120,17 @@ def test_a_changed_bit_is_caught_at_once(
     assert {type(error) for error in team.errors.values()} == {DivergenceError}
 
 
+def test_the_one_of_three_that_differs_is_named() -> None:
+    overrides = ["learner.num_envs=2", "learner.batch_steps=10", "ais.size=3", "learner.hidden_size=3"]
+    config = resolve("tests.simulation.three_radios:make_task", overrides, {"updates": 4})
+    assert Team(config).run().finished
+    found = Team(config, tamper={2: Sabotage("flip-bit", 7)}).run().server.divergence
+    assert found is not None
+    assert (found.step, found.suspects) == (7, (2,))
+    assert (found.component, found.tensor) == ("ais", "encoder.recurrent.weight")
+    assert "agent 2 is in the minority" in found.text()
+
+
 def test_a_shifted_stream_is_caught_at_its_step(small: MakeConfig) -> None:
     """With 16 copies a shifted draw changes some prescription at once."""
     config = small(updates=6, overrides=["learner.num_envs=16", "learner.batch_steps=80"])
@@ -217,8 +229,9 @@ def test_a_duplicate_is_refused_while_the_first_answers(small: MakeConfig) -> No
     server = _server(small).server
     server.receive(b"a", 1, _join(1), 0.0)
     (probe,) = server.receive(b"twin", 1, _join(1), 1.0)
-    assert probe == (b"a", Probe(1))
-    (refusal,) = server.receive(b"a", 1, Alive(1), 1.1)
+    assert probe == (b"a", Probe(1, 1))
+    assert server.receive(b"a", 1, Alive(1), 1.1) == []  # under way before the question was asked
+    (refusal,) = server.receive(b"a", 1, Alive(1, 1), 1.1)
     assert refusal.peer == b"twin"
     assert isinstance(refusal.message, Fault)
     assert refusal.message.exit_code == DuplicateAgentError.exit_code
