@@ -230,8 +230,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dadc-chaos-") as name:
         folder = Path(name)
         both = [given.task, "--seed", str(given.seed), *given.options]
+        order = random.Random(given.chaos_seed + 1)
         target: Target = (
-            PartiesTarget(folder, ["--task", given.task, *given.options], given.seed, given.agents, random.Random(given.chaos_seed + 1))
+            PartiesTarget(folder, ["--task", given.task, *given.options], given.seed, given.agents, order)
             if given.parties
             else LauncherTarget(folder, both, given.agents)
         )
