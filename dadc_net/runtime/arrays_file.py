@@ -29,22 +29,31 @@ _DTYPES = {"float64": "<f8", "int64": "<i8", "uint8": "|u1", "bool": "|b1"}
 
 def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
     """Write ``arrays`` and ``meta`` (JSON data) to ``path``, replacing it in one step."""
+    replace(path, pack(arrays, meta))
+
+
+def pack(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> bytes:
+    """``arrays`` and ``meta`` (JSON data) as the content of such a file."""
     table = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
     header = json.dumps({"meta": dict(meta), "arrays": table}).encode("utf-8")
     body = b"".join(array.astype(_DTYPES[array.dtype.name]).tobytes() for array in arrays.values())
     content = header + b"\n" + body
     check = hashlib.sha256(content).hexdigest().encode("ascii")
-    replace(path, b"\n".join((_MAGIC, check, content)))
+    return b"\n".join((_MAGIC, check, content))
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Give ``path`` the content in one step: temporary file, fsync, rename, fsync of the folder."""
+    """Give ``path`` the content in one step: temporary file, fsync, rename, fsync of the folder; mode 0600."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # On a full disk it would only take room.
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -59,17 +68,28 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         CorruptStateError: if the file is missing, cut, or fails its digest.
     """
     try:
-        magic, check, content = path.read_bytes().split(b"\n", 2)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise CorruptStateError(
-            f"{path} does not exist. A finished run has one such file per agent. Check the path of the run's folder."
+            f"{path} does not exist. A run has such files in each agent's folder. Check the path of the run's folder."
         ) from error
+    return unpack(content, str(path))
+
+
+def unpack(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The inverse of ``pack``; ``where`` names the source in errors.
+
+    Raises:
+        CorruptStateError: if it is cut or fails its digest.
+    """
+    try:
+        magic, check, content = content.split(b"\n", 2)
     except ValueError as error:
-        raise _corrupt(path, "it is too short") from error
+        raise _corrupt(where, "it is too short") from error
     if magic != _MAGIC:
-        raise _corrupt(path, f"it begins with {magic[:32]!r} instead of {_MAGIC!r}")
+        raise _corrupt(where, f"it begins with {magic[:32]!r} instead of {_MAGIC!r}")
     if hashlib.sha256(content).hexdigest().encode("ascii") != check:
-        raise _corrupt(path, "its content does not have the digest that it states")
+        raise _corrupt(where, "its content does not have the digest that it states")
     header, body = content.split(b"\n", 1)
     description = json.loads(header)
     arrays: dict[str, NDArray[Any]] = {}
@@ -82,7 +102,7 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     return arrays, description["meta"]
 
 
-def _corrupt(path: Path, how: str) -> CorruptStateError:
+def _corrupt(where: str, how: str) -> CorruptStateError:
     return CorruptStateError(
-        f"{path} is damaged: {how}. Nothing was read from it. Restore it from a copy, or run again with the same seeds."
+        f"{where} is damaged: {how}. Nothing was read from it. Restore it from a copy, or run again with the same seeds."
     )

@@ -1,0 +1,217 @@
+"""The file behind a journal: one SQLite database per party, in WAL mode, readable by its owner alone.
+
+Format 1. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
+last_step, state (running or finished), learner_digest, host, and what else a party wants to remember.
+
+    every party    common        step, head, record                     the common log, byte for byte, and its chain
+    server         observations  step, parts, checked                   private parts of all K agents, concatenated
+                   answers       step, actions, sent, learner, checked  what the K agents answered, concatenated
+                   worlds        step, state, checked                   state of the environment after that record
+    agent          private       step, observation, actions, checked    its own, nobody else's
+                   steps         step, parameters, ais, prescription, sent, checked
+                   updates       step, number, learner, tensors, checked    tensors: a digest each, names in facts.tensors
+
+Common and private data are different tables of one file: tables, so that a query for the common log cannot reach what
+is private; one file, so that one transaction covers both. ``checked`` is ``node.journal.row_check`` of step and columns.
+
+Modes. ``process``: a transaction survives kill -9 of the process, not a loss of power. ``host``: it is synced to the disk
+before it counts. Both keep the file consistent. SQLite does not see a rotten page, and drops the end of a WAL with a bad
+checksum without a word: therefore checks in every row, the chain, and agents that remember where the log ended.
+
+A clean ``close`` leaves a single file that can be copied. One that was copied while its party ran, without its -wal file,
+is refused by ``refuse_without_wal``: its rows would end too early and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dadc_net.errors import CorruptStateError, TemporaryError
+from dadc_net.exact.digest import GENESIS, chain
+from dadc_net.node.journal import CommonRow
+
+JOURNAL_NAME = "journal.sqlite"
+FORMAT = 1
+MODES = ("process", "host")
+_SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
+_WAL_VERSION = 2
+"""Byte 18 of a database header that is in WAL mode."""
+_COMMON_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE common (step INTEGER PRIMARY KEY, head BLOB NOT NULL, record BLOB NOT NULL);
+"""
+
+
+class JournalFile:
+    """One open database: transactions, facts and the common log."""
+
+    def __init__(self, folder: Path, mode: str = "process") -> None:
+        """Nothing is opened before ``create`` or ``open``."""
+        self.path = folder / JOURNAL_NAME
+        self.facts: dict[str, Any] = {}
+        self._mode = mode
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a journal to open."""
+        return self.path.is_file()
+
+    def create(self, schema: str, facts: Mapping[str, Any]) -> None:
+        """Make the database with ``schema`` and ``facts``, whole or not at all, and open it."""
+        temporary = self.path.with_name(f".{JOURNAL_NAME}.{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        made = sqlite3.connect(temporary, isolation_level=None)
+        values = {"format": FORMAT, **facts}
+        with self._translated():
+            made.executescript(_COMMON_SCHEMA + schema)
+            made.executemany("INSERT INTO facts VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()])
+            made.close()
+        os.replace(temporary, self.path)
+        self.open()
+
+    def open(self) -> None:
+        """Open what is there, and read the facts.
+
+        Raises:
+            CorruptStateError: if it is not a readable journal of this format.
+        """
+        self._connection = sqlite3.connect(self.path, isolation_level=None)
+        with self._translated():
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._mode]}")
+            self.facts = read_facts(self._connection)
+        if self.facts.get("format") != FORMAT:
+            raise CorruptStateError(
+                f"{self.path} has the format {self.facts.get('format')!r}, this version reads {FORMAT}. Nothing was "
+                "changed. Use the version of dadc-net that wrote it, or another folder."
+            )
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The open database."""
+        if self._connection is None:
+            raise CorruptStateError(f"{self.path} is not open. Nothing was read. Open it first.")
+        return self._connection
+
+    def transact(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
+        """Run all ``statements`` in one transaction, or none of them.
+
+        Raises:
+            TemporaryError: if the disk is full or fails; nothing was written, and the caller must not go on.
+        """
+        with self._translated():
+            execute = self.database.execute
+            execute("BEGIN IMMEDIATE")
+            try:
+                for statement, values in statements:
+                    execute(statement, values)
+                execute("COMMIT")
+            except BaseException:
+                if self.database.in_transaction:
+                    execute("ROLLBACK")
+                raise
+
+    def query(self, statement: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        """The first row of an answer, or None."""
+        with self._translated():
+            found: tuple[Any, ...] | None = self.database.execute(statement, values).fetchone()
+            return found
+
+    def note(self, name: str, value: Any) -> None:
+        """Write one fact (JSON data)."""
+        self.transact([("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))])
+        self.facts[name] = value
+
+    @property
+    def tip(self) -> int:
+        """Number of the last record of the common log, -1 before the first."""
+        found = self.query("SELECT MAX(step) FROM common")
+        return -1 if found is None or found[0] is None else int(found[0])
+
+    def common(self, step: int) -> CommonRow | None:
+        """Record ``step``, checked against the head before it; None where there is none.
+
+        Raises:
+            CorruptStateError: naming the file and the step.
+        """
+        found = self.query("SELECT head, record FROM common WHERE step = ?", (step,))
+        if found is None:
+            return None
+        before = self.query("SELECT head FROM common WHERE step = ?", (step - 1,))
+        previous = GENESIS if step == 0 else b"" if before is None else before[0]
+        if chain(previous, found[1]) != found[0]:
+            raise rotten(self.path, "common", step)
+        return CommonRow(step, *found)
+
+    def close(self) -> None:
+        """Leave a single file. Can be called twice."""
+        if self._connection is None:
+            return
+        connection, self._connection = self._connection, None
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error:
+            pass  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
+        finally:
+            connection.close()
+
+    def _translated(self) -> _Translated:
+        return _Translated(self.path)
+
+
+class _Translated:
+    """Turns SQLite's errors into ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.OperationalError):
+            raise TemporaryError(
+                f"{self._path} cannot be written or read: {error}. Nothing was sent that is not written down. Make room on "
+                f"the volume of {self._path.parent}, or look at its disk, then start the same command again."
+            ) from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise CorruptStateError(
+                f"{self._path} cannot be read: {error}. The file is damaged, or its -wal file was not copied with it. "
+                "Restore the party's folder whole from a copy."
+            ) from error
+
+
+def read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
+    """All facts."""
+    return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts")}
+
+
+def rotten(path: Path, table: str, step: int) -> CorruptStateError:
+    """The error of a row that fails its check."""
+    return CorruptStateError(
+        f"{path} is damaged: the row of record {step} in table {table} does not have the check that it states. It was not "
+        "used. Restore the party's folder from a copy, or move it away and start again with an empty one."
+    )
+
+
+def refuse_without_wal(path: Path) -> None:
+    """Refuse a database that was left open and whose -wal file is missing: its last rows are in that file.
+
+    Raises:
+        CorruptStateError: if so.
+    """
+    with open(path, "rb") as file:
+        header = file.read(20)
+    if len(header) == 20 and header[18] == _WAL_VERSION and not path.with_name(path.name + "-wal").exists():
+        raise CorruptStateError(
+            f"{path} was copied while its party was running, without the file {path.name}-wal. Its last rows are missing. "
+            "Copy the party's folder whole."
+        )
