@@ -16,7 +16,7 @@ from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent import AgentIdentity, AgentNode
 from dadc_net.node.environment_server import EnvironmentServerNode, ServerPhase
-from dadc_net.node.messages import Message
+from dadc_net.node.messages import Act, Message
 from dadc_net.node.replica import StepAccount
 from dadc_net.node.team_environment import TeamEnvironment
 from dadc_net.runtime.agent_process import Tamper
@@ -42,6 +42,7 @@ class Team:
         self.server = EnvironmentServerNode(world, make_plan(self.config), bytes(range(16)))
         self.agents = {k: self._agent(k) for k in range(1, self.config.settings.num_agents + 1)}
         self.accounts: dict[int, list[StepAccount]] = {k: [] for k in self.agents}
+        self.answers: dict[int, list[Act]] = {k: [] for k in self.agents}
         self.errors: dict[int, DadcError] = {}
         self.sent: list[tuple[bytes, Message]] = []
 
@@ -73,6 +74,7 @@ class Team:
         inbox.extend((agent, answer) for answer in reaction.messages)
         if reaction.account is not None:
             self.accounts[agent].append(reaction.account)
+            self.answers[agent] += [answer for answer in reaction.messages if isinstance(answer, Act)]
 
     @property
     def finished(self) -> bool:
