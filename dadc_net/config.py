@@ -41,14 +41,17 @@ class RuntimeSettings:
     """What concerns processes and clocks; it cannot change a digest."""
 
     lockstep_timeout_s: float = 300.0
-    """How long the server waits for the slowest agent's answer to one step."""
+    """How long the server waits while no agent makes progress: for a straggler, and for one that has gone to come back."""
     join_timeout_s: float = 300.0
     """How long the server waits for all agents to join."""
+    journal: str = "process"
+    """What a run survives: ``process``, any killed process; ``host``, also a loss of power (every step is synced)."""
 
     def __post_init__(self) -> None:
         for key in ("lockstep_timeout_s", "join_timeout_s"):
             value = getattr(self, key)
             require(0 < value <= 1e7, f"runtime.{key}", value, "Give a positive number of seconds.")
+        require(self.journal in ("process", "host"), "runtime.journal", self.journal, "Give process or host.")
 
 
 @dataclass(frozen=True)

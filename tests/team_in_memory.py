@@ -14,14 +14,15 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import DadcError
 from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agent import AgentIdentity, AgentNode
+from dadc_net.node.agent import AgentIdentity, AgentNode, Tamper
 from dadc_net.node.environment_server import EnvironmentServerNode, ServerPhase
 from dadc_net.node.messages import Act, Message
 from dadc_net.node.replica import StepAccount
 from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.runtime.agent_process import Tamper
+from dadc_net.node.tip import Tip
 from dadc_net.runtime.server_process import make_plan, make_problem
 from dadc_net.wire.framing import decode, encode
+from tests.simulation.disk import Disk, DiskAgentStore, DiskServerJournal
 
 SELFTEST = run_selftest()
 
@@ -39,7 +40,8 @@ class Team:
 
     def __post_init__(self) -> None:
         world = TeamEnvironment(make_problem(self.config), seed_bytes(self.environment_seed))
-        self.server = EnvironmentServerNode(world, make_plan(self.config), bytes(range(16)))
+        journal = DiskServerJournal(Disk(), world.num_agents)
+        self.server = EnvironmentServerNode(Tip(world, journal), make_plan(self.config), bytes(range(16)))
         self.agents = {k: self._agent(k) for k in range(1, self.config.settings.num_agents + 1)}
         self.accounts: dict[int, list[StepAccount]] = {k: [] for k in self.agents}
         self.answers: dict[int, list[Act]] = {k: [] for k in self.agents}
@@ -48,7 +50,8 @@ class Team:
 
     def _agent(self, agent: int) -> AgentNode:
         seed = seed_bytes(self.seeds.get(agent, 7))
-        return AgentNode(AgentIdentity(agent, seed, SELFTEST.digest), self.tamper.get(agent))
+        store = DiskAgentStore(Disk())
+        return AgentNode(AgentIdentity(agent, seed, SELFTEST.digest), store, self.tamper.get(agent))
 
     def run(self) -> Team:
         """Until nothing is under way."""
@@ -67,11 +70,12 @@ class Team:
         if agent in self.errors:
             return
         try:
-            reaction = self.agents[agent].receive(decode(encode(message)))
+            reaction = self.agents[agent].receive(decode(encode(message)), 0.0)
         except DadcError as error:
             self.errors[agent] = error
             return
         inbox.extend((agent, answer) for answer in reaction.messages)
+        self.agents[agent].settle(0.0)
         if reaction.account is not None:
             self.accounts[agent].append(reaction.account)
             self.answers[agent] += [answer for answer in reaction.messages if isinstance(answer, Act)]

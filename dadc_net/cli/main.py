@@ -9,7 +9,9 @@ from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.inspect import check_command, evaluate_command, plan_command, selftest_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
+from dadc_net.cli.plot import plot_command
 from dadc_net.cli.run import run_command, simulate_command
+from dadc_net.cli.sweep import sweep_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -27,6 +29,8 @@ for _command in (
     selftest_command,
     keys_command,
     bench_command,
+    sweep_command,
+    plot_command,
 ):
     dadc.add_command(_command)
 

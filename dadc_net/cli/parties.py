@@ -45,6 +45,10 @@ class _EchoControl(Control):
             )
             if details["update"] == details["updates"]:
                 self._progress.close()
+        else:
+            text = shell.event_text("server" if "epoch" in details else "", kind, details)
+            if text:
+                self._progress.note(text)
 
 
 def _is_loopback(address: str) -> bool:
@@ -113,8 +117,10 @@ def environment_command(
     served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys)
     process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
     result = process.run()
-    rate = result.steps / result.seconds
-    if not quiet:
+    if not quiet and result.seconds == 0:
+        click.echo(f"the run in {state_dir} was finished before; this is its result", err=True)
+    elif not quiet:
+        rate = result.steps / result.seconds
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
     click.echo(result.learner_digests[1])
 
@@ -153,6 +159,21 @@ def environment_command(
     metavar="SECONDS",
     help="How long to try to reach the server.",
 )
+@click.option(
+    "--rejoin-timeout",
+    type=float,
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server that was lost during the run.",
+)
+@click.option(
+    "--journal",
+    type=click.Choice(["process", "host"]),
+    default="process",
+    show_default=True,
+    help="What the state folder survives: a killed process, or also a loss of power.",
+)
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def agent_command(
@@ -166,6 +187,8 @@ def agent_command(
     overrides: tuple[str, ...],
     structure: str | None,
     connect_timeout: float,
+    rejoin_timeout: float,
+    journal: str,
     insecure: bool,
     quiet: bool,
 ) -> None:
@@ -196,7 +219,9 @@ def agent_command(
     stop = StopRequest()
     stop.install()
     own = None if structure is None else load_structure(structure)
-    options = AgentOptions(agent, server, shared, folder, agent_keys, digest, connect_timeout, structure=own)
+    options = AgentOptions(
+        *(agent, server, shared, folder, agent_keys, digest, connect_timeout, rejoin_timeout), structure=own, journal=journal
+    )
     if not quiet:
         source = "DADC_AGENT_ID" if os.environ.get("DADC_AGENT_ID") == str(agent) else "--id"
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)

@@ -28,6 +28,27 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
     return config
 
 
+def _take_up(out: Path | None, config: RunConfig) -> bool:
+    """Whether ``out`` holds a run of this configuration, finished or not.
+
+    Raises:
+        MismatchError: if it holds a run of another one.
+    """
+    from dadc_net.config import resolve
+    from dadc_net.errors import MismatchError
+
+    if out is None or not (out / "config.toml").is_file() or not (out / "server").is_dir():
+        return False
+    held, given = resolve(str(out / "config.toml"), ()).to_mapping(), config.to_mapping()
+    for key in given:
+        if key not in ("runtime", "evaluation") and held[key] != given[key]:
+            raise MismatchError(
+                f"--out {out} holds a run with {key} = {held[key]!r}, this command asks for {given[key]!r}. Nothing was "
+                "changed. Give the options of that run to resume it, or another folder."
+            )
+    return True
+
+
 def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
     """The given folder, which must be new or empty, or a fresh one under ``runs``."""
     from dadc_net.errors import UsageError
@@ -105,7 +126,11 @@ def _finish(
 @shell.task_argument
 @shell.task_options
 @shell.seed_options
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the run; an unfinished run in it goes on. Fresh by default, under runs/.",
+)
 @click.option(
     "--break",
     "breaks",
@@ -130,20 +155,24 @@ def run_command(
     begun = time.monotonic()
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_snapshot
     from dadc_net.runtime.party import StopRequest
-    from dadc_net.runtime.report import make_report
+    from dadc_net.runtime.report import make_report, read_report
     from dadc_net.runtime.sabotage import parse
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
-    folder = _run_folder(task, _shown_seed(seed, seed_file), out)
+    resumes = _take_up(out, config)
+    folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop = StopRequest()
     stop.install()
     progress = Progress(config.settings.updates, quiet)
-    progress.note(_headline(config, seed, seed_file, folder))
+    progress.note(_headline(config, seed, seed_file, folder) + (", resumed" if resumes else ""))
     valuer = _Valuer(config, folder, progress)
 
     def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
+        note = shell.event_text(party, kind, details)
+        if note:
+            progress.note(note)
         if kind == "update":
             valuer.reward = details["reward_per_step"]
             progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
@@ -158,6 +187,14 @@ def run_command(
         finally:
             progress.close()
         wall = time.monotonic() - begun
+        former = read_report(folder)
+        if former is not None:
+            click.echo(f"the run in {folder} was finished before; this is its result", err=True)
+            if as_json:
+                shell.print_json(former)
+            else:
+                click.echo(f"learner digest {former['learner_digest']}", err=quiet)
+            return
         report = make_report(
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
@@ -193,7 +230,7 @@ def simulate_command(
     """The same run inside one process, with the same digests."""
     begun = time.monotonic()
     from dadc_net.runtime import arrays_file
-    from dadc_net.runtime.agent_process import LEARNER_FILE
+    from dadc_net.runtime.agent_store import checkpoint_path
     from dadc_net.runtime.party import StopRequest, open_folder
     from dadc_net.runtime.report import make_report
     from dadc_net.runtime.simulation import Simulation
@@ -227,9 +264,8 @@ def simulate_command(
         )
         state = open_folder(folder / "agent-1")
         meta = {"settings": config.settings.to_record(), "agent": 1, "update": config.settings.updates}
-        arrays_file.save(
-            state / LEARNER_FILE, dict(ended.snapshot), {**meta, "learner_digest": report["learner_digest"]}
-        )
+        path = checkpoint_path(state, ended.lock_steps)
+        arrays_file.save(path, dict(ended.snapshot), {**meta, "learner_digest": report["learner_digest"]})
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -115,6 +115,30 @@ def environment_seed(seed: int) -> bytes:
 def dotted_options(updates: int | None, num_envs: int | None, algorithm: str | None) -> dict[str, Any]:
     """Dedicated options as configuration keys."""
     return {"updates": updates, "learner.num_envs": num_envs, "algorithm": algorithm}
+
+
+def event_text(party: str, kind: str, details: Mapping[str, Any]) -> str:
+    """What a party reports of its troubles, as a line; empty for what is no trouble."""
+    if kind == "resumed" and party == "server":
+        lost = details["lost"]
+        asked = f"; the agents are asked for {lost} records that its disk has lost" if lost else ""
+        return f"server resumes at record {details['step']}, epoch {details['epoch']}{asked}"
+    if kind == "resumed":
+        return f"agent {details['agent']} resumes at record {details['step']}, {details['computed']} of them computed again"
+    if kind == "left":
+        return f"agent {details['agent']} has gone at record {details['step']}; waiting for it"
+    if kind == "waiting":
+        names = ", ".join(
+            f"agent {agent} ({'busy or stuck' if agent in details['present'] else 'gone'})" for agent in details["agents"]
+        )
+        return f"record {details['step']} still waits for {names}"
+    if kind == "silent":
+        return f"agent {details['agent']}: the server has been silent for {details['seconds']:.0f} s; connecting anew"
+    if kind == "trouble" and details["text"]:
+        return f"agent {details['agent']}: {details['text']}"
+    if kind == "restarted":
+        return f"{party} was killed by signal {details['signal']} and is started again"
+    return ""
 
 
 def print_json(data: dict[str, Any]) -> None:

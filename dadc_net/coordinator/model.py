@@ -26,18 +26,22 @@ _LEAST_PROBABILITY = 2.0**-10
 
 
 class Expansion(NamedTuple):
-    """What may follow n states; Z counts the outcomes that are looked at."""
+    """What may follow n states; Z counts the outcomes that are looked at, L the pairs of state, prescription and outcome
+    that weigh anything, in row-major order."""
 
     probability: Array
     """[n, M, Z], outcomes below the least probability set to 0"""
+    weighs: NDArray[np.bool_]
+    """[n, M, Z] which of them are the L"""
     reward: Array
-    """[n, M, Z]"""
+    """[L]"""
     following: Array
-    """[n M Z, X] the AIS after each"""
+    """[L, X] the AIS after each"""
 
     def scores(self, values: Array, discount: float) -> Array:
-        """Q [n, M] given V of ``following`` [n M Z]: summed over outcomes in index order."""
-        worth = self.probability * (self.reward + discount * values.reshape(self.reward.shape))
+        """Q [n, M] given V of ``following`` [L]: summed over outcomes in index order."""
+        worth: Array = np.zeros(self.probability.shape)
+        worth[self.weighs] = self.probability[self.weighs] * (self.reward + discount * values)
         total: Array = worth[:, :, 0] + 0.0
         for outcome in range(1, worth.shape[2]):
             total += worth[:, :, outcome]
@@ -65,30 +69,30 @@ class LearnedModel:
         self._gates = PreparedLinear.of(group, "encoder.gates")(embedded)
         self._outcome_codes = codes(outcomes, approximator.outcomes)
 
-    def expand(self, states: Array) -> Expansion:
-        """All prescriptions and outcomes after states [n, X]."""
+    def expand(self, states: Array, every: bool = False) -> Expansion:
+        """All prescriptions and outcomes after states [n, X]; ``every``: unlikely outcomes are looked at as well."""
         count, entries, outcomes = len(states), self._entries, len(self._outcomes)
         known = np.concatenate((np.repeat(states, entries, axis=0), np.tile(np.eye(entries), (count, 1))), axis=1)
         logits = self._transition[1](tanh(self._transition[0](known)))
         probability = elementary.exp(elementary.log_softmax(logits))[:, self._outcomes]
         probability[probability < _LEAST_PROBABILITY] = 0.0
-        rows = count * entries * outcomes
+        weighs = np.ones(probability.shape, dtype=np.bool_) if every else probability > 0.0
+        pair, outcome = np.nonzero(weighs)
         following = scan.step(
-            np.tile(self._gates, (count, 1)), np.repeat(states, entries * outcomes, axis=0) + 0.0, *self._recurrent
+            self._gates[pair % entries * outcomes + outcome], states[pair // entries] + 0.0, *self._recurrent
         )
         shape = (count, entries, outcomes)
-        return Expansion(
-            probability.reshape(shape), self._rewards(known, rows, outcomes).reshape(shape), following.reshape(rows, -1)
-        )
+        reward = self._rewards(known, pair, outcome)
+        return Expansion(probability.reshape(shape), weighs.reshape(shape), reward, following)
 
-    def _rewards(self, known: Array, rows: int, outcomes: int) -> Array:
-        """Predicted reward of each row's outcomes: known [n M, X + M] -> [n M Z]."""
+    def _rewards(self, known: Array, pair: NDArray[np.int64], outcome: NDArray[np.int64]) -> Array:
+        """Predicted rewards [L]: known [n M, X + M], of which ``pair`` [L] says the row; and the outcomes [L]."""
         if self._direct is None:
-            return np.repeat(self._reward[1](tanh(self._reward[0](known)))[:, 0], outcomes)
-        told = np.tile(self._outcome_codes, (rows // outcomes, 1))
-        both = np.concatenate((np.repeat(known, outcomes, axis=0), told), axis=1)
-        predicted: Array = (self._reward[1](tanh(self._reward[0](both))) + self._direct(both))[:, 0]
-        return predicted
+            predicted: Array = self._reward[1](tanh(self._reward[0](known)))[:, 0]
+            return predicted[pair]
+        both = np.concatenate((known[pair], self._outcome_codes[outcome]), axis=1)
+        told: Array = (self._reward[1](tanh(self._reward[0](both))) + self._direct(both))[:, 0]
+        return told
 
 
 class LookAhead:

@@ -7,7 +7,7 @@ operation on one array. The torch leaves and the NumPy arrays share memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -70,9 +70,17 @@ class ParameterGroup:
             NumericError: naming the tensor whose gradient is not finite.
         """
         gradients = torch.autograd.grad(loss, list(self.tensors.values()))
-        flat = np.concatenate([gradient.numpy().reshape(-1) for gradient in gradients])
-        self._refuse_non_finite(flat, "gradient")
-        return flat
+        return self.flat([gradient.numpy() for gradient in gradients])
+
+    def flat(self, gradients: Sequence[Array]) -> Array:
+        """Gradients of all tensors, in their order, as one vector [P].
+
+        Raises:
+            NumericError: naming the tensor whose gradient is not finite.
+        """
+        joined = np.concatenate([gradient.reshape(-1) for gradient in gradients])
+        self._refuse_non_finite(joined, "gradient")
+        return joined
 
     def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
         """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
@@ -80,7 +88,10 @@ class ParameterGroup:
         Raises:
             NumericError: naming the tensor whose gradient, or value after the step, is not finite.
         """
-        flat = self.gradient(loss)
+        return self.step(self.gradient(loss), learning_rate, largest_norm)
+
+    def step(self, flat: Array, learning_rate: float, largest_norm: float) -> float:
+        """One step against the gradient ``flat`` [P], which is spoilt; as ``descend``."""
         norm = clip_norm(flat, largest_norm) if largest_norm > 0.0 else 0.0
         try:
             if self._plain:

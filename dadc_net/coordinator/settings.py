@@ -234,11 +234,12 @@ class PlanningSettings:
     states: int = 128
     """States of the windows at which the value is fitted."""
     value_steps: int = 4
+    """Gradient steps of the value towards one target, after each model step."""
     value_hidden_size: int = 32
     value_learning_rate: float = 0.01
     final_value_learning_rate_share: float = 0.02
-    target_rate: float = 0.05
-    """Share of its distance that the target value moves after each step of the value."""
+    target_rate: float = 0.2
+    """Share of its distance that the target value moves after each model step."""
     uniform_share: float = 0.05
     """Share of the run during which prescriptions are drawn uniformly."""
     exploration: float = 0.2

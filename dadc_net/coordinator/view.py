@@ -65,7 +65,7 @@ class LearnedView:
         count = len(common)
         inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
         self._ais = self._encode(inputs, np.ones((count, 1)), self._ais)
-        found = self._model.expand(self._ais)
+        found = self._model.expand(self._ais, every=True)
         scores = found.scores(self._value(found.following), self._settings.discount)
         shape = (count, self._settings.num_prescriptions, self._outcomes, -1)
         return Prediction(

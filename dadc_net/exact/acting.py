@@ -21,6 +21,8 @@ from dadc_net.exact.streams import categorical
 
 INPUT_EXPONENT = 0
 """Every layer is fed with numbers of magnitude at most 1 (tanh outputs, AIS, codes): the fixed scale of its input."""
+_MANY_ROWS = 48
+"""From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
 
@@ -102,7 +104,7 @@ class HiddenLayer:
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        if compiled.kernels is not None:
+        if compiled.kernels is not None and len(x) < _MANY_ROWS:
             result: Array = np.empty((x.shape[0], self.output.bias.size))
             layers = self.hidden.packed, self.output.packed
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):

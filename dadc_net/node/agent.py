@@ -1,27 +1,55 @@
-"""Agent k without I/O: a message in, messages and an account of what happened out.
+"""Agent k without I/O: a message in, messages and an account of what happened out; time and storage are inputs.
 
 This is the only place that holds both a coordinator and local information, and the line between them is one call:
 ``PassiveAgent.act`` is given the prescription. The agent knows no environment; its settings come with ``Begin``.
 
     JOINING --Begin--> RUNNING --End--> FINISHED
     any state --Fault--> raises the error that the fault carries
+
+The order of work at a record: answer first, write down afterwards (``settle``). An agent that is killed in between lacks
+some rows, says so at joining, and is sent those records again; being deterministic it gives the same answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dadc_net.coordinator.settings import CoordinatorSettings
-from dadc_net.errors import MismatchError, ProtocolError, error_for_exit_code
-from dadc_net.node.messages import NO_RUN, Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
+from dadc_net.errors import (
+    CorruptStateError,
+    DivergenceError,
+    MismatchError,
+    ProtocolError,
+    TemporaryError,
+    error_for_exit_code,
+)
+from dadc_net.node.journal import AgentRow, AgentStore, CommonRow, UpdateRow
+from dadc_net.node.messages import (
+    NO_RUN,
+    Act,
+    Alive,
+    Begin,
+    Bye,
+    End,
+    Fault,
+    Join,
+    Message,
+    Probe,
+    Step,
+    Who,
+)
+from dadc_net.node.own_log import OwnLog
 from dadc_net.node.passive_agent import PassiveAgent
 from dadc_net.node.replica import Replica, StepAccount, commitment
+from dadc_net.node.watch import Verdict, Watch
 from dadc_net.team.information import InformationStructure, structure_by_name
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace, space_from_record
+
+Tamper = Callable[[Replica, int], None]
 
 
 class Phase(Enum):
@@ -45,6 +73,10 @@ class AgentIdentity:
     host: dict[str, str] = field(default_factory=dict)
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
+    patience_s: float = 300.0
+    """How long a lost server is waited for."""
+    checkpoint_every: int = 0
+    """Updates between checkpoints that are made whatever the time; 0: none."""
 
 
 class Reaction(NamedTuple):
@@ -57,31 +89,133 @@ class Reaction(NamedTuple):
 class AgentNode:
     """The agent's role in the protocol."""
 
-    def __init__(self, identity: AgentIdentity, tamper: Callable[[Replica, int], None] | None = None) -> None:
+    def __init__(self, identity: AgentIdentity, store: AgentStore, tamper: Tamper | None = None) -> None:
         """``tamper`` is called with the replica before each record; negative controls use it to break a replica."""
         self.identity = identity
         self.phase = Phase.JOINING
         self.replica: Replica | None = None
         self.learner_digest = b""
+        self.log = OwnLog(store)
+        self.watch = Watch(identity.patience_s)
         self._tamper = tamper
         self._passive: PassiveAgent | None = None
         self.run_id = NO_RUN
-        self._epoch = 0
+        self.epoch = 0
         self.next_step = 0
-        self._last_answer: Act | None = None
+        self._update = 0
+        """Update that the last record closed; 0: it closed none."""
 
     def join(self) -> Join:
         """The message that opens, or re-opens, the conversation."""
         identity = self.identity
         seed = commitment(identity.shared_seed)
-        return Join(identity.agent, seed, identity.selftest, identity.settings_digest, identity.host)
+        head = bytes(32) if self.replica is None else self.replica.head
+        return Join(
+            identity.agent,
+            seed,
+            identity.selftest,
+            identity.settings_digest,
+            identity.host,
+            self.run_id,
+            self.epoch,
+            self.next_step,
+            head,
+        )
 
-    def receive(self, message: Message) -> Reaction:
+    # --- coming back --------------------------------------------------------------------------------------------
+
+    def resume(self) -> int:
+        """Take up the run in the store, if there is one: last agreed checkpoint, then the rows after it.
+
+        Returns:
+            The number of records that were computed again.
+
+        Raises:
+            MismatchError: if the run was made with another seed, other settings or another structure.
+            DivergenceError: if a record gives other bits than it gave before.
+        """
+        facts = self.log.store.facts
+        if not facts:
+            return 0
+        settings = CoordinatorSettings.from_record(facts["settings"])
+        self._refuse_another(facts, settings)
+        self.run_id, self.epoch = bytes.fromhex(facts["run_id"]), int(facts["epoch"])
+        if facts["state"] == "finished":
+            self.phase = Phase.FINISHED
+            self.learner_digest, self.next_step = bytes.fromhex(facts["learner_digest"]), int(facts["last_step"]) + 1
+            return 0
+        self._build(settings, facts)
+        for step, arrays, meta in self.log.checkpoints():
+            self._restore(step, arrays, meta)
+            break
+        first = self.next_step
+        for row in self.log.tail(first):
+            self._compute_again(row)
+        return self.next_step - first
+
+    def _refuse_another(self, facts: Mapping[str, Any], settings: CoordinatorSettings) -> None:
+        agent, wanted = self.identity.agent, self.identity.settings_digest
+        own = self.identity.structure
+        for what, held, given in (
+            ("agent id", facts["agent"], agent),
+            ("seed commitment", facts["commitment"][:16], commitment(self.identity.shared_seed).hex()[:16]),
+            ("settings digest", settings.digest().hex()[:16], (wanted or settings.digest()).hex()[:16]),
+            ("information structure", facts["structure"], facts["structure"] if own is None else own.name),
+        ):
+            if held != given:
+                raise MismatchError(
+                    f"the state folder holds a run with the {what} {held}, this agent was started with {given}. Nothing was "
+                    f"changed; the run stands at record {self.log.store.tip}. Start it as before, or give another "
+                    "--state-dir."
+                )
+
+    def _build(self, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> None:
+        structure = self.identity.structure or structure_by_name(facts["structure"])
+        space = space_from_record(facts["observation_space"])
+        if not isinstance(space, FiniteSpace):
+            raise ProtocolError(
+                f"the private observations have the space {facts['observation_space']!r}, which is not finite. "
+                "Prescription menus are tables over finitely many local values. Use a finite observation space."
+            )
+        menu = PrescriptionMenu.from_record(facts["menu"])
+        self.replica = Replica(settings, self.identity.shared_seed)
+        self._passive = PassiveAgent(self.identity.agent, settings.learner.num_envs, structure, menu, space)
+
+    def _restore(self, step: int, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        replica, passive = self._team()
+        replica.restore(arrays, bytes.fromhex(meta["head"]))
+        passive.restore(arrays)
+        if replica.coordinator.digest().hex() != meta["state_digest"]:
+            raise CorruptStateError(
+                f"the checkpoint after record {step} gives another learner state than it was made from. Nothing was sent. "
+                "Delete this checkpoint: the one before it, or the journal, brings the agent back."
+            )
+        self.learner_digest = bytes.fromhex(meta["learner_digest"])
+        self.next_step = step + 1
+
+    def _compute_again(self, row: AgentRow) -> None:
+        account, actions = self._advance(row.step, row.common.record, row.common.head, row.observation)
+        if (account.step_digest, actions) != (row.sent, row.actions):
+            raise DivergenceError(
+                f"agent {self.identity.agent} computes record {row.step} otherwise than it did before: step digest "
+                f"{account.step_digest.hex()[:16]}, was {row.sent.hex()[:16]}. Its replica was disturbed then or is now, "
+                "and its folder says so itself. Move the folder away and start it again: it goes through the log anew."
+            )
+
+    def _team(self) -> tuple[Replica, PassiveAgent]:
+        if self.replica is None or self._passive is None:
+            raise ProtocolError(f"agent {self.identity.agent} has no run yet. A message came too early. Restart the agent.")
+        return self.replica, self._passive
+
+    # --- messages -----------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message, now: float) -> Reaction:
         """React to one message.
 
         Raises:
             DadcError: the error that a ``Fault`` carries, or what went wrong here.
         """
+        self.watch.heard(now)
         match message:
             case Begin():
                 self._begin(message)
@@ -89,9 +223,11 @@ class AgentNode:
             case Step():
                 return self._step(message)
             case End():
-                return self._end(message)
+                return self._end(message, now)
             case Probe():
                 return Reaction([Alive(self.identity.agent)])
+            case Who():
+                return Reaction([self.join()])
             case Fault(exit_code, text):
                 raise error_for_exit_code(exit_code, text)
             case _:
@@ -101,70 +237,155 @@ class AgentNode:
                 )
 
     def _begin(self, message: Begin) -> None:
-        if self.phase is not Phase.JOINING:
-            raise ProtocolError(
-                f"the server began run {message.run_id.hex()[:8]} while run {self.run_id.hex()[:8]} is under way. "
-                f"It was at step {self.next_step}. Restart the agents together with the server."
-            )
+        if message.run_id == self.run_id and message.epoch < self.epoch:
+            return  # A server that was thought dead, and was replaced.
         settings = CoordinatorSettings.from_record(message.settings)
-        wanted = self.identity.settings_digest
-        if wanted and wanted != settings.digest():
+        wanted = self.identity.settings_digest or (
+            b"" if self.replica is None else self.replica.settings.digest()
+        )
+        if self.run_id not in (NO_RUN, message.run_id) or (wanted and wanted != settings.digest()):
             raise MismatchError(
-                f"the server's settings have the digest {settings.digest().hex()[:16]}, agent {self.identity.agent} "
-                f"insists on {wanted.hex()[:16]}. No step was taken. Give server and agent the same task and options."
+                f"the server serves run {message.run_id.hex()[:8]} with settings {settings.digest().hex()[:16]}, agent "
+                f"{self.identity.agent} takes part in run {self.run_id.hex()[:8]} and insists on "
+                f"{wanted.hex()[:16] or 'none'}. Nothing was mixed. Give server and agent the same task and options, or the "
+                "agent another --state-dir."
             )
-        structure = self.identity.structure or structure_by_name(message.structure)
-        space = space_from_record(message.observation_space)
-        if not isinstance(space, FiniteSpace):
-            raise ProtocolError(
-                f"the private observations have the space {message.observation_space!r}, which is not finite. "
-                "Prescription menus are tables over finitely many local values. Use a finite observation space."
-            )
-        self.run_id, self._epoch = message.run_id, message.epoch
-        self.replica = Replica(settings, self.identity.shared_seed)
-        menu = PrescriptionMenu.from_record(message.menu)
-        self._passive = PassiveAgent(self.identity.agent, settings.learner.num_envs, structure, menu, space)
+        own = self.identity.structure
+        if self.replica is None:
+            facts = {
+                "agent": self.identity.agent,
+                "run_id": message.run_id.hex(),
+                "epoch": message.epoch,
+                "settings": message.settings,
+                "settings_digest": settings.digest().hex(),
+                "commitment": commitment(self.identity.shared_seed).hex(),
+                "structure": message.structure if own is None else own.name,
+                "menu": message.menu,
+                "observation_space": message.observation_space,
+                "last_step": settings.updates * settings.learner.batch_lock_steps,
+                "host": self.identity.host,
+                "state": "running",
+            }
+            self._build(settings, facts)
+            self.log.store.create(facts)
+        elif message.epoch > self.epoch:
+            self.log.store.note("epoch", message.epoch)
+        self.run_id, self.epoch = message.run_id, message.epoch
         self.phase = Phase.RUNNING
 
     def _step(self, message: Step) -> Reaction:
-        if self.replica is None or self._passive is None or message.run_id != self.run_id:
-            raise ProtocolError(
-                f"agent {self.identity.agent} received step {message.sequence} of run {message.run_id.hex()[:8]}, but "
-                f"it takes part in run {self.run_id.hex()[:8]}. The server was restarted. Restart the agents as well."
-            )
-        if message.sequence == self.next_step - 1 and self._last_answer is not None:
-            return Reaction([self._last_answer])  # A repeated record gets the stored answer: receiving is idempotent.
-        if message.sequence != self.next_step:
-            raise ProtocolError(
-                f"agent {self.identity.agent} expected step {self.next_step} and received step {message.sequence}. "
-                "Steps were lost on the way. Restart the run."
-            )
+        if self.phase is Phase.FINISHED or (message.run_id == self.run_id and message.epoch < self.epoch):
+            return Reaction([])
+        known = self.phase is Phase.RUNNING and (message.run_id, message.epoch) == (self.run_id, self.epoch)
+        if not known or message.sequence > self.next_step:
+            return Reaction([self.join()])  # Something was lost on the way: say where this agent stands.
+        if message.sequence < self.next_step:
+            return Reaction([self._answer_again(message)])
+        replica, _ = self._team()
         if self._tamper is not None:
-            self._tamper(self.replica, message.sequence)
-        account = self.replica.receive(message.sequence, message.common, message.head)
-        self._passive.observe(message.sequence, message.private, account.begin)
-        actions = b"" if account.prescriptions is None else self._passive.act(account.prescriptions)
-        update_digest = b"" if account.update is None else account.update.digest
-        self.learner_digest = update_digest or self.learner_digest
-        answer = Act(
-            self.run_id,
-            self._epoch,
-            self.identity.agent,
-            message.sequence,
+            self._tamper(replica, message.sequence)
+        account, actions = self._advance(message.sequence, message.common, message.head, message.private)
+        update = None
+        if account.update is not None:
+            report = account.update
+            update = UpdateRow(report.update, account.step, report.digest, report.tensors)
+        row = AgentRow(
+            CommonRow(account.step, account.head, message.common),
+            message.private,
             actions,
+            account.parameters,
+            account.ais,
+            account.prescription,
             account.step_digest,
-            update_digest,
+            update,
         )
-        self.next_step += 1
-        self._last_answer = answer
-        return Reaction([answer], account)
+        self.log.add(row)
+        return Reaction([self._answer(row)], account)
 
-    def _end(self, message: End) -> Reaction:
+    def _advance(self, step: int, common: bytes, head: bytes, private: bytes) -> tuple[StepAccount, bytes]:
+        replica, passive = self._team()
+        account = replica.receive(step, common, head)
+        passive.observe(step, private, account.begin)
+        actions = b"" if account.prescriptions is None else passive.act(account.prescriptions)
+        self._update = 0 if account.update is None else account.update.update
+        if account.update is not None:
+            self.learner_digest = account.update.digest
+        self.next_step = step + 1
+        return account, actions
+
+    def _answer_again(self, message: Step) -> Act:
+        """A repeated record gets the stored answer: receiving is idempotent. It must be the same record."""
+        row = self.log.row(message.sequence)
+        if row.common.head != message.head:
+            raise ProtocolError(
+                f"the server sent another record {message.sequence} than before: its chain hash is "
+                f"{message.head.hex()[:16]}, this agent holds {row.common.head.hex()[:16]}. The server has lost or changed "
+                "its history. Stop it, and restore its folder or its environment's seed."
+            )
+        return self._answer(row)
+
+    def _answer(self, row: AgentRow) -> Act:
+        update = b"" if row.update is None else row.update.learner
+        return Act(self.run_id, self.epoch, self.identity.agent, row.step, row.actions, row.sent, update)
+
+    def _end(self, message: End, now: float) -> Reaction:
+        if message.run_id != self.run_id or message.epoch < self.epoch:
+            return Reaction([])
+        if message.sequence != self.next_step - 1:
+            return Reaction([self.join()])
         if message.learner_digest != self.learner_digest:
             raise ProtocolError(
                 f"the server ended the run with learner digest {message.learner_digest.hex()[:16]}, agent "
                 f"{self.identity.agent} has {self.learner_digest.hex()[:16]}. They were equal at the last update. "
                 "Run dadc check on the run's folders."
             )
-        self.phase = Phase.FINISHED
-        return Reaction([])
+        if self.phase is not Phase.FINISHED:
+            self.save(now)
+            self.log.settle(True)
+            self.log.store.note("learner_digest", self.learner_digest.hex())
+            self.log.store.note("state", "finished")
+            self.phase = Phase.FINISHED
+        return Reaction([Bye(self.run_id, self.epoch, self.identity.agent, message.sequence)])
+
+    # --- after sending, and while waiting -------------------------------------------------------------------------
+
+    def settle(self, now: float) -> bool:
+        """Write down what was answered, if a group is full; whether a checkpoint was made."""
+        update, self._update = self._update, 0
+        self.log.settle(update > 0)
+        if update == 0:
+            return False
+        every = self.identity.checkpoint_every
+        due = self.log.checkpoint_due(now) or (every > 0 and update % every == 0)
+        return due and self.save(now)
+
+    def save(self, now: float) -> bool:
+        """Keep the whole state after the last record; False where the disk refuses."""
+        replica, passive = self._team()
+        coordinator = replica.coordinator
+        meta = {
+            "settings": replica.settings.to_record(),
+            "agent": self.identity.agent,
+            "run_id": self.run_id.hex(),
+            "step": self.next_step - 1,
+            "update": (self.next_step - 1) // replica.settings.learner.batch_lock_steps,
+            "head": replica.head.hex(),
+            "learner_digest": self.learner_digest.hex(),
+            "state_digest": coordinator.digest().hex(),
+        }
+        return self.log.save(self.next_step - 1, {**coordinator.snapshot(), **passive.snapshot()}, meta, now)
+
+    def tick(self, now: float) -> Verdict:
+        """What the silence of the server means.
+
+        Raises:
+            TemporaryError: if it has lasted too long.
+        """
+        verdict = self.watch.look(now)
+        if verdict is Verdict.LOST:
+            raise TemporaryError(
+                f"the server has been silent for {self.watch.silent(now):.0f} s. Agent {self.identity.agent} was "
+                f"{self.phase.value} at record {self.next_step}, and everything so far is kept. Start the server again, "
+                "then this agent with the same command."
+            )
+        return verdict

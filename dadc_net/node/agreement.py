@@ -9,6 +9,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dadc_net.exact.digest import digest
+from dadc_net.node.journal import Round
+from dadc_net.node.messages import Act
+
 
 @dataclass(frozen=True)
 class Divergence:
@@ -16,22 +20,28 @@ class Divergence:
 
     step: int
     phase: str
-    """``act``: parameters, AIS or prescription of this step; ``update``: learner state after the update."""
+    """``act``: parameters, AIS or prescription of this step; ``update``: learner state after the update; ``action``."""
     update: int | None
     digests: dict[int, bytes]
     """agent -> digest"""
     suspects: tuple[int, ...]
     """The minority where there is a strict majority; otherwise every agent."""
+    again: bool = False
+    """The suspect went through an old record again and answered it otherwise than it did before."""
 
     def text(self) -> str:
         """Three sentences for people."""
         shown = ", ".join(f"agent {agent}: {value.hex()[:16]}" for agent, value in sorted(self.digests.items()))
-        where = (
-            "parameters, AIS and prescription" if self.phase == "act" else f"learner state after update {self.update}"
-        )
+        where = {
+            "act": "parameters, AIS and prescription",
+            "update": f"learner state after update {self.update}",
+            "action": "actions",
+        }[self.phase]
         names = " and ".join(f"agent {agent}" for agent in self.suspects)
         everyone = len(self.suspects) == len(self.digests)
         blame = f"{names} differ and neither has a majority" if everyone else f"{names} is in the minority"
+        if self.again:
+            blame = f"{names} answered this record otherwise when it first met it"
         return (
             f"the replicas diverged: digests of the {where} are {shown}. It happened at step {self.step}, and all agents "
             f"received the same common information up to it; {blame}. Run dadc selftest on each host, and dadc check on "
@@ -62,4 +72,16 @@ def compare(
         return Divergence(step, "update", update, dict(update_digests), find_suspects(update_digests))
     if len(set(step_digests.values())) > 1:
         return Divergence(step, "act", update, dict(step_digests), find_suspects(step_digests))
+    return None
+
+
+def compare_again(before: Round, agent: int, act: Act, update: int | None) -> Divergence | None:
+    """Does an agent that goes through an old record again answer it as it did ``before``?"""
+    now = (act.update_digest, act.digest, act.actions)
+    kept = (before.update_digests, before.digests, before.actions)
+    for phase, value, columns in zip(("update", "act", "action"), now, kept, strict=True):
+        if value != columns[agent - 1]:
+            shown = {k: digest(column) if phase == "action" else column for k, column in enumerate(columns, start=1)}
+            shown[agent] = digest(value) if phase == "action" else value
+            return Divergence(act.sequence, phase, update, shown, (agent,), again=True)
     return None

@@ -1,9 +1,15 @@
-"""The environment server without I/O: a message in, messages for peers out; the current time is an input.
+"""The environment server without I/O: a message in, messages for peers out; time and the journal are inputs.
 
     JOINING   until all K agents have joined; refuses those that do not fit
     RUNNING   lock-step: one record to every agent, one answer from every agent, compare digests, step
-    FINISHED  after the last update's answer
-    FAILED    after a divergence, a straggler or an agent that left; ``error`` says why
+    FINISHED  after the last answers; until every agent has said that it kept the result
+    FAILED    after a divergence, a straggler or a request to stop; ``error`` says why
+
+Where an agent stands is its own affair: it says at joining which record it waits for, and is sent that record, or the
+newest if it is ahead. One that lags, because it was killed or starts with an empty folder, is led through the log by
+the same Step and Act as everybody else, and what it answers is compared with what it answered before. One that is ahead
+of a server whose disk has lost something answers from its journal. So there is one way to catch up, to rejoin, to resume
+and to start. Agents that have gone are waited for.
 
 The barrier takes answers in any order and sorts them by agent, so the order of arrival cannot matter. This file never
 imports the coordinator: the server learns neither the shared seed nor parameters nor prescriptions.
@@ -14,15 +20,38 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-import numpy as np
+from dadc_net.errors import (
+    DadcError,
+    DivergenceError,
+    InvariantError,
+    NumericError,
+    ProtocolError,
+    TemporaryError,
+    error_for_exit_code,
+)
+from dadc_net.node.admission import check_answer, check_past
+from dadc_net.node.agreement import Divergence, compare, compare_again
+from dadc_net.node.messages import (
+    Act,
+    Alive,
+    Begin,
+    Bye,
+    End,
+    Fault,
+    Join,
+    Message,
+    Probe,
+    Step,
+    Who,
+)
+from dadc_net.node.pace import Pace
+from dadc_net.node.roster import Fingerprint, Member, Roster
+from dadc_net.node.tip import Tip
 
-from dadc_net.errors import DadcError, DivergenceError, InvariantError, ProtocolError, TemporaryError
-from dadc_net.node.agreement import Divergence, compare
-from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
-from dadc_net.node.record import unpack_actions
-from dadc_net.node.roster import PROBE_SECONDS, Claim, Member, Roster
-from dadc_net.node.team_environment import LogEntry, TeamEnvironment
-from dadc_net.team.spaces import FiniteSpace
+LINGER_SECONDS = 30.0
+"""How long a finished server waits for an agent that has not said that it kept the result."""
+_FATAL = (DivergenceError, ProtocolError, NumericError, InvariantError)
+"""What an agent may report that ends the run: the others would meet it too, or could not trust it."""
 
 
 class ServerPhase(Enum):
@@ -65,23 +94,30 @@ class ServerPlan(NamedTuple):
 class EnvironmentServerNode:
     """The server's role in the protocol."""
 
-    def __init__(self, world: TeamEnvironment, plan: ServerPlan, run_id: bytes, epoch: int = 1) -> None:
-        self.world = world
+    def __init__(
+        self, tip: Tip, plan: ServerPlan, run_id: bytes, epoch: int = 1, team: Fingerprint | None = None
+    ) -> None:
+        """Args:
+        tip: new, or as ``recover`` gave it back.
+        epoch: higher than at any start before.
+        team: what the agents said when the run began, if it has begun before.
+        """
+        self.tip = tip
         self.plan = plan
         self.run_id = run_id
         self.epoch = epoch
         self.phase = ServerPhase.JOINING
-        self.roster = Roster(world.num_agents, plan.settings_digest)
-        self.entry: LogEntry | None = None
+        self.roster = Roster(tip.world.num_agents, plan.settings_digest, team)
         self.answers: dict[int, Act] = {}
+        self.confirmed: set[int] = set()
+        """Agents that have kept the result."""
+        self._pace = Pace()
         self._closed: ClosedStep | None = None
         self.learner_digests: dict[int, bytes] = {}
         self.divergence: Divergence | None = None
         self.error: DadcError | None = None
         self.deadline: float | None = None
-        """Monotonic seconds until which the phase must make progress; None before the first tick."""
-        space = world.problem.environment.spec.action_space
-        self._action_space: FiniteSpace = space
+        """Monotonic seconds until which some agent must make progress; None before the first tick."""
 
     @property
     def last_step(self) -> int:
@@ -89,59 +125,91 @@ class EnvironmentServerNode:
         return self.plan.updates * self.plan.batch_lock_steps
 
     @property
+    def num_agents(self) -> int:
+        """K."""
+        return self.tip.world.num_agents
+
+    @property
     def waiting_for(self) -> list[int]:
-        """Agents whose answer to the current record has not come."""
-        return [agent for agent in range(1, self.world.num_agents + 1) if agent not in self.answers]
+        """Agents whose answer to the newest record has not come."""
+        return [agent for agent in range(1, self.num_agents + 1) if agent not in self.answers]
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to do for anybody."""
+        finished = self.phase is ServerPhase.FINISHED and len(self.confirmed) == self.num_agents
+        return finished or self.phase is ServerPhase.FAILED
 
     def receive(self, peer: bytes, key_agent: int | None, message: Message, now: float) -> list[Delivery]:
         """React to one message from ``peer``, who authenticated with the key of ``key_agent`` (None: no keys)."""
+        try:
+            return self._react(peer, key_agent, message, now)
+        except DadcError as error:
+            return self._fail(error)
+
+    def _react(self, peer: bytes, key_agent: int | None, message: Message, now: float) -> list[Delivery]:
+        if isinstance(message, Join):
+            return self._join(Member(peer, message), key_agent, now)
+        agent = self.roster.agent_of(peer)
+        if agent is None and isinstance(message, Act | Alive | Bye):
+            return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
-            case Join():
-                return self._join(Member(peer, message), key_agent, now)
-            case Alive():
-                return self._alive(peer)
-            case Act():
-                return self._act(peer, message, now)
+            case Alive() if agent is not None:
+                return self._alive(agent, now)
+            case Act() if agent is not None:
+                return self._act(agent, peer, message, now)
+            case Bye() if agent is not None:
+                return self._bye(agent, message)
             case Fault():
-                return self._agent_fault(peer, message)
+                return [] if agent is None else self._agent_fault(agent, message, now)
             case _:
                 text = f"a {type(message).__name__} message may only come from a server. Connect with dadc-agent."
                 return [Delivery(peer, Fault(ProtocolError.exit_code, text))]
 
+    # --- joining ------------------------------------------------------------------------------------------------
+
     def _join(self, member: Member, key_agent: int | None, now: float) -> list[Delivery]:
-        refusal = self.roster.check(member.join, key_agent)
+        refusal = self.roster.check(member.join, key_agent) or check_past(
+            member.join, self.run_id, self.epoch, self.tip
+        )
+        if self.phase is ServerPhase.FAILED:
+            refusal = self.error
         if refusal is not None:
             return [_refuse(member.peer, refusal)]
         agent = member.join.agent
         holder = self.roster.members.get(agent)
         if holder is not None and holder.peer != member.peer:
-            self.roster.claims[agent] = Claim(member, now + PROBE_SECONDS)
+            self.roster.claim(member, now)
             return [Delivery(holder.peer, Probe(agent))]
-        if self.phase is not ServerPhase.JOINING:
-            return [_refuse(member.peer, self._too_late(agent))]
+        return self._seat(member, now)
+
+    def _seat(self, member: Member, now: float) -> list[Delivery]:
         self.roster.seat(member)
-        return self._begin_if_complete(now)
+        self._pace.answered(member.join.agent)
+        if self.phase is ServerPhase.JOINING:
+            return self._begin_if_complete(now)
+        self._progress(now)
+        return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
 
-    def _too_late(self, agent: int) -> DadcError:
-        return TemporaryError(
-            f"agent {agent} asked to join, but the run is already {self.phase.value}. It was not interrupted. "
-            "Start server and agents together for a new run."
-        )
-
-    def _alive(self, peer: bytes) -> list[Delivery]:
-        agent = self.roster.agent_of(peer)
-        claim = None if agent is None else self.roster.claims.pop(agent, None)
-        if agent is None or claim is None:
-            return []
-        refusal = Roster.duplicate(claim, self.roster.members[agent])
-        # The claim may have held up a team that was otherwise complete.
-        return [_refuse(claim.member.peer, refusal), *self._begin_if_complete(None)]
-
-    def _begin_if_complete(self, now: float | None) -> list[Delivery]:
+    def _begin_if_complete(self, now: float) -> list[Delivery]:
         if self.phase is not ServerPhase.JOINING or not self.roster.complete:
             return []
-        problem = self.world.problem
-        begin = Begin(
+        if self.roster.known is None:
+            join = self.roster.members[1].join
+            self.roster.known = Fingerprint(join.commitment, join.selftest)
+            self.tip.journal.note("team", [join.commitment.hex(), join.selftest.hex()])
+        if self.tip.entry is None:
+            self.tip.begin()
+        self.phase = ServerPhase.RUNNING
+        self._progress(now)
+        begun = self._to_all(self._begin())
+        for agent in range(1, self.num_agents + 1):
+            begun += self._serve(agent, now)
+        return begun
+
+    def _begin(self) -> Begin:
+        problem = self.tip.world.problem
+        return Begin(
             self.run_id,
             self.epoch,
             self.plan.settings,
@@ -149,150 +217,219 @@ class EnvironmentServerNode:
             problem.menu.to_record(),
             problem.environment.spec.observation_space.to_record(),
         )
-        self.phase = ServerPhase.RUNNING
-        self.deadline = None if now is None else now + self.plan.lockstep_timeout_s
-        return [*self._to_all(begin), *self._publish(self.world.first())]
 
-    def _publish(self, entry: LogEntry) -> list[Delivery]:
-        self.entry = entry
-        self.answers = {}
-        return [
-            Delivery(
-                self.roster.members[agent].peer,
-                Step(self.run_id, self.epoch, entry.step, entry.head, entry.common, entry.private[agent - 1]),
-            )
-            for agent in range(1, self.world.num_agents + 1)
-        ]
+    def _alive(self, agent: int, now: float) -> list[Delivery]:
+        claim = self.roster.claims.pop(agent, None)
+        if claim is None:
+            return []
+        refusal = Roster.duplicate(claim, self.roster.members[agent])
+        # The claim may have held up a team that was otherwise complete.
+        return [_refuse(claim.member.peer, refusal), *self._begin_if_complete(now)]
+
+    # --- lock-step ----------------------------------------------------------------------------------------------
+
+    def _serve(self, agent: int, now: float) -> list[Delivery]:
+        """Send a member the record it waits for, or the newest if it is ahead; the end, if it has everything."""
+        member = self.roster.members[agent]
+        if self.phase is ServerPhase.FINISHED and member.join.next_step > self.last_step:
+            return self._end(agent, now)
+        return self._send(agent, min(member.join.next_step, self.tip.step), now)
+
+    def _send(self, agent: int, step: int, now: float) -> list[Delivery]:
+        member = self.roster.members.get(agent)
+        if member is None:
+            return []
+        row = self.tip.row(step)
+        self._pace.sent(agent, step, now)
+        message = Step(
+            self.run_id, self.epoch, step, row.common.head, row.common.record, row.observations[agent - 1]
+        )
+        return [Delivery(member.peer, message)]
 
     def _to_all(self, message: Message) -> list[Delivery]:
         return [Delivery(member.peer, message) for _, member in sorted(self.roster.members.items())]
 
-    def _act(self, peer: bytes, act: Act, now: float) -> list[Delivery]:
-        agent = self.roster.agent_of(peer)
-        if agent is None or self.phase is not ServerPhase.RUNNING or self.entry is None:
+    def _act(self, agent: int, peer: bytes, act: Act, now: float) -> list[Delivery]:
+        if self.phase not in (ServerPhase.RUNNING, ServerPhase.FINISHED) or act.agent != agent:
             return []
-        if act.agent != agent or act.run_id != self.run_id or act.epoch != self.epoch:
-            return self._fail(ProtocolError(f"agent {agent} answered for agent {act.agent} of another run or epoch"))
-        if act.sequence < self.entry.step or agent in self.answers:
-            return []  # A repeated answer: the first one counts.
-        if act.sequence != self.entry.step:
-            return self._fail(ProtocolError(f"agent {agent} answered record {act.sequence} before it was sent"))
+        if act.run_id != self.run_id or act.epoch != self.epoch or not self._pace.awaits(agent, act.sequence):
+            return []  # Of another start of the server, or a repetition: the first answer counts.
+        update = self._update_of(act.sequence)
+        problem = check_answer(act, update is not None, act.sequence == self.last_step, self.tip)
+        if problem is not None:
+            self._leave(agent)
+            return [_refuse(peer, problem)]
+        self._pace.answered(agent)
+        self._progress(now)
+        if act.sequence < self.tip.step or self.phase is ServerPhase.FINISHED:
+            return self._caught_up(agent, act, now)
         self.answers[agent] = act
-        if len(self.answers) < self.world.num_agents:
-            return []
-        self.deadline = now + self.plan.lockstep_timeout_s
-        return self._close_step()
+        return [] if len(self.answers) < self.num_agents else self._close_step(now)
 
-    def _close_step(self) -> list[Delivery]:
-        if self.entry is None:
-            raise InvariantError("a step was closed before the first record was made")
-        step = self.entry.step
-        closes = step > 0 and step % self.plan.batch_lock_steps == 0
-        update = step // self.plan.batch_lock_steps if closes else None
-        self._closed = ClosedStep(step, self.entry.head, self.answers, update)
-        step_digests = {agent: act.digest for agent, act in self.answers.items()}
-        update_digests = {agent: act.update_digest for agent, act in self.answers.items()}
-        self.divergence = compare(step, update, step_digests, update_digests)
+    def _caught_up(self, agent: int, act: Act, now: float) -> list[Delivery]:
+        """An agent that lags has gone through one more record: it must answer what it answered before."""
+        step = act.sequence
+        self.divergence = compare_again(self.tip.answers(step), agent, act, self._update_of(step))
         if self.divergence is not None:
-            return self._fail(DivergenceError(self.divergence.text()))
-        if closes:
+            raise DivergenceError(self.divergence.text())
+        return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)
+
+    def _update_of(self, step: int) -> int | None:
+        closes = step > 0 and step % self.plan.batch_lock_steps == 0
+        return step // self.plan.batch_lock_steps if closes else None
+
+    def _close_step(self, now: float) -> list[Delivery]:
+        entry = self.tip.entry
+        if entry is None:
+            raise InvariantError("a step was closed before the first record was made")
+        step, update, answers = entry.step, self._update_of(entry.step), self.answers
+        self._closed = ClosedStep(step, entry.head, answers, update)
+        update_digests = {agent: act.update_digest for agent, act in answers.items()}
+        self.divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
+        if self.divergence is not None:
+            self.tip.close(answers)  # What was answered is evidence.
+            raise DivergenceError(self.divergence.text())
+        if update is not None:
             self.learner_digests = update_digests
         if step == self.last_step:
-            self.phase = ServerPhase.FINISHED
-            return self._to_all(End(self.run_id, self.epoch, step, self.learner_digests[1]))
-        copies = self.world.copies
-        try:
-            columns = [
-                unpack_actions(self.answers[agent].actions, step, copies, agent, self._action_space)
-                for agent in range(1, self.world.num_agents + 1)
-            ]
-            return self._publish(self.world.advance(np.stack(columns, axis=1)))
-        except DadcError as error:
-            return self._fail(error)
+            self.tip.close(answers)
+            self.finish(update_digests)
+            return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
+        self.tip.advance(answers)
+        self.answers = {}
+        return [d for agent in range(1, self.num_agents + 1) for d in self._send(agent, self.tip.step, now)]
 
-    def _agent_fault(self, peer: bytes, fault: Fault) -> list[Delivery]:
-        agent = self.roster.agent_of(peer)
-        if agent is None or self.phase not in (ServerPhase.JOINING, ServerPhase.RUNNING):
-            return []
+    def resume(self) -> None:
+        """After a recovery: a run whose last record was answered is finished."""
+        if self.tip.step != self.last_step:
+            return
+        answers = self.tip.journal.round(self.last_step)
+        if answers is not None and len(set(answers.update_digests)) == 1 and len(set(answers.digests)) == 1:
+            self.finish(dict(enumerate(answers.update_digests, start=1)))
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def finish(self, learner_digests: dict[int, bytes]) -> None:
+        """All records are answered and agreed on."""
+        self.tip.journal.note("state", "finished")
+        self.tip.journal.note("learner_digest", learner_digests[1].hex())
+        self.phase = ServerPhase.FINISHED
+        self.learner_digests = learner_digests
+        self.deadline = None
+
+    def _end(self, agent: int, now: float) -> list[Delivery]:
+        self._pace.sent(agent, self.last_step + 1, now)
+        digest = self.learner_digests[agent]
+        return [Delivery(self.roster.members[agent].peer, End(self.run_id, self.epoch, self.last_step, digest))]
+
+    def _bye(self, agent: int, bye: Bye) -> list[Delivery]:
+        if self.phase is ServerPhase.FINISHED and bye.run_id == self.run_id and bye.sequence == self.last_step:
+            self.confirmed.add(agent)
+            self.tip.journal.note("confirmed", sorted(self.confirmed))
+            self._leave(agent)
+        return []
+
+    def _leave(self, agent: int) -> None:
         self.roster.leave(agent)
-        if self.phase is ServerPhase.JOINING:
-            return []
-        return self._fail(self._left(agent, f"it said: {fault.text.split('. ')[0]}"))
+        self._pace.answered(agent)
+
+    def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
+        error = error_for_exit_code(fault.exit_code, fault.text)
+        if self.phase is ServerPhase.RUNNING and isinstance(error, _FATAL):
+            self._leave(agent)
+            return self._fail(error)
+        return self._hand_over(agent, now)
 
     def peer_gone(self, peer: bytes, now: float) -> list[Delivery]:
-        """The transport says that ``peer`` has vanished."""
+        """The transport says that ``peer`` has vanished: its agent is waited for."""
         agent = self.roster.agent_of(peer)
         if agent is None:
             return []
-        claim = self.roster.claims.pop(agent, None)
-        self.roster.leave(agent)
-        if self.phase is ServerPhase.JOINING:
-            if claim is not None:
-                self.roster.seat(claim.member)
-            return self._begin_if_complete(now)
-        refusals = [] if claim is None else [_refuse(claim.member.peer, self._too_late(agent))]
-        if self.phase is not ServerPhase.RUNNING:
-            return refusals
-        return [*refusals, *self._fail(self._left(agent, "its connection is gone"))]
+        try:
+            return self._hand_over(agent, now)
+        except DadcError as error:
+            return self._fail(error)
 
-    def _left(self, agent: int, how: str) -> DadcError:
-        step = 0 if self.entry is None else self.entry.step
-        return TemporaryError(
-            f"agent {agent} left the run: {how}. It happened at step {step} of {self.last_step}. "
-            "Start the run again; the same seeds give the same digests."
-        )
+    def _hand_over(self, agent: int, now: float) -> list[Delivery]:
+        """The member has gone; whoever claims its place gets it."""
+        claim = self.roster.claims.pop(agent, None)
+        self._leave(agent)
+        return self._begin_if_complete(now) if claim is None else self._seat(claim.member, now)
 
     def take_closed(self) -> ClosedStep | None:
         """The record that the last message closed, once."""
         closed, self._closed = self._closed, None
         return closed
 
+    # --- time ---------------------------------------------------------------------------------------------------
+
     def keepalive(self) -> list[Delivery]:
         """A sign of life to every member; sending it also finds out who has vanished."""
         return [Delivery(member.peer, Probe(agent)) for agent, member in sorted(self.roster.members.items())]
 
     def tick(self, now: float) -> list[Delivery]:
-        """Deadlines: silent holders of a disputed id, missing agents, stragglers."""
+        """Repetitions and deadlines: silent holders of a disputed id, missing agents, stragglers."""
+        try:
+            return self._tick(now)
+        except DadcError as error:
+            return self._fail(error)
+
+    def _tick(self, now: float) -> list[Delivery]:
         deliveries: list[Delivery] = []
         for agent, claim in list(self.roster.claims.items()):
             if now >= claim.deadline:
-                deliveries += self.peer_gone(self.roster.members[agent].peer, now)
-        if self.phase not in (ServerPhase.JOINING, ServerPhase.RUNNING):
+                deliveries += self._hand_over(agent, now)
+        if self.phase is ServerPhase.FAILED:
             return deliveries
-        joining = self.phase is ServerPhase.JOINING
-        limit = self.plan.join_timeout_s if joining else self.plan.lockstep_timeout_s
+        for agent, step in self._pace.due(now):
+            again = self._end(agent, now) if step > self.last_step else self._send(agent, step, now)
+            deliveries += again
         if self.deadline is None:
-            self.deadline = now + limit
+            self.deadline = now + self._limit
         if now < self.deadline:
             return deliveries
+        if self.phase is ServerPhase.FINISHED:
+            self.confirmed = set(range(1, self.num_agents + 1))  # Nobody can be told any more; the result stands.
+            return deliveries
+        return [*deliveries, *self._fail(self._too_late())]
+
+    @property
+    def _limit(self) -> float:
+        by_phase = {ServerPhase.JOINING: self.plan.join_timeout_s, ServerPhase.FINISHED: LINGER_SECONDS}
+        return by_phase.get(self.phase, self.plan.lockstep_timeout_s)
+
+    def _progress(self, now: float) -> None:
+        self.deadline = now + self._limit
+
+    def _too_late(self) -> DadcError:
+        joining = self.phase is ServerPhase.JOINING
         late = self.roster.missing if joining else self.waiting_for
-        names = ", ".join(f"agent {agent}" for agent in late)
-        doing = "join" if joining else f"answer step {0 if self.entry is None else self.entry.step}"
-        key = "join" if joining else "lockstep"
-        error = TemporaryError(
-            f"{names} did not {doing} within {limit:g} s. The other agents were ready. Start what is missing, or allow "
-            f"more time with --set runtime.{key}_timeout_s=..."
+        names = ", ".join(f"agent {agent}" + ("" if joining else self._how_late(agent)) for agent in late)
+        doing = "join" if joining else f"answer step {self.tip.step}"
+        return TemporaryError(
+            f"{names} did not {doing} within {self._limit:g} s. The other agents were ready, and everything so far is kept. "
+            f"Start what is missing, or allow more time with --set runtime.{'join' if joining else 'lockstep'}_timeout_s=..."
         )
-        return [*deliveries, *self._fail(error)]
+
+    def _how_late(self, agent: int) -> str:
+        return " (connected)" if agent in self.roster.members else " (gone)"
 
     def stop(self, reason: str) -> list[Delivery]:
         """The server itself is asked to stop: tell every agent why."""
         if self.phase not in (ServerPhase.JOINING, ServerPhase.RUNNING):
             return []
-        where = "before its first step" if self.entry is None else f"at step {self.entry.step} of {self.last_step}"
+        where = "before its first step" if self.tip.entry is None else f"at step {self.tip.step} of {self.last_step}"
         return self._fail(
             TemporaryError(
-                f"the environment server was stopped by {reason}. The run ended {where}. Start server and agents again; "
-                "the same seeds give the same digests."
+                f"the environment server was stopped by {reason}. The run stands {where}. Start the same commands again and "
+                "it goes on from there."
             )
         )
 
     def _fail(self, error: DadcError) -> list[Delivery]:
         self.phase = ServerPhase.FAILED
         self.error = error
-        waiting = [
-            Delivery(claim.member.peer, Fault(error.exit_code, str(error))) for claim in self.roster.claims.values()
-        ]
+        waiting = [_refuse(claim.member.peer, error) for claim in self.roster.claims.values()]
         return [*self._to_all(Fault(error.exit_code, str(error))), *waiting]
 
 

@@ -1,12 +1,14 @@
 """The messages of one run, and who may send each.
 
-    Join    agent -> server   "I am agent k": what must be equal is compared before the first step
-    Begin   server -> agents  the run's identity and every setting an agent may know
+    Join    agent -> server   "I am agent k, and this far I have come": what must be equal is compared first
+    Begin   server -> agent   the run's identity and every setting an agent may know
     Step    server -> agent   record t: common bytes (identical for all) and agent k's private bytes
     Act     agent -> server   the answer to record t: actions, step digest, and after an update the learner digest
     End     server -> agents  the run is complete
-    Probe   server -> agent   "are you still there?", asked when a second process claims your id
-    Alive   agent -> server   the answer to Probe
+    Bye     agent -> server   the agent has kept the result and leaves
+    Probe   server -> agent   "are you still there?"
+    Alive   agent -> server   the answer to Probe; also a sign of life into a silence
+    Who     server -> agent   "this connection has not joined": the transport connected again without a word
     Fault   either way        the sender stops, and why; carries the exit code
 
 A message is plain data. Which run, server epoch, agent and sequence number it belongs to is part of the
@@ -20,6 +22,8 @@ from dataclasses import dataclass, field
 RUN_ID_BYTES = 16
 DIGEST_BYTES = 32
 NO_RUN = bytes(RUN_ID_BYTES)
+NO_HEAD = bytes(DIGEST_BYTES)
+"""Chain hash of an empty log."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,19 @@ class Join:
     """Digest of the settings this agent insists on; empty: whatever the server says."""
     host: dict[str, str] = field(default_factory=dict)
     """Host name, process id, versions, CPU features: for people who read a report, never compared."""
+    run_id: bytes = NO_RUN
+    """The run that this agent has records of; zeros: none."""
+    epoch: int = 0
+    """The highest server epoch it has met in that run."""
+    next_step: int = 0
+    """The record it waits for: it holds all before it, and its own answers to them."""
+    head: bytes = NO_HEAD
+    """Chain hash after the last record it holds: it witnesses that the log was at least this long, and which log."""
 
 
 @dataclass(frozen=True)
 class Begin:
-    """All K agents have joined: the run's identity and the settings of the coordinator."""
+    """The run's identity and the settings of the coordinator; first to all K, later to each that comes back."""
 
     run_id: bytes
     epoch: int
@@ -93,6 +105,16 @@ class End:
 
 
 @dataclass(frozen=True)
+class Bye:
+    """The answer to End: the result is kept, and the agent needs nothing more."""
+
+    run_id: bytes
+    epoch: int
+    agent: int
+    sequence: int
+
+
+@dataclass(frozen=True)
 class Probe:
     """Asks whether the process that joined under this id still lives."""
 
@@ -107,6 +129,11 @@ class Alive:
 
 
 @dataclass(frozen=True)
+class Who:
+    """The server does not know this connection; whoever is there joins again, on it."""
+
+
+@dataclass(frozen=True)
 class Fault:
     """The sender stops. ``exit_code`` is what the receiver should exit with, ``text`` what it should print."""
 
@@ -114,4 +141,4 @@ class Fault:
     text: str
 
 
-Message = Join | Begin | Step | Act | End | Probe | Alive | Fault
+Message = Join | Begin | Step | Act | End | Bye | Probe | Alive | Who | Fault

@@ -6,6 +6,9 @@ prescription that the coordinator chose and applies its own part. Nothing it hol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,3 +47,12 @@ class PassiveAgent:
         """A_t = h_t^k(L_t): prescriptions [E] -> action bytes."""
         self._action = self._menu.action(prescriptions, self.agent, self._local_space.index(self._local))
         return pack_actions(self._action)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """A copy of L_t and A_t; ``restore`` of it gives an equal passive agent."""
+        return {"private/local": self._local.copy(), "private/action": self._action.copy()}
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take L_t and A_t from ``snapshot``."""
+        self._local = snapshot["private/local"].copy()
+        self._action = snapshot["private/action"].copy()

@@ -55,6 +55,12 @@ def unpack_common(raw: bytes, step: int, copies: int, space: FiniteSpace) -> Com
     return CommonRecord(step, common, rewards.astype(np.float64), begin.astype(np.bool_), ended.astype(np.uint8))
 
 
+def unpack_rewards(raw: bytes, copies: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """R_{t-1} [E] and begin [E] of a common record that was checked before."""
+    rewards = np.frombuffer(raw, dtype="<f8", count=copies)
+    return rewards, np.frombuffer(raw, dtype="u1", count=copies, offset=8 * copies).astype(np.bool_)
+
+
 def pack_observation(observation: NDArray[np.int64]) -> bytes:
     """Private bytes of one agent: observation int64 [E, O]."""
     return _pack_int16(observation)

@@ -8,7 +8,8 @@ server must not learn the AIS or the prescriptions, not even by guessing them.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,11 @@ class Replica:
         return StepAccount(
             step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update
         )
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]], head: bytes) -> None:
+        """Take the coordinator's state and the chain head after the same record."""
+        self.coordinator.restore(snapshot)
+        self.head = head
 
 
 def commitment(shared_seed: bytes) -> bytes:

@@ -11,6 +11,7 @@ refused (exit 14). If the transport says it has gone, or it stays silent for ``P
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dadc_net.errors import AuthenticationError, DadcError, DuplicateAgentError, MismatchError, UsageError
 from dadc_net.node.messages import Join
@@ -35,10 +36,19 @@ class Claim:
     """Monotonic seconds at which silence counts as gone."""
 
 
+class Fingerprint(NamedTuple):
+    """What must be equal for all agents of a run."""
+
+    commitment: bytes
+    selftest: bytes
+
+
 class Roster:
     """Members by agent id, 1..K."""
 
-    def __init__(self, num_agents: int, settings_digest: bytes) -> None:
+    def __init__(self, num_agents: int, settings_digest: bytes, known: Fingerprint | None = None) -> None:
+        """``known``: what the agents of this run said when it began, if it has begun before."""
+        self.known = known
         self.num_agents = num_agents
         self._settings_digest = settings_digest
         self.members: dict[int, Member] = {}
@@ -81,21 +91,34 @@ class Roster:
         return self._compare_with_members(join)
 
     def _compare_with_members(self, join: Join) -> DadcError | None:
-        others = [member for agent, member in self.members.items() if agent != join.agent]
-        for other in others:
-            if other.join.selftest != join.selftest:
+        others = {
+            f"agent {agent}": Fingerprint(member.join.commitment, member.join.selftest)
+            for agent, member in self.members.items()
+            if agent != join.agent
+        }
+        if self.known is not None:
+            others["the team of this run"] = self.known
+        for name, other in others.items():
+            if other.selftest != join.selftest:
                 return MismatchError(
                     f"agent {join.agent}'s host computes otherwise: its self-test digest is {join.selftest.hex()[:16]}, "
-                    f"agent {other.join.agent}'s is {other.join.selftest.hex()[:16]}. No step was taken. Run dadc "
-                    "selftest on both hosts and install the same version of dadc-net."
+                    f"that of {name} is {other.selftest.hex()[:16]}. No step was taken. Run dadc selftest on both hosts and "
+                    "install the same version of dadc-net."
                 )
-            if other.join.commitment != join.commitment:
+            if other.commitment != join.commitment:
                 return MismatchError(
-                    f"agent {join.agent}'s shared seed differs from agent {other.join.agent}'s: commitments "
-                    f"{join.commitment.hex()[:16]} and {other.join.commitment.hex()[:16]}. No step was taken. Start "
-                    "every agent with the same --seed or --seed-file."
+                    f"agent {join.agent}'s shared seed differs from that of {name}: commitments "
+                    f"{join.commitment.hex()[:16]} and {other.commitment.hex()[:16]}. No step was taken. Start every agent "
+                    "with the same --seed or --seed-file."
                 )
         return None
+
+    def claim(self, member: Member, now: float) -> None:
+        """A second process claims a taken id. One that claims again keeps its first deadline, or it would wait for ever."""
+        agent = member.join.agent
+        former = self.claims.get(agent)
+        deadline = now + PROBE_SECONDS if former is None else former.deadline
+        self.claims[agent] = Claim(member, deadline)
 
     def seat(self, member: Member) -> None:
         """Give ``member`` its place."""

@@ -8,8 +8,9 @@ may know becomes its private bytes; nothing else leaves.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class LogEntry(NamedTuple):
     step: int
     head: bytes
     common: bytes
-    private: list[bytes]
+    private: Sequence[bytes]
     """Entry k-1 is for agent k only."""
     rewards: Array
     """[E] R_{t-1}"""
@@ -87,6 +88,37 @@ class TeamEnvironment:
         self._step += 1
         return LogEntry(step, self.head, raw, private, rewards, begin)
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """A copy of everything that the next record depends on, by name."""
+        history = {
+            f"history/{index}/{name}": value
+            for index, joint in enumerate(self._history)
+            for name, value in joint._asdict().items()
+        }
+        return {
+            **{f"environment/{name}": value for name, value in self.problem.environment.state().items()},
+            **{f"clock/{name}": value for name, value in self._clock.state().items()},
+            **history,
+            "head": np.frombuffer(self.head, dtype=np.uint8),
+            "next-step": np.array([self._step], dtype=np.int64),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take everything from ``state``."""
+        self.problem.environment.restore(_below("environment/", state))
+        self._clock.restore(_below("clock/", state))
+        fields = JointStep._fields
+        count = sum(name.startswith("history/") for name in state) // len(fields)
+        self._history.clear()
+        for index in range(count):
+            self._history.append(JointStep(*(state[f"history/{index}/{name}"] for name in fields)))
+        self.head = state["head"].tobytes()
+        self._step = int(state["next-step"][0])
+
     def first(self) -> LogEntry:
         """Record 0: every copy begins."""
         return self.advance(np.zeros((self.copies, self.num_agents), dtype=np.int64))
+
+
+def _below(prefix: str, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}

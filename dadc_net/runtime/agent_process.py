@@ -1,34 +1,40 @@
-"""One agent as a process: the sans-I/O ``AgentNode`` between a socket, an account book and checkpoints."""
+"""One agent as a process: the sans-I/O ``AgentNode`` between a socket, a clock and its state folder."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dadc_net.errors import DadcError, DivergenceError, MismatchError, SelftestError, TemporaryError
+from dadc_net.errors import (
+    AuthenticationError,
+    DadcError,
+    DivergenceError,
+    MismatchError,
+    ProtocolError,
+    SelftestError,
+    TemporaryError,
+)
 from dadc_net.exact.selftest import flushes_subnormals
-from dadc_net.node.agent import AgentIdentity, AgentNode, Phase, Reaction
-from dadc_net.node.messages import Fault
-from dadc_net.node.replica import Replica
-from dadc_net.runtime import arrays_file
-from dadc_net.runtime.account_book import AccountBook
+from dadc_net.node.agent import AgentIdentity, AgentNode, Phase, Reaction, Tamper
+from dadc_net.node.messages import Alive, Fault
+from dadc_net.node.watch import Verdict
+from dadc_net.runtime.agent_store import AgentStoreFiles
+from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
 from dadc_net.team.information import InformationStructure
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
 from dadc_net.wire.sockets import AgentSocket
 
-LEARNER_FILE = "learner.arrays"
-_SILENCE_SECONDS = 20.0
-"""The server says something at least every second; silence this long means it has gone."""
-_REJOIN_SECONDS = 2.0
+_LOOK_MS = 250
+"""How often a waiting agent looks at the clock."""
+_RECONNECT_SECONDS = 10.0
+"""How long one attempt to connect anew may take."""
 _log = logging.getLogger(__name__)
-
-Tamper = Callable[[Replica, int], None]
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,12 @@ class AgentOptions:
     keys: AgentKeys | None
     settings_digest: bytes = b""
     connect_timeout_s: float = 30.0
+    patience_s: float = 300.0
+    """How long a lost server is waited for."""
     checkpoint_every: int = 0
-    """Updates between checkpoints; 0: only at the end."""
+    """Updates between checkpoints that are reported, besides those that are made from time to time; 0: none."""
+    journal: str = "process"
+    """What the state survives: ``process`` or ``host``."""
     structure: InformationStructure | None = None
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
@@ -62,11 +72,11 @@ class AgentProcess:
     def __init__(self, options: AgentOptions, control: Control) -> None:
         self.options = options
         self.control = control
-        self._book: AccountBook | None = None
-        self._heard = time.monotonic()
+        self._begun = False
+        self._trouble = ""
 
     def run(self) -> AgentResult:
-        """Take part in one run.
+        """Take part in one run, from its beginning or from where the state folder stands.
 
         Raises:
             DadcError: whatever ended it early.
@@ -76,57 +86,74 @@ class AgentProcess:
         keep_freed_memory()
         selftest = checked_selftest()
         open_folder(options.state_dir)
-        host = dict(host_facts(selftest))
-        identity = AgentIdentity(
-            options.agent, options.shared_seed, selftest.digest, options.settings_digest, host, options.structure
-        )
-        node = AgentNode(identity, options.tamper)
-        socket = AgentSocket(options.server, options.keys, connect_timeout_s=options.connect_timeout_s)
-        try:
+        with locked(options.state_dir, f"agent {options.agent}"):
+            store = AgentStoreFiles(options.state_dir, options.journal)
             try:
-                self._converse(node, socket, host)
+                identity = AgentIdentity(
+                    options.agent,
+                    options.shared_seed,
+                    selftest.digest,
+                    options.settings_digest,
+                    dict(host_facts(selftest)),
+                    options.structure,
+                    options.patience_s,
+                    options.checkpoint_every,
+                )
+                return self._take_part(AgentNode(identity, store, options.tamper))
+            finally:
+                store.close()
+
+    def _take_part(self, node: AgentNode) -> AgentResult:
+        again = node.resume()
+        if again or node.next_step:
+            _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
+            self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
+        if node.phase is not Phase.FINISHED:
+            socket = AgentSocket(
+                self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s
+            )
+            try:
+                self._converse(node, socket)
             except DadcError as error:
                 self._say_goodbye(socket, error)
                 raise
-            self._finish(node)
-            return AgentResult(node.learner_digest.hex(), self._steps(node))
-        finally:
-            if self._book is not None:
-                self._book.close()
-            socket.close()
+            finally:
+                self._settle_whatever_happens(node)
+                socket.close()
+        digest = node.learner_digest.hex()
+        _log.info("agent %d finished with learner digest %s", self.options.agent, digest)
+        self.control.report("finished", agent=self.options.agent, learner_digest=digest)
+        return AgentResult(digest, node.next_step)
 
-    def _converse(self, node: AgentNode, socket: AgentSocket, host: Mapping[str, str]) -> None:
+    def _converse(self, node: AgentNode, socket: AgentSocket) -> None:
         socket.connect(self.control.wake_fds)
         self._stop_if_asked()
         socket.send(encode(node.join()))
         _log.info("agent %d asked to join at %s", self.options.agent, self.options.server)
-        self._heard = time.monotonic()
+        node.watch.heard(time.monotonic())
         while node.phase is not Phase.FINISHED:
-            frames = socket.receive(1000, self.control.wake_fds)
+            frames = socket.receive(_LOOK_MS, self.control.wake_fds)
             if frames is None:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked()
-                self._refuse_silence(node)
+                self._look(node, socket)
                 continue
-            self._heard = time.monotonic()
-            joining = node.phase is Phase.JOINING
             reaction = self._react(node, frames)
-            if joining and node.phase is Phase.RUNNING:
-                self._open_book(node, host)
             for message in reaction.messages:
                 socket.send(encode(message))
-            if reaction.account is not None and self._book is not None:
-                self._book.add_account(reaction.account)
-                if reaction.account.update is not None:
-                    self._after_update(node, reaction.account.update.update, reaction.account.update.losses)
+            kept = node.settle(time.monotonic())
+            if node.phase is Phase.RUNNING and not self._begun:
+                self._note_begin(node)
+            if reaction.account is not None and reaction.account.update is not None:
+                self._after_update(node, reaction.account.update.update, reaction.account.update.losses, kept)
 
     def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
         """Hand a message to the node; at a divergence write down every tensor's digest, for ``dadc check``."""
         try:
-            return node.receive(decode(frames))
+            return node.receive(decode(frames), time.monotonic())
         except DivergenceError:
-            if node.replica is not None and self._book is not None:
+            if node.replica is not None:
                 tensors = {name: value.hex() for name, value in node.replica.coordinator.tensor_digests().items()}
-                self._book.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
+                node.log.store.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
             raise
 
     def _stop_if_asked(self) -> None:
@@ -134,63 +161,59 @@ class AgentProcess:
         if self.control.stop.reason:
             raise self.control.stop.error()
 
-    def _refuse_silence(self, node: AgentNode) -> None:
-        silent = time.monotonic() - self._heard
-        if silent > _SILENCE_SECONDS:
-            raise TemporaryError(
-                f"the server at {self.options.server} has been silent for {silent:.0f} s. Agent {self.options.agent} was "
-                f"{node.phase.value} at step {self._steps(node)}. Check the server, then start server and agents again."
-            )
+    def _look(self, node: AgentNode, socket: AgentSocket) -> None:
+        """The server says something every second. What if it does not?"""
+        verdict = node.tick(time.monotonic())
+        if verdict is Verdict.BEAT:
+            socket.try_send(encode(Alive(self.options.agent)))
+        elif verdict is Verdict.DOUBT:
+            self._reconnect(node, socket)
 
-    def _open_book(self, node: AgentNode, host: Mapping[str, str]) -> None:
-        if node.replica is None:
-            return
-        settings = node.replica.settings
-        facts = {
-            "agent": self.options.agent,
-            "run_id": node.run_id.hex(),
-            "settings": settings.to_record(),
-            "last_step": node.replica.coordinator.last_step,
-            "host": dict(host),
-        }
-        self._book = AccountBook(self.options.state_dir, facts)
-        _log.info("agent %d begins run %s: %s", self.options.agent, node.run_id.hex(), settings.to_record())
+    def _reconnect(self, node: AgentNode, socket: AgentSocket) -> None:
+        """A new socket, and Join, for as long as the node is patient.
+
+        Keys that were accepted before and a server that spoke ZeroMQ before are not doubted for a moment's trouble: what is
+        between may cut, refuse or garble.
+        """
+        silent = node.watch.silent(time.monotonic())
+        _log.warning("the server has been silent for %.1f s; connecting anew", silent)
+        self.control.report("silent", agent=self.options.agent, seconds=silent)
+        while True:
+            remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
+            try:
+                if socket.reopen(self.control.wake_fds, max(0.1, min(remaining, _RECONNECT_SECONDS))):
+                    break
+            except (TemporaryError, ProtocolError, AuthenticationError) as error:
+                _log.info("not connected yet: %s", error)
+            self._stop_if_asked()
+            node.tick(time.monotonic())
+        socket.send(encode(node.join()))
+
+    def _note_begin(self, node: AgentNode) -> None:
+        self._begun = True
+        settings = {} if node.replica is None else node.replica.settings.to_record()
+        _log.info("agent %d takes part in run %s, epoch %d: %s", self.options.agent, node.run_id.hex(), node.epoch, settings)
         self.control.report("begin", agent=self.options.agent, run_id=node.run_id.hex())
 
-    def _after_update(self, node: AgentNode, update: int, losses: Mapping[str, float]) -> None:
+    def _after_update(self, node: AgentNode, update: int, losses: Mapping[str, float], kept: bool) -> None:
         if flushes_subnormals():
             raise SelftestError(
                 f"this process began to flush subnormal numbers to zero: the self-test passed, but after update {update} it "
                 "would fail. A library that was loaded since then was built with fast-math. Find it, or keep it out."
             )
+        if node.log.trouble != self._trouble:
+            self._trouble = node.log.trouble
+            _log.warning("%s", self._trouble or "the disk works again; everything is written down")
+            self.control.report("trouble", agent=self.options.agent, text=self._trouble)
         every = self.options.checkpoint_every
-        if every and update % every == 0:
-            self._save(node, update)
+        if kept and every and update % every == 0:
             self.control.report("checkpoint", agent=self.options.agent, update=update, losses=dict(losses))
 
-    def _save(self, node: AgentNode, update: int) -> None:
-        if node.replica is None:
-            return
-        meta = {
-            "settings": node.replica.settings.to_record(),
-            "agent": self.options.agent,
-            "run_id": node.run_id.hex(),
-            "update": update,
-            "learner_digest": node.learner_digest.hex(),
-        }
-        arrays_file.save(self.options.state_dir / LEARNER_FILE, node.replica.coordinator.snapshot(), meta)
-
-    def _finish(self, node: AgentNode) -> None:
-        if node.replica is None or self._book is None:
-            return
-        self._save(node, node.replica.settings.updates)
-        self._book.note("learner_digest", node.learner_digest.hex())
-        _log.info("agent %d finished with learner digest %s", self.options.agent, node.learner_digest.hex())
-        self.control.report("finished", agent=self.options.agent, learner_digest=node.learner_digest.hex())
-
-    @staticmethod
-    def _steps(node: AgentNode) -> int:
-        return node.next_step
+    def _settle_whatever_happens(self, node: AgentNode) -> None:
+        try:
+            node.log.settle(True)
+        except DadcError as error:
+            _log.warning("%s", error)
 
     def _say_goodbye(self, socket: AgentSocket, error: DadcError) -> None:
         """Tell the server, unless it was the server who said so: a Fault is not answered with a Fault."""

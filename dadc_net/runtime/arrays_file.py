@@ -24,7 +24,10 @@ from numpy.typing import NDArray
 from dadc_net.errors import CorruptStateError
 
 _MAGIC = b"dadc-net arrays 1"
-_DTYPES = {"float64": "<f8", "int64": "<i8", "uint8": "|u1", "bool": "|b1"}
+_DTYPES = {
+    **{"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "int16": "<i2", "int8": "|i1"},
+    **{"uint64": "<u8", "uint32": "<u4", "uint16": "<u2", "uint8": "|u1", "bool": "|b1"},
+}
 
 
 def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:

@@ -24,7 +24,8 @@ from typing import Any
 
 from dadc_net import config as configuration
 from dadc_net.errors import DadcError, InvariantError, TemporaryError
-from dadc_net.runtime.agent_process import AgentOptions, AgentProcess, Tamper
+from dadc_net.node.agent import Tamper
+from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.party import Control, StopRequest, log_to_file, open_folder
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
@@ -57,9 +58,10 @@ class AgentOrder:
     structure: str = ""
     """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
     tamper: Tamper | None = None
+    journal: str = "process"
 
 
-@dataclass
+@dataclass(eq=False)
 class Child:
     """A running child and the launcher's end of its control pipe."""
 
@@ -73,15 +75,17 @@ class Child:
             self.connection.send(reason)
 
 
-def _guarded(state_dir: Path, connection: Connection, role: Callable[[Control], object]) -> None:
-    """Run a role in a child: report how it failed, and exit with its code."""
+def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Control], object]) -> None:
+    """Run a role in a child: report how it failed, and exit with its code. It logs only where it has a ``state_dir``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
     control = Control(connection, stop)
     try:
-        open_folder(state_dir)
-        log_to_file(state_dir)
+        if state_dir is None:
+            _log.addHandler(logging.NullHandler())
+        else:
+            log_to_file(open_folder(state_dir))
         role(control)
     except DadcError as error:
         _log.error("%s", error)
@@ -102,7 +106,7 @@ def server_child(order: ServerOrder, connection: Connection) -> None:
         options = ServerOptions(config, order.environment_seed, order.bind, order.run_id, order.state_dir, keys)
         ServerProcess(options, control).run()
 
-    _guarded(order.state_dir, connection, role)
+    guarded(order.state_dir, connection, role)
 
 
 def agent_child(order: AgentOrder, connection: Connection) -> None:
@@ -118,10 +122,11 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             checkpoint_every=order.checkpoint_every,
             structure=configuration.load_structure(order.structure) if order.structure else None,
             tamper=order.tamper,
+            journal=order.journal,
         )
         AgentProcess(options, control).run()
 
-    _guarded(order.state_dir, connection, role)
+    guarded(order.state_dir, connection, role)
 
 
 class Nursery:

@@ -1,4 +1,4 @@
-"""The consistency-check harness, offline: do the books of all parties agree, and if not, where did they part first?
+"""The consistency-check harness, offline: do the journals of all parties agree, and if not, where did they part first?
 
 Questions are asked in the order that finds causes before effects. At each record: did everybody see the same common
 log? Then, at a record that closed a batch, is the learner state equal, tensor by tensor? Then, are AIS and
@@ -15,7 +15,9 @@ from typing import Any
 
 from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.node.agreement import find_suspects
-from dadc_net.runtime.account_book import BOOK_NAME, BookReader, UpdateRow
+from dadc_net.node.journal import UpdateRow
+from dadc_net.runtime.journal_file import JOURNAL_NAME
+from dadc_net.runtime.journal_reader import JournalReader
 
 _COLUMNS = (
     ("parameters", "all"),
@@ -28,7 +30,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class FirstDivergence:
-    """Where books part first."""
+    """Where journals part first."""
 
     step: int
     phase: str
@@ -61,7 +63,7 @@ class CheckResult:
     updates_compared: int
     learner_digest: str
     complete: bool
-    """Every party's book ends with the run's last record."""
+    """Every party's journal ends with the run's last record."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for --json."""
@@ -73,11 +75,11 @@ class _Party:
     name: str
     agent: int
     """0: the server."""
-    reader: BookReader
+    reader: JournalReader
 
 
-def find_books(folders: Sequence[Path]) -> list[Path]:
-    """Folders that hold a book: the given ones, or their direct subfolders.
+def find_journals(folders: Sequence[Path]) -> list[Path]:
+    """Folders that hold a journal: the given ones, or their direct subfolders.
 
     Raises:
         UsageError: if a given folder has none.
@@ -86,12 +88,12 @@ def find_books(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         inside = (
             [folder]
-            if (folder / BOOK_NAME).is_file()
-            else sorted(book.parent for book in folder.glob(f"*/{BOOK_NAME}"))
+            if (folder / JOURNAL_NAME).is_file()
+            else sorted(found.parent for found in folder.glob(f"*/{JOURNAL_NAME}"))
         )
         if not inside:
             raise UsageError(
-                f"{folder} holds no {BOOK_NAME}, nor does a folder in it. It is not a run that can be checked. "
+                f"{folder} holds no {JOURNAL_NAME}, nor does a folder in it. It is not a run that can be checked. "
                 "Give the folder of a run, or the folders of its parties."
             )
         found += inside
@@ -99,16 +101,16 @@ def find_books(folders: Sequence[Path]) -> list[Path]:
 
 
 def check(folders: Sequence[Path]) -> CheckResult:
-    """Compare the books in ``folders``, which may come from several hosts.
+    """Compare the journals in ``folders``, which may come from several hosts.
 
     Raises:
-        UsageError: if there are not at least two agents' books of one and the same run.
-        CorruptStateError: if a book cannot be read.
+        UsageError: if there are not at least two agents' journals of one and the same run.
+        CorruptStateError: if a journal cannot be read.
     """
     parties: list[_Party] = []
     try:
-        for folder in find_books(folders):
-            reader = BookReader(folder)
+        for folder in find_journals(folders):
+            reader = JournalReader(folder)
             agent = int(reader.facts.get("agent", 0))
             parties.append(_Party("server" if agent == 0 else f"agent {agent}", agent, reader))
         parties.sort(key=lambda party: party.agent)
@@ -124,13 +126,13 @@ def _refuse_unless_one_run(parties: Sequence[_Party]) -> None:
     agents = [party.agent for party in parties if party.agent]
     if len(agents) < 2 or len(set(agents)) != len(agents):
         raise UsageError(
-            f"books of the agents {agents} were found. A check compares at least two different agents of one run. "
+            f"journals of the agents {agents} were found. A check compares at least two different agents of one run. "
             "Give the run's folder, or one folder per agent."
         )
     runs = {str(party.reader.facts.get("run_id")) for party in parties}
     if len(runs) > 1:
         raise UsageError(
-            f"the books belong to {len(runs)} different runs: {', '.join(sorted(run[:8] for run in runs))}. "
+            f"the journals belong to {len(runs)} different runs: {', '.join(sorted(run[:8] for run in runs))}. "
             "They cannot be compared. Give folders of one run."
         )
 
@@ -169,13 +171,13 @@ def _compare(parties: Sequence[_Party]) -> CheckResult:
 
 
 def _aligned(streams: Sequence[Iterator[tuple[Any, ...]]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """Rows of all parties for the same step, until the shortest book ends."""
+    """Rows of all parties for the same step, until the shortest journal ends."""
     for rows in zip(*streams, strict=False):
         step = rows[0][0]
         if any(row[0] != step for row in rows):
             raise CorruptStateError(
-                f"the books do not have the same steps: {[row[0] for row in rows]} stand beside one another. "
-                "A book has a hole. Restore it from a copy."
+                f"the journals do not have the same steps: {[row[0] for row in rows]} stand beside one another. "
+                "A journal has a hole. Restore it from a copy."
             )
         yield step, [row[1:] for row in rows]
 
@@ -216,10 +218,10 @@ def _compare_updates(step: int, agents: Sequence[_Party], rows: Sequence[UpdateR
 
 
 def _compare_deliveries(server: _Party, agents: Sequence[_Party]) -> FirstDivergence | None:
-    """Did the server receive, for each record, what the agent's own book says it sent?"""
+    """Did the server receive, for each record, what the agent's own journal says it sent?"""
     for party in agents:
         sent = {row[0]: row[5] for row in party.reader.steps()}
-        for step, received, _ in server.reader.answers(party.agent):
+        for step, _, received, _ in server.reader.answers(party.agent):
             own = sent.get(step)
             if own is not None and own != received:
                 shown = {"server": received.hex(), party.name: own.hex()}

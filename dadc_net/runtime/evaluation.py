@@ -18,11 +18,12 @@ from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.view import LearnedView
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.certificate import Certificate, certify
-from dadc_net.planning.evaluation import horizon, performance_difference
+from dadc_net.planning.evaluation import Estimate, horizon, performance_difference
 from dadc_net.planning.monte_carlo import monte_carlo
 from dadc_net.planning.planners import Plan, has_planner, plan
 
 _EVALUATION_SEED = seed_bytes(0)
+Snapshot = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Evaluator:
         if config.task_argument == config.task.name and has_planner(config.task.name):
             self.plan = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
 
-    def exact(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int) -> Exact | None:
+    def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
         """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner."""
         found = self.plan
         if found is None:
@@ -80,7 +81,7 @@ class Evaluator:
             (estimate.value - found.round_robin) / distance if distance > 0 else 0.0,
         )
 
-    def certificate(self, snapshot: Mapping[str, NDArray[Any]], trajectories: int = 400) -> Certificate | None:
+    def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
         """Theorem 5's constants for the learner of ``snapshot``; None without a planner.
 
         Raises:
@@ -95,16 +96,26 @@ class Evaluator:
         steps = horizon(settings.discount)
         return certify(found.model, found.solution, settings.discount, view, trajectories, steps, stream)
 
-    def valuation(self, snapshot: Mapping[str, NDArray[Any]]) -> Valuation:
-        """Both estimates of the greedy rule's value."""
+    def monte_carlo(self, snapshot: Snapshot, trajectories: int) -> Estimate:
+        """Mean of plain returns of the greedy rule of ``snapshot``."""
         config = self.config
-        plain = monte_carlo(
+        return monte_carlo(
             config.task,
             config.parameters,
             config.menu,
             config.settings.discount,
             GreedyRule(config.settings, snapshot),
-            config.evaluation.monte_carlo_trajectories,
+            trajectories,
             Stream("evaluation/monte-carlo", _EVALUATION_SEED),
         )
-        return Valuation(self.exact(snapshot, config.evaluation.trajectories), plain.value, plain.stderr)
+
+    def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
+        """The best estimate that the task allows: low-variance with a planner, plain returns without."""
+        found = self.exact(snapshot, trajectories)
+        return self.monte_carlo(snapshot, trajectories) if found is None else Estimate(found.value, found.stderr)
+
+    def valuation(self, snapshot: Snapshot) -> Valuation:
+        """Both estimates of the greedy rule's value."""
+        evaluation = self.config.evaluation
+        plain = self.monte_carlo(snapshot, evaluation.monte_carlo_trajectories)
+        return Valuation(self.exact(snapshot, evaluation.trajectories), plain.value, plain.stderr)

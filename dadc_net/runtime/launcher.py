@@ -1,7 +1,9 @@
 """``dadc run``: one environment server and K agents on this machine, watched until they end.
 
 The launcher is not a party: it holds the shared seed only to hand it to the agents, takes part in no step, and can be
-killed without an orphan staying behind. It values the learned rule from agent 1's checkpoints while the run goes on.
+killed without an orphan staying behind. A child that was killed by a signal is started again and goes on from its folder;
+the same command on the folder of an unfinished run goes on with all of them. It values the learned rule from agent 1's
+checkpoints while the run goes on.
 """
 
 from __future__ import annotations
@@ -9,22 +11,33 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from dadc_net.config import RunConfig, structure_argument
-from dadc_net.errors import DadcError, DivergenceError, Interrupted, TemporaryError, error_for_exit_code
+from dadc_net.errors import (
+    CorruptStateError,
+    DadcError,
+    DivergenceError,
+    Interrupted,
+    TemporaryError,
+    error_for_exit_code,
+)
+from dadc_net.node.agent import Tamper
 from dadc_net.node.messages import RUN_ID_BYTES
 from dadc_net.runtime import arrays_file
-from dadc_net.runtime.agent_process import LEARNER_FILE, Tamper
+from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
 from dadc_net.runtime.children import AgentOrder, Child, Nursery, ServerOrder, agent_child, server_child
 from dadc_net.runtime.consistency import check
 from dadc_net.runtime.party import StopRequest, open_folder
 from dadc_net.wire.keys import write_keys
 
 _GRACE_SECONDS = 10.0
+_RESTARTS_MAX = 200
+"""How often one child may be killed and started again: a machine that kills everything must not be fought for ever."""
+_NOWHERE = "tcp://127.0.0.1:1"
 Observer = Callable[[str, str, Mapping[str, Any]], None]
 """(party, kind of event, details)"""
 
@@ -47,6 +60,7 @@ class LaunchResult:
 
     agent_digests: dict[int, str]
     lock_steps: int
+    """Since this command took up the run; 0: it was finished already."""
     seconds: float
 
 
@@ -59,6 +73,8 @@ class Launcher:
         self._stop = stop
         self._nursery = Nursery()
         self._children: dict[str, Child] = {}
+        self._orders: dict[str, tuple[Callable[..., None], Any]] = {}
+        self._restarts: dict[str, int] = {}
         self._failures: list[tuple[str, DadcError]] = []
         self._agent_digests: dict[int, str] = {}
         self._server_end: Mapping[str, Any] = {}
@@ -73,7 +89,7 @@ class Launcher:
         """
         options = self.options
         out = open_folder(options.out)
-        (out / "config.toml").write_text(options.config.to_toml(), encoding="utf-8")
+        arrays_file.replace(out / "config.toml", options.config.to_toml().encode("utf-8"))
         keys = out / "keys"
         write_keys(keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
@@ -91,16 +107,25 @@ class Launcher:
         return self.options.out / f"agent-{agent}"
 
     def _start(self, name: str, body: Callable[..., None], order: object) -> None:
+        self._orders[name] = body, order
         self._children[name] = self._nursery.start(name, body, order)
 
     def _start_agents(self, endpoint: str) -> None:
+        """Once the server listens; one that was started again keeps its address, and the agents find it there."""
         options = self.options
+        body, order = self._orders["server"]
+        self._orders["server"] = body, replace(order, bind=endpoint)
+        if len(self._children) > 1:
+            return
         for agent in range(1, options.config.settings.num_agents + 1):
             every = options.config.evaluate_every if agent == 1 else 0
             folder, keys = self.agent_folder(agent), options.out / "keys"
             tamper = options.tamper.get(agent)
             structure = structure_argument(options.config)
-            order = AgentOrder(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper)
+            order = AgentOrder(
+                *(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper),
+                journal=options.config.runtime.journal,
+            )
             self._start(f"agent-{agent}", agent_child, order)
 
     def _watch(self) -> None:
@@ -137,17 +162,25 @@ class Launcher:
             self._failures.append((name, error_for_exit_code(details["exit_code"], details["text"])))
         elif kind == "finished" and name == "server":
             self._server_end = details
+            self._start_agents(_NOWHERE)  # Of a run that was finished before: each agent reports what it has kept.
         elif kind == "finished":
             self._agent_digests[int(details["agent"])] = details["learner_digest"]
         self._observer(name, kind, details)
 
     def _bury(self, child: Child) -> None:
-        self._ended.add(child.name)
         code = child.process.exitcode
+        if code is not None and code < 0 and self._may_restart(child.name):
+            self._restarts[child.name] = self._restarts.get(child.name, 0) + 1
+            child.connection.close()
+            self._observer(child.name, "restarted", {"signal": -code, "times": self._restarts[child.name]})
+            self._start(child.name, *self._orders[child.name])
+            return
+        self._ended.add(child.name)
         if code is not None and code < 0:
             text = (
-                f"the process of {child.name} was killed by signal {-code}. The run cannot go on without it. "
-                "Start it again; the same seeds give the same digests."
+                f"the process of {child.name} was killed by signal {-code}, {_RESTARTS_MAX} times over. Everything so far "
+                f"is kept in {self.options.out}. Find what kills it, then give the same command with --out "
+                f"{self.options.out}."
             )
             self._failures.append((child.name, TemporaryError(text)))
         if code and self._deadline is None and not self._stop.reason:
@@ -156,6 +189,10 @@ class Launcher:
             server = self._children["server"]
             if child.name != "server" and "server" not in self._ended:
                 server.stop(f"the end of {child.name}")
+
+    def _may_restart(self, name: str) -> bool:
+        calm = self._deadline is None and not self._stop.reason and not self._failures
+        return calm and self._restarts.get(name, 0) < _RESTARTS_MAX
 
     def _ask_all_to_stop(self, reason: str) -> None:
         self._deadline = time.monotonic() + _GRACE_SECONDS
@@ -182,8 +219,8 @@ class Launcher:
     def _result(self) -> LaunchResult:
         if self._stop.reason:
             raise Interrupted(
-                f"stopped by {self._stop.reason}; server and agents have ended. What was computed is in "
-                f"{self.options.out}. Start the run again; the same seeds give the same digests."
+                f"stopped by {self._stop.reason}; server and agents have ended. What was computed is in {self.options.out}. "
+                f"Give the same command with --out {self.options.out}, and the run goes on."
             )
         if self._failures:
             raise self._first_cause()
@@ -204,5 +241,18 @@ class Launcher:
 
 
 def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An agent's last checkpoint: arrays and meta."""
-    return arrays_file.load(folder / LEARNER_FILE)
+    """An agent's newest checkpoint that is whole: arrays and meta.
+
+    Raises:
+        CorruptStateError: if there is none.
+    """
+    damage: CorruptStateError | None = None
+    for step in checkpoint_steps(folder):
+        try:
+            return arrays_file.load(checkpoint_path(folder, step))
+        except CorruptStateError as error:
+            damage = damage or error
+    raise damage or CorruptStateError(
+        f"{folder} holds no checkpoint. An agent makes its first one some seconds after its first update. Give the folder "
+        "of a run that got so far."
+    )

@@ -11,10 +11,11 @@ METRICS_NAME = "metrics.jsonl"
 
 
 class MetricsFile:
-    """Appends lines; each is whole on disk when ``write`` returns to the operating system."""
+    """Appends lines, also to those of a run that is resumed; each is whole on disk when ``write`` returns to the operating "
+    "system."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: TextIO = open(folder / METRICS_NAME, "w", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
+        self._file: TextIO = open(folder / METRICS_NAME, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
 
     def __enter__(self) -> MetricsFile:
         return self

@@ -17,9 +17,15 @@ RESULT_NAME = "result.json"
 def make_report(
     config: RunConfig, seed: int | None, agent_digests: Mapping[int, str], lock_steps: int, seconds: float, wall: float
 ) -> dict[str, Any]:
-    """The record without values; ``seconds`` is the time of the lock-steps alone, ``wall`` that of everything."""
+    """The record without values.
+
+    Args:
+        lock_steps, seconds: what this command did, and the time of the lock-steps alone; less than all if it resumed a run.
+        wall: the time of everything.
+    """
     settings = config.settings
     copies = settings.learner.num_envs
+    rate = lock_steps / seconds if seconds > 0 else 0.0
     return {
         "task": config.task.name,
         "seed": seed,
@@ -28,7 +34,7 @@ def make_report(
         "num_agents": settings.num_agents,
         "num_envs": copies,
         "updates": settings.updates,
-        "env_steps": lock_steps * copies,
+        "env_steps": settings.updates * settings.learner.batch_steps,
         "learner_digest": agent_digests[1],
         "agent_digests": {str(agent): digest for agent, digest in agent_digests.items()},
         "optimum": None,
@@ -36,8 +42,8 @@ def make_report(
         "value_monte_carlo": None,
         "value_monte_carlo_stderr": None,
         "gap": None,
-        "env_steps_per_s": lock_steps * copies / seconds,
-        "lockstep_per_s": lock_steps / seconds,
+        "env_steps_per_s": rate * copies,
+        "lockstep_per_s": rate,
         "wall_s": wall,
     }
 
@@ -50,6 +56,15 @@ def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
         report["optimum"] = valuation.exact.optimum
         report["value"] = valuation.exact.value
         report["gap"] = valuation.exact.gap
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report in a run's folder; None before the run's end."""
+    path = folder / RESULT_NAME
+    if not path.is_file():
+        return None
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The environment server as a process: the sans-I/O ``EnvironmentServerNode`` between sockets, clock and account book."""
+"""The environment server as a process: the sans-I/O ``EnvironmentServerNode`` between sockets, clock and journal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from dadc_net.config import RunConfig
-from dadc_net.errors import InvariantError, ProtocolError
+from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
+from dadc_net.exact.digest import digest
 from dadc_net.node.environment_server import ClosedStep, Delivery, EnvironmentServerNode, ServerPhase, ServerPlan
-from dadc_net.node.messages import Fault
+from dadc_net.node.messages import Fault, Join
+from dadc_net.node.recovery import recover
+from dadc_net.node.roster import Fingerprint
 from dadc_net.node.team_environment import Problem, TeamEnvironment
-from dadc_net.runtime.account_book import AccountBook
+from dadc_net.node.tip import Tip
+from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.party import Control, open_folder
+from dadc_net.runtime.server_journal import ServerJournalFile
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.sockets import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
 _METRIC_LINES = 200
+_STRAGGLER_SECONDS = 10.0
+"""How long a record may wait before those that it waits for are named."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,8 +50,9 @@ class ServerResult(NamedTuple):
 
     learner_digests: dict[int, str]
     steps: int
+    """Lock-steps since this process took up the run; 0 if it was finished already."""
     seconds: float
-    """Wall-clock time from the first record to the end."""
+    """Wall-clock time that they took."""
 
 
 def make_problem(config: RunConfig) -> Problem:
@@ -67,143 +75,220 @@ def make_plan(config: RunConfig) -> ServerPlan:
     )
 
 
+def environment_digest(config: RunConfig, environment_seed: bytes) -> bytes:
+    """What identifies the environment side of a run: everything configured that can change a record, and the seed."""
+    mapping = {key: value for key, value in config.to_mapping().items() if key not in ("runtime", "evaluation")}
+    return digest(json.dumps(mapping, sort_keys=True).encode("utf-8"), environment_seed)
+
+
 class ServerProcess:
     """Runs one environment server to its end."""
 
     def __init__(self, options: ServerOptions, control: Control) -> None:
         self.options = options
         self.control = control
-        world = TeamEnvironment(make_problem(options.config), options.environment_seed)
-        self.node = EnvironmentServerNode(world, make_plan(options.config), options.run_id)
         self._metrics: TextIO | None = None
         self._reward_sum = 0.0
         self._reward_count = 0
-        self._joined: set[int] = set()
+        self._present: set[int] = set()
         self._begun = 0.0
+        self._first_step = 0
+        self._warned = 0.0
 
     def run(self) -> ServerResult:
-        """Serve one run.
+        """Serve one run, from its beginning or from where the state folder stands.
 
         Raises:
             DadcError: whatever ended it early.
         """
         options = self.options
         folder = open_folder(options.state_dir)
-        socket = ServerSocket(options.bind, options.keys)
-        facts = {
-            "agent": 0,
-            "run_id": options.run_id.hex(),
-            "settings": self.node.plan.settings,
-            "last_step": self.node.last_step,
-        }
-        book = AccountBook(folder, facts)
-        try:
-            with open(folder / "metrics.jsonl", "w", encoding="utf-8") as self._metrics:
+        with locked(folder, "the environment server"):
+            plan = make_plan(options.config)
+            journal = ServerJournalFile(folder, options.config.settings.num_agents, options.config.runtime.journal)
+            try:
+                existed = journal.open_or_create(self._facts(plan))
+                node = self._come_back(journal, plan) if existed else self._start(journal, plan)
                 (folder / "config.toml").write_text(options.config.to_toml(), encoding="utf-8")
-                _log.info("environment server listens at %s, run %s", socket.endpoint, options.run_id.hex())
-                self.control.report("listening", endpoint=socket.endpoint)
-                self._serve(socket, book)
-        finally:
-            book.close()
-            socket.close()
-        return self._result()
+                with open(folder / "metrics.jsonl", "a", encoding="utf-8") as self._metrics:
+                    if not node.done:
+                        self._serve_at(node)
+                return self._result(node)
+            finally:
+                journal.close()
 
-    def _serve(self, socket: ServerSocket, book: AccountBook) -> None:
-        node = self.node
+    def _facts(self, plan: ServerPlan) -> dict[str, Any]:
+        return {
+            "agent": 0,
+            "num_agents": self.options.config.settings.num_agents,
+            "run_id": self.options.run_id.hex(),
+            "epoch": 1,
+            "settings": plan.settings,
+            "settings_digest": plan.settings_digest.hex(),
+            "environment": environment_digest(self.options.config, self.options.environment_seed).hex(),
+            "last_step": plan.updates * plan.batch_lock_steps,
+            "state": "running",
+        }
+
+    def _world(self) -> TeamEnvironment:
+        return TeamEnvironment(make_problem(self.options.config), self.options.environment_seed)
+
+    def _start(self, journal: ServerJournalFile, plan: ServerPlan) -> EnvironmentServerNode:
+        return EnvironmentServerNode(Tip(self._world(), journal), plan, self.options.run_id)
+
+    def _come_back(self, journal: ServerJournalFile, plan: ServerPlan) -> EnvironmentServerNode:
+        """Take up the run in the journal, under a higher epoch.
+
+        Raises:
+            MismatchError: if it is a run of another configuration.
+        """
+        facts, given = journal.facts, self._facts(plan)
+        for what in ("settings_digest", "environment"):
+            if facts[what] != given[what]:
+                raise MismatchError(
+                    f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with another {what} "
+                    f"({facts[what][:16]}, given {given[what][:16]}). Nothing was changed; it stands at record "
+                    f"{journal.tip}. Start it with the same task, options and --env-seed, or give another folder."
+                )
+        epoch = int(facts["epoch"]) + 1
+        journal.note("epoch", epoch)
+        begun = time.monotonic()
+        recovery = recover(self._world(), journal)
+        seconds = time.monotonic() - begun
+        tip = recovery.tip
+        _log.info(
+            "resumed at record %d in %.2f s: state of record %d, records mended %s, %d to be asked of the agents; epoch %d",
+            *(tip.step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
+        )
+        self.control.report("resumed", step=tip.step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
+        team = facts.get("team")
+        known = None if team is None else Fingerprint(*(bytes.fromhex(value) for value in team))
+        node = EnvironmentServerNode(tip, plan, bytes.fromhex(facts["run_id"]), epoch, known)
+        node.confirmed = set(facts.get("confirmed", []))
+        node.resume()
+        return node
+
+    def _serve_at(self, node: EnvironmentServerNode) -> None:
+        options = self.options
+        socket = ServerSocket(options.bind, options.keys)
+        try:
+            _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
+            self.control.report("listening", endpoint=socket.endpoint)
+            self._serve(node, socket)
+        finally:
+            socket.close()
+
+    def _serve(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:
         quiet_since = time.monotonic()
-        while node.phase in (ServerPhase.JOINING, ServerPhase.RUNNING):
+        while not node.done:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
             for received in messages:
-                self._deliver(socket, self._handle(received, book))
+                self._deliver(node, socket, self._handle(node, received))
             if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
-                self._stop_if_asked(socket)
+                self._stop_if_asked(node, socket)
             now = time.monotonic()
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
-                self._deliver(socket, [*node.tick(now), *node.keepalive()])
-        book.flush()
-        _log.info("run %s %s", self.options.run_id.hex(), node.phase.value)
+                self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
+                self._note_presence(node)
+                self._name_stragglers(node, now)
+        _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
-    def _handle(self, received: Received, book: AccountBook) -> list[Delivery]:
+    def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
         now = time.monotonic()
         try:
             message = decode(received.frames)
         except ProtocolError as error:
             _log.warning("a message from %r was refused: %s", received.agent, error)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
-        deliveries = self.node.receive(received.peer, received.agent, message, now)
-        closed = self.node.take_closed()
+        deliveries = node.receive(received.peer, received.agent, message, now)
+        closed = node.take_closed()
         if closed is not None:
-            self._account(book, closed)
-        elif self.node.phase is ServerPhase.JOINING or not self._begun:
-            self._note_joins()
+            self._account(node, closed)
+        elif isinstance(message, Join):
+            self._note_presence(node)
         return deliveries
 
-    def _account(self, book: AccountBook, closed: ClosedStep) -> None:
-        book.add_answers(closed.step, closed.head, closed.answers, closed.update is not None)
-        entry = self.node.entry
+    def _account(self, node: EnvironmentServerNode, closed: ClosedStep) -> None:
+        self._warned = time.monotonic()
+        entry = node.tip.entry
         if entry is not None and entry.step == closed.step + 1:
             self._reward_sum += float(entry.rewards.sum())
             self._reward_count += int((~entry.begin).sum())
         if closed.update is not None:
-            self._after_update(closed.update)
+            self._after_update(node, closed.update)
 
-    def _after_update(self, update: int) -> None:
-        updates = self.node.plan.updates
+    def _after_update(self, node: EnvironmentServerNode, update: int) -> None:
+        updates = node.plan.updates
         if update % max(1, updates // _METRIC_LINES) and update != updates:
             return
         mean = self._reward_sum / max(1, self._reward_count)
         self._reward_sum, self._reward_count = 0.0, 0
-        seconds = time.monotonic() - self._begun
-        digest = self.node.learner_digests.get(1, b"").hex()
         details: dict[str, Any] = {
             "update": update,
             "updates": updates,
             "reward_per_step": mean,
-            "learner_digest": digest,
+            "learner_digest": node.learner_digests.get(1, b"").hex(),
+            "lock_steps": update * node.plan.batch_lock_steps,
+            "seconds": round(time.monotonic() - self._begun, 3),
         }
-        details["lock_steps"] = update * self.node.plan.batch_lock_steps
-        details["seconds"] = round(seconds, 3)
         if self._metrics is not None:
             self._metrics.write(json.dumps(details) + "\n")
             self._metrics.flush()
         self.control.report("update", **details)
 
-    def _note_joins(self) -> None:
-        for agent, member in self.node.roster.members.items():
-            if agent not in self._joined:
-                self._joined.add(agent)
-                host = member.join.host
-                _log.info("agent %d joined from %s", agent, host)
-                self.control.report(
-                    "joined", agent=agent, hostname=host.get("hostname", ""), missing=self.node.roster.missing
-                )
-        if self.node.phase is ServerPhase.RUNNING and not self._begun:
-            self._begun = time.monotonic()
+    def _note_presence(self, node: EnvironmentServerNode) -> None:
+        """Tell who came and who went."""
+        members = node.roster.members
+        for agent in sorted(set(members) - self._present):
+            host = members[agent].join.host
+            _log.info("agent %d joined from %s", agent, host)
+            self.control.report("joined", agent=agent, hostname=host.get("hostname", ""), missing=node.roster.missing)
+        if node.phase is ServerPhase.RUNNING:
+            for agent in sorted(self._present - set(members)):
+                _log.warning("agent %d has gone at record %d; waiting for it", agent, node.tip.step)
+                self.control.report("left", agent=agent, step=node.tip.step)
+        self._present = set(members)
+        if node.phase is ServerPhase.RUNNING and not self._begun:
+            self._begun = self._warned = time.monotonic()
+            self._first_step = max(0, node.tip.step)
 
-    def _deliver(self, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
+    def _name_stragglers(self, node: EnvironmentServerNode, now: float) -> None:
+        if node.phase is ServerPhase.RUNNING and now - self._warned >= _STRAGGLER_SECONDS:
+            self._warned = now
+            _log.warning("record %d still waits for agents %s", node.tip.step, node.waiting_for)
+            self.control.report("waiting", step=node.tip.step, agents=node.waiting_for, present=sorted(self._present))
+
+    def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
         """Send; a peer that has vanished is a fact for the node, which may want to send more."""
         pending = list(deliveries)
         while pending:
             peer, message = pending.pop(0)
-            if not socket.send(peer, encode(message)):
-                pending += self.node.peer_gone(peer, time.monotonic())
+            try:
+                sent = socket.send(peer, encode(message))
+            except TemporaryError as error:  # Connected, but it reads nothing: as good as gone.
+                _log.warning("%s", error)
+                sent = False
+            if not sent:
+                pending += node.peer_gone(peer, time.monotonic())
 
-    def _stop_if_asked(self, socket: ServerSocket) -> None:
+    def _stop_if_asked(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:
         self.control.poll()
         stop = self.control.stop
-        if stop.reason:
-            self._deliver(socket, self.node.stop(stop.reason))
+        if stop.reason and node.phase is ServerPhase.FINISHED:
+            node.confirmed = set(range(1, node.num_agents + 1))  # The result stands; nobody is waited for.
+        elif stop.reason:
+            self._deliver(node, socket, node.stop(stop.reason))
 
-    def _result(self) -> ServerResult:
-        node = self.node
+    def _result(self, node: EnvironmentServerNode) -> ServerResult:
         if node.phase is not ServerPhase.FINISHED and self.control.stop.reason:
             raise self.control.stop.error()
         if node.error is not None:
             raise node.error
         if node.phase is not ServerPhase.FINISHED:
             raise InvariantError(f"the server left its loop while {node.phase.value}")
-        digests = {agent: digest.hex() for agent, digest in sorted(node.learner_digests.items())}
-        seconds = time.monotonic() - self._begun
-        self.control.report("finished", learner_digests=digests, steps=node.last_step, seconds=seconds)
-        return ServerResult(digests, node.last_step, seconds)
+        digests = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
+        seconds = time.monotonic() - self._begun if self._begun else 0.0
+        steps = node.last_step - self._first_step if self._begun else 0
+        self.control.report("finished", learner_digests=digests, steps=steps, seconds=seconds)
+        return ServerResult(digests, steps, seconds)

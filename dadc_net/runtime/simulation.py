@@ -59,6 +59,10 @@ class Simulation:
         self.reward_sum = 0.0
         self.reward_count = 0
 
+    def snapshot(self) -> Mapping[str, NDArray[Any]]:
+        """The learner's whole state, from which the learned rule can be valued."""
+        return self.replicas[0].coordinator.snapshot()
+
     def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
 
@@ -88,7 +92,7 @@ class Simulation:
         seconds = time.monotonic() - begun
         shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
         by_agent = dict(enumerate(shared, start=1))
-        return SimulationResult(by_agent, entry.step, seconds, self.replicas[0].coordinator.snapshot())
+        return SimulationResult(by_agent, entry.step, seconds, self.snapshot())
 
     def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:
         columns = []

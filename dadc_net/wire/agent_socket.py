@@ -55,7 +55,7 @@ class AgentSocket:
         """The DEALER itself, for ``ceiling``."""
         return self._connected()
 
-    def connect(self, wake_fds: Sequence[int] = ()) -> bool:
+    def connect(self, wake_fds: Sequence[int] = (), timeout_s: float | None = None) -> bool:
         """Connect and wait until the server has admitted this agent; False when a wake descriptor became ready first.
 
         Raises:
@@ -63,11 +63,11 @@ class AgentSocket:
             ProtocolError: if what answers is no ZeroMQ server.
             TemporaryError: if there is no connection within the connect timeout.
         """
-        started = time.monotonic()
+        deadline = time.monotonic() + (self._connect_timeout_s if timeout_s is None else timeout_s)
         patience = _Patience()
         while True:
             self._drop(0)
-            outcome = self._attempt(started + self._connect_timeout_s, patience, wake_fds)
+            outcome = self._attempt(deadline, patience, wake_fds)
             if outcome is Outcome.READY:
                 return True
             self._drop(0)
@@ -75,9 +75,9 @@ class AgentSocket:
             if outcome is Outcome.WOKEN or _woken(wake_fds, _RETRY_MS):
                 return False
 
-    def reopen(self, wake_fds: Sequence[int] = ()) -> bool:
-        """Close at once, forgetting what was not sent, and ``connect`` again."""
-        return self.connect(wake_fds)
+    def reopen(self, wake_fds: Sequence[int] = (), timeout_s: float | None = None) -> bool:
+        """Close at once, forgetting what was not sent, and ``connect`` again, within ``timeout_s`` instead."""
+        return self.connect(wake_fds, timeout_s)
 
     def send(self, frames: Sequence[bytes]) -> None:
         """Send one message. Without a connection it is kept for the next one, so success is no proof of arrival.

@@ -17,6 +17,7 @@ import msgpack
 from dadc_net.errors import InvariantError, ProtocolError
 from dadc_net.node.messages import DIGEST_BYTES, Begin, Fault, Join
 from dadc_net.wire import limits
+from dadc_net.wire.header import Header
 
 _EXIT_CODE_MAX = 255
 _REPLACEMENT = "\ufffd"
@@ -39,11 +40,21 @@ def pack_join(join: Join) -> bytes:
     return _pack("Join", body, _JOIN, limits.JOIN_BYTES_MAX, "Give the host a shorter name.")
 
 
-def unpack_join(agent: int, raw: bytes) -> Join:
+def unpack_join(header: Header, raw: bytes) -> Join:
     """The inverse of ``pack_join``. Raises ProtocolError naming the field."""
     body = _unpack("Join", raw, _JOIN, limits.JOIN_BYTES_MAX)
     host = {printable(name): printable(value) for name, value in body["host"].items()}
-    return Join(agent, body["commitment"], body["selftest"], body["settings_digest"], host)
+    return Join(
+        header.agent,
+        body["commitment"],
+        body["selftest"],
+        body["settings_digest"],
+        host,
+        header.run_id,
+        header.epoch,
+        header.sequence,
+        header.head,
+    )
 
 
 def pack_begin(begin: Begin) -> bytes:

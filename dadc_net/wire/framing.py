@@ -16,19 +16,35 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dadc_net.errors import InvariantError
-from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
+from dadc_net.node.messages import (
+    DIGEST_BYTES,
+    NO_HEAD,
+    NO_RUN,
+    Act,
+    Alive,
+    Begin,
+    Bye,
+    End,
+    Fault,
+    Join,
+    Message,
+    Probe,
+    Step,
+    Who,
+)
 from dadc_net.wire import bodies
 from dadc_net.wire.header import (
     ACT,
     ALIVE,
     BEGIN,
+    BYE,
     END,
     FAULT,
     JOIN,
     NAMES,
-    NO_HEAD,
     PROBE,
     STEP,
+    WHO,
     Header,
     broken,
     pack_header,
@@ -109,12 +125,14 @@ def _checked_digest(kind: int, field: str, digest: bytes) -> bytes:
 
 
 def _encode_join(join: Join) -> list[bytes]:
-    return [pack_header(JOIN, agent=join.agent), bodies.pack_join(join)]
+    header = pack_header(JOIN, join.run_id, join.epoch, join.agent, join.next_step, join.head)
+    return [header, bodies.pack_join(join)]
 
 
 def _decode_join(header: Header, frames: Sequence[bytes]) -> Join:
-    require_unused(header, run_id=NO_RUN, epoch=0, sequence=0, head=NO_HEAD)
-    return bodies.unpack_join(header.agent, frames[1])
+    if header.run_id == NO_RUN:
+        require_unused(header, epoch=0, sequence=0, head=NO_HEAD)
+    return bodies.unpack_join(header, frames[1])
 
 
 def _encode_begin(begin: Begin) -> list[bytes]:
@@ -136,6 +154,24 @@ def _decode_end(header: Header, frames: Sequence[bytes]) -> End:
     if len(frames[1]) != DIGEST_BYTES:
         raise broken(END, "size of the learner digest", len(frames[1]), DIGEST_BYTES)
     return End(header.run_id, header.epoch, header.sequence, frames[1])
+
+
+def _encode_bye(bye: Bye) -> list[bytes]:
+    return [pack_header(BYE, bye.run_id, bye.epoch, bye.agent, bye.sequence)]
+
+
+def _decode_bye(header: Header, _frames: Sequence[bytes]) -> Bye:
+    require_unused(header, head=NO_HEAD)
+    return Bye(header.run_id, header.epoch, header.agent, header.sequence)
+
+
+def _encode_who(_who: Who) -> list[bytes]:
+    return [pack_header(WHO)]
+
+
+def _decode_who(header: Header, _frames: Sequence[bytes]) -> Who:
+    require_unused(header, run_id=NO_RUN, epoch=0, agent=0, sequence=0, head=NO_HEAD)
+    return Who()
 
 
 def _encode_probe(probe: Probe) -> list[bytes]:
@@ -171,6 +207,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[bytes]]] = {
     Step: _encode_step,
     Act: _encode_act,
     End: _encode_end,
+    Bye: _encode_bye,
+    Who: _encode_who,
     Probe: _encode_probe,
     Alive: _encode_alive,
     Fault: _encode_fault,
@@ -182,10 +220,12 @@ _DECODERS: dict[int, Callable[[Header, Sequence[bytes]], Message]] = {
     STEP: _decode_step,
     ACT: _decode_act,
     END: _decode_end,
+    BYE: _decode_bye,
+    WHO: _decode_who,
     PROBE: _decode_probe,
     ALIVE: _decode_alive,
     FAULT: _decode_fault,
 }
 
-_FRAMES = {JOIN: 2, BEGIN: 2, STEP: 3, ACT: 3, END: 2, PROBE: 1, ALIVE: 1, FAULT: 2}
+_FRAMES = {JOIN: 2, BEGIN: 2, STEP: 3, ACT: 3, END: 2, PROBE: 1, ALIVE: 1, FAULT: 2, BYE: 1, WHO: 1}
 """Frames of a message of each type, header included."""

@@ -13,16 +13,15 @@ from struct import error as StructError
 from typing import NamedTuple
 
 from dadc_net.errors import InvariantError, ProtocolError, UsageError
-from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, RUN_ID_BYTES
+from dadc_net.node.messages import DIGEST_BYTES, NO_HEAD, NO_RUN, RUN_ID_BYTES
 
 MAGIC = b"DADC"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 HEADER = Struct("<4sHBB16sIIQ32s")
 """magic, version u16, type u8, reserved u8, run id, epoch u32, agent u32, sequence u64, chain hash. Little endian."""
 
-JOIN, BEGIN, STEP, ACT, END, PROBE, ALIVE, FAULT = range(1, 9)
-NAMES = ("", "Join", "Begin", "Step", "Act", "End", "Probe", "Alive", "Fault")
-NO_HEAD = bytes(DIGEST_BYTES)
+JOIN, BEGIN, STEP, ACT, END, PROBE, ALIVE, FAULT, BYE, WHO = range(1, 11)
+NAMES = ("", "Join", "Begin", "Step", "Act", "End", "Probe", "Alive", "Fault", "Bye", "Who")
 
 _PREFIX = Struct("<4sH")
 _GOOD_PREFIX = _PREFIX.pack(MAGIC, PROTOCOL_VERSION)
@@ -83,8 +82,8 @@ def parse_header(frames: Sequence[bytes]) -> Header:
     _, _, kind, reserved, run_id, epoch, agent, sequence, head = HEADER.unpack(raw)
     if reserved:
         raise ProtocolError(_text("the reserved byte of a header", reserved, "0"))
-    if not JOIN <= kind <= FAULT:
-        raise ProtocolError(_text("the type of a message", kind, f"one of {JOIN} to {FAULT}"))
+    if not JOIN <= kind <= WHO:
+        raise ProtocolError(_text("the type of a message", kind, f"one of {JOIN} to {WHO}"))
     return Header(kind, run_id, epoch, agent, sequence, head)
 
 

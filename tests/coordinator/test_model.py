@@ -20,8 +20,9 @@ def test_an_expansion_is_what_heads_and_encoder_say(reward_input: str) -> None:
     learner = run(settings(reward_input=reward_input))
     approximator = learner.approximator
     states = np.round(np.cos(np.arange(10.0)).reshape(2, 5) * 2**24) / 2**24
-    found = LearnedModel(approximator, learner.space, OUTCOMES).expand(states)
-    assert found.probability.shape == found.reward.shape == (2, 3, 4)
+    found = LearnedModel(approximator, learner.space, OUTCOMES).expand(states, every=True)
+    assert found.probability.shape == (2, 3, 4)
+    assert len(found.reward) == len(found.following) == 24
     encode = approximator.acting()
     for row in range(2):
         for theta in range(3):
@@ -42,10 +43,28 @@ def test_looking_ahead_sums_over_outcomes() -> None:
     model = LearnedModel(learner.approximator, learner.space, OUTCOMES)
     states = np.round(np.cos(np.arange(10.0)).reshape(2, 5) * 2**24) / 2**24
     found = model.expand(states)
-    value = found.following[:, 0].reshape(2, 3, 4)
-    direct = (found.probability * (found.reward + 0.5 * value)).sum(axis=2)
+    value = np.zeros(found.probability.shape)
+    value[found.weighs] = found.reward + 0.5 * found.following[:, 0]
+    direct = (found.probability * value).sum(axis=2)
     scores = LookAhead(model, lambda x: x[:, 0].copy(), 0.5)(states)
     assert np.allclose(scores, direct, atol=1e-12)
+
+
+def test_outcomes_that_weigh_nothing_change_nothing() -> None:
+    learner = run(settings(reward_input="outcome"))
+    group = learner.approximator.group
+    group.arrays["transition.output.bias"][OUTCOMES[1]] = -40.0
+    model = LearnedModel(learner.approximator, learner.space, OUTCOMES)
+    states = np.round(np.cos(np.arange(10.0)).reshape(2, 5) * 2**24) / 2**24
+    likely, every = model.expand(states), model.expand(states, every=True)
+    assert not likely.weighs[:, :, 1].any()
+    assert likely.weighs[:, :, 0].all()
+    assert every.weighs.all()
+    chosen = np.flatnonzero(likely.weighs.reshape(-1))
+    assert np.array_equal(likely.following, every.following[chosen])
+    assert np.array_equal(likely.reward, every.reward[chosen])
+    worth = np.arange(24.0)
+    assert np.array_equal(likely.scores(worth[chosen], 0.9), every.scores(worth, 0.9))
 
 
 def test_planning_explores_uniformly_before_it_knows_anything() -> None:

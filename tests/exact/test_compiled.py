@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import math
 import os
@@ -184,6 +185,44 @@ def test_doubt_sends_every_kernel_back_to_numpy(monkeypatch: pytest.MonkeyPatch)
     assert traces_equal(trusted[4], doubted[4])
     with pytest.raises(ValueError, match="matmul"):
         head(np.zeros((1, 7)))
+
+
+def ulps_from_tanh(value: float, x: float) -> float:
+    """Distance of ``value`` from tanh x in units of the last place, with 60 digits."""
+    with decimal.localcontext(decimal.Context(prec=60)):
+        power = (2 * decimal.Decimal(abs(x))).exp()
+        exact = (power - 1) / (power + 1)
+        return float(abs(decimal.Decimal(abs(value)) - exact)) / math.ulp(float(exact))
+
+
+@settings(max_examples=400)
+@given(
+    st.one_of(
+        st.floats(-25.0, 25.0), st.floats(-0.5, 0.5), st.floats(-1e-12, 1e-12), st.sampled_from([0.3465735, 20.0, 1e300])
+    )
+)
+def test_the_kernels_own_tanh_errs_far_less_than_the_rounding_test_allows(x: float) -> None:
+    assert compiled.load()
+    from dadc_net.exact.compiled.hyperbolic import tanh_value
+
+    x = x if abs(x) > 1e-30 else 0.0  # the 60 digits hold no smaller one beside 1
+    found = tanh_value(x)
+    assert ulps_from_tanh(found, min(max(x, -25.0), 25.0)) < 8
+    assert tanh_value(-x) == -found
+    assert abs(found) <= 1.0
+    # What the bound would catch: a third of the mantissa wrong, as in single precision.
+    assert x == 0.0 or abs(x) > 9 or ulps_from_tanh(float(np.float32(found)) * (1 + 2.0**-40), x) > 8
+
+
+def test_the_kernels_own_tanh_keeps_nan_and_infinities() -> None:
+    assert compiled.load()
+    from dadc_net.exact.compiled.hyperbolic import tanh_in_place, tanh_value
+
+    assert math.isnan(tanh_value(math.nan))
+    assert (tanh_value(math.inf), tanh_value(-math.inf)) == (1.0, -1.0)
+    values = np.array([0.5, math.nan])
+    assert not tanh_in_place(values, elementary.TOLERANCE)
+    assert tanh_in_place(np.array([0.5, math.inf]), elementary.TOLERANCE)
 
 
 OUTPUT = {

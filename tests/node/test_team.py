@@ -16,7 +16,7 @@ from dadc_net.errors import (
 )
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.environment_server import ServerPhase
-from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Probe, Step
+from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Probe, Step, Who
 from dadc_net.runtime.sabotage import Sabotage, parse
 from dadc_net.runtime.simulation import Simulation
 from tests.team_in_memory import SELFTEST, MakeConfig, Team
@@ -78,11 +78,18 @@ def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
 
 
 def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
-    team = Team(small()).run()
+    """Every parameter gets a value that nothing else has, so that finding it means that it was sent."""
+    values = {"stay_probabilities": "[0.7321, 0.8321]", "arrival_probabilities": "[0.3221, 0.6221]"}
+    values |= {"success_reward": "1.0321", "transmission_cost": "0.4321", "initial_busy_probability": "0.5321"}
+    values |= {"restart_steps": "4321"}
+    config = small(overrides=[f"env.{key}={value}" for key, value in values.items()])
+    assert set(values) == set(config.to_mapping()["env"])
+    team = Team(config).run()
     begin = next(message for _, message in team.sent if isinstance(message, Begin))
     text = repr(begin)
-    for word in ("arrival", "stay_prob", "cost", "success", "0.75", "initial_busy"):
-        assert word not in text
+    for key, value in values.items():
+        assert key not in text
+        assert not any(number in text for number in value.strip("[]").split(", "))
 
 
 # --- negative controls -------------------------------------------------------------------------------------------
@@ -227,20 +234,26 @@ def test_missing_agents_and_stragglers_are_named(small: MakeConfig) -> None:
     late.receive(b"peer-1", 1, _join(1), 0.0)
     late.receive(b"peer-2", 2, _join(2), 0.0)
     assert late.phase is ServerPhase.RUNNING
+    assert {type(delivery.message) for delivery in late.tick(2.5)} == {Step}  # not answered, so sent again
     faults = late.tick(3.5)
     assert isinstance(late.error, TemporaryError)
-    assert "agent 1, agent 2 did not answer step 0" in str(late.error)
+    assert "agent 1 (connected), agent 2 (connected) did not answer step 0" in str(late.error)
     assert {delivery.peer for delivery in faults} == {b"peer-1", b"peer-2"}
 
 
-def test_an_agent_that_leaves_stops_the_run(small: MakeConfig) -> None:
-    team = _server(small)
-    team.server.receive(b"peer-1", 1, _join(1), 0.0)
-    team.server.receive(b"peer-2", 2, _join(2), 0.0)
-    (farewell,) = team.server.peer_gone(b"peer-2", 1.0)
-    assert farewell.peer == b"peer-1"
-    assert isinstance(team.server.error, TemporaryError)
-    assert "agent 2 left the run" in str(team.server.error)
+def test_an_agent_that_goes_is_waited_for_and_may_come_back(small: MakeConfig) -> None:
+    server = _server(small).server
+    server.receive(b"peer-1", 1, _join(1), 0.0)
+    server.receive(b"peer-2", 2, _join(2), 0.0)
+    assert server.peer_gone(b"peer-2", 1.0) == []
+    assert server.phase is ServerPhase.RUNNING
+    assert server.roster.missing == [2]
+    begin, step = server.receive(b"peer-3", 2, _join(2), 2.0)
+    assert (begin.peer, step.peer) == (b"peer-3", b"peer-3")
+    assert isinstance(begin.message, Begin)
+    assert isinstance(step.message, Step)
+    assert step.message.sequence == 0
+    assert [delivery.message for delivery in server.receive(b"peer-2", 2, Alive(2), 3.0)] == [Who()]
 
 
 # --- one agent against a server that misbehaves ----------------------------------------------------------------------
@@ -251,44 +264,45 @@ def _begun(small: MakeConfig) -> tuple[Team, list[Step]]:
     steps = [message for peer, message in team.sent if isinstance(message, Step) and peer == b"peer-1"]
     fresh = Team(small(updates=2))
     begin = next(message for _, message in team.sent if isinstance(message, Begin))
-    fresh.agents[1].receive(begin)
+    fresh.agents[1].receive(begin, 0.0)
     return fresh, steps
 
 
 def test_a_repeated_record_gets_the_stored_answer(small: MakeConfig) -> None:
     team, steps = _begun(small)
-    first = team.agents[1].receive(steps[0])
-    again = team.agents[1].receive(steps[0])
+    first = team.agents[1].receive(steps[0], 0.0)
+    again = team.agents[1].receive(steps[0], 0.0)
     assert first.messages == again.messages
     assert again.account is None
     assert isinstance(first.messages[0], Act)
 
 
-def test_a_hole_a_forged_record_and_another_run_are_refused(small: MakeConfig) -> None:
+def test_a_hole_is_asked_about_and_a_forged_record_is_refused(small: MakeConfig) -> None:
     from dataclasses import replace
 
     team, steps = _begun(small)
     agent = team.agents[1]
-    agent.receive(steps[0])
+    agent.receive(steps[0], 0.0)
     flipped = bytes([steps[1].common[0] ^ 1]) + steps[1].common[1:]
-    for bad, words in (
-        (steps[2], "expected step 1"),
-        (replace(steps[1], common=flipped), "chain hash"),
-        (replace(steps[1], run_id=b"z" * 16), "takes part in run"),
-    ):
-        with pytest.raises(ProtocolError, match=words):
-            agent.receive(bad)
+    for strange in (steps[2], replace(steps[1], run_id=b"z" * 16), replace(steps[1], epoch=2)):
+        (asked,) = agent.receive(strange, 0.0).messages
+        assert isinstance(asked, Join)
+        assert (asked.run_id, asked.next_step, asked.head) == (agent.run_id, 1, steps[0].head)
+    assert agent.receive(replace(steps[1], epoch=0), 0.0).messages == []
+    for bad in (replace(steps[1], common=flipped), replace(steps[0], head=b"h" * 32)):
+        with pytest.raises(ProtocolError, match="chain hash"):
+            agent.receive(bad, 0.0)
 
 
 def test_a_wrong_end_and_a_fault_end_the_agent(small: MakeConfig) -> None:
     team, steps = _begun(small)
     agent = team.agents[1]
     for step in steps:
-        agent.receive(step)
+        agent.receive(step, 0.0)
     with pytest.raises(ProtocolError, match="learner digest"):
-        agent.receive(End(agent.run_id, 1, len(steps) - 1, b"q" * 32))
+        agent.receive(End(agent.run_id, 1, len(steps) - 1, b"q" * 32), 0.0)
     with pytest.raises(MismatchError, match="because"):
-        agent.receive(Fault(11, "because"))
+        agent.receive(Fault(11, "because"), 0.0)
 
 
 def test_a_stopped_server_tells_every_agent(small: MakeConfig) -> None:

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from dadc_net.errors import CorruptStateError, SelftestError, UsageError
+from dadc_net.node.agent import AgentIdentity, AgentNode
 from dadc_net.runtime import agent_process, arrays_file
-from dadc_net.runtime.account_book import BOOK_NAME, AccountBook, BookReader
+from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.consistency import check
+from dadc_net.runtime.journal_file import JOURNAL_NAME
+from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.party import Control
 from dadc_net.runtime.sabotage import Sabotage
+from tests.simulation.disk import Disk, DiskAgentStore
 from tests.team_in_memory import MakeConfig, Team
 
 
@@ -35,33 +39,33 @@ def test_arrays_come_back_and_damage_is_noticed(tmp_path: Path) -> None:
         arrays_file.load(tmp_path / "none")
 
 
-def _write_books(team: Team, folder: Path, run_id: str = "r") -> list[Path]:
+def _write_journals(team: Team, folder: Path, run_id: str = "r") -> list[Path]:
     folders = []
-    for agent, accounts in team.accounts.items():
+    for agent, node in team.agents.items():
         path = folder / f"agent-{agent}"
         path.mkdir(parents=True)
-        book = AccountBook(path, {"agent": agent, "run_id": run_id, "last_step": team.server.last_step})
-        for account in accounts:
-            book.add_account(account)
-        book.close()
+        store = AgentStoreFiles(path, "process")
+        store.create({"agent": agent, "run_id": run_id, "last_step": team.server.last_step})
+        store.write([node.log.row(account.step) for account in team.accounts[agent]])
+        store.close()
         folders.append(path)
     return folders
 
 
-def test_books_of_an_undisturbed_team_agree(small: MakeConfig, tmp_path: Path) -> None:
+def test_journals_of_an_undisturbed_team_agree(small: MakeConfig, tmp_path: Path) -> None:
     team = Team(small(updates=3)).run()
-    folders = _write_books(team, tmp_path)
+    folders = _write_journals(team, tmp_path)
     result = check(folders)
     assert result.consistent
     assert result.complete
     assert (result.steps_compared, result.updates_compared) == (16, 3)
     assert result.learner_digest in team.digests()
-    assert [p.name for p in folders[0].iterdir()] == [BOOK_NAME]
+    assert [p.name for p in folders[0].iterdir()] == [JOURNAL_NAME]
 
 
 def test_the_check_names_step_component_and_tensor(small: MakeConfig, tmp_path: Path) -> None:
     team = Team(small(updates=6), tamper={2: Sabotage("sqrt-ulp", 7)}).run()
-    found = check(_write_books(team, tmp_path)).first_divergence
+    found = check(_write_journals(team, tmp_path)).first_divergence
     assert found is not None
     assert (found.step, found.phase, found.component, found.agents) == (10, "update", "actor-critic", [1, 2])
     assert found.tensor.endswith((".weight", ".bias"))
@@ -69,22 +73,23 @@ def test_the_check_names_step_component_and_tensor(small: MakeConfig, tmp_path: 
 
 def test_what_cannot_be_checked_is_refused(small: MakeConfig, tmp_path: Path) -> None:
     team = Team(small(updates=2)).run()
-    first, second = _write_books(team, tmp_path / "one")
-    other = _write_books(team, tmp_path / "two", run_id="q")
+    first, second = _write_journals(team, tmp_path / "one")
+    other = _write_journals(team, tmp_path / "two", run_id="q")
     for folders, words in (
         ([first], "at least two"), ([first, first], "at least two"), ([first, other[1]], "different runs"),
         ([tmp_path / "none"], "holds no"),
     ):
         with pytest.raises(UsageError, match=words):
             check(folders)
-    (second / BOOK_NAME).write_bytes(b"no database at all")
+    (second / JOURNAL_NAME).write_bytes(b"no database at all")
     with pytest.raises(CorruptStateError, match="cannot be read"):
-        BookReader(second)
+        JournalReader(second)
 
 
 def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    node = AgentNode(AgentIdentity(1, b"s", bytes(32)), DiskAgentStore(Disk()))
     process = AgentProcess(AgentOptions(1, "tcp://127.0.0.1:1", b"s", tmp_path, None), Control())
-    process._after_update(object(), 3, {})  # type: ignore[arg-type]
+    process._after_update(node, 3, {}, False)
     monkeypatch.setattr(agent_process, "flushes_subnormals", lambda: True)
     with pytest.raises(SelftestError, match="after update 3"):
-        process._after_update(object(), 3, {})  # type: ignore[arg-type]
+        process._after_update(node, 3, {}, False)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dadc_net.errors import InvariantError, ProtocolError, UsageError
-from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
+from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Step, Who
 from dadc_net.wire import limits
 from dadc_net.wire.bodies import printable
 from dadc_net.wire.framing import decode, encode
@@ -45,6 +45,13 @@ plain = st.recursive(
 records = st.dictionaries(texts, leaves | st.lists(st.lists(leaves, max_size=3), max_size=3), max_size=5)
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Join, uint32, digests, digests, maybe_digests, st.dictionaries(texts, texts, max_size=5)),
+    st.builds(
+        Join,
+        *(uint32, digests, digests, maybe_digests, st.dictionaries(texts, texts, max_size=5)),
+        *(run_ids.filter(any), uint32, uint64, digests),
+    ),
+    st.builds(Bye, run_ids, uint32, uint32, uint64),
+    st.builds(Who),
     st.builds(Begin, run_ids, uint32, records, texts, records, records),
     st.builds(Step, run_ids, uint32, uint64, digests, st.binary(max_size=200), st.binary(max_size=50)),
     st.builds(Act, run_ids, uint32, uint32, uint64, st.binary(max_size=50), digests, maybe_digests),
@@ -63,8 +70,10 @@ def one_of_each() -> list[Message]:
         Step(RUN_ID, 1, 7, DIGEST, b"common", b"private"),
         Act(RUN_ID, 1, 2, 7, b"\1\0", DIGEST, DIGEST),
         End(RUN_ID, 1, 9, DIGEST),
+        Bye(RUN_ID, 1, 2, 9),
         Probe(1),
         Alive(1),
+        Who(),
         Fault(10, "agents diverged"),
     ]
 
@@ -80,7 +89,7 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 def test_the_header_has_the_layout_of_the_specification() -> None:
     header = encode(Step(RUN_ID, 0x01020304, 0x05060708, DIGEST, b"c", b"p"))[0]
     assert HEADER.size == 72
-    assert header == (b"DADC" + b"\1\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
+    assert header == (b"DADC" + b"\2\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
 
 
 def test_step_and_act_carry_their_bytes_as_they_are() -> None:
@@ -110,7 +119,7 @@ def test_another_version_is_named_even_if_its_header_has_another_length() -> Non
         ([b"GET / HTTP/1.1"], "did not come from dadc-net"),
         ([MAGIC + struct.pack("<H", PROTOCOL_VERSION)], "length of a header"),
         ([HEADER.pack(MAGIC, PROTOCOL_VERSION, 0, 0, RUN_ID, 1, 1, 1, DIGEST)], "type of a message"),
-        ([HEADER.pack(MAGIC, PROTOCOL_VERSION, 9, 0, RUN_ID, 1, 1, 1, DIGEST)], "type of a message"),
+        ([HEADER.pack(MAGIC, PROTOCOL_VERSION, 99, 0, RUN_ID, 1, 1, 1, DIGEST)], "type of a message"),
         ([HEADER.pack(MAGIC, PROTOCOL_VERSION, 3, 1, RUN_ID, 1, 1, 1, DIGEST)], "reserved byte"),
     ],
 )
@@ -132,7 +141,9 @@ def test_a_wrong_number_of_frames_is_refused(message: Message) -> None:
     [
         (Probe(1), ("run_id", "epoch", "sequence", "head")),
         (Alive(1), ("run_id", "epoch", "sequence", "head")),
-        (Join(1, DIGEST, DIGEST, b""), ("run_id", "epoch", "sequence", "head")),
+        (Join(1, DIGEST, DIGEST, b""), ("epoch", "sequence", "head")),  # of one that holds no run
+        (Bye(RUN_ID, 1, 1, 1), ("head",)),
+        (Who(), ("run_id", "epoch", "agent", "sequence", "head")),
         (Begin(RUN_ID, 1, {}, "", {}, {}), ("agent", "sequence", "head")),
         (Step(RUN_ID, 1, 1, DIGEST, b"", b""), ("agent",)),
         (Act(RUN_ID, 1, 1, 1, b"", DIGEST, b""), ("head",)),

@@ -11,7 +11,7 @@ import pytest
 import dadc_net.wire
 from dadc_net import errors
 from dadc_net.errors import DadcError
-from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
+from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Step, Who
 from dadc_net.wire import header, limits
 from dadc_net.wire.framing import encode
 
@@ -41,20 +41,22 @@ def test_the_header_fields() -> None:
 
 
 def test_the_message_types() -> None:
-    types = {cells[1]: int(cells[0]) for cells in rows("[1-8]") if cells[1] in header.NAMES}
+    types = {cells[1]: int(cells[0]) for cells in rows("[0-9]+") if cells[1] in header.NAMES}
     assert types == {name: kind for kind, name in enumerate(header.NAMES) if name}
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        Join(7, bytes(32), bytes(32), b""),
+        Join(7, bytes(32), bytes(32), b"", {}, b"r" * 16, 7, 7, b"h" * 32),
         Begin(b"r" * 16, 7, {}, "", {}, {}),
         Step(b"r" * 16, 7, 7, b"h" * 32, b"", b""),
         Act(b"r" * 16, 7, 7, 7, b"", bytes(32), b""),
         End(b"r" * 16, 7, 7, bytes(32)),
+        Bye(b"r" * 16, 7, 7, 7),
         Probe(7),
         Alive(7),
+        Who(),
         Fault(7, ""),
     ],
     ids=lambda message: type(message).__name__,

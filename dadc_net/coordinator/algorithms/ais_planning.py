@@ -19,18 +19,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
-from dadc_net.coordinator.model import Expansion, LearnedModel, LookAhead
+from dadc_net.coordinator.model import LearnedModel, LookAhead
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.schedule import geometric, step_size
 from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.errors import ConfigError
-from dadc_net.exact import functions
 from dadc_net.exact.elementary import LOG_MIN, log, softmax_weights
 from dadc_net.exact.grid import Array, row_sums
 from dadc_net.exact.streams import Stream
@@ -130,18 +128,13 @@ class AisPlanning(Algorithm):
         expansion = model.expand(chosen)
         final = plan.final_value_learning_rate_share
         rate = step_size(settings, "critic", plan.value_learning_rate, final, update)
-        loss = 0.0
+        following = self.value_network.following()(expansion.following)
+        target = expansion.scores(following, settings.discount).max(axis=1)
+        loss, counted = 0.0, np.ones(len(chosen))
         for _ in range(plan.value_steps):
-            loss = self._fit(torch.from_numpy(chosen), expansion, rate)
-            self.value_network.target.follow(plan.target_rate)
+            loss = self.value_network.fit(chosen, target, counted, rate, 0.0)
+        self.value_network.target.follow(plan.target_rate)
         return loss
-
-    def _fit(self, chosen: torch.Tensor, expansion: Expansion, rate: float) -> float:
-        target = expansion.scores(self.value_network.following()(expansion.following), self.settings.discount).max(axis=1)
-        error = self.value_network.forward(chosen) - torch.from_numpy(target)
-        loss = functions.mean(functions.smooth_l1(error))
-        self.value_network.group.descend(loss, rate, 0.0)
-        return loss.item()
 
 
 class _Behaviour:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
-from dadc_net.coordinator.algorithms.actor_critic import Targets, entropy_weight, masked_mean, targets, value_loss
+from dadc_net.coordinator.algorithms.actor_critic import Targets, entropy_weight, masked_mean, targets
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.natural_gradient import conjugate_gradients, dot
 from dadc_net.coordinator.parameters import ParameterGroup
@@ -61,10 +61,9 @@ class TrustRegion(Algorithm):
         trpo = self.settings.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)
+        known, goals, counted = goal.states.numpy(), goal.returns.numpy(), goal.valid.numpy()
         for _ in range(trpo.value_steps):
-            loss = value_loss(self.value_network.forward(goal.states), goal)
-            self.value_network.group.descend(loss, rate, self.settings.learner.gradient_norm)
-            shown["value"] = loss.item()
+            shown["value"] = self.value_network.fit(known, goals, counted, rate, self.settings.learner.gradient_norm)
         return shown
 
     def _improve_policy(self, goal: Targets, weight: float) -> dict[str, float]:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.exact.compiled.hyperbolic import tanh_in_place
 from dadc_net.exact.compiled.jit import compiled
 from dadc_net.exact.compiled.recurrent import recurrent_step
-from dadc_net.exact.compiled.rounding import tested_exp, tested_tanh
+from dadc_net.exact.compiled.rounding import tested_exp
 from dadc_net.exact.grid import Array
 
 
@@ -23,16 +24,6 @@ def affine(x: Array, weight: Array, bias: Array, rounding: float, result: Array)
             result[j] += left * weight[i, j]
     for j in range(result.size):
         result[j] += bias[j]
-
-
-@compiled
-def tanh_in_place(x: Array, tolerance: float) -> bool:
-    """tanh of x [n] onto its grid; False if a value is doubtful."""
-    every = True
-    for i in range(x.size):
-        x[i], sure = tested_tanh(x[i], tolerance)
-        every &= sure
-    return every
 
 
 @compiled
@@ -82,9 +73,7 @@ def hidden_layer(
 
 
 @compiled
-def draw(
-    logits: Array, words: NDArray[np.uint64], bits: int, chosen: NDArray[np.int64], tolerance: float
-) -> bool:
+def draw(logits: Array, words: NDArray[np.uint64], bits: int, chosen: NDArray[np.int64], tolerance: float) -> bool:
     """Draw from softmax(logits) [E, M] with words [E] into ``chosen`` [E]; False if a weight is doubtful or not finite."""
     entries = logits.shape[1]
     cumulative = np.empty(entries, dtype=np.uint64)

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from dadc_net.exact.compiled.hyperbolic import tanh_in_place
 from dadc_net.exact.compiled.jit import compiled
-from dadc_net.exact.compiled.rounding import largest_magnitude, rounding_of, tested_tanh
+from dadc_net.exact.compiled.rounding import largest_magnitude, rounding_of
 from dadc_net.exact.grid import Array
 
 _STATE_ROUNDING = math.ldexp(1.5, 52 - 24)
@@ -39,20 +40,20 @@ def recurrent_step(
         left = (kept[i] + rounding) - rounding
         for j in range(3 * size):
             recurrent[j] += left * weight[i, j]
-    every = True
     for j in range(3 * size):
         recurrent[j] += bias[j]
     for j in range(2 * size):
-        rounded, sure = tested_tanh((gates[j] + recurrent[j]) * 0.5, tolerance)
-        both[j] = rounded * 0.5 + 0.5
-        every &= sure
+        both[j] = (gates[j] + recurrent[j]) * 0.5
+    sure = tanh_in_place(both, tolerance)
+    for j in range(2 * size):
+        both[j] = both[j] * 0.5 + 0.5
     for j in range(size):
-        rounded, sure = tested_tanh(gates[2 * size + j] + both[j] * recurrent[2 * size + j], tolerance)
-        candidate[j] = rounded
-        every &= sure
-        blended = rounded + both[size + j] * (kept[j] - rounded)
+        candidate[j] = gates[2 * size + j] + both[j] * recurrent[2 * size + j]
+    sure &= tanh_in_place(candidate, tolerance)
+    for j in range(size):
+        blended = candidate[j] + both[size + j] * (kept[j] - candidate[j])
         state[j] = (blended + _STATE_ROUNDING) - _STATE_ROUNDING
-    return every
+    return sure
 
 
 @compiled

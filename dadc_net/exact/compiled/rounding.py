@@ -1,6 +1,6 @@
 """Rounding onto a grid in one pass over the data: NumPy needs four for a tested value, and three for an operand.
 
-The only place of this package that takes the C library's tanh and exp, and never without the rounding test.
+The only place of this package that takes the C library's exp, and never without the rounding test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 _LIMIT_BITS = np.int64((1023 + 300) << _MANTISSA_BITS)
 """The bits of 2^300, from where on a tensor has no scale."""
 _ROUNDING = math.ldexp(1.5, 52)
-_TANH_ROUNDING, _HALF_TANH_GRID = math.ldexp(1.5, 52 - 26), math.ldexp(1.0, -27)
 _EXP_ROUNDING, _HALF_EXP_GRID = math.ldexp(1.5, 52 - 30), math.ldexp(1.0, -31)
 
 
@@ -30,12 +29,6 @@ def tested(candidate: float, constant: float, half: float, tolerance: float) -> 
     rounded = (candidate + constant) - constant
     # A NaN is not less than anything.
     return rounded, abs(candidate - rounded) < abs(candidate) * -tolerance + half
-
-
-@compiled
-def tested_tanh(x: float, tolerance: float) -> tuple[float, bool]:
-    """tanh on its grid, and whether that is sure."""
-    return tested(math.tanh(x), _TANH_ROUNDING, _HALF_TANH_GRID, tolerance)
 
 
 @compiled

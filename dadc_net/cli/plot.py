@@ -1,0 +1,24 @@
+"""``dadc plot``: learning curves of sweeps and runs as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("plot")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The figure: .png, .svg or .pdf."
+)
+@click.option("--title", default="", help="A line above the panels.")
+def plot_command(results: tuple[Path, ...], out: Path, title: str) -> None:
+    """Median and quartiles over seeds beside the optimum; RESULTS: folders or --collect files of sweeps, or run folders."""
+    from dadc_net.runtime.sweep.collection import read_results
+    from dadc_net.runtime.sweep.figure import draw, panels
+
+    shown = panels(read_results(results))
+    draw(shown, title, out)
+    curves = sum(len(panel.lines) for panel in shown)
+    click.echo(f"{out}: {len(shown)} panels, {curves} curves, {sum(line.seeds for p in shown for line in p.lines)} runs")

@@ -1,0 +1,37 @@
+"""One process per state folder: two that write one journal would each believe that the other's records are its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dadc_net.errors import DuplicateAgentError
+
+LOCK_NAME = "lock"
+
+
+@contextmanager
+def locked(folder: Path, party: str) -> Iterator[None]:
+    """Hold the folder's lock; the kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        DuplicateAgentError: if another process holds it.
+    """
+    descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise DuplicateAgentError(
+                f"the state folder {folder} is in use by another process ({holder}), and {party} cannot share it. Nothing "
+                "was touched. End that process, or give another folder with --state-dir."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(descriptor)

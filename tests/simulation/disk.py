@@ -1,0 +1,230 @@
+"""A disk in memory with the promises of SQLite in WAL mode, and no more.
+
+Transactions are whole and in order; a loss of power may take the ones since the last sync; a row may rot; the disk may be
+full. Both storages of ``node.journal`` stand on it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dadc_net.errors import CorruptStateError, TemporaryError
+from dadc_net.exact.digest import GENESIS, chain
+from dadc_net.node.journal import AgentRow, Arrays, CommonRow, Round, ServerRow, UpdateRow, row_check
+
+Row = tuple[bytes, ...]
+Change = tuple[str, int, Row | None]
+"""(table, key, columns); None deletes."""
+
+
+class Disk:
+    """Tables of byte columns, transactions, and what can happen to them."""
+
+    def __init__(self, synced: bool = False) -> None:
+        """``synced``: every transaction is synced, as in mode ``host``."""
+        self.tables: dict[str, dict[int, Row]] = {}
+        self.facts: dict[str, Any] = {}
+        self.full = False
+        self.before_commit: Callable[[], None] = lambda: None
+        self.after_commit: Callable[[], None] = lambda: None
+        self._synced = synced
+        self._undo: list[tuple[list[Change], dict[str, Any]]] = []
+        """What would take back each transaction since the last sync, oldest first."""
+
+    def table(self, name: str) -> dict[int, Row]:
+        return self.tables.setdefault(name, {})
+
+    def transact(self, changes: Sequence[Change], facts: Mapping[str, Any] | None = None) -> None:
+        self.before_commit()
+        if self.full:
+            raise TemporaryError("the simulated disk cannot be written: it is full. Nothing was sent. Make room.")
+        undo: list[Change] = []
+        for name, key, row in changes:
+            table = self.table(name)
+            undo.append((name, key, table.get(key)))
+            if row is None:
+                table.pop(key, None)
+            else:
+                table[key] = row
+        self._undo.append((undo[::-1], dict(self.facts)))
+        self.facts.update(facts or {})
+        if self._synced:
+            self.sync()
+        self.after_commit()
+
+    def sync(self) -> None:
+        self._undo.clear()
+
+    def lose_power(self, chance: random.Random) -> int:
+        """Take back some of the transactions that were not synced, newest first; how many."""
+        count = chance.randint(0, len(self._undo))
+        for _ in range(count):
+            changes, self.facts = self._undo.pop()
+            for name, key, row in changes:
+                if row is None:
+                    self.table(name).pop(key, None)
+                else:
+                    self.table(name)[key] = row
+        self.sync()
+        return count
+
+    def rot(self, chance: random.Random) -> str:
+        """Flip one bit of one row; where."""
+        places = [(name, key) for name, table in sorted(self.tables.items()) for key in sorted(table)]
+        if not places:
+            return ""
+        name, key = chance.choice(places)
+        row = list(self.tables[name][key])
+        columns = [index for index, value in enumerate(row) if isinstance(value, bytes) and value]
+        index = chance.choice(columns)
+        place = chance.randrange(len(row[index]))
+        row[index] = row[index][:place] + bytes([row[index][place] ^ (1 << chance.randrange(8))]) + row[index][place + 1 :]
+        self.tables[name][key] = tuple(row)
+        return f"{name} {key} column {index}"
+
+    # --- the checks that the files make ---------------------------------------------------------------------------
+
+    def common(self, step: int) -> CommonRow | None:
+        table = self.table("common")
+        if step not in table:
+            return None
+        head, record = table[step]
+        previous = GENESIS if step == 0 else table.get(step - 1, (b"",))[0]
+        if chain(previous, record) != head:
+            raise CorruptStateError(f"the row of record {step} in table common is rotten")
+        return CommonRow(step, head, record)
+
+    def checked(self, name: str, step: int) -> Row | None:
+        row = self.table(name).get(step)
+        if row is not None and row_check(step, *row[:-1]) != row[-1]:
+            raise CorruptStateError(f"the row of record {step} in table {name} is rotten")
+        return None if row is None else row[:-1]
+
+    @property
+    def tip(self) -> int:
+        return max(self.table("common"), default=-1)
+
+
+def sealed(step: int, *columns: bytes) -> Row:
+    return (*columns, row_check(step, *columns))
+
+
+class DiskServerJournal:
+    """Satisfies ``node.journal.ServerJournal``."""
+
+    def __init__(self, disk: Disk, num_agents: int) -> None:
+        self.disk = disk
+        self._agents = num_agents
+        self._arrays: dict[bytes, Arrays] = getattr(disk, "arrays", {})
+        disk.arrays = self._arrays  # type: ignore[attr-defined]
+
+    @property
+    def tip(self) -> int:
+        return self.disk.tip
+
+    def row(self, step: int) -> ServerRow | None:
+        common, parts = self.disk.common(step), self.disk.checked("observations", step)
+        return None if common is None or parts is None else ServerRow(common, parts)
+
+    def round(self, step: int) -> Round | None:
+        row, agents = self.disk.checked("answers", step), self._agents
+        return None if row is None else Round(step, row[:agents], row[agents : 2 * agents], row[2 * agents :])
+
+    def commit(self, answers: Round | None, row: ServerRow | None, world: Arrays | None) -> None:
+        changes: list[Change] = []
+        if answers is not None:
+            columns = (*answers.actions, *answers.digests, *answers.update_digests)
+            changes.append(("answers", answers.step, sealed(answers.step, *columns)))
+        if row is not None:
+            step = row.common.step
+            changes += [("common", step, row.common[1:]), ("observations", step, sealed(step, *row.observations))]
+            if world is not None:
+                key = step.to_bytes(8, "big")
+                self._arrays[key] = {name: value.copy() for name, value in world.items()}
+                changes.append(("worlds", step, sealed(step, key)))
+                changes += [("worlds", old, None) for old in sorted(self.disk.table("worlds"))[:-1]]
+        self.disk.transact(changes)
+
+    def worlds(self) -> Sequence[int]:
+        return sorted(self.disk.table("worlds"), reverse=True)
+
+    def world(self, step: int) -> Arrays:
+        row = self.disk.checked("worlds", step)
+        if row is None:
+            raise CorruptStateError(f"there is no world {step}")
+        return self._arrays[row[0]]
+
+    def note(self, name: str, value: Any) -> None:
+        self.disk.transact([], {name: value})
+
+
+class DiskAgentStore:
+    """Satisfies ``node.journal.AgentStore``."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self._arrays: dict[bytes, tuple[Arrays, Mapping[str, Any]]] = getattr(disk, "arrays", {})
+        disk.arrays = self._arrays  # type: ignore[attr-defined]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.disk.facts
+
+    @property
+    def tip(self) -> int:
+        return self.disk.tip
+
+    def create(self, facts: Mapping[str, Any]) -> None:
+        self.disk.transact([], facts)
+
+    def row(self, step: int) -> AgentRow | None:
+        common, private = self.disk.common(step), self.disk.checked("private", step)
+        account, update = self.disk.checked("steps", step), self.disk.checked("updates", step)
+        if common is None or private is None or account is None:
+            return None
+        found = None
+        if update is not None:
+            number, learner, *tensors = update
+            named = dict(zip(self.facts["tensors"], tensors, strict=True))
+            found = UpdateRow(int.from_bytes(number, "big"), step, learner, named)
+        return AgentRow(common, private[0], private[1], *account, found)  # type: ignore[arg-type]
+
+    def write(self, rows: Sequence[AgentRow]) -> None:
+        changes: list[Change] = []
+        facts: dict[str, Any] = {}
+        for row in rows:
+            step = row.step
+            changes += [
+                ("common", step, row.common[1:]),
+                ("private", step, sealed(step, row.observation, row.actions)),
+                ("steps", step, sealed(step, row.parameters, row.ais, row.prescription, row.sent)),
+            ]
+            if row.update is not None:
+                facts["tensors"] = list(row.update.tensors)
+                number = row.update.number.to_bytes(8, "big")
+                changes.append(("updates", step, sealed(step, number, row.update.learner, *row.update.tensors.values())))
+        if changes:
+            self.disk.transact(changes, facts)
+
+    def note(self, name: str, value: Any) -> None:
+        self.disk.transact([], {name: value})
+
+    def checkpoints(self) -> Sequence[int]:
+        return sorted(self.disk.table("checkpoints"), reverse=True)
+
+    def load(self, step: int) -> tuple[Arrays, Mapping[str, Any]]:
+        row = self.disk.checked("checkpoints", step)
+        if row is None:
+            raise CorruptStateError(f"there is no checkpoint {step}")
+        return self._arrays[row[0]]
+
+    def save(self, step: int, arrays: Arrays, meta: Mapping[str, Any]) -> None:
+        """Two transactions, as with files: write the new one and sync it, then delete the old."""
+        key = step.to_bytes(8, "big")
+        self.disk.transact([("checkpoints", step, sealed(step, key))])
+        self._arrays[key] = {name: value.copy() for name, value in arrays.items()}, dict(meta)
+        old = sorted(self.disk.table("checkpoints"))[:-2]
+        if old:
+            self.disk.transact([("checkpoints", step, None) for step in old])
