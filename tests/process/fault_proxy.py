@@ -95,6 +95,11 @@ class FaultProxy:
         assert self._server is not None
         return f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    @property
+    def passed(self) -> int:
+        """Bytes that came from either side so far."""
+        return sum(lane.passed for lane in self._lanes.values())
+
     def cut(self) -> None:
         """Reset every connection now."""
         self._do(self._reset_all)
