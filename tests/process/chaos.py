@@ -227,6 +227,7 @@ def main() -> int:
     parser.add_argument("--parties", action="store_true", help="dadc-env and dadc-agent instead of dadc run")
     parser.add_argument("options", nargs="*", help="after --: options of dadc run, such as --updates 200")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that nothing is left running.
     with tempfile.TemporaryDirectory(prefix="dadc-chaos-") as name:
         folder = Path(name)
         both = [given.task, "--seed", str(given.seed), *given.options]

@@ -71,6 +71,7 @@ def test_a_journal_lost_whole_is_made_again(team: MakeTeam, undisturbed: Digest)
     assert_undisturbed(running, undisturbed(LONG))
 
 
+@long_lane
 def test_damaged_checkpoints_are_passed_over(team: MakeTeam, undisturbed: Digest) -> None:
     running = killed(team, LONG)
     folder = running.state("agent-2")

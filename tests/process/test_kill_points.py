@@ -50,7 +50,6 @@ POINTS = {
 }
 IN_CI = {
     "agent with the answer computed and not sent",
-    "server between journal and publication",
     "server in the middle of a publication",
 }
 

@@ -20,6 +20,8 @@ long_lane = pytest.mark.faults
 Digest = Callable[..., str]
 LONG = ["--updates", "60", "--num-envs", "4", "--set", "learner.batch_steps=400"]
 """6000 records."""
+MEDIUM = ["--updates", "25", *LONG[2:]]
+"""2500 records."""
 
 
 def under_way(running: ProcessTeam, lines: int = 1) -> None:
@@ -33,7 +35,8 @@ def under_way(running: ProcessTeam, lines: int = 1) -> None:
     wait_for(lambda: count() >= before + lines or SERVER not in running.running, "progress", 60)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=long_lane), pytest.param(3, marks=long_lane)])
+@long_lane
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_everything_killed_and_started_again_in_random_order(seed: int, team: MakeTeam, undisturbed: Digest) -> None:
     chooser = random.Random(seed)
     running = team(LONG).start()
@@ -72,13 +75,13 @@ def _back(running: ProcessTeam, party: str) -> bool:
 @pytest.mark.parametrize(
     ("party", "seconds"),
     [
-        ("agent-2", 2.0),
+        ("agent-2", 1.0),
         pytest.param("agent-2", 12.0, marks=long_lane),
         pytest.param(SERVER, 12.0, marks=long_lane),
     ],
 )
 def test_a_stopped_process_goes_on_where_it_was(party: str, seconds: float, team: MakeTeam, undisturbed: Digest) -> None:
-    running = team(LONG).start()
+    running = team(MEDIUM).start()
     under_way(running)
     running.kill(party, signal.SIGSTOP, wait=False)
     time.sleep(seconds)
@@ -86,7 +89,7 @@ def test_a_stopped_process_goes_on_where_it_was(party: str, seconds: float, team
     running.kill(party, signal.SIGCONT, wait=False)
     running.supervise(120)
     assert all(codes == [0] for codes in running.codes.values()), f"nobody needed a restart: {running.codes}"
-    assert_undisturbed(running, undisturbed(LONG))
+    assert_undisturbed(running, undisturbed(MEDIUM))
 
 
 @long_lane
@@ -127,6 +130,7 @@ def test_a_hung_agent_is_named_although_its_heart_beats(team: MakeTeam) -> None:
     assert "agent 2 did not answer step" in running.stderr(SERVER)
 
 
+@long_lane
 def test_a_finished_run_prints_its_result_again(team: MakeTeam, undisturbed: Digest) -> None:
     running = team(LONGER).start()
     running.supervise(60)
@@ -143,8 +147,7 @@ def test_a_finished_run_prints_its_result_again(team: MakeTeam, undisturbed: Dig
 
 def test_chaos_ends_in_the_digest_of_a_simulation() -> None:
     """The script that the README names, with a few kills."""
-    options = ["--", "--updates", "400", "--num-envs", "4", "--set", "learner.batch_steps=400"]
-    line = [sys.executable, "-m", "tests.process.chaos", "--kills", "4", "--gap", "0.1", "0.6", *options]
+    line = [sys.executable, "-m", "tests.process.chaos", "--kills", "3", "--gap", "0.1", "0.4", "--", *LONG]
     done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=environment())
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip().endswith("equal")
