@@ -15,9 +15,10 @@ from dadc_net.errors import DadcError
 from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent import AgentIdentity, AgentNode, Tamper
-from dadc_net.node.environment_server import EnvironmentServerNode, ServerPhase
+from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.messages import Act, Message
 from dadc_net.node.replica import StepAccount
+from dadc_net.node.server_plan import ServerPhase
 from dadc_net.node.team_environment import TeamEnvironment
 from dadc_net.node.tip import Tip
 from dadc_net.runtime.server_process import make_plan, make_problem

@@ -17,8 +17,7 @@ imports the coordinator: the server learns neither the shared seed nor parameter
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from dadc_net.errors import (
     DadcError,
@@ -46,49 +45,11 @@ from dadc_net.node.messages import (
 )
 from dadc_net.node.pace import Pace
 from dadc_net.node.roster import Fingerprint, Member, Roster
+from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
 from dadc_net.node.tip import Tip
 
-LINGER_SECONDS = 30.0
-"""How long a finished server waits for an agent that has not said that it kept the result."""
 _FATAL = (DivergenceError, ProtocolError, NumericError, InvariantError)
 """What an agent may report that ends the run: the others would meet it too, or could not trust it."""
-
-
-class ServerPhase(Enum):
-    """Where the run stands."""
-
-    JOINING = "joining"
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-
-
-class Delivery(NamedTuple):
-    """A message for one connection."""
-
-    peer: bytes
-    message: Message
-
-
-class ClosedStep(NamedTuple):
-    """A record that all agents have answered."""
-
-    step: int
-    head: bytes
-    answers: dict[int, Act]
-    update: int | None
-    """Index of the update that the record closed."""
-
-
-class ServerPlan(NamedTuple):
-    """What the server is told of the learner: how long the run is, and what to hand to the agents unread."""
-
-    settings: dict[str, object]
-    settings_digest: bytes
-    batch_lock_steps: int
-    updates: int
-    lockstep_timeout_s: float
-    join_timeout_s: float
 
 
 class EnvironmentServerNode:
@@ -122,7 +83,7 @@ class EnvironmentServerNode:
     @property
     def last_step(self) -> int:
         """Index of the run's last record."""
-        return self.plan.updates * self.plan.batch_lock_steps
+        return self.plan.last_step
 
     @property
     def num_agents(self) -> int:
@@ -254,7 +215,7 @@ class EnvironmentServerNode:
             return []
         if act.run_id != self.run_id or act.epoch != self.epoch or not self._pace.awaits(agent, act.sequence):
             return []  # Of another start of the server, or a repetition: the first answer counts.
-        update = self._update_of(act.sequence)
+        update = self.plan.update_of(act.sequence)
         problem = check_answer(act, update is not None, act.sequence == self.last_step, self.tip)
         if problem is not None:
             self._leave(agent)
@@ -269,20 +230,16 @@ class EnvironmentServerNode:
     def _caught_up(self, agent: int, act: Act, now: float) -> list[Delivery]:
         """An agent that lags has gone through one more record: it must answer what it answered before."""
         step = act.sequence
-        self.divergence = compare_again(self.tip.answers(step), agent, act, self._update_of(step))
+        self.divergence = compare_again(self.tip.answers(step), agent, act, self.plan.update_of(step))
         if self.divergence is not None:
             raise DivergenceError(self.divergence.text())
         return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)
-
-    def _update_of(self, step: int) -> int | None:
-        closes = step > 0 and step % self.plan.batch_lock_steps == 0
-        return step // self.plan.batch_lock_steps if closes else None
 
     def _close_step(self, now: float) -> list[Delivery]:
         entry = self.tip.entry
         if entry is None:
             raise InvariantError("a step was closed before the first record was made")
-        step, update, answers = entry.step, self._update_of(entry.step), self.answers
+        step, update, answers = entry.step, self.plan.update_of(entry.step), self.answers
         self._closed = ClosedStep(step, entry.head, answers, update)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
         self.divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
@@ -299,8 +256,9 @@ class EnvironmentServerNode:
         self.answers = {}
         return [d for agent in range(1, self.num_agents + 1) for d in self._send(agent, self.tip.step, now)]
 
-    def resume(self) -> None:
-        """After a recovery: a run whose last record was answered is finished."""
+    def resume(self, confirmed: Iterable[int]) -> None:
+        """After a recovery: a run whose last record was answered is finished, and some agents may have kept the result."""
+        self.confirmed = set(confirmed)
         if self.tip.step != self.last_step:
             return
         answers = self.tip.journal.round(self.last_step)
@@ -385,34 +343,17 @@ class EnvironmentServerNode:
             again = self._end(agent, now) if step > self.last_step else self._send(agent, step, now)
             deliveries += again
         if self.deadline is None:
-            self.deadline = now + self._limit
-        if now < self.deadline:
+            self._progress(now)
+        if self.deadline is None or now < self.deadline:
             return deliveries
         if self.phase is ServerPhase.FINISHED:
             self.confirmed = set(range(1, self.num_agents + 1))  # Nobody can be told any more; the result stands.
             return deliveries
-        return [*deliveries, *self._fail(self._too_late())]
-
-    @property
-    def _limit(self) -> float:
-        by_phase = {ServerPhase.JOINING: self.plan.join_timeout_s, ServerPhase.FINISHED: LINGER_SECONDS}
-        return by_phase.get(self.phase, self.plan.lockstep_timeout_s)
+        late = self.roster.missing if self.phase is ServerPhase.JOINING else self.waiting_for
+        return [*deliveries, *self._fail(self.plan.too_late(self.phase, self.tip.step, late, self.roster.members))]
 
     def _progress(self, now: float) -> None:
-        self.deadline = now + self._limit
-
-    def _too_late(self) -> DadcError:
-        joining = self.phase is ServerPhase.JOINING
-        late = self.roster.missing if joining else self.waiting_for
-        names = ", ".join(f"agent {agent}" + ("" if joining else self._how_late(agent)) for agent in late)
-        doing = "join" if joining else f"answer step {self.tip.step}"
-        return TemporaryError(
-            f"{names} did not {doing} within {self._limit:g} s. The other agents were ready, and everything so far is kept. "
-            f"Start what is missing, or allow more time with --set runtime.{'join' if joining else 'lockstep'}_timeout_s=..."
-        )
-
-    def _how_late(self, agent: int) -> str:
-        return " (connected)" if agent in self.roster.members else " (gone)"
+        self.deadline = now + self.plan.patience_s(self.phase)
 
     def stop(self, reason: str) -> list[Delivery]:
         """The server itself is asked to stop: tell every agent why."""

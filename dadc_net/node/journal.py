@@ -62,6 +62,11 @@ class ServerJournal(Protocol):
     """Storage of the environment server. Every method raises CorruptStateError for a row that fails its check."""
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the run."""
+        ...
+
+    @property
     def tip(self) -> int:
         """Number of the last record that was written, -1 before the first."""
         ...

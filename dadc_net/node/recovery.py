@@ -13,10 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import CorruptStateError
+from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.journal import CommonRow, Round, ServerJournal, ServerRow
 from dadc_net.node.record import unpack_actions, unpack_rewards
+from dadc_net.node.roster import Fingerprint
+from dadc_net.node.server_plan import ServerPlan
 from dadc_net.node.team_environment import LogEntry, TeamEnvironment
 from dadc_net.node.tip import WORLD_EVERY, Tip, not_repeatable
+
+
+def take_up(
+    world: TeamEnvironment, journal: ServerJournal, plan: ServerPlan, world_every: int = WORLD_EVERY
+) -> tuple[EnvironmentServerNode, Recovery]:
+    """The server of the run in ``journal``, under an epoch higher than any before; ``world`` is new.
+
+    Raises:
+        CorruptStateError: if a record comes out otherwise than it was.
+    """
+    facts = journal.facts
+    epoch = int(facts["epoch"]) + 1
+    journal.note("epoch", epoch)
+    recovery = recover(world, journal, world_every)
+    team = facts.get("team")
+    known = None if team is None else Fingerprint(*(bytes.fromhex(value) for value in team))
+    node = EnvironmentServerNode(recovery.tip, plan, bytes.fromhex(facts["run_id"]), epoch, known)
+    node.resume(facts.get("confirmed", ()))
+    return node, recovery
 
 
 class Recovery(NamedTuple):

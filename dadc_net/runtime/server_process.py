@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TextIO
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.exact.digest import digest
-from dadc_net.node.environment_server import ClosedStep, Delivery, EnvironmentServerNode, ServerPhase, ServerPlan
+from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.messages import Fault, Join
-from dadc_net.node.recovery import recover
-from dadc_net.node.roster import Fingerprint
+from dadc_net.node.recovery import take_up
+from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
 from dadc_net.node.team_environment import Problem, TeamEnvironment
 from dadc_net.node.tip import Tip
 from dadc_net.runtime.folder_lock import locked
@@ -150,22 +150,15 @@ class ServerProcess:
                     f"({facts[what][:16]}, given {given[what][:16]}). Nothing was changed; it stands at record "
                     f"{journal.tip}. Start it with the same task, options and --env-seed, or give another folder."
                 )
-        epoch = int(facts["epoch"]) + 1
-        journal.note("epoch", epoch)
         begun = time.monotonic()
-        recovery = recover(self._world(), journal)
+        node, recovery = take_up(self._world(), journal, plan)
         seconds = time.monotonic() - begun
-        tip = recovery.tip
+        step, epoch = node.tip.step, node.epoch
         _log.info(
             "resumed at record %d in %.2f s: state of record %d, records mended %s, %d to be asked of the agents; epoch %d",
-            *(tip.step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
+            *(step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
         )
-        self.control.report("resumed", step=tip.step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
-        team = facts.get("team")
-        known = None if team is None else Fingerprint(*(bytes.fromhex(value) for value in team))
-        node = EnvironmentServerNode(tip, plan, bytes.fromhex(facts["run_id"]), epoch, known)
-        node.confirmed = set(facts.get("confirmed", []))
-        node.resume()
+        self.control.report("resumed", step=step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
         return node
 
     def _serve_at(self, node: EnvironmentServerNode) -> None:

@@ -15,8 +15,8 @@ from dadc_net.errors import (
     UsageError,
 )
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.environment_server import ServerPhase
 from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Probe, Step, Who
+from dadc_net.node.server_plan import ServerPhase
 from dadc_net.runtime.sabotage import Sabotage, parse
 from dadc_net.runtime.simulation import Simulation
 from tests.team_in_memory import SELFTEST, MakeConfig, Team

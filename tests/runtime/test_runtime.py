@@ -10,8 +10,8 @@ import pytest
 from dadc_net.errors import CorruptStateError, SelftestError, UsageError
 from dadc_net.node.agent import AgentIdentity, AgentNode
 from dadc_net.runtime import agent_process, arrays_file
-from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
+from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.consistency import check
 from dadc_net.runtime.journal_file import JOURNAL_NAME
 from dadc_net.runtime.journal_reader import JournalReader

@@ -57,6 +57,12 @@ class Disk:
     def sync(self) -> None:
         self._undo.clear()
 
+    def wipe(self) -> None:
+        """An empty folder."""
+        self.tables.clear()
+        self.facts = {}
+        self.sync()
+
     def lose_power(self, chance: random.Random) -> int:
         """Take back some of the transactions that were not synced, newest first; how many."""
         count = chance.randint(0, len(self._undo))
@@ -119,6 +125,10 @@ class DiskServerJournal:
         self._agents = num_agents
         self._arrays: dict[bytes, Arrays] = getattr(disk, "arrays", {})
         disk.arrays = self._arrays  # type: ignore[attr-defined]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.disk.facts
 
     @property
     def tip(self) -> int:

@@ -1,0 +1,78 @@
+"""What an environment server is to do: the phases of its run, how long each may last, and what goes in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import Enum
+from typing import NamedTuple
+
+from dadc_net.errors import TemporaryError
+from dadc_net.node.messages import Act, Message
+
+LINGER_SECONDS = 30.0
+"""How long a finished server waits for an agent that has not said that it kept the result."""
+
+
+class ServerPhase(Enum):
+    """Where the run stands."""
+
+    JOINING = "joining"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Delivery(NamedTuple):
+    """A message for one connection."""
+
+    peer: bytes
+    message: Message
+
+
+class ClosedStep(NamedTuple):
+    """A record that all agents have answered."""
+
+    step: int
+    head: bytes
+    answers: dict[int, Act]
+    update: int | None
+    """Index of the update that the record closed."""
+
+
+class ServerPlan(NamedTuple):
+    """What the server is told of the learner: how long the run is, and what to hand to the agents unread."""
+
+    settings: dict[str, object]
+    settings_digest: bytes
+    batch_lock_steps: int
+    updates: int
+    lockstep_timeout_s: float
+    join_timeout_s: float
+
+    @property
+    def last_step(self) -> int:
+        """Index of the run's last record."""
+        return self.updates * self.batch_lock_steps
+
+    def update_of(self, step: int) -> int | None:
+        """Index of the update that record ``step`` closes; None if it closes none."""
+        closes = step > 0 and step % self.batch_lock_steps == 0
+        return step // self.batch_lock_steps if closes else None
+
+    def patience_s(self, phase: ServerPhase) -> float:
+        """How long ``phase`` may last without progress."""
+        by_phase = {ServerPhase.JOINING: self.join_timeout_s, ServerPhase.FINISHED: LINGER_SECONDS}
+        return by_phase.get(phase, self.lockstep_timeout_s)
+
+    def too_late(self, phase: ServerPhase, step: int, late: list[int], present: Collection[int]) -> TemporaryError:
+        """The error of a phase that has lasted too long because of the agents in ``late``; ``step``: the newest record."""
+        joining = phase is ServerPhase.JOINING
+        names = ", ".join(
+            f"agent {agent}" + ("" if joining else " (connected)" if agent in present else " (gone)") for agent in late
+        )
+        doing = "join" if joining else f"answer step {step}"
+        return TemporaryError(
+            f"{names} did not {doing} within {self.patience_s(phase):g} s. The other agents were ready, and everything so "
+            "far is kept. Start what is missing, or allow more time with "
+            f"--set runtime.{'join' if joining else 'lockstep'}_timeout_s=..."
+        )

@@ -1,0 +1,20 @@
+"""Small groups and frequent checkpoints: a run of twenty records then meets every kind of boundary."""
+
+from __future__ import annotations
+
+import pytest
+
+from dadc_net.node import agent, own_log
+from tests.simulation.recalled import RecalledReplica
+
+
+@pytest.fixture(autouse=True)
+def _small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_log, "GROUP_ROWS", 3)
+    monkeypatch.setattr(own_log, "CHECKPOINT_SECONDS", 0.2)
+
+
+@pytest.fixture
+def recalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replicas that look their arithmetic up."""
+    monkeypatch.setattr(agent, "Replica", RecalledReplica)
