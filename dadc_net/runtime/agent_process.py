@@ -24,6 +24,7 @@ from dadc_net.node.messages import Alive, Fault
 from dadc_net.node.watch import Verdict
 from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.folder_lock import locked
+from dadc_net.runtime.memory_journal import MemoryAgentStore
 from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
 from dadc_net.team.information import InformationStructure
 from dadc_net.wire.framing import decode, encode
@@ -54,6 +55,8 @@ class AgentOptions:
     """Updates between checkpoints that are reported, besides those that are made from time to time; 0: none."""
     journal: str = "process"
     """What the state survives: ``process`` or ``host``."""
+    durable: bool = True
+    """False: the journal is forgotten with the process; for measuring what a real one costs."""
     structure: InformationStructure | None = None
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
@@ -87,7 +90,8 @@ class AgentProcess:
         selftest = checked_selftest()
         open_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
-            store = AgentStoreFiles(options.state_dir, options.journal)
+            kind = AgentStoreFiles if options.durable else MemoryAgentStore
+            store = kind(options.state_dir, options.journal)
             try:
                 identity = AgentIdentity(
                     options.agent,

@@ -52,6 +52,8 @@ class LaunchOptions:
     out: Path
     tamper: Mapping[int, Tamper] = field(default_factory=dict)
     """agent -> how its replica is broken on purpose"""
+    durable: bool = True
+    """False: no journals; for measuring what they cost."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Launcher:
         keys = out / "keys"
         write_keys(keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
-        order = ServerOrder(options.config.to_mapping(), options.environment_seed, run_id, out / "server", keys)
+        where = (run_id, out / "server", keys)
+        order = ServerOrder(options.config.to_mapping(), options.environment_seed, *where, durable=options.durable)
         try:
             self._start("server", server_child, order)
             while len(self._ended) < len(self._children):
@@ -125,6 +128,7 @@ class Launcher:
             order = AgentOrder(
                 *(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper),
                 journal=options.config.runtime.journal,
+                durable=options.durable,
             )
             self._start(f"agent-{agent}", agent_child, order)
 

@@ -120,9 +120,10 @@ class Watchkeeper:
         self._step = -1
         self._since = 0.0
 
-    def heard(self, agent: int, now: float) -> None:
-        """Something came from ``agent``."""
-        self._heard[agent] = now
+    def heard(self, agent: int | None, now: float) -> None:
+        """Something came from ``agent``; None: from somebody who has not joined."""
+        if agent is not None:
+            self._heard[agent] = now
 
     def answered(self, answers: Mapping[int, Any], step: int) -> None:
         """All agents answered record ``step``; ``answers``: agent -> Act."""

@@ -260,6 +260,16 @@ def test_bench_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
     assert ended.last["ratio"] == pytest.approx(ended.last["full"] / ended.last["raw"])
 
 
+def test_bench_journal_measures_with_and_without(tmp_path: Path) -> None:
+    options = ["--steps", "300", "--rounds", "1", "--num-envs", "1"]
+    ended = run(tmp_path, "dadc", "bench", "journal", *options, "--json")
+    assert ended.code == 0, ended.err
+    (found,) = ended.last["results"]
+    assert (found["num_envs"], found["mode"]) == (1, "process")
+    assert found["cost"] == pytest.approx(1 - found["rate"] / found["without"])
+    assert found["rate"] > 0
+
+
 def test_secrets_stay_in_their_files(tmp_path: Path) -> None:
     """Keys are 0600, and the shared seed is in no file of a run."""
     (tmp_path / "seed").write_bytes(b"a very particular shared seed")

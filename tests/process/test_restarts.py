@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.process.commands import environment, wait_for
+from tests.process.commands import environment, run, wait_for
 from tests.process.conftest import LONGER, MakeTeam, assert_undisturbed
 from tests.process.process_team import SERVER, ProcessTeam
 
@@ -86,10 +86,18 @@ def test_a_stopped_process_goes_on_where_it_was(party: str, seconds: float, team
     running.kill(party, signal.SIGSTOP, wait=False)
     time.sleep(seconds)
     assert set(running.running) == set(running.parties), running.errors()
+    if party != SERVER:
+        wait_for(lambda: _stragglers(running) == [2], "dadc status naming agent 2", 30)
     running.kill(party, signal.SIGCONT, wait=False)
     running.supervise(120)
     assert all(codes == [0] for codes in running.codes.values()), f"nobody needed a restart: {running.codes}"
     assert_undisturbed(running, undisturbed(MEDIUM))
+
+
+def _stragglers(running: ProcessTeam) -> list[int]:
+    shown = run(running.folder, "dadc", "status", SERVER, "--json")
+    assert shown.code == 0, shown.err
+    return [agent["agent"] for agent in shown.last["agents"] if agent["straggler"]]
 
 
 @long_lane
