@@ -109,7 +109,7 @@ class Chaos:
                 self.note(f"  and its host lost power: {host.disk.lose_power(self.chance)} transactions are gone")
             if code == 0:
                 return
-            if code == CorruptStateError.exit_code and host is not self.server:
+            if code == CorruptStateError.exit_code and host is not self.server and host in self.rotten:
                 self.note(f"  the operator gives {name} an empty folder")
                 host.disk.wipe()
                 code = -9

@@ -47,8 +47,8 @@ def test_each_kind_of_fault_alone(kind: str, undisturbed: str, recalled: None) -
 
 
 def test_a_swarm_of_faults(undisturbed: str, recalled: None) -> None:
-    finished = [_expect(undisturbed, seed) == 0 for seed in range(1000, 1200)]
-    assert sum(finished) > 180  # Most seeds must finish: a rotten disk alone may stop a run, and seldom does.
+    finished = [_expect(undisturbed, seed) == 0 for seed in range(1000, 1150)]
+    assert sum(finished) > 130  # Most seeds must finish: a rotten disk alone may stop a run, and seldom does.
 
 
 @pytest.mark.long

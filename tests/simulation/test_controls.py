@@ -1,0 +1,117 @@
+"""Negative controls: each rule of the protocol is broken on purpose, and some seed must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dadc_net.errors import DadcError
+from dadc_net.node import pace, recovery, watch
+from dadc_net.node.agent import AgentNode
+from dadc_net.node.environment_server import EnvironmentServerNode
+from dadc_net.node.messages import Act, Step, Who
+from dadc_net.node.own_log import OwnLog
+from dadc_net.node.tip import Tip
+from tests.simulation.chaos import Chaos
+from tests.simulation.test_faults import make_config
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def _no_resend(patch: pytest.MonkeyPatch) -> None:
+    """A record that got lost is not sent again, and nobody joins again out of doubt."""
+    patch.setattr(pace.Pace, "due", lambda self, now: [])
+    patch.setattr(watch, "DOUBT_SECONDS", 1e9)
+
+
+def _publish_first(patch: pytest.MonkeyPatch) -> None:
+    """The record is sent before it is written down."""
+    keep = Tip._keep
+
+    def lazily(self: Tip, answers: object, entry: object) -> object:
+        journal, self.journal = self.journal, _Nowhere(self.journal)  # type: ignore[assignment]
+        try:
+            return keep(self, answers, entry)  # type: ignore[arg-type]
+        finally:
+            self.journal = journal
+
+    patch.setattr(Tip, "_keep", lazily)
+
+
+class _Nowhere:
+    def __init__(self, journal: object) -> None:
+        self._journal = journal
+
+    def commit(self, *_: object) -> None:
+        pass
+
+
+def _no_who(patch: pytest.MonkeyPatch) -> None:
+    """A connection that the transport made anew is not asked who it is, and silence raises no doubt."""
+    react = EnvironmentServerNode._react
+
+    def mute(self: EnvironmentServerNode, *arguments: object) -> object:
+        found = react(self, *arguments)  # type: ignore[arg-type]
+        return [delivery for delivery in found if not isinstance(delivery.message, Who)]
+
+    patch.setattr(EnvironmentServerNode, "_react", mute)
+    patch.setattr(watch, "DOUBT_SECONDS", 1e9)
+
+
+def _apply_twice(patch: pytest.MonkeyPatch) -> None:
+    """A repeated record is computed again instead of being answered from the log."""
+
+    def again(self: AgentNode, message: Step) -> Act:
+        replica, _ = self._team()
+        replica.receive(message.sequence, message.common, message.head)
+        raise AssertionError("computed twice")
+
+    patch.setattr(AgentNode, "_answer_again", again)
+
+
+def _forget_the_past(patch: pytest.MonkeyPatch) -> None:
+    """An agent comes back with the state of its checkpoint and does not replay what came after it."""
+    patch.setattr(OwnLog, "tail", lambda self, first: iter(()))
+    patch.setattr(AgentNode, "join", _joins_at_its_tip(AgentNode.join))
+
+
+def _joins_at_its_tip(join: Callable[[AgentNode], object]) -> Callable[[AgentNode], object]:
+    def wrong(self: AgentNode) -> object:
+        self.next_step = max(self.next_step, self.log.store.tip + 1)
+        return join(self)
+
+    return wrong
+
+
+def _stay_behind(patch: pytest.MonkeyPatch) -> None:
+    """A server that comes back steps its environment one action too few, and does not compare."""
+    patch.setattr(recovery, "not_repeatable", lambda *_: DadcError("ignored"))
+    patch.setattr(recovery, "_joint_action", lambda world, answers: 1 - _REAL_ACTION(world, answers))
+
+
+_REAL_ACTION = recovery._joint_action
+
+
+@pytest.mark.parametrize(
+    ("broken", "kinds"),
+    [
+        (_no_resend, ("loss",)),
+        (_publish_first, ("kill",)),
+        (_no_who, ("cut",)),
+        (_apply_twice, ("twice",)),
+        (_forget_the_past, ("kill",)),
+        (_stay_behind, ("kill",)),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
+)
+def test_a_broken_rule_is_noticed(
+    broken: Break, kinds: tuple[str, ...], recalled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    for seed in range(40):
+        try:
+            Chaos(seed, make_config(), kinds, 1.0).run()
+        except (AssertionError, KeyError):
+            return
+    raise AssertionError(f"forty seeds of {kinds} did not notice: {broken.__doc__}")
