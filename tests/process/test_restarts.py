@@ -139,6 +139,33 @@ def test_a_hung_agent_is_named_although_its_heart_beats(team: MakeTeam) -> None:
 
 
 @long_lane
+def test_an_environment_that_does_not_repeat_itself_is_found_at_the_restart(team: MakeTeam) -> None:
+    """Its random numbers are another process's each time, as if nobody had seeded them."""
+    noisy = (
+        "import os, dadc_net.node.team_environment as module\n"
+        "from dadc_net.exact.streams import Stream\n"
+        "module.Stream = lambda purpose, seed: Stream(purpose, os.urandom(16))\n"
+        "from dadc_net.cli.main import environment_main as main; main()"
+    )
+    running = team(LONG)
+    running.wrap = lambda name, line: [sys.executable, "-c", noisy, *line[3:]] if name == SERVER else line
+    running.start()
+    under_way(running)
+    running.kill(SERVER)
+    running.start(SERVER)
+    wait_for(lambda: SERVER in running.reap(), f"the refusal\n{running.errors()}", 60)
+    assert running.codes[SERVER] == [-signal.SIGKILL, 15]
+    assert "does not repeat itself" in running.stderr(SERVER)
+
+
+@long_lane
+def test_memory_stays_flat_while_connections_are_cut() -> None:
+    line = [sys.executable, "-m", "tests.process.long_run", "--records", "40000", "--every", "1", "--cut-every", "500000"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=390, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@long_lane
 def test_a_finished_run_prints_its_result_again(team: MakeTeam, undisturbed: Digest) -> None:
     running = team(LONGER).start()
     running.supervise(60)
