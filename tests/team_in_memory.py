@@ -14,8 +14,9 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import DadcError
 from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agent import AgentIdentity, AgentNode, Tamper
+from dadc_net.node.agent import AgentNode, Tamper
 from dadc_net.node.environment_server import EnvironmentServerNode
+from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.messages import Act, Message
 from dadc_net.node.replica import StepAccount
 from dadc_net.node.server_plan import ServerPhase

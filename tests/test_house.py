@@ -94,10 +94,12 @@ def test_only_the_agent_holds_coordinator_and_local_information() -> None:
         if has(p, "dadc_net.node.replica")
         and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
     }
-    assert both == {"agent.py"}
-    agent_side = [p for p in node if p.name in {"agent.py", "replica.py", "passive_agent.py"}]
+    assert both == {"team_member.py"}
+    agents = {"agent.py", "identity.py", "own_log.py", "passive_agent.py", "replica.py", "team_member.py", "watch.py"}
+    agent_side = [p for p in node if p.name in agents]
+    assert len(agent_side) == len(agents)
     assert not any(has(p, "dadc_net.team.environment") for p in agent_side)
-    server_side = [p for p in node if p.name not in {"agent.py", "replica.py", "passive_agent.py"}]
+    server_side = [p for p in node if p.name not in agents]
     assert not any(has(p, "dadc_net.coordinator") for p in server_side)
 
 

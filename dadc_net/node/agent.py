@@ -1,7 +1,7 @@
 """Agent k without I/O: a message in, messages and an account of what happened out; time and storage are inputs.
 
-This is the only place that holds both a coordinator and local information, and the line between them is one call:
-``PassiveAgent.act`` is given the prescription. The agent knows no environment; its settings come with ``Begin``.
+Here is the agent's side of the protocol; what it computes is ``team_member``'s. The agent knows no environment; its
+settings come with ``Begin``.
 
     JOINING --Begin--> RUNNING --End--> FINISHED
     any state --Fault--> raises the error that the fault carries
@@ -13,7 +13,6 @@ some rows, says so at joining, and is sent those records again; being determinis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -26,9 +25,12 @@ from dadc_net.errors import (
     TemporaryError,
     error_for_exit_code,
 )
+from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.journal import AgentRow, AgentStore, CommonRow, UpdateRow
 from dadc_net.node.messages import (
+    NO_HEAD,
     NO_RUN,
+    Account,
     Act,
     Alive,
     Begin,
@@ -38,16 +40,14 @@ from dadc_net.node.messages import (
     Join,
     Message,
     Probe,
+    Query,
     Step,
     Who,
 )
 from dadc_net.node.own_log import OwnLog
-from dadc_net.node.passive_agent import PassiveAgent
-from dadc_net.node.replica import Replica, StepAccount, commitment
+from dadc_net.node.replica import Replica, StepAccount
+from dadc_net.node.team_member import TeamMember
 from dadc_net.node.watch import Verdict, Watch
-from dadc_net.team.information import InformationStructure, structure_by_name
-from dadc_net.team.menu import PrescriptionMenu
-from dadc_net.team.spaces import FiniteSpace, space_from_record
 
 Tamper = Callable[[Replica, int], None]
 
@@ -58,25 +58,6 @@ class Phase(Enum):
     JOINING = "joining"
     RUNNING = "running"
     FINISHED = "finished"
-
-
-@dataclass(frozen=True)
-class AgentIdentity:
-    """What an agent process is started with."""
-
-    agent: int
-    """1..K"""
-    shared_seed: bytes
-    selftest: bytes
-    settings_digest: bytes = b""
-    """Digest of the settings it insists on; empty: whatever the server says."""
-    host: dict[str, str] = field(default_factory=dict)
-    structure: InformationStructure | None = None
-    """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
-    patience_s: float = 300.0
-    """How long a lost server is waited for."""
-    checkpoint_every: int = 0
-    """Updates between checkpoints that are made whatever the time; 0: none."""
 
 
 class Reaction(NamedTuple):
@@ -93,12 +74,11 @@ class AgentNode:
         """``tamper`` is called with the replica before each record; negative controls use it to break a replica."""
         self.identity = identity
         self.phase = Phase.JOINING
-        self.replica: Replica | None = None
+        self.member: TeamMember | None = None
         self.learner_digest = b""
         self.log = OwnLog(store)
         self.watch = Watch(identity.patience_s)
         self._tamper = tamper
-        self._passive: PassiveAgent | None = None
         self.run_id = NO_RUN
         self.epoch = 0
         self.next_step = 0
@@ -108,11 +88,10 @@ class AgentNode:
     def join(self) -> Join:
         """The message that opens, or re-opens, the conversation."""
         identity = self.identity
-        seed = commitment(identity.shared_seed)
-        head = bytes(32) if self.replica is None else self.replica.head
+        head = NO_HEAD if self.member is None else self.member.replica.head
         return Join(
             identity.agent,
-            seed,
+            identity.commitment,
             identity.selftest,
             identity.settings_digest,
             identity.host,
@@ -144,21 +123,31 @@ class AgentNode:
             self.phase = Phase.FINISHED
             self.learner_digest, self.next_step = bytes.fromhex(facts["learner_digest"]), int(facts["last_step"]) + 1
             return 0
-        self._build(settings, facts)
-        for step, arrays, meta in self.log.checkpoints():
-            self._restore(step, arrays, meta)
-            break
+        self.member = self._restored(settings, facts)
         first = self.next_step
         for row in self.log.tail(first):
             self._compute_again(row)
         return self.next_step - first
+
+    def _restored(self, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> TeamMember:
+        """In the state of the newest sound checkpoint, or new."""
+        for step, arrays, meta in self.log.checkpoints():
+            member = TeamMember(self.identity, settings, facts)
+            try:
+                member.restore(step, arrays, meta)
+            except CorruptStateError as error:
+                self.log.trouble = str(error)
+                continue
+            self.learner_digest, self.next_step = bytes.fromhex(meta["learner_digest"]), step + 1
+            return member
+        return TeamMember(self.identity, settings, facts)
 
     def _refuse_another(self, facts: Mapping[str, Any], settings: CoordinatorSettings) -> None:
         agent, wanted = self.identity.agent, self.identity.settings_digest
         own = self.identity.structure
         for what, held, given in (
             ("agent id", facts["agent"], agent),
-            ("seed commitment", facts["commitment"][:16], commitment(self.identity.shared_seed).hex()[:16]),
+            ("seed commitment", facts["commitment"][:16], self.identity.commitment.hex()[:16]),
             ("settings digest", settings.digest().hex()[:16], (wanted or settings.digest()).hex()[:16]),
             ("information structure", facts["structure"], facts["structure"] if own is None else own.name),
         ):
@@ -169,30 +158,6 @@ class AgentNode:
                     "--state-dir."
                 )
 
-    def _build(self, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> None:
-        structure = self.identity.structure or structure_by_name(facts["structure"])
-        space = space_from_record(facts["observation_space"])
-        if not isinstance(space, FiniteSpace):
-            raise ProtocolError(
-                f"the private observations have the space {facts['observation_space']!r}, which is not finite. "
-                "Prescription menus are tables over finitely many local values. Use a finite observation space."
-            )
-        menu = PrescriptionMenu.from_record(facts["menu"])
-        self.replica = Replica(settings, self.identity.shared_seed)
-        self._passive = PassiveAgent(self.identity.agent, settings.learner.num_envs, structure, menu, space)
-
-    def _restore(self, step: int, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        replica, passive = self._team()
-        replica.restore(arrays, bytes.fromhex(meta["head"]))
-        passive.restore(arrays)
-        if replica.coordinator.digest().hex() != meta["state_digest"]:
-            raise CorruptStateError(
-                f"the checkpoint after record {step} gives another learner state than it was made from. Nothing was sent. "
-                "Delete this checkpoint: the one before it, or the journal, brings the agent back."
-            )
-        self.learner_digest = bytes.fromhex(meta["learner_digest"])
-        self.next_step = step + 1
-
     def _compute_again(self, row: AgentRow) -> None:
         account, actions = self._advance(row.step, row.common.record, row.common.head, row.observation)
         if (account.step_digest, actions) != (row.sent, row.actions):
@@ -202,10 +167,10 @@ class AgentNode:
                 "and its folder says so itself. Move the folder away and start it again: it goes through the log anew."
             )
 
-    def _team(self) -> tuple[Replica, PassiveAgent]:
-        if self.replica is None or self._passive is None:
+    def _taking_part(self) -> TeamMember:
+        if self.member is None:
             raise ProtocolError(f"agent {self.identity.agent} has no run yet. A message came too early. Restart the agent.")
-        return self.replica, self._passive
+        return self.member
 
     # --- messages -----------------------------------------------------------------------------------------------
 
@@ -228,6 +193,8 @@ class AgentNode:
                 return Reaction([Alive(self.identity.agent)])
             case Who():
                 return Reaction([self.join()])
+            case Query():
+                return Reaction(self._account(message))
             case Fault(exit_code, text):
                 raise error_for_exit_code(exit_code, text)
             case _:
@@ -241,7 +208,7 @@ class AgentNode:
             return  # A server that was thought dead, and was replaced.
         settings = CoordinatorSettings.from_record(message.settings)
         wanted = self.identity.settings_digest or (
-            b"" if self.replica is None else self.replica.settings.digest()
+            b"" if self.member is None else self.member.settings.digest()
         )
         if self.run_id not in (NO_RUN, message.run_id) or (wanted and wanted != settings.digest()):
             raise MismatchError(
@@ -251,14 +218,14 @@ class AgentNode:
                 "agent another --state-dir."
             )
         own = self.identity.structure
-        if self.replica is None:
+        if self.member is None:
             facts = {
                 "agent": self.identity.agent,
                 "run_id": message.run_id.hex(),
                 "epoch": message.epoch,
                 "settings": message.settings,
                 "settings_digest": settings.digest().hex(),
-                "commitment": commitment(self.identity.shared_seed).hex(),
+                "commitment": self.identity.commitment.hex(),
                 "structure": message.structure if own is None else own.name,
                 "menu": message.menu,
                 "observation_space": message.observation_space,
@@ -266,7 +233,7 @@ class AgentNode:
                 "host": self.identity.host,
                 "state": "running",
             }
-            self._build(settings, facts)
+            self.member = TeamMember(self.identity, settings, facts)
             self.log.store.create(facts)
         elif message.epoch > self.epoch:
             self.log.store.note("epoch", message.epoch)
@@ -281,9 +248,8 @@ class AgentNode:
             return Reaction([self.join()])  # Something was lost on the way: say where this agent stands.
         if message.sequence < self.next_step:
             return Reaction([self._answer_again(message)])
-        replica, _ = self._team()
         if self._tamper is not None:
-            self._tamper(replica, message.sequence)
+            self._tamper(self._taking_part().replica, message.sequence)
         account, actions = self._advance(message.sequence, message.common, message.head, message.private)
         update = None
         if account.update is not None:
@@ -303,10 +269,7 @@ class AgentNode:
         return Reaction([self._answer(row)], account)
 
     def _advance(self, step: int, common: bytes, head: bytes, private: bytes) -> tuple[StepAccount, bytes]:
-        replica, passive = self._team()
-        account = replica.receive(step, common, head)
-        passive.observe(step, private, account.begin)
-        actions = b"" if account.prescriptions is None else passive.act(account.prescriptions)
+        account, actions = self._taking_part().advance(step, common, head, private)
         self._update = 0 if account.update is None else account.update.update
         if account.update is not None:
             self.learner_digest = account.update.digest
@@ -328,6 +291,24 @@ class AgentNode:
         update = b"" if row.update is None else row.update.learner
         return Act(self.run_id, self.epoch, self.identity.agent, row.step, row.actions, row.sent, update)
 
+    def _account(self, message: Query) -> list[Message]:
+        """The digests of one record by component; of the newest also of every tensor as it is now."""
+        if (message.run_id, message.epoch) != (self.run_id, self.epoch) or message.sequence >= self.next_step:
+            return []
+        replica = self._taking_part().replica
+        row = self.log.row(message.sequence)
+        tensors = {} if row.update is None else row.update.tensors
+        digests = {
+            **{f"update/{name}": value for name, value in tensors.items()},
+            "act/parameters/all": row.parameters,
+            "act/ais/x_t": row.ais,
+            "act/prescription/theta_t": row.prescription,
+        }
+        if message.sequence == self.next_step - 1:
+            digests |= {f"state/{name}": value for name, value in replica.coordinator.tensor_digests().items()}
+        keyed_digests = replica.keyed_components(digests)
+        return [Account(self.run_id, self.epoch, self.identity.agent, message.sequence, keyed_digests)]
+
     def _end(self, message: End, now: float) -> Reaction:
         if message.run_id != self.run_id or message.epoch < self.epoch:
             return Reaction([])
@@ -344,6 +325,7 @@ class AgentNode:
             self.log.settle(True)
             self.log.store.note("learner_digest", self.learner_digest.hex())
             self.log.store.note("state", "finished")
+            self.log.store.sync()  # After Bye the server may leave for good.
             self.phase = Phase.FINISHED
         return Reaction([Bye(self.run_id, self.epoch, self.identity.agent, message.sequence)])
 
@@ -361,19 +343,16 @@ class AgentNode:
 
     def save(self, now: float) -> bool:
         """Keep the whole state after the last record; False where the disk refuses."""
-        replica, passive = self._team()
-        coordinator = replica.coordinator
+        step, member = self.next_step - 1, self._taking_part()
         meta = {
-            "settings": replica.settings.to_record(),
+            **member.meta(),
             "agent": self.identity.agent,
             "run_id": self.run_id.hex(),
-            "step": self.next_step - 1,
-            "update": (self.next_step - 1) // replica.settings.learner.batch_lock_steps,
-            "head": replica.head.hex(),
+            "step": step,
+            "update": step // member.settings.learner.batch_lock_steps,
             "learner_digest": self.learner_digest.hex(),
-            "state_digest": coordinator.digest().hex(),
         }
-        return self.log.save(self.next_step - 1, {**coordinator.snapshot(), **passive.snapshot()}, meta, now)
+        return self.log.save(step, member.snapshot(), meta, now)
 
     def tick(self, now: float) -> Verdict:
         """What the silence of the server means.

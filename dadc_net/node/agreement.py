@@ -28,6 +28,11 @@ class Divergence:
     """The minority where there is a strict majority; otherwise every agent."""
     again: bool = False
     """The suspect went through an old record again and answered it otherwise than it did before."""
+    component: str = ""
+    """Part of the learner that differs first; empty before the agents were asked."""
+    tensor: str = ""
+    hosts: tuple[str, ...] = ()
+    """Agents with their hosts and what these run."""
 
     def text(self) -> str:
         """Three sentences for people."""
@@ -42,10 +47,14 @@ class Divergence:
         blame = f"{names} differ and neither has a majority" if everyone else f"{names} is in the minority"
         if self.again:
             blame = f"{names} answered this record otherwise when it first met it"
+        place = f"step {self.step}, phase {self.phase}"
+        if self.component:
+            place += f", component {self.component}, tensor {self.tensor}"
+        hosts = f" Hosts: {'; '.join(self.hosts)}." if self.hosts else ""
         return (
-            f"the replicas diverged: digests of the {where} are {shown}. It happened at step {self.step}, and all agents "
-            f"received the same common information up to it; {blame}. Run dadc selftest on each host, and dadc check on "
-            "the run's folders to see the tensor."
+            f"the replicas diverged: digests of the {where} are {shown}. It happened at {place}, and all agents "
+            f"received the same common information up to it; {blame}.{hosts} Run dadc selftest on each host, and dadc check "
+            "on the run's folders."
         )
 
 

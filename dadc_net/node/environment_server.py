@@ -2,6 +2,7 @@
 
     JOINING   until all K agents have joined; refuses those that do not fit
     RUNNING   lock-step: one record to every agent, one answer from every agent, compare digests, step
+    EXAMINING after a divergence; until the agents have said which tensor it is in
     FINISHED  after the last answers; until every agent has said that it kept the result
     FAILED    after a divergence, a straggler or a request to stop; ``error`` says why
 
@@ -17,20 +18,19 @@ imports the coordinator: the server learns neither the shared seed nor parameter
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dadc_net.errors import (
     DadcError,
     DivergenceError,
     InvariantError,
     NumericError,
     ProtocolError,
-    TemporaryError,
     error_for_exit_code,
 )
 from dadc_net.node.admission import check_answer, check_past
 from dadc_net.node.agreement import Divergence, compare, compare_again
+from dadc_net.node.inquiry import Inquiry, error_of
 from dadc_net.node.messages import (
+    Account,
     Act,
     Alive,
     Begin,
@@ -40,6 +40,7 @@ from dadc_net.node.messages import (
     Join,
     Message,
     Probe,
+    Query,
     Step,
     Who,
 )
@@ -74,6 +75,7 @@ class EnvironmentServerNode:
         """Agents that have kept the result."""
         self._pace = Pace()
         self._closed: ClosedStep | None = None
+        self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
         self.divergence: Divergence | None = None
         self.error: DadcError | None = None
@@ -121,6 +123,11 @@ class EnvironmentServerNode:
                 return self._act(agent, peer, message, now)
             case Bye() if agent is not None:
                 return self._bye(agent, message)
+            case Account() if agent is not None and self._inquiry is not None:
+                self._inquiry.add(message)
+                return self._conclude(now)
+            case Account():
+                return []
             case Fault():
                 return [] if agent is None else self._agent_fault(agent, message, now)
             case _:
@@ -135,6 +142,8 @@ class EnvironmentServerNode:
         )
         if self.phase is ServerPhase.FAILED:
             refusal = self.error
+        elif self.phase is ServerPhase.EXAMINING and self.divergence is not None:
+            refusal = error_of(self.divergence)
         if refusal is not None:
             return [_refuse(member.peer, refusal)]
         agent = member.join.agent
@@ -169,15 +178,7 @@ class EnvironmentServerNode:
         return begun
 
     def _begin(self) -> Begin:
-        problem = self.tip.world.problem
-        return Begin(
-            self.run_id,
-            self.epoch,
-            self.plan.settings,
-            problem.structure.name,
-            problem.menu.to_record(),
-            problem.environment.spec.observation_space.to_record(),
-        )
+        return self.plan.begin(self.tip.world.problem, self.run_id, self.epoch)
 
     def _alive(self, agent: int, now: float) -> list[Delivery]:
         claim = self.roster.claims.pop(agent, None)
@@ -230,9 +231,9 @@ class EnvironmentServerNode:
     def _caught_up(self, agent: int, act: Act, now: float) -> list[Delivery]:
         """An agent that lags has gone through one more record: it must answer what it answered before."""
         step = act.sequence
-        self.divergence = compare_again(self.tip.answers(step), agent, act, self.plan.update_of(step))
-        if self.divergence is not None:
-            raise DivergenceError(self.divergence.text())
+        divergence = compare_again(self.tip.answers(step), agent, act, self.plan.update_of(step))
+        if divergence is not None:
+            return self._examine(divergence, now)
         return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)
 
     def _close_step(self, now: float) -> list[Delivery]:
@@ -242,10 +243,10 @@ class EnvironmentServerNode:
         step, update, answers = entry.step, self.plan.update_of(entry.step), self.answers
         self._closed = ClosedStep(step, entry.head, answers, update)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
-        self.divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
-        if self.divergence is not None:
+        divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
+        if divergence is not None:
             self.tip.close(answers)  # What was answered is evidence.
-            raise DivergenceError(self.divergence.text())
+            return self._examine(divergence, now)
         if update is not None:
             self.learner_digests = update_digests
         if step == self.last_step:
@@ -256,9 +257,29 @@ class EnvironmentServerNode:
         self.answers = {}
         return [d for agent in range(1, self.num_agents + 1) for d in self._send(agent, self.tip.step, now)]
 
-    def resume(self, confirmed: Iterable[int]) -> None:
+    def _examine(self, divergence: Divergence, now: float) -> list[Delivery]:
+        """The run is over; ask everybody where the difference is."""
+        self.divergence = divergence
+        self.phase = ServerPhase.EXAMINING
+        self._inquiry = Inquiry(divergence, set(self.roster.members), now)
+        return self._to_all(Query(self.run_id, self.epoch, divergence.step))
+
+    def _conclude(self, now: float) -> list[Delivery]:
+        """Stop, once everybody who is there has given an account."""
+        inquiry = self._inquiry
+        if inquiry is None or not inquiry.over(now, set(self.roster.members)):
+            return []
+        self.divergence = inquiry.verdict({agent: one.join.host for agent, one in self.roster.members.items()})
+        return self._fail(error_of(self.divergence))
+
+    def resume(self) -> None:
         """After a recovery: a run whose last record was answered is finished, and some agents may have kept the result."""
-        self.confirmed = set(confirmed)
+        facts = self.tip.journal.facts
+        self.confirmed = set(facts.get("confirmed", ()))
+        if facts.get("state") == "finished":
+            digest = bytes.fromhex(facts["learner_digest"])
+            self.finish(dict.fromkeys(range(1, self.num_agents + 1), digest))
+            return
         if self.tip.step != self.last_step:
             return
         answers = self.tip.journal.round(self.last_step)
@@ -268,9 +289,13 @@ class EnvironmentServerNode:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def finish(self, learner_digests: dict[int, bytes]) -> None:
-        """All records are answered and agreed on."""
-        self.tip.journal.note("state", "finished")
+        """All records are answered and agreed on.
+
+        From here on agents may leave for good, so nobody could supply what this server loses: it is synced in every mode.
+        """
         self.tip.journal.note("learner_digest", learner_digests[1].hex())
+        self.tip.journal.note("state", "finished")
+        self.tip.journal.sync()
         self.phase = ServerPhase.FINISHED
         self.learner_digests = learner_digests
         self.deadline = None
@@ -312,7 +337,9 @@ class EnvironmentServerNode:
         """The member has gone; whoever claims its place gets it."""
         claim = self.roster.claims.pop(agent, None)
         self._leave(agent)
-        return self._begin_if_complete(now) if claim is None else self._seat(claim.member, now)
+        if claim is not None:
+            return self._seat(claim.member, now)
+        return self._conclude(now) if self.phase is ServerPhase.EXAMINING else self._begin_if_complete(now)
 
     def take_closed(self) -> ClosedStep | None:
         """The record that the last message closed, once."""
@@ -339,6 +366,8 @@ class EnvironmentServerNode:
                 deliveries += self._hand_over(agent, now)
         if self.phase is ServerPhase.FAILED:
             return deliveries
+        if self.phase is ServerPhase.EXAMINING:
+            return [*deliveries, *self._conclude(now)]
         for agent, step in self._pace.due(now):
             again = self._end(agent, now) if step > self.last_step else self._send(agent, step, now)
             deliveries += again
@@ -359,13 +388,7 @@ class EnvironmentServerNode:
         """The server itself is asked to stop: tell every agent why."""
         if self.phase not in (ServerPhase.JOINING, ServerPhase.RUNNING):
             return []
-        where = "before its first step" if self.tip.entry is None else f"at step {self.tip.step} of {self.last_step}"
-        return self._fail(
-            TemporaryError(
-                f"the environment server was stopped by {reason}. The run stands {where}. Start the same commands again and "
-                "it goes on from there."
-            )
-        )
+        return self._fail(self.plan.stopped(reason, self.tip.step))
 
     def _fail(self, error: DadcError) -> list[Delivery]:
         self.phase = ServerPhase.FAILED

@@ -101,6 +101,10 @@ class ServerJournal(Protocol):
         """Write one fact (JSON data), in a transaction of its own."""
         ...
 
+    def sync(self) -> None:
+        """Make everything so far survive a loss of power, whatever the mode."""
+        ...
+
 
 class UpdateRow(NamedTuple):
     """One update in an agent's journal."""
@@ -160,6 +164,10 @@ class AgentStore(Protocol):
 
     def note(self, name: str, value: Any) -> None:
         """Write one fact (JSON data)."""
+        ...
+
+    def sync(self) -> None:
+        """Make everything so far survive a loss of power, whatever the mode."""
         ...
 
     def checkpoints(self) -> Sequence[int]:

@@ -9,6 +9,8 @@
     Probe   server -> agent   "are you still there?"
     Alive   agent -> server   the answer to Probe; also a sign of life into a silence
     Who     server -> agent   "this connection has not joined": the transport connected again without a word
+    Query   server -> agent   after a divergence: which digests had each component at that record?
+    Account agent -> server   the answer to Query
     Fault   either way        the sender stops, and why; carries the exit code
 
 A message is plain data. Which run, server epoch, agent and sequence number it belongs to is part of the
@@ -134,6 +136,27 @@ class Who:
 
 
 @dataclass(frozen=True)
+class Query:
+    """Asks for the component digests of record ``sequence``."""
+
+    run_id: bytes
+    epoch: int
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """The answer to ``Query``."""
+
+    run_id: bytes
+    epoch: int
+    agent: int
+    sequence: int
+    digests: dict[str, bytes]
+    """Name -> keyed digest, causes before effects: update/COMPONENT/TENSOR, act/COMPONENT/WHAT, state/COMPONENT/TENSOR."""
+
+
+@dataclass(frozen=True)
 class Fault:
     """The sender stops. ``exit_code`` is what the receiver should exit with, ``text`` what it should print."""
 
@@ -141,4 +164,4 @@ class Fault:
     text: str
 
 
-Message = Join | Begin | Step | Act | End | Bye | Probe | Alive | Who | Fault
+Message = Join | Begin | Step | Act | End | Bye | Probe | Alive | Who | Query | Account | Fault

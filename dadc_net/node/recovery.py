@@ -37,7 +37,7 @@ def take_up(
     team = facts.get("team")
     known = None if team is None else Fingerprint(*(bytes.fromhex(value) for value in team))
     node = EnvironmentServerNode(recovery.tip, plan, bytes.fromhex(facts["run_id"]), epoch, known)
-    node.resume(facts.get("confirmed", ()))
+    node.resume()
     return node, recovery
 
 

@@ -74,15 +74,14 @@ class Replica:
             step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update
         )
 
+    def keyed_components(self, digests: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Digests by name as the server may see them: it can compare them and guess nothing."""
+        return {name: keyed(self._key, b"component", name.encode("utf-8"), value) for name, value in digests.items()}
+
     def restore(self, snapshot: Mapping[str, NDArray[Any]], head: bytes) -> None:
         """Take the coordinator's state and the chain head after the same record."""
         self.coordinator.restore(snapshot)
         self.head = head
-
-
-def commitment(shared_seed: bytes) -> bytes:
-    """What an agent shows at joining so that seeds can be compared: 32 bytes, the same for the same seed."""
-    return keyed(derive_key("commitment", shared_seed), b"dadc-net shared seed")
 
 
 def _bytes(array: Array) -> bytes:

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from dadc_net.errors import TemporaryError
-from dadc_net.node.messages import Act, Message
+from dadc_net.node.messages import Act, Begin, Message
+from dadc_net.node.team_environment import Problem
 
 LINGER_SECONDS = 30.0
 """How long a finished server waits for an agent that has not said that it kept the result."""
@@ -18,6 +19,8 @@ class ServerPhase(Enum):
 
     JOINING = "joining"
     RUNNING = "running"
+    EXAMINING = "examining"
+    """Replicas differ; the agents are asked where."""
     FINISHED = "finished"
     FAILED = "failed"
 
@@ -76,3 +79,16 @@ class ServerPlan(NamedTuple):
             "far is kept. Start what is missing, or allow more time with "
             f"--set runtime.{'join' if joining else 'lockstep'}_timeout_s=..."
         )
+
+    def stopped(self, reason: str, step: int) -> TemporaryError:
+        """The error of a server that was asked to stop; ``step``: the newest record, -1 before the first."""
+        where = "before its first step" if step < 0 else f"at step {step} of {self.last_step}"
+        return TemporaryError(
+            f"the environment server was stopped by {reason}. The run stands {where}. Start the same commands again and it "
+            "goes on from there."
+        )
+
+    def begin(self, problem: Problem, run_id: bytes, epoch: int) -> Begin:
+        """What an agent is told: everything it may know of the run, and no parameter of the environment."""
+        space = problem.environment.spec.observation_space
+        return Begin(run_id, epoch, self.settings, problem.structure.name, problem.menu.to_record(), space.to_record())

@@ -19,7 +19,8 @@ from dadc_net.errors import (
     TemporaryError,
 )
 from dadc_net.exact.selftest import flushes_subnormals
-from dadc_net.node.agent import AgentIdentity, AgentNode, Phase, Reaction, Tamper
+from dadc_net.node.agent import AgentNode, Phase, Reaction, Tamper
+from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.messages import Alive, Fault
 from dadc_net.node.watch import Verdict
 from dadc_net.runtime.agent_store import AgentStoreFiles
@@ -155,8 +156,9 @@ class AgentProcess:
         try:
             return node.receive(decode(frames), time.monotonic())
         except DivergenceError:
-            if node.replica is not None:
-                tensors = {name: value.hex() for name, value in node.replica.coordinator.tensor_digests().items()}
+            if node.member is not None:
+                found = node.member.replica.coordinator.tensor_digests()
+                tensors = {name: value.hex() for name, value in found.items()}
                 node.log.store.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
             raise
 
@@ -195,7 +197,7 @@ class AgentProcess:
 
     def _note_begin(self, node: AgentNode) -> None:
         self._begun = True
-        settings = {} if node.replica is None else node.replica.settings.to_record()
+        settings = {} if node.member is None else node.member.settings.to_record()
         _log.info("agent %d takes part in run %s, epoch %d: %s", self.options.agent, node.run_id.hex(), node.epoch, settings)
         self.control.report("begin", agent=self.options.agent, run_id=node.run_id.hex())
 

@@ -113,6 +113,10 @@ class AgentStoreFiles:
         """Write one fact."""
         self._file.note(name, value)
 
+    def sync(self) -> None:
+        """Make everything so far survive a loss of power."""
+        self._file.sync()
+
     def checkpoints(self) -> Sequence[int]:
         """Records after which the state was kept, newest first."""
         return checkpoint_steps(self.folder)

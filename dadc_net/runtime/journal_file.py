@@ -39,6 +39,8 @@ JOURNAL_NAME = "journal.sqlite"
 FORMAT = 1
 MODES = ("process", "host")
 _SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
+_WAL_PAGES = 4000
+"""Pages (4 KiB) after which SQLite folds the WAL into the database. That syncs, so it should be rare."""
 _WAL_VERSION = 2
 """Byte 18 of a database header that is in WAL mode."""
 _COMMON_SCHEMA = """
@@ -86,6 +88,7 @@ class JournalFile:
         with self._translated():
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._mode]}")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             self.facts = read_facts(self._connection)
         if self.facts.get("format") != FORMAT:
             raise CorruptStateError(
@@ -128,6 +131,11 @@ class JournalFile:
         """Write one fact (JSON data)."""
         self.transact([("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))])
         self.facts[name] = value
+
+    def sync(self) -> None:
+        """Make everything so far survive a loss of power."""
+        with self._translated():
+            self.database.execute("PRAGMA wal_checkpoint(FULL)").fetchall()  # Syncs the WAL first, then the database.
 
     @property
     def tip(self) -> int:

@@ -59,6 +59,9 @@ class MemoryServerJournal:
         """Keep one fact."""
         self.facts[name] = value
 
+    def sync(self) -> None:
+        """There is no disk."""
+
     def close(self) -> None:
         """Nothing is left behind."""
 
@@ -100,6 +103,9 @@ class MemoryAgentStore:
 
     def save(self, step: int, arrays: Arrays, meta: Mapping[str, Any]) -> None:
         """Not kept."""
+
+    def sync(self) -> None:
+        """There is no disk."""
 
     def close(self) -> None:
         """Nothing is left behind."""

@@ -111,6 +111,10 @@ class ServerJournalFile:
         """Write one fact."""
         self._file.note(name, value)
 
+    def sync(self) -> None:
+        """Make everything so far survive a loss of power."""
+        self._file.sync()
+
     def close(self) -> None:
         """Leave a single file."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""The msgpack bodies of Join, Begin and Fault, and the schema each must fit.
+"""The msgpack bodies of Join, Begin, Account and Fault, and the schema each must fit.
 
 Decoding has three gates: the size of the body, the limits inside msgpack (counts and lengths, map keys that are
 strings, no extension types), and a schema that names every field and its type. A field too many is refused like a field
@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 
 from dadc_net.errors import InvariantError, ProtocolError
-from dadc_net.node.messages import DIGEST_BYTES, Begin, Fault, Join
+from dadc_net.node.messages import DIGEST_BYTES, Account, Begin, Fault, Join
 from dadc_net.wire import limits
 from dadc_net.wire.header import Header
 
@@ -72,6 +72,18 @@ def unpack_begin(run_id: bytes, epoch: int, raw: bytes) -> Begin:
     """The inverse of ``pack_begin``, tuples having become lists. Raises ProtocolError naming the field."""
     body = _unpack("Begin", raw, _BEGIN, limits.BEGIN_BYTES_MAX)
     return Begin(run_id, epoch, body["settings"], body["structure"], body["menu"], body["observation_space"])
+
+
+def pack_account(account: Account) -> bytes:
+    """Body of an Account."""
+    advice = "Use fewer layers."
+    return _pack("Account", {"digests": dict(account.digests)}, _ACCOUNT, limits.ACCOUNT_BYTES_MAX, advice)
+
+
+def unpack_account(raw: bytes) -> dict[str, bytes]:
+    """The inverse of ``pack_account``. Raises ProtocolError naming the field."""
+    body = _unpack("Account", raw, _ACCOUNT, limits.ACCOUNT_BYTES_MAX)
+    return {printable(name): value for name, value in body["digests"].items()}
 
 
 def pack_fault(fault: Fault) -> bytes:
@@ -173,6 +185,14 @@ def _is_digest_or_empty(value: object) -> str:
     return "" if value == b"" else _is_digest(value)
 
 
+def _is_digests(value: object) -> str:
+    if not isinstance(value, dict):
+        return f"is {type(value).__name__}, not a map"
+    if not all(isinstance(name, str) and not _is_digest(item) for name, item in value.items()):
+        return f"is not a map from strings to {DIGEST_BYTES} bytes each"
+    return ""
+
+
 def _is_text(value: object) -> str:
     return "" if isinstance(value, str) else f"is {type(value).__name__}, not a string"
 
@@ -229,4 +249,5 @@ _BEGIN: dict[str, Check] = {
     "menu": _is_record,
     "observation_space": _is_record,
 }
+_ACCOUNT: dict[str, Check] = {"digests": _is_digests}
 _FAULT: dict[str, Check] = {"exit_code": _is_exit_code, "text": _is_text}

@@ -20,6 +20,7 @@ from dadc_net.node.messages import (
     DIGEST_BYTES,
     NO_HEAD,
     NO_RUN,
+    Account,
     Act,
     Alive,
     Begin,
@@ -29,11 +30,13 @@ from dadc_net.node.messages import (
     Join,
     Message,
     Probe,
+    Query,
     Step,
     Who,
 )
 from dadc_net.wire import bodies
 from dadc_net.wire.header import (
+    ACCOUNT,
     ACT,
     ALIVE,
     BEGIN,
@@ -43,6 +46,7 @@ from dadc_net.wire.header import (
     JOIN,
     NAMES,
     PROBE,
+    QUERY,
     STEP,
     WHO,
     Header,
@@ -174,6 +178,26 @@ def _decode_who(header: Header, _frames: Sequence[bytes]) -> Who:
     return Who()
 
 
+def _encode_query(query: Query) -> list[bytes]:
+    return [pack_header(QUERY, query.run_id, query.epoch, sequence=query.sequence)]
+
+
+def _decode_query(header: Header, _frames: Sequence[bytes]) -> Query:
+    require_unused(header, agent=0, head=NO_HEAD)
+    return Query(header.run_id, header.epoch, header.sequence)
+
+
+def _encode_account(account: Account) -> list[bytes]:
+    header = pack_header(ACCOUNT, account.run_id, account.epoch, account.agent, account.sequence)
+    return [header, bodies.pack_account(account)]
+
+
+def _decode_account(header: Header, frames: Sequence[bytes]) -> Account:
+    require_unused(header, head=NO_HEAD)
+    digests = bodies.unpack_account(frames[1])
+    return Account(header.run_id, header.epoch, header.agent, header.sequence, digests)
+
+
 def _encode_probe(probe: Probe) -> list[bytes]:
     return [pack_header(PROBE, agent=probe.agent)]
 
@@ -209,6 +233,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[bytes]]] = {
     End: _encode_end,
     Bye: _encode_bye,
     Who: _encode_who,
+    Query: _encode_query,
+    Account: _encode_account,
     Probe: _encode_probe,
     Alive: _encode_alive,
     Fault: _encode_fault,
@@ -222,10 +248,12 @@ _DECODERS: dict[int, Callable[[Header, Sequence[bytes]], Message]] = {
     END: _decode_end,
     BYE: _decode_bye,
     WHO: _decode_who,
+    QUERY: _decode_query,
+    ACCOUNT: _decode_account,
     PROBE: _decode_probe,
     ALIVE: _decode_alive,
     FAULT: _decode_fault,
 }
 
-_FRAMES = {JOIN: 2, BEGIN: 2, STEP: 3, ACT: 3, END: 2, PROBE: 1, ALIVE: 1, FAULT: 2, BYE: 1, WHO: 1}
+_FRAMES = {JOIN: 2, BEGIN: 2, STEP: 3, ACT: 3, END: 2, PROBE: 1, ALIVE: 1, FAULT: 2, BYE: 1, WHO: 1, QUERY: 1, ACCOUNT: 2}
 """Frames of a message of each type, header included."""

@@ -20,8 +20,8 @@ PROTOCOL_VERSION = 2
 HEADER = Struct("<4sHBB16sIIQ32s")
 """magic, version u16, type u8, reserved u8, run id, epoch u32, agent u32, sequence u64, chain hash. Little endian."""
 
-JOIN, BEGIN, STEP, ACT, END, PROBE, ALIVE, FAULT, BYE, WHO = range(1, 11)
-NAMES = ("", "Join", "Begin", "Step", "Act", "End", "Probe", "Alive", "Fault", "Bye", "Who")
+JOIN, BEGIN, STEP, ACT, END, PROBE, ALIVE, FAULT, BYE, WHO, QUERY, ACCOUNT = range(1, 13)
+NAMES = ("", "Join", "Begin", "Step", "Act", "End", "Probe", "Alive", "Fault", "Bye", "Who", "Query", "Account")
 
 _PREFIX = Struct("<4sH")
 _GOOD_PREFIX = _PREFIX.pack(MAGIC, PROTOCOL_VERSION)
@@ -82,8 +82,8 @@ def parse_header(frames: Sequence[bytes]) -> Header:
     _, _, kind, reserved, run_id, epoch, agent, sequence, head = HEADER.unpack(raw)
     if reserved:
         raise ProtocolError(_text("the reserved byte of a header", reserved, "0"))
-    if not JOIN <= kind <= WHO:
-        raise ProtocolError(_text("the type of a message", kind, f"one of {JOIN} to {WHO}"))
+    if not JOIN <= kind <= ACCOUNT:
+        raise ProtocolError(_text("the type of a message", kind, f"one of {JOIN} to {ACCOUNT}"))
     return Header(kind, run_id, epoch, agent, sequence, head)
 
 

@@ -30,6 +30,9 @@ JOIN_BYTES_MAX = 16 * KIB
 BEGIN_BYTES_MAX = 512 * KIB
 """Body of a Begin: all settings and the prescription menu."""
 
+ACCOUNT_BYTES_MAX = 64 * KIB
+"""Body of an Account: a digest per tensor, twice at most."""
+
 FAULT_BYTES_MAX = 64 * KIB
 """Body of a Fault. A longer text is cut, because a Fault must always be sendable."""
 

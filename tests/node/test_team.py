@@ -96,18 +96,23 @@ def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "step", "phase", "update"), [("flip-bit", 7, "act", None), ("sqrt-ulp", 10, "update", 2)]
+    ("kind", "step", "phase", "update", "component"),
+    [("flip-bit", 7, "act", None, "ais"), ("sqrt-ulp", 10, "update", 2, "actor-critic")],
 )
 def test_a_changed_bit_is_caught_at_once(
-    small: MakeConfig, kind: str, step: int, phase: str, update: int | None
+    small: MakeConfig, kind: str, step: int, phase: str, update: int | None, component: str
 ) -> None:
     """Batches have 5 lock-steps. Broken before record 7: a flipped bit shows there, a wrong root at the next update."""
     team = Team(small(updates=6), tamper={2: Sabotage(kind, 7)}).run()
     found = team.server.divergence
     assert team.server.phase is ServerPhase.FAILED
     assert found is not None
-    assert (found.step, found.phase, found.update) == (step, phase, update)
+    assert (found.step, found.phase, found.update, found.component) == (step, phase, update, component)
+    assert found.tensor.endswith((".weight", ".bias"))
+    assert kind != "flip-bit" or found.tensor == "encoder.recurrent.weight"
     assert found.suspects == (1, 2)
+    assert f"component {component}, tensor {found.tensor}" in str(team.server.error)
+    assert "Hosts: agent 1 on " in str(team.server.error)
     assert isinstance(team.server.error, DivergenceError)
     assert {type(error) for error in team.errors.values()} == {DivergenceError}
 
@@ -156,7 +161,7 @@ def test_sabotage_is_parsed_and_bad_forms_are_refused() -> None:
 
 
 def _join(agent: int, seed: int = 7, settings: bytes = b"", selftest: bytes = SELFTEST.digest) -> Join:
-    from dadc_net.node.replica import commitment
+    from dadc_net.node.identity import commitment
 
     return Join(agent, commitment(seed_bytes(seed)), selftest, settings, {"hostname": "h", "pid": "1"})
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dadc_net.errors import CorruptStateError, SelftestError, UsageError
-from dadc_net.node.agent import AgentIdentity, AgentNode
+from dadc_net.node.agent import AgentNode
+from dadc_net.node.identity import AgentIdentity
 from dadc_net.runtime import agent_process, arrays_file
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.agent_store import AgentStoreFiles

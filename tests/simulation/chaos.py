@@ -183,13 +183,24 @@ class Chaos:
 
     # --- the run ----------------------------------------------------------------------------------------------------
 
-    def run(self) -> Outcome:
-        """To its end. Raises AssertionError, with the seed and the history, when something does not hold."""
+    def begin(self) -> None:
+        """Everybody starts within two seconds."""
         for name, host in self.hosts.items():
             host.on_exit = self._supervise(name, host)
             self.clock.after(self.chance.uniform(0.0, 2.0), lambda name=name, host=host: self._start(name, host, 0))
         self._plan_faults()
         self.clock.after(1.0, self._each_second)
+
+    def run_until(self, step: int) -> None:
+        """Begin, and stop the clock once record ``step`` is written down."""
+        self.begin()
+        while self.server.disk.tip < step:
+            assert self.clock.step()
+
+    def run(self) -> Outcome:
+        """To its end. Raises AssertionError, with the seed and the history, when something does not hold."""
+        if self.clock.now == 0.0:
+            self.begin()
         while self.stopped is None and not self._ended:
             self.clock.step()
             if self.clock.now > PATIENCE_SECONDS:

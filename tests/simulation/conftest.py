@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dadc_net.node import agent, own_log
+from dadc_net.node import own_log, team_member
 from tests.simulation.recalled import RecalledReplica
 
 
@@ -17,4 +17,4 @@ def _small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def recalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replicas that look their arithmetic up."""
-    monkeypatch.setattr(agent, "Replica", RecalledReplica)
+    monkeypatch.setattr(team_member, "Replica", RecalledReplica)

@@ -30,8 +30,14 @@ class Disk:
         self.before_commit: Callable[[], None] = lambda: None
         self.after_commit: Callable[[], None] = lambda: None
         self._synced = synced
+        self._names = 0
         self._undo: list[tuple[list[Change], dict[str, Any]]] = []
         """What would take back each transaction since the last sync, oldest first."""
+
+    def name(self) -> bytes:
+        """A name for content that is kept beside the tables; never used before."""
+        self._names += 1
+        return self._names.to_bytes(8, "big")
 
     def table(self, name: str) -> dict[int, Row]:
         return self.tables.setdefault(name, {})
@@ -151,7 +157,7 @@ class DiskServerJournal:
             step = row.common.step
             changes += [("common", step, row.common[1:]), ("observations", step, sealed(step, *row.observations))]
             if world is not None:
-                key = step.to_bytes(8, "big")
+                key = self.disk.name()
                 self._arrays[key] = {name: value.copy() for name, value in world.items()}
                 changes.append(("worlds", step, sealed(step, key)))
                 changes += [("worlds", old, None) for old in sorted(self.disk.table("worlds"))[:-1]]
@@ -168,6 +174,9 @@ class DiskServerJournal:
 
     def note(self, name: str, value: Any) -> None:
         self.disk.transact([], {name: value})
+
+    def sync(self) -> None:
+        self.disk.sync()
 
 
 class DiskAgentStore:
@@ -221,6 +230,9 @@ class DiskAgentStore:
     def note(self, name: str, value: Any) -> None:
         self.disk.transact([], {name: value})
 
+    def sync(self) -> None:
+        self.disk.sync()
+
     def checkpoints(self) -> Sequence[int]:
         return sorted(self.disk.table("checkpoints"), reverse=True)
 
@@ -232,9 +244,9 @@ class DiskAgentStore:
 
     def save(self, step: int, arrays: Arrays, meta: Mapping[str, Any]) -> None:
         """Two transactions, as with files: write the new one and sync it, then delete the old."""
-        key = step.to_bytes(8, "big")
-        self.disk.transact([("checkpoints", step, sealed(step, key))])
+        key = self.disk.name()
         self._arrays[key] = {name: value.copy() for name, value in arrays.items()}, dict(meta)
+        self.disk.transact([("checkpoints", step, sealed(step, key))])
         old = sorted(self.disk.table("checkpoints"))[:-2]
         if old:
             self.disk.transact([("checkpoints", step, None) for step in old])

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dadc_net.errors import DadcError, MismatchError, TemporaryError
-from dadc_net.node.agent import AgentIdentity, AgentNode, Phase
+from dadc_net.node.agent import AgentNode, Phase
 from dadc_net.node.environment_server import EnvironmentServerNode
+from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.messages import Alive, Fault, Message, Step
 from dadc_net.node.recovery import take_up
 from dadc_net.node.server_plan import Delivery, ServerPlan

@@ -13,7 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dadc_net.errors import InvariantError, ProtocolError, UsageError
-from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Step, Who
+from dadc_net.node.messages import (
+    Account,
+    Act,
+    Alive,
+    Begin,
+    Bye,
+    End,
+    Fault,
+    Join,
+    Message,
+    Probe,
+    Query,
+    Step,
+    Who,
+)
 from dadc_net.wire import limits
 from dadc_net.wire.bodies import printable
 from dadc_net.wire.framing import decode, encode
@@ -52,6 +66,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     ),
     st.builds(Bye, run_ids, uint32, uint32, uint64),
     st.builds(Who),
+    st.builds(Query, run_ids, uint32, uint64),
+    st.builds(Account, run_ids, uint32, uint32, uint64, st.dictionaries(texts, digests, max_size=5)),
     st.builds(Begin, run_ids, uint32, records, texts, records, records),
     st.builds(Step, run_ids, uint32, uint64, digests, st.binary(max_size=200), st.binary(max_size=50)),
     st.builds(Act, run_ids, uint32, uint32, uint64, st.binary(max_size=50), digests, maybe_digests),
@@ -74,6 +90,8 @@ def one_of_each() -> list[Message]:
         Probe(1),
         Alive(1),
         Who(),
+        Query(RUN_ID, 1, 9),
+        Account(RUN_ID, 1, 2, 9, {"act/ais/x_t": DIGEST}),
         Fault(10, "agents diverged"),
     ]
 
@@ -143,6 +161,8 @@ def test_a_wrong_number_of_frames_is_refused(message: Message) -> None:
         (Alive(1), ("run_id", "epoch", "sequence", "head")),
         (Join(1, DIGEST, DIGEST, b""), ("epoch", "sequence", "head")),  # of one that holds no run
         (Bye(RUN_ID, 1, 1, 1), ("head",)),
+        (Query(RUN_ID, 1, 1), ("agent", "head")),
+        (Account(RUN_ID, 1, 1, 1, {}), ("head",)),
         (Who(), ("run_id", "epoch", "agent", "sequence", "head")),
         (Begin(RUN_ID, 1, {}, "", {}, {}), ("agent", "sequence", "head")),
         (Step(RUN_ID, 1, 1, DIGEST, b"", b""), ("agent",)),

@@ -11,7 +11,21 @@ import pytest
 import dadc_net.wire
 from dadc_net import errors
 from dadc_net.errors import DadcError
-from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Step, Who
+from dadc_net.node.messages import (
+    Account,
+    Act,
+    Alive,
+    Begin,
+    Bye,
+    End,
+    Fault,
+    Join,
+    Message,
+    Probe,
+    Query,
+    Step,
+    Who,
+)
 from dadc_net.wire import header, limits
 from dadc_net.wire.framing import encode
 
@@ -57,6 +71,8 @@ def test_the_message_types() -> None:
         Probe(7),
         Alive(7),
         Who(),
+        Query(b"r" * 16, 7, 7),
+        Account(b"r" * 16, 7, 7, 7, {}),
         Fault(7, ""),
     ],
     ids=lambda message: type(message).__name__,

@@ -1,0 +1,37 @@
+"""Who an agent is: its id, its shared seed, what it insists on, and what it shows of them to the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dadc_net.exact.digest import derive_key, keyed
+from dadc_net.team.information import InformationStructure
+
+
+@dataclass(frozen=True)
+class AgentIdentity:
+    """What an agent process is started with."""
+
+    agent: int
+    """1..K"""
+    shared_seed: bytes
+    selftest: bytes
+    settings_digest: bytes = b""
+    """Digest of the settings it insists on; empty: whatever the server says."""
+    host: dict[str, str] = field(default_factory=dict)
+    structure: InformationStructure | None = None
+    """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
+    patience_s: float = 300.0
+    """How long a lost server is waited for."""
+    checkpoint_every: int = 0
+    """Updates between checkpoints that are made whatever the time; 0: none."""
+
+    @property
+    def commitment(self) -> bytes:
+        """What it shows of its seed at joining."""
+        return commitment(self.shared_seed)
+
+
+def commitment(shared_seed: bytes) -> bytes:
+    """Lets seeds be compared: 32 bytes, the same for the same seed, and no help in guessing a long one."""
+    return keyed(derive_key("commitment", shared_seed), b"dadc-net shared seed")
