@@ -21,14 +21,28 @@ _COPIES_SHOWN = 4
 @click.option("--agent", type=click.IntRange(1), metavar="N", help="Whose common log.  [default: the longest]")
 @click.option("--seed", type=int, metavar="N", help="Shared seed of the run.  [default: 0]")
 @click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
+@click.option("--diff", "pair", type=click.IntRange(1), nargs=2, metavar="A B", help="First differing values of two agents.")
 @shell.json_option
 def replay_command(
-    runs: tuple[Path, ...], until: int | None, agent: int | None, seed: int | None, seed_file: Path | None, as_json: bool
+    runs: tuple[Path, ...],
+    until: int | None,
+    agent: int | None,
+    seed: int | None,
+    seed_file: Path | None,
+    pair: tuple[int, int] | None,
+    as_json: bool,
 ) -> int:
     """Digests, AIS and prescriptions after record STEP, computed again by a fresh learner; exit 10 if an agent's differ."""
     from dadc_net.errors import DivergenceError
-    from dadc_net.runtime.replay import replay
+    from dadc_net.runtime.replay import compare_states, replay
 
+    if pair is not None:
+        compared = compare_states(runs, shell.shared_seed(seed, seed_file), pair, until)
+        if as_json:
+            shell.print_json(compared.to_mapping())
+        else:
+            click.echo(compared.text())
+        return DivergenceError.exit_code if compared.differences else 0
     found = replay(runs, shell.shared_seed(seed, seed_file), until, agent)
     if as_json:
         shell.print_json(found.to_mapping())

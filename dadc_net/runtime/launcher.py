@@ -31,6 +31,7 @@ from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
 from dadc_net.runtime.children import AgentOrder, Child, Nursery, ServerOrder, agent_child, server_child
 from dadc_net.runtime.consistency import check
+from dadc_net.runtime.first_divergence import FirstDivergence
 from dadc_net.runtime.party import StopRequest, open_folder
 from dadc_net.wire.keys import write_keys
 
@@ -238,10 +239,18 @@ class Launcher:
         causes = [error for _, error in self._failures if not isinstance(error, consequences)]
         error = (causes or [error for _, error in self._failures])[0]
         if isinstance(error, DivergenceError):
-            found = check([self.options.out]).first_divergence
+            found = self._named(check([self.options.out]).first_divergence)
             if found is not None:
                 return DivergenceError(f"{error}\n{found.text()}")
         return error
+
+    def _named(self, found: FirstDivergence | None) -> FirstDivergence | None:
+        """Where no majority can tell who is wrong, the referee does: this host has the shared seed, it runs the agents."""
+        if found is None or found.decided_by or found.phase == "log":
+            return found
+        self._observer("launcher", "referee", {"step": found.step})
+        decided = check([self.options.out], self.options.shared_seed).first_divergence
+        return decided or found
 
 
 def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

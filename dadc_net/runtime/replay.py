@@ -16,6 +16,8 @@ from dadc_net.runtime.fresh_learner import FreshLearner, StateAt
 from dadc_net.runtime.journal_audit import audit
 from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.referee import Referee
+from dadc_net.runtime.state_at import Arrays, Compared, Side, state_at, stopped_step
+from dadc_net.runtime.state_difference import differences
 
 _COLUMNS = ("chain head", "parameters", "ais", "prescription", "step digest")
 
@@ -73,6 +75,47 @@ def replay(folders: Sequence[Path], shared_seed: bytes, until: int | None = None
             pass
         state = learner.state()
         return Replayed(state, chosen, tips[chosen], _differing(state, agents))
+
+
+def compare_states(folders: Sequence[Path], shared_seed: bytes, pair: tuple[int, int], until: int | None) -> Compared:
+    """Two agents' states after record ``until``; None: where a divergence stopped them, or the last record of both.
+
+    Raises:
+        UsageError: if one of the two journals is not there.
+        CorruptStateError: if a journal is damaged or ends too early.
+        MismatchError: if the seed is not this run's.
+    """
+    with ExitStack() as stack:
+        readers = [stack.enter_context(closing(JournalReader(folder))) for folder in find_journals(folders)]
+        agents = {reader.agent: reader for reader in readers if reader.agent}
+        missing = [agent for agent in pair if agent not in agents]
+        if missing or pair[0] == pair[1]:
+            raise UsageError(
+                f"--diff {pair[0]} {pair[1]} needs the journals of two agents, those of {sorted(agents)} were found. "
+                "Nothing was compared. Give the run's folder, or the folders of both."
+            )
+        two = [agents[agent] for agent in pair]
+        tips = [audit(reader) for reader in two]
+        stopped = [step for step in (stopped_step(reader.path.parent) for reader in two) if step is not None]
+        step = until if until is not None else min(stopped or tips)
+        Referee(two[0], shared_seed).refuse_wrong_seed(two)
+        states = [state_at(reader, shared_seed, step) for reader in two]
+        learner = FreshLearner(CoordinatorSettings.from_record(two[0].facts["settings"]), shared_seed)
+        for _ in learner.follow(islice(two[0].common(), step + 1)):
+            pass
+        right = learner.replica.coordinator.snapshot()
+        left, other = (_only(right, state.arrays) for state in states)
+        return Compared(
+            step,
+            Side(pair[0], states[0].origin, not differences(right, left)),
+            Side(pair[1], states[1].origin, not differences(right, other)),
+            differences(left, other),
+        )
+
+
+def _only(names: Arrays, state: Arrays) -> Arrays:
+    """The learner's part of a state: a checkpoint also holds an agent's own memory, which is nobody else's business."""
+    return {name: array for name, array in state.items() if name in names}
 
 
 def _differing(state: StateAt, agents: dict[int, JournalReader]) -> dict[int, list[str]]:
