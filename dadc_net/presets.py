@@ -78,6 +78,13 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
             "gradient_norm": 1.0,
         },
     },
+    ("tuned", "mabc", "naf-dqn"): {
+        "updates": 4688,
+        "prescriptions": "opportunity",
+        "learner": {"num_envs": 16, "batch_steps": 64},
+        "ais": {"size": 16},
+        "naf": {"window": 16, "warm_up": 8, "windows": 16},
+    },
     ("paper", "mabc", "actor-critic"): {"updates": 1000, "learner": _PAPER_MABC_LEARNER, "ais": _PAPER_AIS},
     ("paper", "mabc", "ppo"): {
         "updates": 1000,

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """The exact optimum by the common-information dynamic program, with the policy in words."""
     from dadc_net.config import resolve
-    from dadc_net.planning.planners import plan
+    from dadc_net.runtime.evaluation import plan_of
 
     config = resolve(task, overrides)
-    found = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
+    found = plan_of(config)
     if not as_json:
         click.echo(found.text)
         return
@@ -37,7 +37,8 @@ def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
             "method": found.method,
             "residual": found.residual,
             "discount": config.settings.discount,
-            "beliefs": len(found.solution.value),
+            "prescriptions": config.prescriptions,
+            "beliefs": None if found.model is None else len(found.model.beliefs),
             "round_robin": found.round_robin,
             "random": found.random,
         }
@@ -87,9 +88,11 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
         return
     click.echo(f"greedy rule of agent {agent} after update {result['update']}")
     if exact is not None:
+        share = exact.round_robin_share
         click.echo(
             f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, gap "
-            f"{100 * exact.gap:.2f} %, {100 * exact.round_robin_share:.0f} % of the way from blind round-robin"
+            f"{100 * exact.gap:.2f} %"
+            + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
         )
     click.echo(
         f"plain Monte Carlo {valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}"

@@ -148,6 +148,7 @@ class AgentNode:
         for what, held, given in (
             ("agent id", facts["agent"], agent),
             ("seed commitment", facts["commitment"][:16], self.identity.commitment.hex()[:16]),
+            ("private seed commitment", facts["private_commitment"][:16], self.identity.private_commitment.hex()[:16]),
             ("settings digest", settings.digest().hex()[:16], (wanted or settings.digest()).hex()[:16]),
             ("information structure", facts["structure"], facts["structure"] if own is None else own.name),
         ):
@@ -189,8 +190,8 @@ class AgentNode:
                 return self._step(message)
             case End():
                 return self._end(message, now)
-            case Probe():
-                return Reaction([Alive(self.identity.agent)])
+            case Probe(_, number):
+                return Reaction([Alive(self.identity.agent, number)])
             case Who():
                 return Reaction([self.join()])
             case Query():
@@ -226,8 +227,9 @@ class AgentNode:
                 "settings": message.settings,
                 "settings_digest": settings.digest().hex(),
                 "commitment": self.identity.commitment.hex(),
+                "private_commitment": self.identity.private_commitment.hex(),
                 "structure": message.structure if own is None else own.name,
-                "menu": message.menu,
+                "family": message.family,
                 "observation_space": message.observation_space,
                 "last_step": settings.updates * settings.learner.batch_lock_steps,
                 "host": self.identity.host,

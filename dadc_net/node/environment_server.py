@@ -29,21 +29,7 @@ from dadc_net.errors import (
 from dadc_net.node.admission import check_answer, check_past
 from dadc_net.node.agreement import Divergence, compare, compare_again
 from dadc_net.node.inquiry import Inquiry, error_of
-from dadc_net.node.messages import (
-    Account,
-    Act,
-    Alive,
-    Begin,
-    Bye,
-    End,
-    Fault,
-    Join,
-    Message,
-    Probe,
-    Query,
-    Step,
-    Who,
-)
+from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
 from dadc_net.node.pace import Pace
 from dadc_net.node.roster import Fingerprint, Member, Roster
 from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
@@ -118,7 +104,7 @@ class EnvironmentServerNode:
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
             case Alive() if agent is not None:
-                return self._alive(agent, now)
+                return self._alive(agent, message, now)
             case Act() if agent is not None:
                 return self._act(agent, peer, message, now)
             case Bye() if agent is not None:
@@ -149,8 +135,7 @@ class EnvironmentServerNode:
         agent = member.join.agent
         holder = self.roster.members.get(agent)
         if holder is not None and holder.peer != member.peer:
-            self.roster.claim(member, now)
-            return [Delivery(holder.peer, Probe(agent))]
+            return [Delivery(holder.peer, Probe(agent, self.roster.claim(member, now)))]
         return self._seat(member, now)
 
     def _seat(self, member: Member, now: float) -> list[Delivery]:
@@ -180,10 +165,11 @@ class EnvironmentServerNode:
     def _begin(self) -> Begin:
         return self.plan.begin(self.tip.world.problem, self.run_id, self.epoch)
 
-    def _alive(self, agent: int, now: float) -> list[Delivery]:
-        claim = self.roster.claims.pop(agent, None)
-        if claim is None:
-            return []
+    def _alive(self, agent: int, alive: Alive, now: float) -> list[Delivery]:
+        claim = self.roster.claims.get(agent)
+        if claim is None or alive.number != claim.probe:
+            return []  # Said before the question was asked, perhaps by a process that has died since.
+        del self.roster.claims[agent]
         refusal = Roster.duplicate(claim, self.roster.members[agent])
         # The claim may have held up a team that was otherwise complete.
         return [_refuse(claim.member.peer, refusal), *self._begin_if_complete(now)]
@@ -237,11 +223,9 @@ class EnvironmentServerNode:
         return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)
 
     def _close_step(self, now: float) -> list[Delivery]:
-        entry = self.tip.entry
-        if entry is None:
-            raise InvariantError("a step was closed before the first record was made")
-        step, update, answers = entry.step, self.plan.update_of(entry.step), self.answers
-        self._closed = ClosedStep(step, entry.head, answers, update)
+        step, answers = self.tip.step, self.answers
+        update = self.plan.update_of(step)
+        self._closed = ClosedStep(step, update)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
         divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
         if divergence is not None:

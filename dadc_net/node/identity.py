@@ -21,6 +21,8 @@ class AgentIdentity:
     host: dict[str, str] = field(default_factory=dict)
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
+    private_seed: bytes = b""
+    """Of the stream that the agent draws its own actions with; empty: the shared seed, so that runs repeat."""
     patience_s: float = 300.0
     """How long a lost server is waited for."""
     checkpoint_every: int = 0
@@ -30,6 +32,11 @@ class AgentIdentity:
     def commitment(self) -> bytes:
         """What it shows of its seed at joining."""
         return commitment(self.shared_seed)
+
+    @property
+    def private_commitment(self) -> bytes:
+        """What it notes of the seed of its own draws, in its own folder."""
+        return commitment(self.private_seed or self.shared_seed)
 
 
 def commitment(shared_seed: bytes) -> bytes:

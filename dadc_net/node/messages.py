@@ -61,8 +61,8 @@ class Begin:
     """``CoordinatorSettings.to_record()``; never a parameter of the environment."""
     structure: str
     """Name of the built-in information structure whose ``local`` the agent applies."""
-    menu: dict[str, object]
-    """``PrescriptionMenu.to_record()``."""
+    family: dict[str, object]
+    """``PrescriptionFamily.to_record()``: what prescription parameters mean with local information."""
     observation_space: dict[str, object]
     """Space of one agent's private observation."""
 
@@ -121,6 +121,8 @@ class Probe:
     """Asks whether the process that joined under this id still lives."""
 
     agent: int
+    number: int = 0
+    """Which question: 0 for the one of every second, otherwise one that decides a disputed id."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Alive:
     """The answer to ``Probe``."""
 
     agent: int
+    number: int = 0
+    """Of the Probe that it answers; an answer that was under way before the question proves nothing. 0: unasked."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.learner import Coordinator, UpdateReport
+from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import ProtocolError
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
@@ -36,7 +37,7 @@ class StepAccount(NamedTuple):
     """Digest of theta_t; of nothing at the last record."""
     step_digest: bytes
     """Keyed digest of the four above: what is sent."""
-    prescriptions: NDArray[np.int64] | None
+    prescriptions: Theta | None
     begin: NDArray[np.bool_]
     update: UpdateReport | None
 
@@ -68,7 +69,7 @@ class Replica:
         parameters = digest(*map(_bytes, self.coordinator.parameters()))
         ais = digest(_bytes(decision.ais))
         chosen = decision.prescriptions
-        prescription = digest(b"" if chosen is None else chosen.astype("<i8").tobytes())
+        prescription = digest(b"" if chosen is None else chosen.astype(chosen.dtype.newbyteorder("<")).tobytes())
         step_digest = keyed(self._key, struct.pack("<Q", step), head, parameters, ais, prescription)
         return StepAccount(
             step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update

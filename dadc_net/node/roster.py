@@ -34,6 +34,8 @@ class Claim:
     member: Member
     deadline: float
     """Monotonic seconds at which silence counts as gone."""
+    probe: int
+    """Number of the question that the holder was asked because of it."""
 
 
 class Fingerprint(NamedTuple):
@@ -54,6 +56,7 @@ class Roster:
         self.members: dict[int, Member] = {}
         self.claims: dict[int, Claim] = {}
         self._agents: dict[bytes, int] = {}
+        self._probes = 0
 
     @property
     def complete(self) -> bool:
@@ -113,12 +116,19 @@ class Roster:
                 )
         return None
 
-    def claim(self, member: Member, now: float) -> None:
-        """A second process claims a taken id. One that claims again keeps its first deadline, or it would wait for ever."""
+    def claim(self, member: Member, now: float) -> int:
+        """A second process claims a taken id; the number of the question that its holder must answer.
+
+        One that claims again keeps its first deadline and question, or it would wait for ever.
+        """
         agent = member.join.agent
         former = self.claims.get(agent)
-        deadline = now + PROBE_SECONDS if former is None else former.deadline
-        self.claims[agent] = Claim(member, deadline)
+        if former is None:
+            self._probes += 1
+            self.claims[agent] = Claim(member, now + PROBE_SECONDS, self._probes)
+        else:
+            self.claims[agent] = Claim(member, former.deadline, former.probe)
+        return self.claims[agent].probe
 
     def seat(self, member: Member) -> None:
         """Give ``member`` its place."""

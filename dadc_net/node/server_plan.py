@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dadc_net.errors import TemporaryError
-from dadc_net.node.messages import Act, Begin, Message
+from dadc_net.node.messages import Begin, Message
 from dadc_net.node.team_environment import Problem
 
 LINGER_SECONDS = 30.0
@@ -36,8 +36,6 @@ class ClosedStep(NamedTuple):
     """A record that all agents have answered."""
 
     step: int
-    head: bytes
-    answers: dict[int, Act]
     update: int | None
     """Index of the update that the record closed."""
 
@@ -91,4 +89,4 @@ class ServerPlan(NamedTuple):
     def begin(self, problem: Problem, run_id: bytes, epoch: int) -> Begin:
         """What an agent is told: everything it may know of the run, and no parameter of the environment."""
         space = problem.environment.spec.observation_space
-        return Begin(run_id, epoch, self.settings, problem.structure.name, problem.menu.to_record(), space.to_record())
+        return Begin(run_id, epoch, self.settings, problem.structure.name, problem.family.to_record(), space.to_record())

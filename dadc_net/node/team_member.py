@@ -1,7 +1,7 @@
 """One agent of the team without its protocol: a coordinator and the passive agent that obeys it.
 
 This is the only place that holds both a coordinator and local information, and the line between them is one call:
-``PassiveAgent.act`` is given the prescription. Nothing flows back.
+``PassiveAgents.act`` is given the prescription. Nothing flows back.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, ProtocolError
 from dadc_net.node.identity import AgentIdentity
-from dadc_net.node.passive_agent import PassiveAgent
+from dadc_net.node.passive_agent import PassiveAgents, private_stream
+from dadc_net.node.record import pack_actions
 from dadc_net.node.replica import Replica, StepAccount
+from dadc_net.team.families import family_from_record
 from dadc_net.team.information import structure_by_name
-from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace, space_from_record
 
 
@@ -25,7 +26,7 @@ class TeamMember:
     """Agent ``identity.agent`` of one run."""
 
     def __init__(self, identity: AgentIdentity, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> None:
-        """``facts``: structure, menu and observation_space, as Begin and the journal hold them.
+        """``facts``: structure, family and observation_space, as Begin and the journal hold them.
 
         Raises:
             UsageError: for a structure that is neither built in nor the agent's own.
@@ -36,12 +37,13 @@ class TeamMember:
         if not isinstance(space, FiniteSpace):
             raise ProtocolError(
                 f"the private observations have the space {facts['observation_space']!r}, which is not finite. "
-                "Prescription menus are tables over finitely many local values. Use a finite observation space."
+                "Prescriptions are tables over finitely many local values. Use a finite observation space."
             )
         self.settings = settings
         self.replica = Replica(settings, identity.shared_seed)
-        menu = PrescriptionMenu.from_record(facts["menu"])
-        self._passive = PassiveAgent(identity.agent, settings.learner.num_envs, structure, menu, space)
+        streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
+        family = family_from_record(facts["family"])
+        self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
 
     def advance(self, step: int, common: bytes, head: bytes, private: bytes) -> tuple[StepAccount, bytes]:
         """One record: what the replica did, and this agent's actions (none at the last record).
@@ -50,9 +52,10 @@ class TeamMember:
             ProtocolError: if the chain does not continue or the bytes do not fit.
         """
         account = self.replica.receive(step, common, head)
-        self._passive.observe(step, private, account.begin)
-        actions = b"" if account.prescriptions is None else self._passive.act(account.prescriptions)
-        return account, actions
+        self._passive.observe(step, [private], account.begin)
+        if account.prescriptions is None:
+            return account, b""
+        return account, pack_actions(self._passive.act(step, account.prescriptions)[:, 0])
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, local memory included."""

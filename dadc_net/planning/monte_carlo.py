@@ -10,6 +10,7 @@ import numpy as np
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
 from dadc_net.team.information import JointStep
+from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import Task
 
@@ -17,14 +18,17 @@ from dadc_net.team.tasks import Task
 def monte_carlo(
     task: Task,
     parameters: Any,
-    menu_name: str,
+    family: PrescriptionFamily,
     discount: float,
     rule: Rule,
     trajectories: int,
     stream: Stream,
+    private: Stream,
     steps: int | None = None,
 ) -> Estimate:
     """Mean discounted return of ``trajectories`` episodes, from their start until gamma^t is below 1e-5.
+
+    ``stream`` moves the environment, ``private`` draws the agents' actions where prescriptions are randomised.
 
     Raises:
         TypeError: if the observation space is not finite.
@@ -32,11 +36,12 @@ def monte_carlo(
     environment = task.make(parameters, trajectories)
     spec = environment.spec
     if not isinstance(spec.observation_space, FiniteSpace):
-        raise TypeError("prescription menus need finite observations")
-    menu, structure = task.menus[menu_name], task.structure
+        raise TypeError("prescriptions need finite observations")
+    structure = task.structure
     local_space = structure.local_space(spec.observation_space)
     local = np.zeros((trajectories, spec.num_agents, len(local_space.sizes)), dtype=np.int64)
     action = np.zeros((trajectories, spec.num_agents), dtype=np.int64)
+    agents = np.arange(1, spec.num_agents + 1)
     begin = np.ones(trajectories, dtype=np.bool_)
     history: deque[JointStep] = deque(maxlen=structure.history_steps)
     returns = np.zeros(trajectories)
@@ -49,11 +54,13 @@ def monte_carlo(
         alive = alive * (outcome.ended == 0)
         history.append(JointStep(outcome.observations, outcome.public, np.where(begin[:, None], 0, action), begin))
         chosen = rule.choose(structure.common(history))
-        columns = []
-        for k in range(spec.num_agents):
-            local[:, k] = structure.local(local[:, k], action[:, k], outcome.observations[:, k], begin)
-            columns.append(menu.action(chosen, k + 1, local_space.index(local[:, k])))
-        action = np.stack(columns, axis=1)
+        rows = (spec.num_agents * trajectories, -1)
+        local = structure.local(
+            local.reshape(rows), action.reshape(-1), outcome.observations.reshape(rows), np.repeat(begin, spec.num_agents)
+        )
+        index = local_space.index(local).reshape(trajectories, spec.num_agents)
+        words = private.words(t, spec.num_agents, trajectories).T if family.is_random else None
+        action = family.draw(chosen, agents, index, words)
         # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
         begin = outcome.ended != 0
     return mean_estimate(returns)

@@ -104,8 +104,8 @@ class AgentProcess:
                     options.settings_digest,
                     dict(host_facts(selftest)),
                     options.structure,
-                    options.patience_s,
-                    options.checkpoint_every,
+                    patience_s=options.patience_s,
+                    checkpoint_every=options.checkpoint_every,
                 )
                 return self._take_part(AgentNode(identity, store, options.tamper))
             finally:

@@ -1,7 +1,7 @@
 """The value of a learned coordination rule, beside the lock-step: nothing here can change a digest of a run.
 
-Where the task has an exact planner, the value comes from the performance-difference estimator (DESIGN, Section 6): its
-standard error is tens of times smaller than that of plain returns, and it is exactly zero for an optimal rule. The plain
+Where the task has an exact planner, the value comes from the planner's own way of valuing a rule: exactly where it can, and
+otherwise by performance differences, whose standard error is tens of times smaller than that of plain returns. The plain
 Monte-Carlo mean, the paper's protocol, is reported beside it with its own standard error.
 """
 
@@ -18,7 +18,7 @@ from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.view import LearnedView
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.certificate import Certificate, certify
-from dadc_net.planning.evaluation import Estimate, horizon, performance_difference
+from dadc_net.planning.evaluation import Estimate, horizon
 from dadc_net.planning.monte_carlo import monte_carlo
 from dadc_net.planning.planners import Plan, has_planner, plan
 
@@ -35,11 +35,11 @@ class Exact:
     optimum: float
     gap: float
     """(V* - J) / |V*|"""
-    round_robin: float
-    """Value of blind round-robin."""
-    round_robin_share: float
+    round_robin: float | None
+    """Value of blind round-robin; None where there is no such thing."""
+    round_robin_share: float | None
     """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind."""
-    method: str = "performance-difference"
+    method: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Valuation:
     value_monte_carlo_stderr: float
 
 
+def plan_of(config: RunConfig) -> Plan:
+    """The exact plan of a configuration. Raises UsageError where there is no planner."""
+    return plan(config.task.name, config.parameters, config.menu, config.settings.discount, config.prescriptions)
+
+
 class Evaluator:
     """Values rules on one configured task; plans once, where there is a planner."""
 
@@ -60,7 +65,7 @@ class Evaluator:
         self.plan: Plan | None = None
         # A user's own task may have the name of a built-in one, but not its planner.
         if config.task_argument == config.task.name and has_planner(config.task.name):
-            self.plan = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
+            self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
         """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner."""
@@ -69,17 +74,13 @@ class Evaluator:
             return None
         rule = GreedyRule(self.config.settings, snapshot)
         stream = Stream("evaluation", _EVALUATION_SEED)
-        discount = self.config.settings.discount
-        estimate = performance_difference(found.model, found.solution, discount, rule, trajectories, stream)
-        distance = found.value - found.round_robin
-        return Exact(
-            estimate.value,
-            estimate.stderr,
-            found.value,
-            (found.value - estimate.value) / abs(found.value),
-            found.round_robin,
-            (estimate.value - found.round_robin) / distance if distance > 0 else 0.0,
-        )
+        estimate = found.estimate(self.config.family, rule, trajectories, stream)
+        share: float | None = None
+        if found.round_robin is not None:
+            distance = found.value - found.round_robin
+            share = (estimate.value - found.round_robin) / distance if distance > 0 else 0.0
+        gap = (found.value - estimate.value) / abs(found.value)
+        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, found.estimator)
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
         """Theorem 5's constants for the learner of ``snapshot``; None without a planner.
@@ -88,7 +89,7 @@ class Evaluator:
             UsageError: if the learner predicts no common observations.
         """
         found = self.plan
-        if found is None:
+        if found is None or found.model is None or found.solution is None:
             return None
         settings = self.config.settings
         view = LearnedView(settings, snapshot, found.model.outcomes)
@@ -102,11 +103,12 @@ class Evaluator:
         return monte_carlo(
             config.task,
             config.parameters,
-            config.menu,
+            config.family,
             config.settings.discount,
             GreedyRule(config.settings, snapshot),
             trajectories,
             Stream("evaluation/monte-carlo", _EVALUATION_SEED),
+            Stream("evaluation/monte-carlo/agents", _EVALUATION_SEED),
         )
 
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:

@@ -2,7 +2,7 @@
 
 The replicas of the coordinator are identical by construction, so one replica can serve all passive agents; that makes
 a simulation as cheap as a single learner. ``replicas="all"`` gives each agent its own, which is K times the work and is
-what the tests compare with. Both kinds pack and unpack every record as the wire would.
+what the tests compare with. Both kinds pack and unpack every record as the wire would, for all passive agents at once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.learner import UpdateReport
-from dadc_net.errors import DivergenceError, Interrupted
+from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agreement import compare
-from dadc_net.node.passive_agent import PassiveAgent
-from dadc_net.node.record import unpack_actions
+from dadc_net.node.passive_agent import PassiveAgents, private_stream
+from dadc_net.node.record import pack_actions, unpack_actions
 from dadc_net.node.replica import Replica, StepAccount
 from dadc_net.node.team_environment import LogEntry, TeamEnvironment
 from dadc_net.runtime.party import StopRequest, checked_selftest, keep_freed_memory, pin_threads
@@ -47,15 +47,13 @@ class Simulation:
         self.config = config
         self.world = TeamEnvironment(make_problem(config), environment_seed)
         settings = config.settings
-        agents = range(1, settings.num_agents + 1)
         count = settings.num_agents if replicas == "all" else 1
         self.replicas = [Replica(settings, shared_seed) for _ in range(count)]
         problem = self.world.problem
         space = _finite(problem.environment.spec.observation_space.to_record())
         self._action_space = _finite(problem.environment.spec.action_space.to_record())
-        self._passive = [
-            PassiveAgent(agent, settings.learner.num_envs, problem.structure, problem.menu, space) for agent in agents
-        ]
+        streams = {agent: private_stream(agent, shared_seed) for agent in range(1, settings.num_agents + 1)}
+        self._passive = PassiveAgents(streams, settings.learner.num_envs, problem.structure, problem.family, space)
         self.reward_sum = 0.0
         self.reward_count = 0
 
@@ -85,7 +83,7 @@ class Simulation:
                 break
             if stop is not None and stop.reason:
                 raise Interrupted(f"stopped by {stop.reason} at step {entry.step}. Nothing else runs. Start it again.")
-            entry = self.world.advance(self._act(entry, accounts))
+            entry = self.world.advance(self._act(entry, accounts[0]))
             self.reward_sum += float(entry.rewards.sum())
             self.reward_count += int((~entry.begin).sum())
         digests = [replica.coordinator.digest().hex() for replica in self.replicas]
@@ -94,15 +92,14 @@ class Simulation:
         by_agent = dict(enumerate(shared, start=1))
         return SimulationResult(by_agent, entry.step, seconds, self.snapshot())
 
-    def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:
-        columns = []
-        for index, passive in enumerate(self._passive):
-            account = accounts[index % len(accounts)]
-            passive.observe(entry.step, entry.private[index], account.begin)
-            if account.prescriptions is not None:
-                raw = passive.act(account.prescriptions)
-                columns.append(unpack_actions(raw, entry.step, self.world.copies, passive.agent, self._action_space))
-        return np.stack(columns, axis=1)
+    def _act(self, entry: LogEntry, account: StepAccount) -> NDArray[np.int64]:
+        """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""
+        self._passive.observe(entry.step, entry.private, account.begin)
+        if account.prescriptions is None:
+            raise InvariantError(f"no prescriptions were chosen at record {entry.step}")
+        actions = self._passive.act(entry.step, account.prescriptions)
+        raw = pack_actions(actions.reshape(-1))
+        return unpack_actions(raw, entry.step, actions.size, 0, self._action_space).reshape(actions.shape)
 
     def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
         if len(accounts) == 1:

@@ -199,21 +199,21 @@ def _decode_account(header: Header, frames: Sequence[bytes]) -> Account:
 
 
 def _encode_probe(probe: Probe) -> list[bytes]:
-    return [pack_header(PROBE, agent=probe.agent)]
+    return [pack_header(PROBE, agent=probe.agent, sequence=probe.number)]
 
 
 def _decode_probe(header: Header, _frames: Sequence[bytes]) -> Probe:
-    require_unused(header, run_id=NO_RUN, epoch=0, sequence=0, head=NO_HEAD)
-    return Probe(header.agent)
+    require_unused(header, run_id=NO_RUN, epoch=0, head=NO_HEAD)
+    return Probe(header.agent, header.sequence)
 
 
 def _encode_alive(alive: Alive) -> list[bytes]:
-    return [pack_header(ALIVE, agent=alive.agent)]
+    return [pack_header(ALIVE, agent=alive.agent, sequence=alive.number)]
 
 
 def _decode_alive(header: Header, _frames: Sequence[bytes]) -> Alive:
-    require_unused(header, run_id=NO_RUN, epoch=0, sequence=0, head=NO_HEAD)
-    return Alive(header.agent)
+    require_unused(header, run_id=NO_RUN, epoch=0, head=NO_HEAD)
+    return Alive(header.agent, header.sequence)
 
 
 def _encode_fault(fault: Fault) -> list[bytes]:

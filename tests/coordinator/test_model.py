@@ -8,7 +8,7 @@ import torch
 
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.model import LearnedModel, LookAhead
-from dadc_net.coordinator.prescription import codes
+from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact.streams import seed_bytes
 from tests.coordinator.test_learner import run, settings
 
@@ -26,7 +26,7 @@ def test_an_expansion_is_what_heads_and_encoder_say(reward_input: str) -> None:
     encode = approximator.acting()
     for row in range(2):
         for theta in range(3):
-            code = codes(np.array([theta]), 3)
+            code = one_hot(np.array([theta]), 3)
             known = torch.from_numpy(np.concatenate((states[row : row + 1], code), axis=1))
             logits = approximator._head("transition", known).detach().numpy()[0]
             chances = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()

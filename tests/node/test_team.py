@@ -202,8 +202,9 @@ def test_a_duplicate_is_refused_while_the_first_answers(small: MakeConfig) -> No
     server = _server(small).server
     server.receive(b"a", 1, _join(1), 0.0)
     (probe,) = server.receive(b"twin", 1, _join(1), 1.0)
-    assert probe == (b"a", Probe(1))
-    (refusal,) = server.receive(b"a", 1, Alive(1), 1.1)
+    assert probe == (b"a", Probe(1, 1))
+    assert server.receive(b"a", 1, Alive(1), 1.1) == []  # under way before the question was asked
+    (refusal,) = server.receive(b"a", 1, Alive(1, 1), 1.1)
     assert refusal.peer == b"twin"
     assert isinstance(refusal.message, Fault)
     assert refusal.message.exit_code == DuplicateAgentError.exit_code

@@ -19,6 +19,12 @@ FOUND = (
         "to supply them: both sides sync before End and before Bye (each kind alone: power)",
     ),
     (
+        *(21475, KINDS, 0.35),
+        "an agent was stopped and started again within a tenth of a second; its first process's last Alive arrived after "
+        "the second one's Join, passed for the answer to the Probe, and the second was refused with exit 14: Probes that "
+        "decide are numbered (test_a_duplicate_is_refused_while_the_first_answers)",
+    ),
+    (
         *(12515, KINDS, 0.35),
         "the simulated disk, not the product: a checkpoint's content followed its name, so a kill left a name without one",
     ),

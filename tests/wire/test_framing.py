@@ -72,8 +72,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Step, run_ids, uint32, uint64, digests, st.binary(max_size=200), st.binary(max_size=50)),
     st.builds(Act, run_ids, uint32, uint32, uint64, st.binary(max_size=50), digests, maybe_digests),
     st.builds(End, run_ids, uint32, uint64, digests),
-    st.builds(Probe, uint32),
-    st.builds(Alive, uint32),
+    st.builds(Probe, uint32, uint64),
+    st.builds(Alive, uint32, uint64),
     st.builds(Fault, st.integers(0, 255), texts),
 )
 
@@ -157,8 +157,8 @@ def test_a_wrong_number_of_frames_is_refused(message: Message) -> None:
 @pytest.mark.parametrize(
     ("message", "unused"),
     [
-        (Probe(1), ("run_id", "epoch", "sequence", "head")),
-        (Alive(1), ("run_id", "epoch", "sequence", "head")),
+        (Probe(1), ("run_id", "epoch", "head")),
+        (Alive(1), ("run_id", "epoch", "head")),
         (Join(1, DIGEST, DIGEST, b""), ("epoch", "sequence", "head")),  # of one that holds no run
         (Bye(RUN_ID, 1, 1, 1), ("head",)),
         (Query(RUN_ID, 1, 1), ("agent", "head")),
@@ -294,7 +294,7 @@ def test_deeply_nested_settings_are_refused() -> None:
     with pytest.raises(InvariantError, match="nested"):
         encode(Begin(RUN_ID, 1, {"deep": nested}, "control", {}, {}))
     frames = encode(Begin(RUN_ID, 1, {}, "control", {}, {}))
-    body = {"settings": {"deep": nested}, "structure": "", "menu": {}, "observation_space": {}}
+    body = {"settings": {"deep": nested}, "structure": "", "family": {}, "observation_space": {}}
     with pytest.raises(ProtocolError, match=r"'settings'.*nested"):
         decode([frames[0], msgpack.packb(body)])
 
