@@ -65,8 +65,8 @@ def write_journals(
 def _stopped(team: Team, agent: int) -> dict[str, Any]:
     """What an agent writes down when it is told of a divergence."""
     node = team.agents[agent]
-    assert node.replica is not None
-    tensors = {name: value.hex() for name, value in node.replica.coordinator.tensor_digests().items()}
+    assert node.member is not None
+    tensors = {name: value.hex() for name, value in node.member.replica.coordinator.tensor_digests().items()}
     return {"step": node.next_step - 1, "tensors": tensors}
 
 

@@ -205,7 +205,7 @@ class ServerProcess:
             _log.warning("a message from %r was refused: %s", received.agent, error)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
-        self._watchkeeper.heard(node.roster.agent_of(received.peer), now)
+        self._watchkeeper.heard(node.roster.agent_of(received.peer), message, now)
         closed = node.take_closed()
         if closed is not None:
             self._account(node, closed)
@@ -215,7 +215,6 @@ class ServerProcess:
 
     def _account(self, node: EnvironmentServerNode, closed: ClosedStep) -> None:
         self._warned = time.monotonic()
-        self._watchkeeper.answered(closed.answers, closed.step)
         entry = node.tip.entry
         if entry is not None and entry.step == closed.step + 1:
             self._reward_sum += float(entry.rewards.sum())
@@ -267,7 +266,7 @@ class ServerProcess:
     def _write_status(self, node: EnvironmentServerNode) -> None:
         now, step = time.monotonic(), node.tip.step
         present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
-        agents = self._watchkeeper.status(step, present, node.answers, now)
+        agents = self._watchkeeper.status(step, present, node.waiting_for, now)
         found = TeamStatus(node.phase.value, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
         status.write(self.options.state_dir, found)
 

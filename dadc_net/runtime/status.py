@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dadc_net.errors import UsageError
+from dadc_net.node.messages import Act, Message
 
 STATUS_NAME = "status.json"
 _PATIENCE_SECONDS = 1.0
@@ -120,30 +121,24 @@ class Watchkeeper:
         self._step = -1
         self._since = 0.0
 
-    def heard(self, agent: int | None, now: float) -> None:
-        """Something came from ``agent``; None: from somebody who has not joined."""
-        if agent is not None:
-            self._heard[agent] = now
+    def heard(self, agent: int | None, message: Message, now: float) -> None:
+        """``message`` came from ``agent``; None: from somebody who has not joined."""
+        if agent is None:
+            return
+        self._heard[agent] = now
+        if isinstance(message, Act):
+            self._answered[agent] = message.sequence, message.digest
 
-    def answered(self, answers: Mapping[int, Any], step: int) -> None:
-        """All agents answered record ``step``; ``answers``: agent -> Act."""
-        for agent, act in answers.items():
-            self._answered[agent] = step, act.digest
-
-    def status(
-        self, step: int, present: Mapping[int, str], answers: Mapping[int, Any], now: float
-    ) -> list[AgentStatus]:
-        """One line per agent; ``present``: agent -> host name, ``answers``: agent -> Act to the newest record."""
+    def status(self, step: int, present: Mapping[int, str], waiting_for: Sequence[int], now: float) -> list[AgentStatus]:
+        """One line per agent; ``present``: agent -> host name, ``waiting_for``: who has not answered record ``step``."""
         if step != self._step:
             self._step, self._since = step, now
         late = now - self._since > _PATIENCE_SECONDS
         found = []
         for agent in self._agents:
             last, digest = self._answered.get(agent, (-1, b""))
-            if agent in answers:
-                last, digest = step, answers[agent].digest
             silent = now - self._heard[agent] if agent in self._heard else None
-            straggler = late and agent in present and agent not in answers
+            straggler = late and agent in present and agent in waiting_for
             host = present.get(agent, "")
             found.append(AgentStatus(agent, agent in present, last, step - last, silent, straggler, digest.hex(), host))
         return found

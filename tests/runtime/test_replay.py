@@ -37,10 +37,10 @@ def test_the_state_at_a_step_is_what_agents_had_there(step: int | None, small: M
     assert (found.agents, found.agreed, found.last_record) == ({1: [], 2: []}, True, 15)
     assert replay([tmp_path / "agent-2"], SEED, step).state == state
     if account.step == 15:
-        node = team.agents[1].replica
+        node = team.agents[1].member
         assert node is not None
-        assert state.state_digest == node.coordinator.digest().hex()
-        assert state.ais == node.coordinator.snapshot()["carried/ais"].tolist()
+        assert state.state_digest == node.replica.coordinator.digest().hex()
+        assert state.ais == node.replica.coordinator.snapshot()["carried/ais"].tolist()
 
 
 def test_it_says_whose_account_differs_and_in_what(small: MakeConfig, tmp_path: Path) -> None:
