@@ -91,23 +91,20 @@ class AgentStoreFiles:
 
     def write(self, rows: Sequence[AgentRow]) -> None:
         """One transaction."""
-        statements: list[tuple[str, tuple[Any, ...]]] = []
+        if any(row.update is not None for row in rows) and "tensors" not in self.facts:
+            first = next(row.update for row in rows if row.update is not None)
+            self.note("tensors", list(first.tensors))
+        private, steps, updates = [], [], []
         for row in rows:
             step = row.step
             account = (row.parameters, row.ais, row.prescription, row.sent)
-            statements.append((_COMMON, row.common))
-            statements.append(
-                (_PRIVATE, (step, row.observation, row.actions, row_check(step, row.observation, row.actions)))
-            )
-            statements.append((_STEPS, (step, *account, row_check(step, *account))))
+            private.append((step, row.observation, row.actions, row_check(step, row.observation, row.actions)))
+            steps.append((step, *account, row_check(step, *account)))
             if row.update is not None:
-                if "tensors" not in self.facts:
-                    self.note("tensors", list(row.update.tensors))
-                packed = b"".join(row.update.tensors.values())
-                check = row_check(step, row.update.learner, packed)
-                statements.append((_UPDATES, (step, row.update.number, row.update.learner, packed, check)))
-        if statements:
-            self._file.transact(statements)
+                learner, packed = row.update.learner, b"".join(row.update.tensors.values())
+                updates.append((step, row.update.number, learner, packed, row_check(step, learner, packed)))
+        common = [row.common for row in rows]
+        self._file.transact([(_COMMON, common), (_PRIVATE, private), (_STEPS, steps), (_UPDATES, updates)])
 
     def note(self, name: str, value: Any) -> None:
         """Write one fact."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +103,18 @@ class JournalFile:
             raise CorruptStateError(f"{self.path} is not open. Nothing was read. Open it first.")
         return self._connection
 
-    def transact(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
-        """Run all ``statements`` in one transaction, or none of them.
+    def transact(self, statements: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]) -> None:
+        """Run each statement with each of its rows, all in one transaction, or nothing.
 
         Raises:
             TemporaryError: if the disk is full or fails; nothing was written, and the caller must not go on.
         """
         with self._translated():
-            execute = self.database.execute
+            execute, many = self.database.execute, self.database.executemany
             execute("BEGIN IMMEDIATE")
             try:
-                for statement, values in statements:
-                    execute(statement, values)
+                for statement, rows in statements:
+                    many(statement, rows)
                 execute("COMMIT")
             except BaseException:
                 if self.database.in_transaction:
@@ -129,7 +129,7 @@ class JournalFile:
 
     def note(self, name: str, value: Any) -> None:
         """Write one fact (JSON data)."""
-        self.transact([("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))])
+        self.transact([("INSERT OR REPLACE INTO facts VALUES (?, ?)", [(name, json.dumps(value))])])
         self.facts[name] = value
 
     def sync(self) -> None:

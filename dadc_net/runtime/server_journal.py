@@ -78,20 +78,20 @@ class ServerJournalFile:
 
     def commit(self, answers: Round | None, row: ServerRow | None, world: Arrays | None) -> None:
         """One transaction: answers to record t, record t+1, state of the environment after it."""
-        statements: list[tuple[str, tuple[Any, ...]]] = []
+        statements: list[tuple[str, list[tuple[Any, ...]]]] = []
         if answers is not None:
             parts = [b"".join(answers.actions), b"".join(answers.digests), b"".join(answers.update_digests)]
-            statements.append((_ANSWERS, (answers.step, *parts, row_check(answers.step, *parts))))
+            statements.append((_ANSWERS, [(answers.step, *parts, row_check(answers.step, *parts))]))
         if row is not None:
             step = row.common.step
             observations = b"".join(row.observations)
-            statements.append((_COMMON, row.common))
-            statements.append((_OBSERVATIONS, (step, observations, row_check(step, observations))))
+            statements.append((_COMMON, [row.common]))
+            statements.append((_OBSERVATIONS, [(step, observations, row_check(step, observations))]))
             if world is not None:
                 state = arrays_file.pack(world, {"step": step})
-                statements.append((_WORLD, (step, state, row_check(step, state))))
+                statements.append((_WORLD, [(step, state, row_check(step, state))]))
                 kept = "SELECT step FROM worlds ORDER BY step DESC LIMIT ?"
-                statements.append((f"DELETE FROM worlds WHERE step NOT IN ({kept})", (_WORLDS_KEPT,)))
+                statements.append((f"DELETE FROM worlds WHERE step NOT IN ({kept})", [(_WORLDS_KEPT,)]))
         self._file.transact(statements)
 
     def worlds(self) -> Sequence[int]:
