@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dadc_net.config import resolve
 from dadc_net.errors import (
     DivergenceError,
     DuplicateAgentError,
@@ -115,6 +116,17 @@ def test_a_changed_bit_is_caught_at_once(
     assert "Hosts: agent 1 on " in str(team.server.error)
     assert isinstance(team.server.error, DivergenceError)
     assert {type(error) for error in team.errors.values()} == {DivergenceError}
+
+
+def test_the_one_of_three_that_differs_is_named() -> None:
+    overrides = ["learner.num_envs=2", "learner.batch_steps=10", "ais.size=3", "learner.hidden_size=3"]
+    config = resolve("tests.simulation.three_radios:make_task", overrides, {"updates": 4})
+    assert Team(config).run().finished
+    found = Team(config, tamper={2: Sabotage("flip-bit", 7)}).run().server.divergence
+    assert found is not None
+    assert (found.step, found.suspects) == (7, (2,))
+    assert (found.component, found.tensor) == ("ais", "encoder.recurrent.weight")
+    assert "agent 2 is in the minority" in found.text()
 
 
 def test_a_shifted_stream_is_caught_at_its_step(small: MakeConfig) -> None:

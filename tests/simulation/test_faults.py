@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from dadc_net.config import RunConfig, resolve
+from dadc_net.coordinator.settings import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime.simulation import Simulation
 from tests.simulation.chaos import ENVIRONMENT_SEED, KINDS, SHARED_SEED, Chaos
@@ -12,20 +15,41 @@ from tests.simulation.chaos import ENVIRONMENT_SEED, KINDS, SHARED_SEED, Chaos
 OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "env.restart_steps=6", "ais.size=3", "learner.hidden_size=3")
 
 
-def make_config() -> RunConfig:
+PLANNING = ("planning.model_steps=1", "planning.windows=4", "planning.window=3", "planning.warm_up=1", "planning.states=8")
+THREE = "tests.simulation.three_radios:make_task"
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{name: ("mabc", (f"algorithm={name}", *PLANNING)) for name in ALGORITHMS if name != "naf-dqn"},
+    "naf-dqn": ("mabc", ("algorithm=naf-dqn", "prescriptions=opportunity", *PLANNING)),
+    "private draws": ("mabc", ("prescriptions=opportunity", "algorithm=actor-critic")),
+    "one copy": ("mabc", ("learner.num_envs=1",)),
+    "three agents": (THREE, ()),
+}
+
+
+def make_config(task: str = "mabc", overrides: Sequence[str] = ()) -> RunConfig:
     """29 records, 7 updates, episodes of 7 records."""
-    return resolve("mabc", OVERRIDES, {"updates": 7})
+    return resolve(task, (*OVERRIDES, *overrides), {"updates": 7})
+
+
+def digest_of(config: RunConfig) -> str:
+    """What everything must end in."""
+    return Simulation(config, seed_bytes(SHARED_SEED), seed_bytes(ENVIRONMENT_SEED)).run().agent_digests[1]
 
 
 @pytest.fixture(scope="module")
 def undisturbed() -> str:
     """The digest that everything must end in."""
-    ended = Simulation(make_config(), seed_bytes(SHARED_SEED), seed_bytes(ENVIRONMENT_SEED)).run()
-    return ended.agent_digests[1]
+    return digest_of(make_config())
 
 
-def _expect(undisturbed: str, seed: int, kinds: tuple[str, ...] = KINDS, share: float = 0.35) -> int:
-    outcome = Chaos(seed, make_config(), kinds, share).run()
+def _expect(
+    undisturbed: str,
+    seed: int,
+    kinds: tuple[str, ...] = KINDS,
+    share: float = 0.35,
+    config: RunConfig | None = None,
+) -> int:
+    outcome = Chaos(seed, config or make_config(), kinds, share).run()
     assert outcome.code != 0 or outcome.digests == {undisturbed}, outcome.tell()
     return outcome.code
 
@@ -34,9 +58,14 @@ def test_without_faults(undisturbed: str, recalled: None) -> None:
     assert _expect(undisturbed, 0, ()) == 0
 
 
-def test_the_real_replica(undisturbed: str) -> None:
-    for seed in range(6):
-        assert _expect(undisturbed, seed, ("kill", "cut", "wipe", "pause"), 1.0) == 0
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_learner_comes_back(variant: str) -> None:
+    """With the real replica: whatever a learner carries, checkpoint, replay and catching up give it back."""
+    task, overrides = VARIANTS[variant]
+    config = make_config(task, overrides)
+    expected = digest_of(config)
+    for seed in range(2):
+        assert _expect(expected, seed, ("kill", "cut", "wipe", "pause"), 1.0, config) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,3 +85,12 @@ def test_a_swarm_of_faults(undisturbed: str, recalled: None) -> None:
 def test_many_swarms(undisturbed: str, recalled: None) -> None:
     for seed in range(10_000, 15_000):
         _expect(undisturbed, seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_many_swarms_of_three(recalled: None) -> None:
+    config = make_config(THREE)
+    expected = digest_of(config)
+    for seed in range(20_000, 22_000):
+        _expect(expected, seed, config=config)
