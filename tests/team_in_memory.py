@@ -17,7 +17,7 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent import AgentNode, Tamper
 from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.identity import AgentIdentity
-from dadc_net.node.messages import Message
+from dadc_net.node.messages import Act, Message
 from dadc_net.node.replica import StepAccount
 from dadc_net.node.server_plan import ServerPhase
 from dadc_net.node.team_environment import TeamEnvironment
@@ -48,6 +48,7 @@ class Team:
         self.server = EnvironmentServerNode(Tip(world, journal), make_plan(self.config), bytes(range(16)))
         self.agents = {k: self._agent(k) for k in range(1, self.config.settings.num_agents + 1)}
         self.accounts: dict[int, list[StepAccount]] = {k: [] for k in self.agents}
+        self.answers: dict[int, list[Act]] = {k: [] for k in self.agents}
         self.errors: dict[int, DadcError] = {}
         self.sent: list[tuple[bytes, Message]] = []
 
@@ -82,6 +83,7 @@ class Team:
         self.agents[agent].settle(0.0)
         if reaction.account is not None:
             self.accounts[agent].append(reaction.account)
+            self.answers[agent] += [answer for answer in reaction.messages if isinstance(answer, Act)]
 
     @property
     def finished(self) -> bool:

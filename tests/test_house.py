@@ -118,6 +118,30 @@ def test_the_core_does_no_io() -> None:
         assert not used, f"{path.relative_to(HOUSE)} imports {used}"
 
 
+WALL_CLOCK = {"time", "time_ns", "ctime", "gmtime", "localtime", "strftime", "now", "utcnow", "today"}
+
+
+def wall_clock_reads(text: str) -> list[str]:
+    """Calls in ``text`` that read the wall clock: whatever is due, old or late is told by the monotonic clock alone."""
+    calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    return [
+        f"{call.lineno} {call.value.id}.{call.attr}"
+        for call in calls
+        if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name)
+        if call.value.id in {"time", "datetime", "date"} and call.attr in WALL_CLOCK
+    ]
+
+
+def test_the_wall_clock_decides_nothing() -> None:
+    found = {path.relative_to(HOUSE).as_posix(): wall_clock_reads(path.read_text(encoding="utf-8")) for path in FILES}
+    # The only one names a folder after the time of day.
+    assert {name: len(calls) for name, calls in found.items() if calls} == {"cli/run.py": 1}
+    assert wall_clock_reads("import time\nstarted = time.time()\n") == ["2 time.time"]
+    for path in FILES:
+        names = {name for name in _imports(path) if name.split(".")[0] in {"time", "datetime"}}
+        assert names <= {"time"}, f"{path.relative_to(HOUSE)} imports {names}"
+
+
 def test_no_global_random_generator() -> None:
     for path in FILES:
         text = path.read_text(encoding="utf-8")

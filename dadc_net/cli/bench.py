@@ -14,9 +14,7 @@ from dadc_net.cli import shell
 @click.option(
     "--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round."
 )
-@click.option(
-    "--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind."
-)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind.")
 @shell.json_option
 @click.pass_context
 def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int, as_json: bool) -> None:
@@ -35,6 +33,45 @@ def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int
         f"round\nfull run step   {result.full:8.0f} lock-steps/s\nraw ZeroMQ loop {result.raw:8.0f} lock-steps/s\n"
         f"ratio           {result.ratio:8.2f}   (rounds full/raw: {shown})"
     )
+
+
+@bench_command.command("journal")
+@click.option(
+    "--num-envs",
+    "copies",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1, 16),
+    show_default=True,
+    metavar="E",
+    help="Copies; may be repeated.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice(["process", "host"]),
+    multiple=True,
+    default=("process",),
+    show_default=True,
+    help="What journals survive; may be repeated.",
+)
+@click.option("--steps", type=click.IntRange(300), default=6000, show_default=True, metavar="N", help="Lock-steps a run.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, metavar="N", help="Runs of each kind.")
+@shell.json_option
+def journal_command(copies: tuple[int, ...], modes: tuple[str, ...], steps: int, rounds: int, as_json: bool) -> None:
+    """What the journals cost: lock-step rate of full runs with and without them, in turn, K = 2."""
+    from dadc_net.runtime.bench_journal import bench_journal
+
+    found = bench_journal(copies, modes, steps, rounds)
+    if as_json:
+        shell.print_json({"results": [asdict(one) for one in found]})
+        return
+    click.echo(
+        f"K = 2, {steps} lock-steps a run, medians of {rounds} rounds in turn; lock-steps/s\n"
+        "   E  mode      without     with    cost"
+    )
+    for one in found:
+        click.echo(f"{one.num_envs:4}  {one.mode:8} {one.without:8.0f} {one.rate:8.0f} {100 * one.cost:6.1f} %")
 
 
 @bench_command.command("numerics")

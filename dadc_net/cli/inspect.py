@@ -1,4 +1,4 @@
-"""Commands that look: plan, evaluate, check, selftest."""
+"""Commands that look: plan, evaluate, selftest."""
 
 from __future__ import annotations
 
@@ -113,28 +113,6 @@ def _certificate_text(found: Certificate | None) -> str:
         f"bound kappa + (epsilon + L_V delta) / (1 - gamma) = {found.bound:.3f} ({found.bound_mean:.3f}); the largest true "
         f"|V*(b) - V(x)| met is {found.error:.4f} ({found.error_mean:.4f})"
     )
-
-
-@click.command("check")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@shell.json_option
-def check_command(runs: tuple[Path, ...], as_json: bool) -> int:
-    """Do the books of all parties agree? Names the first divergence; exit 0 or 10."""
-    from dadc_net.errors import DivergenceError
-    from dadc_net.runtime.consistency import check
-
-    result = check(runs)
-    if as_json:
-        shell.print_json(result.to_mapping())
-    elif result.first_divergence is not None:
-        click.echo(result.first_divergence.text())
-    else:
-        learned = f" and {result.updates_compared} updates; learner digest {result.learner_digest or 'none yet'}"
-        learned = learned if result.learners_compared else "; their learners are independent and were not compared"
-        click.echo(f"consistent: {', '.join(result.parties)} agree on {result.steps_compared} records{learned}")
-        if not result.complete:
-            click.echo("the run is not complete: the books end before its last record")
-    return 0 if result.consistent else DivergenceError.exit_code
 
 
 @click.command("selftest")

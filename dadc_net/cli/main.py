@@ -7,10 +7,13 @@ import click
 import dadc_net
 from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
-from dadc_net.cli.inspect import check_command, evaluate_command, plan_command, selftest_command
+from dadc_net.cli.check import check_command
+from dadc_net.cli.inspect import evaluate_command, plan_command, selftest_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
 from dadc_net.cli.plot import plot_command
+from dadc_net.cli.replay import replay_command
 from dadc_net.cli.run import run_command, simulate_command
+from dadc_net.cli.status import status_command
 from dadc_net.cli.sweep import sweep_command
 
 
@@ -26,6 +29,8 @@ for _command in (
     plan_command,
     evaluate_command,
     check_command,
+    replay_command,
+    status_command,
     selftest_command,
     keys_command,
     bench_command,

@@ -136,6 +136,8 @@ def event_text(party: str, kind: str, details: Mapping[str, Any]) -> str:
         return f"agent {details['agent']}: the server has been silent for {details['seconds']:.0f} s; connecting anew"
     if kind == "trouble" and details["text"]:
         return f"agent {details['agent']}: {details['text']}"
+    if kind == "referee":
+        return f"computing records 0 to {details['step']} again, to see who is wrong"
     if kind == "restarted":
         return f"{party} was killed by signal {details['signal']} and is started again"
     return ""

@@ -225,7 +225,7 @@ class EnvironmentServerNode:
     def _close_step(self, now: float) -> list[Delivery]:
         step, answers = self.tip.step, self.answers
         update = self.plan.update_of(step)
-        self._closed = ClosedStep(step, update, answers)
+        self._closed = ClosedStep(step, update)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
         compared = update if self.plan.shared_learning else None
         divergence = compare(step, compared, {agent: act.digest for agent, act in answers.items()}, update_digests)

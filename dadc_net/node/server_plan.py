@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dadc_net.errors import TemporaryError
-from dadc_net.node.messages import Act, Begin, Message
+from dadc_net.node.messages import Begin, Message
 from dadc_net.node.team_environment import Problem
 
 LINGER_SECONDS = 30.0
@@ -38,7 +38,6 @@ class ClosedStep(NamedTuple):
     step: int
     update: int | None
     """Index of the update that the record closed."""
-    answers: dict[int, Act]
 
 
 class ServerPlan(NamedTuple):

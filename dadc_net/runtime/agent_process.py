@@ -21,11 +21,15 @@ from dadc_net.errors import (
 from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.identity import AgentIdentity
+from dadc_net.node.journal import Arrays
 from dadc_net.node.messages import Alive, Fault
 from dadc_net.node.watch import Verdict
+from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.folder_lock import locked
+from dadc_net.runtime.memory_journal import MemoryAgentStore
 from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
+from dadc_net.runtime.state_at import STOPPED_FILE
 from dadc_net.team.information import InformationStructure
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
@@ -55,6 +59,8 @@ class AgentOptions:
     """Updates between checkpoints that are reported, besides those that are made from time to time; 0: none."""
     journal: str = "process"
     """What the state survives: ``process`` or ``host``."""
+    durable: bool = True
+    """False: the journal is forgotten with the process; for measuring what a real one costs."""
     structure: InformationStructure | None = None
     private_seed: bytes = b""
     """Of the agent's own draws; empty: the shared seed."""
@@ -90,7 +96,8 @@ class AgentProcess:
         selftest = checked_selftest()
         open_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
-            store = AgentStoreFiles(options.state_dir, options.journal)
+            kind = AgentStoreFiles if options.durable else MemoryAgentStore
+            store = kind(options.state_dir, options.journal)
             try:
                 identity = AgentIdentity(
                     options.agent,
@@ -160,7 +167,16 @@ class AgentProcess:
                 found = node.member.replica.coordinator.tensor_digests()
                 tensors = {name: value.hex() for name, value in found.items()}
                 node.log.store.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
+                self._keep_for_the_inquest(node.member.replica.coordinator.snapshot(), node)
             raise
+
+    def _keep_for_the_inquest(self, snapshot: Arrays, node: AgentNode) -> None:
+        """The diverged state, apart from checkpoints: nobody resumes from it, ``dadc replay --diff`` shows it."""
+        meta = {"agent": self.options.agent, "run_id": node.run_id.hex(), "step": node.next_step - 1}
+        try:
+            arrays_file.save(self.options.state_dir / STOPPED_FILE, snapshot, meta)
+        except OSError as error:
+            _log.warning("the diverged state could not be kept: %s", error)
 
     def _stop_if_asked(self) -> None:
         self.control.poll()

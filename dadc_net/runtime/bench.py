@@ -99,8 +99,8 @@ def raw_rate(nursery: Nursery, num_envs: int, steps: int, keys: Path) -> float:
     return steps / seconds
 
 
-def full_rate(num_envs: int, steps: int, out: Path) -> float:
-    """Lock-steps per second of a real run: learner, digests, books, keys and all; an update every 300 lock-steps.
+def full_rate(num_envs: int, steps: int, out: Path, durable: bool = True, journal: str = "process") -> float:
+    """Lock-steps per second of a real run: learner, digests, journals, keys and all; an update every 300 lock-steps.
 
     The first batch is left out: agents build their learners in it, and libraries finish loading. The raw loop is measured
     after its start, too.
@@ -109,9 +109,10 @@ def full_rate(num_envs: int, steps: int, out: Path) -> float:
         f"learner.num_envs={num_envs}",
         f"learner.batch_steps={num_envs * _BATCH_LOCK_STEPS}",
         "evaluation.every_updates=1000000",
+        f"runtime.journal={journal}",
     ]
     config = resolve("mabc", overrides, {"updates": 1 + max(1, steps // _BATCH_LOCK_STEPS)})
-    options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out)
+    options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out, durable=durable)
     marks: list[tuple[int, float]] = []
 
     def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:

@@ -43,6 +43,7 @@ class ServerOrder:
     state_dir: Path
     keys_dir: Path
     bind: str = "tcp://127.0.0.1:*"
+    durable: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class AgentOrder:
     """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
     tamper: Tamper | None = None
     journal: str = "process"
+    durable: bool = True
 
 
 @dataclass(eq=False)
@@ -103,7 +105,8 @@ def server_child(order: ServerOrder, connection: Connection) -> None:
     def role(control: Control) -> None:
         config = configuration.build(order.configuration)
         keys = load_server_keys(order.keys_dir)
-        options = ServerOptions(config, order.environment_seed, order.bind, order.run_id, order.state_dir, keys)
+        where = (order.bind, order.run_id, order.state_dir)
+        options = ServerOptions(config, order.environment_seed, *where, keys, order.durable)
         ServerProcess(options, control).run()
 
     guarded(order.state_dir, connection, role)
@@ -123,6 +126,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             structure=configuration.load_structure(order.structure) if order.structure else None,
             tamper=order.tamper,
             journal=order.journal,
+            durable=order.durable,
         )
         AgentProcess(options, control).run()
 

@@ -13,6 +13,16 @@ from dadc_net.runtime.agent_store import unpack_tensors
 from dadc_net.runtime.journal_file import JOURNAL_NAME, read_facts, refuse_without_wal
 from dadc_net.runtime.server_journal import split
 
+CHECKED_COLUMNS = {
+    "observations": "parts",
+    "answers": "actions, sent, learner",
+    "worlds": "state",
+    "private": "observation, actions",
+    "steps": "parameters, ais, prescription, sent",
+    "updates": "learner, tensors",
+}
+"""Table -> the columns that its check covers."""
+
 
 class JournalReader:
     """One journal, read only. Rows come as they are: whoever reads compares their checks."""
@@ -62,6 +72,10 @@ class JournalReader:
             )
         yield from self._query(query)
 
+    def checked_rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """(step, columns that the check covers ..., check) of ``table``, in order."""
+        yield from self._query(f"SELECT step, {CHECKED_COLUMNS[table]}, checked FROM {table} ORDER BY step")
+
     def private(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
         """(step, own observation, own actions, check) in an agent's journal, in order."""
         yield from self._query("SELECT step, observation, actions, checked FROM private ORDER BY step")
@@ -91,7 +105,9 @@ class JournalReader:
 
     def _query(self, statement: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._database.execute(statement, values)
+            # No "yield from": that would close the cursor of a reader who stopped early, after the file was closed.
+            for row in self._database.execute(statement, values):  # noqa: UP028
+                yield row
         except sqlite3.DatabaseError as error:
             raise CorruptStateError(
                 f"{self.path} is damaged: {error}. What was read before it is sound. Restore the party's folder from a copy."

@@ -32,6 +32,7 @@ from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
 from dadc_net.runtime.children import AgentOrder, Child, Nursery, ServerOrder, agent_child, server_child
 from dadc_net.runtime.consistency import check
+from dadc_net.runtime.first_divergence import FirstDivergence
 from dadc_net.runtime.party import StopRequest, open_folder
 from dadc_net.wire.keys import write_keys
 
@@ -53,6 +54,8 @@ class LaunchOptions:
     out: Path
     tamper: Mapping[int, Tamper] = field(default_factory=dict)
     """agent -> how its replica is broken on purpose"""
+    durable: bool = True
+    """False: no journals; for measuring what they cost."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Launcher:
         keys = out / "keys"
         write_keys(keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
-        order = ServerOrder(options.config.to_mapping(), options.environment_seed, run_id, out / "server", keys)
+        where = (run_id, out / "server", keys)
+        order = ServerOrder(options.config.to_mapping(), options.environment_seed, *where, durable=options.durable)
         try:
             self._start("server", server_child, order)
             while len(self._ended) < len(self._children):
@@ -128,6 +132,7 @@ class Launcher:
             order = AgentOrder(
                 *(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper),
                 journal=options.config.runtime.journal,
+                durable=options.durable,
             )
             self._start(f"agent-{agent}", agent_child, order)
 
@@ -237,10 +242,18 @@ class Launcher:
         causes = [error for _, error in self._failures if not isinstance(error, consequences)]
         error = (causes or [error for _, error in self._failures])[0]
         if isinstance(error, DivergenceError):
-            found = check([self.options.out]).first_divergence
+            found = self._named(check([self.options.out]).first_divergence)
             if found is not None:
                 return DivergenceError(f"{error}\n{found.text()}")
         return error
+
+    def _named(self, found: FirstDivergence | None) -> FirstDivergence | None:
+        """Where no majority can tell who is wrong, the referee does: this host has the shared seed, it runs the agents."""
+        if found is None or found.decided_by or found.phase == "log":
+            return found
+        self._observer("launcher", "referee", {"step": found.step})
+        decided = check([self.options.out], self.options.shared_seed).first_divergence
+        return decided or found
 
 
 def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

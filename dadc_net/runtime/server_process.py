@@ -14,14 +14,18 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.exact.digest import digest
 from dadc_net.node.environment_server import EnvironmentServerNode
+from dadc_net.node.journal import ServerJournal
 from dadc_net.node.messages import Fault, Join
 from dadc_net.node.recovery import take_up
 from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
 from dadc_net.node.team_environment import Problem, TeamEnvironment
 from dadc_net.node.tip import Tip
+from dadc_net.runtime import status
 from dadc_net.runtime.folder_lock import locked
+from dadc_net.runtime.memory_journal import MemoryServerJournal
 from dadc_net.runtime.party import Control, open_folder
 from dadc_net.runtime.server_journal import ServerJournalFile
+from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.sockets import Received, ServerSocket
@@ -43,6 +47,8 @@ class ServerOptions:
     run_id: bytes
     state_dir: Path
     keys: ServerKeys | None
+    durable: bool = True
+    """False: the journal is forgotten with the process; for measuring what a real one costs."""
 
 
 class ServerResult(NamedTuple):
@@ -95,6 +101,7 @@ class ServerProcess:
         self._begun = 0.0
         self._first_step = 0
         self._warned = 0.0
+        self._watchkeeper = Watchkeeper(options.config.settings.num_agents)
 
     def run(self) -> ServerResult:
         """Serve one run, from its beginning or from where the state folder stands.
@@ -106,7 +113,8 @@ class ServerProcess:
         folder = open_folder(options.state_dir)
         with locked(folder, "the environment server"):
             plan = make_plan(options.config)
-            journal = ServerJournalFile(folder, options.config.settings.num_agents, options.config.runtime.journal)
+            kind = ServerJournalFile if options.durable else MemoryServerJournal
+            journal = kind(folder, options.config.settings.num_agents, options.config.runtime.journal)
             try:
                 existed = journal.open_or_create(self._facts(plan))
                 node = self._come_back(journal, plan) if existed else self._start(journal, plan)
@@ -114,6 +122,7 @@ class ServerProcess:
                 with open(folder / "metrics.jsonl", "a", encoding="utf-8") as self._metrics:
                     if not node.done:
                         self._serve_at(node)
+                        self._write_status(node)
                 return self._result(node)
             finally:
                 journal.close()
@@ -134,10 +143,10 @@ class ServerProcess:
     def _world(self) -> TeamEnvironment:
         return TeamEnvironment(make_problem(self.options.config), self.options.environment_seed)
 
-    def _start(self, journal: ServerJournalFile, plan: ServerPlan) -> EnvironmentServerNode:
+    def _start(self, journal: ServerJournal, plan: ServerPlan) -> EnvironmentServerNode:
         return EnvironmentServerNode(Tip(self._world(), journal), plan, self.options.run_id)
 
-    def _come_back(self, journal: ServerJournalFile, plan: ServerPlan) -> EnvironmentServerNode:
+    def _come_back(self, journal: ServerJournalFile | MemoryServerJournal, plan: ServerPlan) -> EnvironmentServerNode:
         """Take up the run in the journal, under a higher epoch.
 
         Raises:
@@ -186,6 +195,7 @@ class ServerProcess:
                 self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
                 self._note_presence(node)
                 self._name_stragglers(node, now)
+                self._write_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
     def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
@@ -196,6 +206,7 @@ class ServerProcess:
             _log.warning("a message from %r was refused: %s", received.agent, error)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
+        self._watchkeeper.heard(node.roster.agent_of(received.peer), message, now)
         closed = node.take_closed()
         if closed is not None:
             self._account(node, closed)
@@ -252,6 +263,13 @@ class ServerProcess:
             self._warned = now
             _log.warning("record %d still waits for agents %s", node.tip.step, node.waiting_for)
             self.control.report("waiting", step=node.tip.step, agents=node.waiting_for, present=sorted(self._present))
+
+    def _write_status(self, node: EnvironmentServerNode) -> None:
+        now, step = time.monotonic(), node.tip.step
+        present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
+        agents = self._watchkeeper.status(step, present, node.waiting_for, now)
+        found = TeamStatus(node.phase.value, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
+        status.write(self.options.state_dir, found)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
         """Send; a peer that has vanished is a fact for the node, which may want to send more."""

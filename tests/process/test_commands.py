@@ -135,11 +135,23 @@ def test_a_broken_replica_stops_the_run(kind: str, tmp_path: Path) -> None:
     assert checked.code == 10
     found = checked.last["first_divergence"]
     assert found["agents"] == [1, 2]
-    if kind == "flip-bit":
-        assert (found["step"], found["phase"], found["component"]) == (7, "act", "ais")
-        assert found["tensor"] == "encoder.recurrent.weight"
-    else:
+    assert "agent 2 is wrong, says the referee" in ended.err
+    if kind == "shift-stream":
         assert (found["step"], found["phase"], found["tensor"]) == (7, "act", "theta_t")
+        return
+    assert (found["step"], found["phase"], found["component"]) == (7, "act", "ais")
+    assert found["tensor"] == "encoder.recurrent.weight"
+    decided = run(tmp_path, "dadc", "check", "r", "--recompute", "--seed", "0", "--json")
+    verdict = decided.last["first_divergence"]
+    assert (decided.code, verdict["step"], verdict["agents"], verdict["decided_by"]) == (10, 7, [2], "referee")
+    replayed = run(tmp_path, "dadc", "replay", "r", "--until", "7", "--json")
+    assert (replayed.code, replayed.last["agreed"], replayed.last["agents"]["1"]) == (10, False, [])
+    compared = run(tmp_path, "dadc", "replay", "r", "--diff", "1", "2", "--json")
+    assert (compared.code, compared.last["step"]) == (10, 7)
+    assert (compared.last["left"]["right"], compared.last["right"]["right"]) == (True, False)
+    first = compared.last["differences"][0]
+    assert first["name"].endswith("encoder.recurrent.weight")
+    assert (first["index"], first["differing"]) == ([0, 0], 1)
 
 
 def test_wrong_seed_and_wrong_settings_are_refused_and_the_team_still_forms(simulated: Ended, tmp_path: Path) -> None:
@@ -291,6 +303,16 @@ def test_bench_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
     assert ended.last["full"] > 0
     assert ended.last["raw"] > 0
     assert ended.last["ratio"] == pytest.approx(ended.last["full"] / ended.last["raw"])
+
+
+def test_bench_journal_measures_with_and_without(tmp_path: Path) -> None:
+    options = ["--steps", "300", "--rounds", "1", "--num-envs", "1"]
+    ended = run(tmp_path, "dadc", "bench", "journal", *options, "--json")
+    assert ended.code == 0, ended.err
+    (found,) = ended.last["results"]
+    assert (found["num_envs"], found["mode"]) == (1, "process")
+    assert found["cost"] == pytest.approx(1 - found["rate"] / found["without"])
+    assert found["rate"] > 0
 
 
 def test_secrets_stay_in_their_files(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""What a running server knows of its agents, once a second in a small file: the answer to "who is holding us up?".
+
+The file is replaced, never appended to, and never synced: it is for people, and nothing reads it but ``dadc status``. It
+holds digests of steps, which say nothing without the shared seed, and no private data. Its age is told by the monotonic
+clock, which all processes of a host share until it boots anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dadc_net.errors import UsageError
+from dadc_net.node.messages import Act, Message
+
+STATUS_NAME = "status.json"
+_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """One agent, as the server sees it."""
+
+    agent: int
+    present: bool
+    """Its connection has joined and is not known to be gone."""
+    answered: int
+    """Number of the last record it answered, -1 before the first."""
+    lag: int
+    """How many records the log is ahead of that."""
+    silent_s: float | None
+    """Seconds since anything came from it; null: nothing yet."""
+    straggler: bool
+    """The server has waited for it, and for nobody but stragglers, for more than a second."""
+    digest: str
+    """Of its last step, hex."""
+    host: str
+
+
+@dataclass(frozen=True)
+class TeamStatus:
+    """The run, as the server sees it."""
+
+    phase: str
+    run_id: str
+    epoch: int
+    step: int
+    """Number of the newest record, -1 before the first."""
+    last_step: int
+    written: float
+    """Monotonic seconds."""
+    agents: list[AgentStatus]
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was written; negative when the host was booted in between."""
+        return time.monotonic() - self.written
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data for --json and for the file."""
+        return asdict(self)
+
+
+def write(folder: Path, status: TeamStatus) -> None:
+    """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
+    temporary = folder / f".{STATUS_NAME}.tmp"
+    try:
+        temporary.write_text(json.dumps(status.to_mapping()), encoding="utf-8")
+        os.replace(temporary, folder / STATUS_NAME)
+    except OSError:
+        return
+
+
+def read(folder: Path) -> TeamStatus:
+    """The status in the folder of a run or of its server.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    for path in (folder / STATUS_NAME, folder / "server" / STATUS_NAME):
+        try:
+            found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return TeamStatus(**{**found, "agents": [AgentStatus(**agent) for agent in found["agents"]]})
+    raise UsageError(
+        f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A server writes one every second while it runs. "
+        "Give the folder of a run, or the server's state folder."
+    )
+
+
+def table(status: TeamStatus) -> str:
+    """Lines for people."""
+    head = f"run {status.run_id[:8]}, epoch {status.epoch}, {status.phase}, record {status.step} of {status.last_step}"
+    if not 0 <= status.age < 5:
+        head += f"; written {status.age:.0f} s ago: the server has ended or hangs" if status.age > 0 else "; an old file"
+    lines = [head, f"{'agent':>5}  {'state':9} {'answered':>10} {'lag':>4} {'last heard':>11}  {'step digest':16}  host"]
+    lines += [_line(agent) for agent in status.agents]
+    return "\n".join(lines)
+
+
+def _line(agent: AgentStatus) -> str:
+    state = "absent" if not agent.present else "straggler" if agent.straggler else "ready"
+    heard = "never" if agent.silent_s is None else f"{agent.silent_s:.1f} s ago"
+    digest = agent.digest[:16] or "-"
+    return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {agent.host}"
+
+
+class Watchkeeper:
+    """Remembers what came from whom, for the status."""
+
+    def __init__(self, num_agents: int) -> None:
+        self._agents = range(1, num_agents + 1)
+        self._heard: dict[int, float] = {}
+        self._answered: dict[int, tuple[int, bytes]] = {}
+        self._step = -1
+        self._since = 0.0
+
+    def heard(self, agent: int | None, message: Message, now: float) -> None:
+        """``message`` came from ``agent``; None: from somebody who has not joined."""
+        if agent is None:
+            return
+        self._heard[agent] = now
+        if isinstance(message, Act):
+            self._answered[agent] = message.sequence, message.digest
+
+    def status(self, step: int, present: Mapping[int, str], waiting_for: Sequence[int], now: float) -> list[AgentStatus]:
+        """One line per agent; ``present``: agent -> host name, ``waiting_for``: who has not answered record ``step``."""
+        if step != self._step:
+            self._step, self._since = step, now
+        late = now - self._since > _PATIENCE_SECONDS
+        found = []
+        for agent in self._agents:
+            last, digest = self._answered.get(agent, (-1, b""))
+            silent = now - self._heard[agent] if agent in self._heard else None
+            straggler = late and agent in present and agent in waiting_for
+            host = present.get(agent, "")
+            found.append(AgentStatus(agent, agent in present, last, step - last, silent, straggler, digest.hex(), host))
+        return found

@@ -1,0 +1,53 @@
+"""The server's view of its agents: who is there, who lags, whom it waits for; and a file that may be missing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dadc_net.errors import UsageError
+from dadc_net.node.messages import Act, Alive
+from dadc_net.runtime import status
+from dadc_net.runtime.status import TeamStatus, Watchkeeper
+
+
+def act(agent: int, step: int) -> Act:
+    return Act(b"r" * 16, 1, agent, step, b"", bytes([agent]) * 32, b"")
+
+
+def test_lag_silence_and_stragglers() -> None:
+    keeper = Watchkeeper(3)
+    for agent, when in ((1, 7.0), (2, 8.0)):
+        keeper.heard(agent, act(agent, 4), when)
+    keeper.heard(1, act(1, 5), 10.0)
+    keeper.heard(1, Alive(1), 10.0)
+    keeper.heard(None, Alive(3), 9.0)
+    present = {1: "left", 2: "right"}
+    early = keeper.status(5, present, [2, 3], 10.5)
+    assert [one.straggler for one in early] == [False, False, False]
+    first, second, third = keeper.status(5, present, [2, 3], 12.0)
+    assert (first.answered, first.lag, first.straggler, first.silent_s, first.host) == (5, 0, False, 2.0, "left")
+    assert (second.answered, second.lag, second.straggler, second.silent_s) == (4, 1, True, 4.0)
+    assert (third.present, third.answered, third.straggler, third.silent_s) == (False, -1, False, None)
+    assert second.digest == "02" * 32
+    assert not any(one.straggler for one in keeper.status(6, present, [1, 2, 3], 12.5)), "record 6 is new"
+
+
+def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"status\.json"):
+        status.read(tmp_path)
+    agents = Watchkeeper(2).status(0, {1: "left"}, [1, 2], 0.0)
+    found = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic(), agents)
+    (tmp_path / "server").mkdir()
+    status.write(tmp_path / "server", found)
+    assert status.read(tmp_path) == status.read(tmp_path / "server") == found
+    assert [path.name for path in (tmp_path / "server").iterdir()] == [status.STATUS_NAME]
+    text = status.table(found)
+    assert "epoch 2, running, record 0 of 30" in text
+    assert "absent" in text
+    assert "never" in text
+    old = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents)
+    assert "the server has ended or hangs" in status.table(old)
+    status.write(tmp_path / "not there", found)  # A disk that refuses is put up with.

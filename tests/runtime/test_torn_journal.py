@@ -1,0 +1,88 @@
+"""A journal whose last record is torn at any byte: it was written or it was not, and nothing in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dadc_net.node.journal import Round, ServerRow
+from dadc_net.runtime.agent_store import AgentStoreFiles
+from dadc_net.runtime.journal_audit import audit
+from dadc_net.runtime.journal_file import JOURNAL_NAME
+from dadc_net.runtime.journal_reader import JournalReader
+from dadc_net.runtime.server_journal import ServerJournalFile
+from tests.runtime.test_journal import FACTS, agent_rows, agent_store, common_rows, server_journal
+
+_RECORDS = 6
+_FRAME_HEADER = 24
+
+
+def torn_at(before: Path, after: Path, stride: int) -> list[int]:
+    """Lengths of the log between two transactions: every byte of the headers, every ``stride``-th of the pages."""
+    name = f"{JOURNAL_NAME}-wal"
+    first, last = os.path.getsize(before / name), os.path.getsize(after / name)
+    assert last > first
+    frame = 4096 + _FRAME_HEADER
+    return [at for at in range(first, last + 1) if (at - first) % frame <= _FRAME_HEADER or (at - first) % stride == 0]
+
+
+def copies_around_the_last_record(kind: str, folder: Path) -> tuple[Path, Path]:
+    """The folder before and after its last record was written; neither was closed."""
+    live = folder / "live"
+    live.mkdir(parents=True)
+    writer: ServerJournalFile | AgentStoreFiles
+    if kind == "server":
+        writer = server_journal(live, _RECORDS - 1)
+        shutil.copytree(live, folder / "before")
+        last = common_rows(_RECORDS)[-1]
+        answers = Round(last.step - 1, (b"a1", b"a2"), (b"d" * 32, b"e" * 32), (b"", b""))
+        writer.commit(answers, ServerRow(last, (b"o1", b"o2")), None)
+    else:
+        writer = agent_store(live, _RECORDS - 1)
+        shutil.copytree(live, folder / "before")
+        writer.write(agent_rows(_RECORDS)[-1:])
+    shutil.copytree(live, folder / "after")
+    writer.close()
+    return folder / "before", folder / "after"
+
+
+def check_every_length(kind: str, tmp_path: Path, stride: int) -> None:
+    before, after = copies_around_the_last_record(kind, tmp_path)
+    log = f"{JOURNAL_NAME}-wal"
+    whole = (after / log).read_bytes()
+    tips = []
+    lengths = torn_at(before, after, stride)
+    for length in lengths:
+        torn = tmp_path / "torn"
+        shutil.copytree(after, torn)
+        (torn / log).write_bytes(whole[:length])
+        reader = JournalReader(torn)
+        tips.append(audit(reader))
+        reader.close()
+        opened: ServerJournalFile | AgentStoreFiles
+        opened = ServerJournalFile(torn, 2, "process") if kind == "server" else AgentStoreFiles(torn, "process")
+        if isinstance(opened, ServerJournalFile):
+            opened.open_or_create(FACTS)
+        assert opened.tip == tips[-1], f"torn at byte {length}"
+        assert opened.row(opened.tip) is not None
+        assert opened.row(opened.tip + 1) is None
+        opened.close()
+        shutil.rmtree(torn)
+    assert tips[0] == _RECORDS - 2
+    assert tips[-1] == _RECORDS - 1
+    assert set(tips[:-1]) == {_RECORDS - 2}, "a part of a transaction was taken for the whole"
+
+
+@pytest.mark.parametrize("kind", ["server", "agent"])
+def test_the_last_record_torn_at_many_bytes(kind: str, tmp_path: Path) -> None:
+    check_every_length(kind, tmp_path, 97)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["server", "agent"])
+def test_the_last_record_torn_at_every_byte(kind: str, tmp_path: Path) -> None:
+    check_every_length(kind, tmp_path, 1)
