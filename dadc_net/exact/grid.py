@@ -109,6 +109,16 @@ def scale_exponent(x: Array) -> int:
     return max(math.frexp(largest)[1], -_EXPONENT_LIMIT)
 
 
+def shared_scale(x: Array) -> int | None:
+    """The dynamic scale of a tensor that enters several products and sums, found once; None for kernels, which find it as
+    fast as they round.
+
+    Raises:
+        NumericError: as ``scale_exponent``.
+    """
+    return scale_exponent(x) if compiled.kernels is None else None
+
+
 @dataclass(frozen=True)
 class Operand:
     """A matrix already rounded for a product over ``terms`` terms; made once, used many times."""
@@ -127,16 +137,23 @@ def operand(x: Array, terms: int, exponent: int | None = None) -> Operand:
     return Operand(round_to_grid(x, math.ldexp(1.0, scale - operand_bits(terms))), terms)
 
 
-def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_exponent: int | None = None) -> Array:
+def product(
+    a: Array,
+    b: Array | Operand,
+    a_exponent: int | None = None,
+    b_exponent: int | None = None,
+    bias: Array | None = None,
+) -> Array:
     """Matrix product with one answer.
 
     Args:
         a: [m, n] with |a| <= 2^a_exponent (dynamic scale if None).
         b: [n, p], or an ``Operand`` prepared for n terms.
+        bias: [p], added to every row of the product.
 
     Returns:
         [m, p], each entry the exact dot product of the rounded operands; for n > 2^13 the sum, in index order, of the
-        exact dot products of chunks of 2^13.
+        exact dot products of chunks of 2^13. Then the bias is added.
 
     Raises:
         ValueError: if ``b`` was prepared for another number of terms: its bits would not fit.
@@ -148,11 +165,14 @@ def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_expon
     right = (b if isinstance(b, Operand) else operand(b, terms, b_exponent)).values
     if terms <= CHUNK_TERMS:
         result: Array = left @ right
-        result += 0.0
+        # BLAS may leave either zero. Adding +0.0 ends that, and so does adding a bias that has no negative zeros.
+        result += 0.0 if bias is None else bias + 0.0
         return result
     result = np.zeros((a.shape[0], right.shape[1]))
     for start in range(0, terms, CHUNK_TERMS):
         result += left[:, start : start + CHUNK_TERMS] @ right[start : start + CHUNK_TERMS] + 0.0
+    if bias is not None:
+        result += bias
     return result
 
 
@@ -167,7 +187,8 @@ def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
     scale = scale_exponent(x) if exponent is None else exponent
     rounded = round_to_grid(x, math.ldexp(1.0, scale - _sum_bits(terms)))
     if terms <= CHUNK_TERMS:
-        sums: Array = np.sum(rounded, axis=0)
+        # The partial sums are exact in any order, so the fastest way to add columns will do: a product with ones.
+        sums: Array = np.ones(terms) @ rounded if x.ndim == 2 else np.sum(rounded, axis=0)
         return sums + 0.0
     sums = np.zeros(x.shape[1:])
     for start in range(0, terms, CHUNK_TERMS):
