@@ -210,6 +210,7 @@ def _multiply(left: Array, right: Array) -> Array:
         return whole
     if rows >= terms:
         block = max(_LEAST_BLOCK, _SMALL_PRODUCT // (terms * columns))
+        right = np.ascontiguousarray(right)
         result: Array = np.empty((rows, columns))
         for start in range(0, rows, block):
             np.matmul(left[start : start + block], right, out=result[start : start + block])
