@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dadc_net.coordinator.continuous_settings import GaussianSettings, NafSettings
 from dadc_net.coordinator.settings import (
     ALGORITHMS,
     AisSettings,
@@ -29,11 +30,21 @@ from dadc_net.coordinator.settings import (
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import preset
 from dadc_net.sections import closest, convert, from_mapping, require, to_mapping
+from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import InformationStructure, is_built_in
-from dadc_net.team.tasks import Task, find_task
+from dadc_net.team.menu import OWN, own_actions, own_parts
+from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
+from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.tasks import MENU, Task, find_task
 
-_TOP_LEVEL = {"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float, "menu": str}
-_SECTIONS = ("env", "learner", "ais", "ppo", "trpo", "q", "planning", "schedule", "evaluation", "runtime")
+_TOP_LEVEL = {
+    **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
+    **{"prescriptions": str, "menu": str, "learning": str},
+}
+_SECTIONS = (
+    *("env", "theta", "learner", "ais", "ppo", "trpo", "q", "planning", "gaussian", "naf", "schedule"),
+    *("evaluation", "runtime"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,13 @@ class RunConfig:
     """How the task was named: a built-in name or ``package.module:factory``."""
     parameters: Any
     """The environment's own parameters; known to the server only."""
+    prescriptions: str
+    """``menu``, or the name of one of the task's families."""
     menu: str
+    """Which menu, where prescriptions are one."""
+    theta: ThetaSettings
+    family: PrescriptionFamily
+    """What prescription parameters mean with local information; agents are told, the coordinator is not."""
     preset: str
     """Where defaults came from: tuned, paper or theorem."""
     settings: CoordinatorSettings
@@ -98,10 +115,12 @@ class RunConfig:
         return {
             "task": self.task_argument,
             "algorithm": settings.algorithm,
+            "learning": settings.learning,
             "preset": self.preset,
             "updates": settings.updates,
             "discount": settings.discount,
-            "menu": self.menu,
+            "prescriptions": self.prescriptions,
+            **({"menu": self.menu} if self.menu else {}),
             "env": to_mapping(self.parameters),
             "learner": to_mapping(settings.learner),
             "ais": to_mapping(settings.ais),
@@ -109,6 +128,9 @@ class RunConfig:
             "trpo": to_mapping(settings.trpo),
             "q": to_mapping(settings.q),
             "planning": to_mapping(settings.planning),
+            "gaussian": to_mapping(settings.gaussian),
+            "naf": to_mapping(settings.naf),
+            "theta": to_mapping(self.theta),
             "schedule": to_mapping(settings.schedule),
             "evaluation": to_mapping(self.evaluation),
             "runtime": to_mapping(self.runtime),
@@ -206,7 +228,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
     task = load_task(top["task"])
-    algorithm = top.get("algorithm", "actor-critic")
+    algorithm = top.get("algorithm", task.default_algorithm)
     if algorithm not in ALGORITHMS:
         raise ConfigError(
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
@@ -217,38 +239,75 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_mapping(task.parameters_type, sections["env"], "env.")
     learner = from_mapping(LearnerSettings, sections["learner"], "learner.")
+    learning = top.get("learning", "shared")
+    prescriptions = top.get("prescriptions", defaults.get("prescriptions", task.default_prescriptions))
+    prescriptions = top.get("prescriptions", OWN) if learning == "independent" else prescriptions
     menu = top.get("menu", task.default_menu)
-    if menu not in task.menus:
-        raise ConfigError(
-            f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
-            f"Choose one of {', '.join(task.menus)}."
-        )
+    _check_prescriptions(task, prescriptions, menu, learning)
     spec = task.make(parameters, learner.num_envs).spec
+    theta = from_mapping(ThetaSettings, sections["theta"], "theta.")
+    family = _family(task, prescriptions, menu, spec, theta)
     settings = CoordinatorSettings(
         num_agents=spec.num_agents,
         updates=top.get("updates", defaults.get("updates", 1000)),
         discount=top.get("discount", task.default_discount),
         algorithm=algorithm,
         common_space=task.structure.common_space(spec).to_record(),
-        num_prescriptions=len(task.menus[menu].entries),
+        theta_space=family.space.to_record(),
+        learning=learning,
         learner=learner,
         ais=from_mapping(AisSettings, sections["ais"], "ais."),
         ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
         trpo=from_mapping(TrpoSettings, sections["trpo"], "trpo."),
         q=from_mapping(QActorCriticSettings, sections["q"], "q."),
         planning=from_mapping(PlanningSettings, sections["planning"], "planning."),
+        gaussian=from_mapping(GaussianSettings, sections["gaussian"], "gaussian."),
+        naf=from_mapping(NafSettings, sections["naf"], "naf."),
         schedule=from_mapping(ScheduleSettings, sections["schedule"], "schedule."),
     )
     return RunConfig(
         task,
         top["task"],
         parameters,
+        prescriptions,
         menu,
+        theta,
+        family,
         name,
         settings,
         from_mapping(EvaluationSettings, sections["evaluation"], "evaluation."),
         from_mapping(RuntimeSettings, sections["runtime"], "runtime."),
     )
+
+
+def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
+    if prescriptions != OWN:
+        return task.family(prescriptions, menu, spec, theta)
+    if menu:
+        return own_parts(task.menus[menu])
+    if not isinstance(spec.observation_space, FiniteSpace):
+        raise ConfigError(
+            f"learning is 'independent', but the task {task.name} has private observations that are not finite. An "
+            "independent learner needs them so. Use learning = \"shared\"."
+        )
+    values = task.structure.local_space(spec.observation_space).num_values
+    return own_actions(spec.action_space.num_values, values)
+
+
+def _check_prescriptions(task: Task, prescriptions: str, menu: str, learning: str) -> None:
+    known = [*([MENU] if task.menus else []), *task.families]
+    if learning == "independent":
+        known = [OWN]
+    if prescriptions not in known:
+        raise ConfigError(
+            f"prescriptions is {prescriptions!r}, which the task {task.name} does not have. {closest(prescriptions, known)} "
+            f"Choose one of {', '.join(known)}."
+        )
+    if menu not in (task.menus or {""}):
+        raise ConfigError(
+            f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
+            f"Choose one of {', '.join(task.menus) or 'its prescriptions: ' + ', '.join(known)}."
+        )
 
 
 def load_task(name: str) -> Task:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """The exact optimum by the common-information dynamic program, with the policy in words."""
     from dadc_net.config import resolve
-    from dadc_net.planning.planners import plan
+    from dadc_net.runtime.evaluation import plan_of
 
     config = resolve(task, overrides)
-    found = plan(config.task.name, config.parameters, config.menu, config.settings.discount)
+    found = plan_of(config)
     if not as_json:
         click.echo(found.text)
         return
@@ -37,9 +37,11 @@ def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
             "method": found.method,
             "residual": found.residual,
             "discount": config.settings.discount,
-            "beliefs": len(found.solution.value),
+            "prescriptions": config.prescriptions,
+            "beliefs": None if found.model is None else len(found.model.beliefs),
             "round_robin": found.round_robin,
             "random": found.random,
+            **found.extra,
         }
     )
 
@@ -55,7 +57,7 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
     from dadc_net.config import resolve
     from dadc_net.errors import UsageError
     from dadc_net.runtime.evaluation import Evaluator
-    from dadc_net.runtime.launcher import load_snapshot
+    from dadc_net.runtime.launcher import load_learner
 
     if not (run / "config.toml").is_file():
         raise UsageError(
@@ -63,7 +65,7 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
         )
     overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
     config = resolve(str(run / "config.toml"), overrides)
-    snapshot, meta = load_snapshot(run / f"agent-{agent}")
+    snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)
     certified = evaluator.certificate(snapshot) if certificate else None
@@ -87,9 +89,11 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
         return
     click.echo(f"greedy rule of agent {agent} after update {result['update']}")
     if exact is not None:
+        share = exact.round_robin_share
         click.echo(
             f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, gap "
-            f"{100 * exact.gap:.2f} %, {100 * exact.round_robin_share:.0f} % of the way from blind round-robin"
+            f"{100 * exact.gap:.2f} %"
+            + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
         )
     click.echo(
         f"plain Monte Carlo {valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}"
@@ -125,10 +129,9 @@ def check_command(runs: tuple[Path, ...], as_json: bool) -> int:
     elif result.first_divergence is not None:
         click.echo(result.first_divergence.text())
     else:
-        click.echo(
-            f"consistent: {', '.join(result.parties)} agree on {result.steps_compared} records and "
-            f"{result.updates_compared} updates; learner digest {result.learner_digest or 'none yet'}"
-        )
+        learned = f" and {result.updates_compared} updates; learner digest {result.learner_digest or 'none yet'}"
+        learned = learned if result.learners_compared else "; their learners are independent and were not compared"
+        click.echo(f"consistent: {', '.join(result.parties)} agree on {result.steps_compared} records{learned}")
         if not result.complete:
             click.echo("the run is not complete: the books end before its last record")
     return 0 if result.consistent else DivergenceError.exit_code

@@ -20,17 +20,19 @@ _PLAIN_LINES = 10
 class Progress:
     """Shows how far a run is, its speed, its reward, its value and that digests are equal."""
 
-    def __init__(self, updates: int, quiet: bool) -> None:
+    def __init__(self, updates: int, quiet: bool, agreed: str = "digests equal") -> None:
+        """``agreed``: what has been compared and found equal at every update that is shown."""
+        self._agreed = agreed
         self._updates = updates
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
-        self._value: tuple[float, float] | None = None
+        self._value: tuple[float, float | None] | None = None
         self._last_draw = 0.0
         self._next_plain = 1
         self._drawn = False
 
-    def value(self, value: float, share: float) -> None:
-        """A new estimate of the rule's value, and its share of the round-robin-to-optimum distance."""
+    def value(self, value: float, share: float | None) -> None:
+        """A new estimate of the rule's value, and its share of the round-robin-to-optimum distance if there is one."""
         self._value = (value, share)
 
     def update(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
@@ -52,8 +54,9 @@ class Progress:
         parts = [f"update {update}/{self._updates}", f"{rate:.0f} lock-steps/s", f"reward/step {reward:+.4f}"]
         if self._value is not None:
             value, share = self._value
-            parts.append(f"value {value:.4f} ({100 * share:+.0f} % of round-robin to optimum)")
-        parts.append("digests equal")
+            shown = "" if share is None else f" ({100 * share:+.0f} % of round-robin to optimum)"
+            parts.append(f"value {value:.4f}{shown}")
+        parts.append(self._agreed)
         return "  ".join(parts)
 
     def _draw(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
@@ -87,17 +90,21 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         lines = [f"learned rule   {plain}", "optimum V*     unknown: there is no exact planner for this task"]
     else:
         lines = [
-            f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, performance-difference estimator",
+            f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, {exact.method}",
             f"               {plain}",
             f"optimum V*     {exact.optimum:.4f}            gap {100 * exact.gap:.2f} %",
-            f"round-robin    {exact.round_robin:.4f}            "
-            f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum",
         ]
+        if exact.round_robin is not None and exact.round_robin_share is not None:
+            share = f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum"
+            lines.append(f"round-robin    {exact.round_robin:.4f}            {share}")
     lines += [
         f"speed          {report['lockstep_per_s']:.0f} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
         f"{report['wall_s']:.1f} s",
     ]
     lines += [f"agent {agent}        {digest}" for agent, digest in report["agent_digests"].items()]
-    equal = len(set(report["agent_digests"].values())) == 1
-    lines.append(f"learner digests {'equal' if equal else 'DIFFER'}; run folder {folder}")
+    if report["learning"] == "independent":
+        said = "the same common log for all agents; their learners are independent and differ"
+    else:
+        said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"
+    lines.append(f"{said}; run folder {folder}")
     return "\n".join(lines)

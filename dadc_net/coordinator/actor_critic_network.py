@@ -1,8 +1,10 @@
-"""The network that actor and critic share (paper, E.1): one trunk, two heads.
+"""The network of actor and critic: one trunk with two heads (paper, E.1), or a tower for each (E.2).
 
-    trunk    linear, tanh                     on the AIS, detached from the state approximator
-    actor    linear, log-softmax              psi: a distribution over the prescription menu
-    critic   linear, tanh, linear             V of the coordination rule
+    shared     trunk    tanh layers                   on the AIS, detached from the state approximator
+               actor    linear                        what psi is made of: logits of a menu, or means of theta
+               critic   tanh layer, linear            V of the coordination rule
+    apart      actor    tanh layers, linear
+               critic   tanh layers, linear
 
 The policy gradient never shapes the encoder: the AIS enters as data. That keeps the three time scales of Theorem 4
 apart, and the authors' own AIS code does the same.
@@ -13,11 +15,12 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from dadc_net.coordinator.layers import linear, linear_shapes
+from dadc_net.coordinator.distribution import Distribution, OnGraph
+from dadc_net.coordinator.layers import Tower
 from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.settings import LearnerSettings
 from dadc_net.errors import NumericError
-from dadc_net.exact import functions
-from dadc_net.exact.acting import HiddenLayer, PreparedLinear
+from dadc_net.exact.acting import INPUT_EXPONENT, PreparedTower
 from dadc_net.exact.elementary import tanh
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
@@ -26,25 +29,45 @@ from dadc_net.exact.streams import Stream
 class ActorCriticNetwork:
     """Parameters vartheta and phi and the functions of them."""
 
-    def __init__(self, ais_size: int, hidden: int, entries: int, initial: Stream) -> None:
-        shapes = {
-            **linear_shapes("trunk", ais_size, hidden),
-            **linear_shapes("actor", hidden, entries),
-            **linear_shapes("critic.hidden", hidden, hidden),
-            **linear_shapes("critic.output", hidden, 1),
-        }
-        self.group = ParameterGroup("actor-critic", shapes, initial)
+    def __init__(
+        self,
+        state_size: int,
+        outputs: int,
+        settings: LearnerSettings,
+        distribution: Distribution,
+        initial: Stream,
+        exponent: int = INPUT_EXPONENT,
+    ) -> None:
+        """``outputs`` C, length of what psi is made of; ``exponent``: |x| <= 2^exponent."""
+        self.distribution = distribution
+        width, layers = settings.hidden_size, settings.hidden_layers
+        self._shared = settings.shared_trunk
+        if self._shared:
+            self._actor = Tower.named("trunk", layers, "actor", exponent)
+            self._critic = Tower.named("critic.hidden", 1, "critic.output")
+            critic_inputs = width
+        else:
+            self._actor = Tower.named("actor.hidden", layers, "actor", exponent)
+            self._critic = Tower.named("critic.hidden", layers, "critic.output", exponent)
+            critic_inputs = state_size
+        shapes = {**self._actor.shapes(state_size, width, outputs), **self._critic.shapes(critic_inputs, width, 1)}
+        self.group = ParameterGroup("actor-critic", {**shapes, **distribution.shapes}, initial)
+        distribution.begin(self.group, "actor")
 
-    def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [n, M] and values [n] of AIS rows [n, X], on the graph."""
-        trunk = functions.tanh(linear(self.group, "trunk", states))
-        log_probabilities = functions.log_softmax(linear(self.group, "actor", trunk))
-        critic = functions.tanh(linear(self.group, "critic.hidden", trunk))
-        return log_probabilities, linear(self.group, "critic.output", critic).reshape(-1)
+    def forward(self, states: Tensor) -> tuple[OnGraph, Tensor]:
+        """psi and values [n] at AIS rows [n, X], on the graph."""
+        if self._shared:
+            trunk = self._actor.features(self.group, states)
+            outputs = self._actor.head(self.group, trunk)
+            values = self._critic.forward(self.group, trunk)
+        else:
+            outputs = self._actor.forward(self.group, states)
+            values = self._critic.forward(self.group, states)
+        return self.distribution.on_graph(self.group, outputs), values.reshape(-1)
 
-    def acting(self) -> HiddenLayer:
-        """AIS [E, X] -> the actor's logits [E, M], with the bits that ``forward`` has before its log-softmax."""
-        return HiddenLayer.of(self.group, "trunk", "actor")
+    def acting(self) -> PreparedTower:
+        """AIS [E, X] -> the actor's outputs [E, C], with the bits that ``forward`` has before its distribution."""
+        return self._actor.acting(self.group)
 
     def values(self, states: Array) -> Array:
         """V of AIS rows [n, X] -> [n], off the graph.
@@ -52,9 +75,10 @@ class ActorCriticNetwork:
         Raises:
             NumericError: if a value is not finite.
         """
-        trunk = tanh(PreparedLinear.of(self.group, "trunk")(states))
-        hidden = tanh(PreparedLinear.of(self.group, "critic.hidden")(trunk))
-        values: Array = PreparedLinear.of(self.group, "critic.output")(hidden)[:, 0]
+        if self._shared:
+            for layer in self._actor.acting(self.group).hidden:
+                states = tanh(layer(states))
+        values: Array = self._critic.acting(self.group)(states)[:, 0]
         if not np.isfinite(values).all():
             raise NumericError(
                 "the values of actor-critic/critic.output are NaN or infinite. Every replica stops here with the same "

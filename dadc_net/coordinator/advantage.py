@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
-from dadc_net.exact.grid import Array
+from dadc_net.exact.grid import Array, total
+
+_LEAST_DEVIATION = 1e-8
 
 
 def generalised_advantages(batch: Batch, values: Array, discount: float, trace_decay: float) -> Array:
@@ -26,3 +28,12 @@ def generalised_advantages(batch: Batch, values: Array, discount: float, trace_d
         following = delta[t] + decay[t] * following
         advantages[t] = following
     return advantages
+
+
+def normalised(advantages: Array, valid: Array) -> Array:
+    """Advantages [T, E], centred and scaled to deviation 1 over the steps that count: where valid [T, E] is 1.0, not 0.0."""
+    count = max(1.0, float(valid.sum()))
+    centred = advantages - total(advantages * valid) / count
+    variance = total((centred * centred) * valid) / count
+    scaled: Array = centred / (np.sqrt(variance) + _LEAST_DEVIATION)
+    return scaled

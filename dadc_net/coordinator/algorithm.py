@@ -7,8 +7,9 @@ entry in that package's table.
     parameters     groups of tensors beside the state approximator's, digested and saved with it
     state          further arrays that later bits depend on: target networks, counters
     memory         a replay memory, for those that learn from more than the present batch
-    acting(n)      logits of the behaviour after n updates; the coordinator samples from their softmax
-    greedy()       scores of the learned rule; the largest is what the rule does
+    acting(n)      scores of the behaviour after n updates: logits, from whose softmax the coordinator draws, or means
+    deviation(n)   of a Gaussian behaviour
+    greedy()       scores of the learned rule; what the rule plays is the entry with the largest, or the mean
     value()        V_{xi, phi, vartheta} of Theorem 5
     improve        one update from a batch and its AIS
 """
@@ -19,19 +20,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.common_observation import CommonObservation
+from dadc_net.coordinator.distribution import Distribution, distribution_over
 from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.prescription import Box, Menu, ThetaSpace
 from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.errors import ConfigError
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import FiniteSpace
 
 Scores = Callable[[Array], Array]
-"""AIS [n, X] -> a number for each prescription [n, M]; a row alone gives the bits that it gives in a batch."""
+"""AIS [n, X] -> a number for each entry of a menu, or for each dimension of theta: [n, C]; a row alone gives the bits that
+it gives in a batch."""
 
 
 class Parts(NamedTuple):
@@ -40,8 +47,14 @@ class Parts(NamedTuple):
     settings: CoordinatorSettings
     space: FiniteSpace
     """Of the common observation."""
-    approximator: StateApproximator
+    theta: ThetaSpace
+    approximator: StateApproximator | CommonObservation
     shared_seed: bytes
+
+    @property
+    def distribution(self) -> Distribution:
+        """psi as a distribution of theta."""
+        return distribution_over(self.theta, self.settings.gaussian)
 
     def initial(self, component: str) -> Stream:
         """The stream that a component's first parameters are drawn from."""
@@ -53,9 +66,18 @@ class Algorithm(ABC):
 
     learns_ais_on_policy: ClassVar[bool] = True
     """Whether the learner trains the state approximator on each batch; False: the algorithm does it, from memory."""
+    thetas: ClassVar[tuple[type[ThetaSpace], ...]] = (Menu, Box)
+    """Kinds of prescriptions that it can learn."""
     memory: ReplayMemory | None = None
 
     def __init__(self, parts: Parts) -> None:
+        """Raises ConfigError for prescriptions that the algorithm cannot learn."""
+        if not isinstance(parts.theta, self.thetas):
+            kind, wanted = ("a menu", "continuous ones") if isinstance(parts.theta, Menu) else ("continuous", "a menu")
+            raise ConfigError(
+                f"the prescriptions are {kind}, but the algorithm {parts.settings.algorithm} can learn {wanted} only. "
+                "They come from the key prescriptions. Choose other prescriptions, or another algorithm."
+            )
         self.parts = parts
         self.settings = parts.settings
 
@@ -66,7 +88,11 @@ class Algorithm(ABC):
 
     @abstractmethod
     def acting(self, update: int) -> Scores:
-        """Logits of the behaviour after ``update`` updates, prepared with the present parameters."""
+        """Scores of the behaviour after ``update`` updates, prepared with the present parameters."""
+
+    def deviation(self, update: int) -> Array:
+        """Deviation [D] of a Gaussian behaviour after ``update`` updates, in units of theta; empty for a menu."""
+        return np.zeros(0)
 
     @abstractmethod
     def greedy(self) -> Scores:

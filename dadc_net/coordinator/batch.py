@@ -7,6 +7,7 @@ and the bootstrap state, and is also record 0 of the next batch. The learner's v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +21,19 @@ ENDED_NO, ENDED_TRUNCATED, ENDED_TERMINATED = 0, 1, 2
 class Batch:
     """The arrays of one batch.
 
-    Axis letters: T lock-steps, E copies, I encoder inputs, X AIS size, M prescriptions.
+    Axis letters: T lock-steps, E copies, I encoder inputs, X AIS size, D dimensions of a continuous theta.
     """
 
     inputs: Array
-    """[T+1, E, I] encoder inputs (features of z_t, code of theta_{t-1}), zero theta where a copy begins."""
+    """[T+1, E, I] encoder inputs (features of z_t, code of theta_{t-1}), zero code where a copy begins."""
     keep: Array
     """[T+1, E, 1] 0.0 where a copy begins, else 1.0."""
     start: Array
     """[E, X] AIS before record 0, carried and detached."""
     common_index: NDArray[np.int64]
     """[T+1, E] index of z_t in the finite common space."""
-    prescriptions: NDArray[np.int64]
-    """[T, E] menu index chosen at record t."""
+    prescriptions: NDArray[Any]
+    """theta as it was drawn at record t: int64 [T, E] menu index, or float64 [T, E, D]."""
     rewards: Array
     """[T, E] R_t, the reward of the step from record t to t+1."""
     ended: NDArray[np.uint8]

@@ -1,4 +1,5 @@
-"""A short run of every algorithm on fixed records: what the self-test compares beside the primitives.
+"""A short run of every algorithm on fixed records, with every kind of theta that it takes: what the self-test compares
+beside the primitives.
 
 The primitives say which function of a host errs. These runs say that the functions are put together as they are elsewhere:
 a host may compute every primitive right and still hold another version of an algorithm. Records come from raw Philox
@@ -12,8 +13,11 @@ from functools import partial
 
 import numpy as np
 
+from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
+from dadc_net.coordinator.continuous_settings import NafSettings
 from dadc_net.coordinator.golden import GOLDEN
 from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.prescription import Box, Menu, ThetaSpace
 from dadc_net.coordinator.settings import (
     ALGORITHMS,
     AisSettings,
@@ -27,22 +31,23 @@ from dadc_net.exact.digest import digest
 from dadc_net.exact.selftest import KnownAnswers
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space
 
 _COPIES, _LOCK_STEPS, _UPDATES = 2, 6, 2
-_ENTRIES, _END = 3, 3
+_END = 3
 _TRUNCATED, _TERMINATED = 1, 2
 _SPACE = FiniteSpace((2, 3))
+_THETAS: dict[type[ThetaSpace], Space] = {Menu: FiniteSpace((3,)), Box: BoxSpace((-1.0, 0.0), (1.0, 2.0))}
 
 
-def _settings(algorithm: str) -> CoordinatorSettings:
+def _settings(algorithm: str, theta: Space) -> CoordinatorSettings:
     return CoordinatorSettings(
         num_agents=2,
         updates=_UPDATES,
         discount=0.9,
         algorithm=algorithm,
         common_space=_SPACE.to_record(),
-        num_prescriptions=_ENTRIES,
+        theta_space=theta.to_record(),
         learner=LearnerSettings(num_envs=_COPIES, batch_steps=_COPIES * _LOCK_STEPS, hidden_size=4),
         ais=AisSettings(size=4),
         trpo=TrpoSettings(conjugate_gradient_steps=2, line_search_steps=2, value_steps=1),
@@ -56,6 +61,15 @@ def _settings(algorithm: str) -> CoordinatorSettings:
             value_steps=1,
             value_hidden_size=4,
             uniform_share=0.0,
+        ),
+        naf=NafSettings(
+            memory_steps=_COPIES * _LOCK_STEPS * _UPDATES,
+            steps=1,
+            windows=3,
+            window=2,
+            warm_up=1,
+            first_steps=0,
+            hidden_size=4,
         ),
     )
 
@@ -72,9 +86,9 @@ def _records(ending: int) -> Iterator[CommonRecord]:
         yield CommonRecord(step, _SPACE.values((draws[:, 0] * _SPACE.num_values).astype(np.int64)), rewards, begin, ended)
 
 
-def _run(algorithm: str) -> bytes:
+def _run(algorithm: str, theta: Space) -> bytes:
     """Digest of the learner after two updates, of what it chose on the way, and of its scores."""
-    coordinator = Coordinator(_settings(algorithm), seed_bytes(7))
+    coordinator = Coordinator(_settings(algorithm, theta), seed_bytes(7))
     # The learned model of ais-planning knows no termination, and refuses it.
     ending = _TRUNCATED if algorithm == "ais-planning" else _TERMINATED
     decisions = [coordinator.receive(record) for record in _records(ending)]
@@ -84,7 +98,11 @@ def _run(algorithm: str) -> bytes:
 
 
 def _runs() -> dict[str, Callable[[], bytes]]:
-    return {f"learner {algorithm}": partial(_run, algorithm) for algorithm in ALGORITHMS}
+    return {
+        f"learner {algorithm}" + (", continuous theta" if kind is Box else ""): partial(_run, algorithm, _THETAS[kind])
+        for algorithm in ALGORITHMS
+        for kind in IMPLEMENTATIONS[algorithm].thetas
+    }
 
 
 LEARNERS = KnownAnswers(_runs(), GOLDEN)

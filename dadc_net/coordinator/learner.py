@@ -11,7 +11,7 @@ On receipt of record t (DESIGN: "One step, exactly"):
         close batch n with R_{t-1}; x_t above, made with the old parameters, is its bootstrap state
         update: state approximator (4), then critic (5) and actor (6)
         x_t = rho(x_{t-1}, z_t, theta_{t-1})       again, from the carried x_{t-1}, with the new parameters
-    theta_t ~ psi(x_t) with word (t, copy, 0) of the coordinator stream
+    theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per dimension of a box
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator import prescription
 from dadc_net.coordinator.ais import StateApproximator, covariance, rank, spread
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.common_observation import CommonObservation
 from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.prescription import Theta, theta_space
 from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact import canonical
-from dadc_net.exact.acting import draw
 from dadc_net.exact.digest import digest
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
@@ -53,8 +53,8 @@ class UpdateReport(NamedTuple):
 class Decision(NamedTuple):
     """What follows from one record."""
 
-    prescriptions: NDArray[np.int64] | None
-    """[E] menu indices; None at the last record of a run."""
+    prescriptions: Theta | None
+    """theta_t as it is played: int64 [E] menu entries, or float64 [E, D]; None at the last record of a run."""
     ais: Array
     """[E, X] x_t"""
     update: UpdateReport | None
@@ -80,10 +80,15 @@ class Coordinator:
         self.space = finite_common_space(settings)
         self.stream = Stream("coordinator", shared_seed)
         initial = Stream("initial-parameters/ais", shared_seed)
-        entries, size = settings.num_prescriptions, settings.ais.size
-        inputs = self.space.feature_size + entries
-        self.approximator = StateApproximator(inputs, entries, self.space.num_values, settings.ais, initial)
-        parts = Parts(settings, self.space, self.approximator, shared_seed)
+        self.theta = theta_space(settings.theta_space)
+        features = self.space.feature_size
+        self.approximator: StateApproximator | CommonObservation
+        if settings.ais.encoder == "none":
+            self.approximator = CommonObservation(features, settings.ais, initial)
+        else:
+            self.approximator = StateApproximator(features, self.theta, self.space.num_values, settings.ais, initial)
+        inputs, size = features + self.theta.code_size, self.approximator.size
+        parts = Parts(settings, self.space, self.theta, self.approximator, shared_seed)
         self.algorithm = IMPLEMENTATIONS[settings.algorithm](parts)
         for group in self.groups:
             group.obey(settings.schedule.optimiser, settings.schedule.parameter_bound)
@@ -91,11 +96,11 @@ class Coordinator:
         self._next_step = 0
         self._prepare_acting(0)
         self._ais = np.zeros((copies, size))
-        self._previous = np.zeros((copies, entries))
+        self._previous = np.zeros((copies, self.theta.code_size))
         self._inputs = np.zeros((steps + 1, copies, inputs))
         self._keep = np.ones((steps + 1, copies, 1))
         self._common_index = np.zeros((steps + 1, copies), dtype=np.int64)
-        self._prescriptions = np.zeros((steps, copies), dtype=np.int64)
+        self._prescriptions = self.theta.zeros(steps, copies)
         self._rewards = np.zeros((steps + 1, copies))
         self._ended = np.zeros((steps + 1, copies), dtype=np.uint8)
         self._start = np.zeros((copies, size))
@@ -103,7 +108,8 @@ class Coordinator:
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""
         self._encode = self.approximator.acting()
-        self._logits = self.algorithm.acting(update)
+        self._scores = self.algorithm.acting(update)
+        self._deviation = self.algorithm.deviation(update)
 
     @property
     def last_step(self) -> int:
@@ -143,11 +149,11 @@ class Coordinator:
             row = 0
         if record.step == self.last_step:
             return Decision(None, self._ais, report)
-        words = self.stream.words(record.step, self.settings.learner.num_envs, 1)[:, 0]
-        chosen = draw(self._logits(self._ais), words)
-        self._prescriptions[row] = chosen
-        self._previous = prescription.codes(chosen, self.settings.num_prescriptions)
-        return Decision(chosen, self._ais, report)
+        words = self.stream.words(record.step, self.settings.learner.num_envs, self.theta.words)
+        drawn = self.theta.draw(self._scores(self._ais), self._deviation, words)
+        self._prescriptions[row] = drawn
+        self._previous = self.theta.codes(drawn)
+        return Decision(self.theta.played(drawn), self._ais, report)
 
     def _store(self, record: CommonRecord, row: int) -> None:
         keep = np.where(record.begin, 0.0, 1.0)[:, None]
@@ -175,8 +181,8 @@ class Coordinator:
             self._rewards[1:],
             self._ended,
         )
-        if self.algorithm.learns_ais_on_policy:
-            states, losses = self._improve_ais(batch, update)
+        if self.algorithm.learns_ais_on_policy and isinstance(self.approximator, StateApproximator):
+            states, losses = self._improve_ais(self.approximator, batch, update)
         else:
             states, losses = self.approximator.encode(batch).detach().numpy(), {}
         varied = covariance(states[:-1].reshape(-1, states.shape[2]))
@@ -185,13 +191,15 @@ class Coordinator:
         self._prepare_acting(update)
         return UpdateReport(update, b"", {}, losses)
 
-    def _improve_ais(self, batch: Batch, update: int) -> tuple[Array, dict[str, float]]:
+    def _improve_ais(
+        self, approximator: StateApproximator, batch: Batch, update: int
+    ) -> tuple[Array, dict[str, float]]:
         """Equation (4): one step of the state approximator; the AIS [T+1, E, X] of before, and the losses."""
-        states = self.approximator.encode(batch)
-        found = self.approximator.losses(batch, states)
+        states = approximator.encode(batch)
+        found = approximator.losses(batch, states)
         ais = self.settings.ais
         rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
-        self.approximator.group.descend(found.total, rate, ais.gradient_norm)
+        approximator.group.descend(found.total, rate, ais.gradient_norm)
         losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
         return states.detach().numpy(), losses
 

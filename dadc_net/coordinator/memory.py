@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import GENESIS, chain, digest
 from dadc_net.exact.streams import Stream
@@ -32,17 +33,17 @@ def pick_below(words: NDArray[np.uint64], limit: int) -> NDArray[np.int64]:
 class ReplayMemory:
     """The last ``capacity`` lock-steps of E copies; a ring, filled a batch at a time."""
 
-    def __init__(self, capacity: int, copies: int, space: FiniteSpace, theta_size: int, ais_size: int) -> None:
-        """``capacity`` at least a batch and below 2^32; ``theta_size``: length of theta's code."""
+    def __init__(self, capacity: int, copies: int, space: FiniteSpace, theta: ThetaSpace, state_size: int) -> None:
+        """``capacity`` at least a batch and below 2^32; ``theta``: the space of prescriptions; ``state_size``: X."""
         self.capacity = capacity
         self.copies = copies
         self._space = space
-        self._ais_size = ais_size
+        self._state_size = state_size
         self._rows: dict[str, NDArray[Any]] = {
             "common-index": np.zeros((capacity, copies), dtype=np.int64),
-            "previous": np.zeros((capacity, copies, theta_size)),
+            "previous": np.zeros((capacity, copies, theta.code_size)),
             "begin": np.zeros((capacity, copies), dtype=np.uint8),
-            "prescriptions": np.zeros((capacity, copies), dtype=np.int64),
+            "prescriptions": theta.zeros(capacity, copies),
             "rewards": np.zeros((capacity, copies)),
             "ended": np.zeros((capacity, copies), dtype=np.uint8),
         }
@@ -99,7 +100,7 @@ class ReplayMemory:
         return Batch(
             np.concatenate((features, taken["previous"]), axis=2),
             1.0 - taken["begin"][:, :, None],
-            np.zeros((number, self._ais_size)),
+            np.zeros((number, self._state_size)),
             taken["common-index"],
             taken["prescriptions"][:-1],
             taken["rewards"][:-1],

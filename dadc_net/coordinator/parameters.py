@@ -82,15 +82,17 @@ class ParameterGroup:
         self._refuse_non_finite(joined, "gradient")
         return joined
 
-    def descend(self, loss: Tensor, learning_rate: float, largest_norm: float) -> float:
+    def descend(self, loss: Tensor, learning_rate: Array | float, largest_norm: float) -> float:
         """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+
+        ``learning_rate``: one number, or one per parameter [P].
 
         Raises:
             NumericError: naming the tensor whose gradient, or value after the step, is not finite.
         """
         return self.step(self.gradient(loss), learning_rate, largest_norm)
 
-    def step(self, flat: Array, learning_rate: float, largest_norm: float) -> float:
+    def step(self, flat: Array, learning_rate: Array | float, largest_norm: float) -> float:
         """One step against the gradient ``flat`` [P], which is spoilt; as ``descend``."""
         norm = clip_norm(flat, largest_norm) if largest_norm > 0.0 else 0.0
         try:

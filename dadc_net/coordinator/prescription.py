@@ -1,27 +1,128 @@
-"""Prescriptions as the coordinator sees them: entries of a menu, sampled with the shared stream.
+"""Prescriptions as the coordinator sees them: a parameter theta, drawn with the shared stream; a menu entry or a point.
 
 The coordinator chooses *which* prescription the team follows; it never applies one, because that takes local
-information. Agent k looks up its own part of the chosen entry in ``node``.
+information. It is told the space of theta, and not what theta does: agent k knows that, in ``node``.
 
-Deviation: the paper's Section 5 speaks of continuous prescription parameters, while its multi-access network (E.1) puts
-a softmax over three prescriptions. A menu is the latter; its theta is the one-hot code of the chosen entry.
+    Menu    theta is one of M entries; psi a softmax; its code is one-hot          (paper, E.1)
+    Box     theta is a point of a box in R^D; psi a Gaussian; its code is theta
+            scaled to -1 .. 1                                                     (paper, Section 5)
+
+A Gaussian draw outside the box is played as the nearest point of the box. What is *drawn* stays as it is, because that is
+what the likelihood of a policy gradient is about; what is *played* is clamped. The two are the same for a menu.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.exact.acting import draw
 from dadc_net.exact.grid import Array
+from dadc_net.exact.normal import normals
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_record
+
+Theta = NDArray[Any]
+"""int64 [...] of a menu, float64 [..., D] of a box"""
 
 
-def codes(prescriptions: NDArray[np.int64], entries: int) -> Array:
-    """One-hot theta of menu indices: any shape [...] -> [..., M]."""
-    coded: Array = (prescriptions[..., None] == np.arange(entries)).astype(np.float64)
+class ThetaSpace(ABC):
+    """Where theta lies."""
+
+    code_size: int
+    """Length of theta's code, and of what a network says to choose one."""
+    words: int
+    """Random words per draw."""
+
+    @abstractmethod
+    def zeros(self, *shape: int) -> Theta:
+        """An array for drawn theta of this leading shape."""
+
+    @abstractmethod
+    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
+        """Draw theta from psi(x): scores [E, C] are logits or means, deviation [D] is for a box, words [E, words]."""
+
+    @abstractmethod
+    def greedy(self, scores: Array) -> Theta:
+        """What the learned rule plays: the best-scored entry, ties to the lowest index, or the mean."""
+
+    @abstractmethod
+    def played(self, drawn: Theta) -> Theta:
+        """What is played when ``drawn`` was drawn."""
+
+    @abstractmethod
+    def codes(self, theta: Theta) -> Array:
+        """Code of what is played, entries of magnitude at most 1: [..., C]."""
+
+
+class Menu(ThetaSpace):
+    """One of M entries."""
+
+    words = 1
+
+    def __init__(self, entries: int) -> None:
+        self.code_size = entries
+
+    def zeros(self, *shape: int) -> Theta:
+        return np.zeros(shape, dtype=np.int64)
+
+    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
+        return draw(scores, words[:, 0])
+
+    def greedy(self, scores: Array) -> Theta:
+        chosen: NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64)
+        return chosen
+
+    def played(self, drawn: Theta) -> Theta:
+        return drawn
+
+    def codes(self, theta: Theta) -> Array:
+        return one_hot(theta, self.code_size)
+
+
+class Box(ThetaSpace):
+    """A point of a box."""
+
+    def __init__(self, low: Array, high: Array) -> None:
+        self.low, self.high = low, high
+        self.centre = (low + high) * 0.5
+        self.half_width = (high - low) * 0.5
+        self.code_size = self.words = len(low)
+
+    def zeros(self, *shape: int) -> Theta:
+        return np.zeros((*shape, self.code_size))
+
+    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
+        drawn: Array = scores + deviation * normals(words)
+        return drawn
+
+    def greedy(self, scores: Array) -> Theta:
+        return self.played(scores)
+
+    def played(self, drawn: Theta) -> Theta:
+        # The sum turns a negative zero into a positive one, whichever of them a host's minimum prefers.
+        inside: Array = np.minimum(np.maximum(drawn, self.low), self.high) + 0.0
+        return inside
+
+    def codes(self, theta: Theta) -> Array:
+        scaled: Array = (self.played(theta) - self.centre) / self.half_width
+        return np.minimum(np.maximum(scaled, -1.0), 1.0) + 0.0
+
+
+def one_hot(index: NDArray[np.int64], size: int) -> Array:
+    """[...] -> [..., size]"""
+    coded: Array = (index[..., None] == np.arange(size)).astype(np.float64)
     return coded
 
 
-def greedy(logits: Array) -> NDArray[np.int64]:
-    """The most probable entry, ties to the lowest index: logits [E, M] -> int64 [E]."""
-    chosen: NDArray[np.int64] = np.argmax(logits, axis=1).astype(np.int64)
-    return chosen
+def theta_space(record: Mapping[str, Any]) -> ThetaSpace:
+    """The space of theta that ``team.spaces`` describes as plain data."""
+    space = space_from_record(record)
+    if isinstance(space, FiniteSpace):
+        return Menu(space.num_values)
+    if isinstance(space, BoxSpace):
+        return Box(np.array(space.low), np.array(space.high))
+    raise TypeError(f"{space} is no space of prescriptions")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator import prescription
 from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.exact.streams import seed_bytes
 
@@ -24,20 +24,26 @@ class GreedyRule:
         self._space = replica.space
         self._encode = replica.approximator.acting()
         self._scores = replica.algorithm.greedy()
-        self._entries = settings.num_prescriptions
-        self._size = settings.ais.size
+        self._theta = replica.theta
+        self._size = replica.approximator.size
+        self._memoryless = settings.ais.encoder == "none"
         self.begin(0)
+
+    @property
+    def is_memoryless(self) -> bool:
+        """Whether what it plays depends on the present common observation alone."""
+        return self._memoryless
 
     def begin(self, copies: int) -> None:
         """Start n copies afresh: x = 0, theta = 0."""
         self._ais = np.zeros((copies, self._size))
-        self._previous = np.zeros((copies, self._entries))
+        self._previous = np.zeros((copies, self._theta.code_size))
 
-    def choose(self, common: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Prescriptions int64 [n] after the next common observation [n, Z]."""
+    def choose(self, common: NDArray[np.int64]) -> Theta:
+        """Prescriptions int64 [n], or float64 [n, D], after the next common observation [n, Z]."""
         inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
         keep = np.ones((common.shape[0], 1))
         self._ais = self._encode(inputs, keep, self._ais)
-        chosen = prescription.greedy(self._scores(self._ais))
-        self._previous = prescription.codes(chosen, self._entries)
+        chosen = self._theta.greedy(self._scores(self._ais))
+        self._previous = self._theta.codes(chosen)
         return chosen

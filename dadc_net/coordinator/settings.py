@@ -11,16 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dadc_net.coordinator.continuous_settings import GaussianSettings, NafSettings
 from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.sections import closest, from_mapping, require, to_mapping
+from dadc_net.team.spaces import FiniteSpace, space_from_record
 
 AIS_LOSSES = ("next-observation", "next-ais-nll", "next-ais-energy", "next-ais-mmd")
+BESIDE = ("none", *AIS_LOSSES[1:])
 REWARD_INPUTS = ("prescription", "outcome")
 SCHEDULES = ("linear", "robbins-monro")
 OPTIMISERS = ("adam", "sgd")
-ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic", "ais-planning")
+LEARNING = ("shared", "independent")
+ENCODERS = ("gru", "none")
+ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic", "ais-planning", "naf-dqn")
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,18 @@ class LearnerSettings:
     batch_steps: int = 320
     """Environment steps per update, T x E; the paper's E.1 has 300 at E = 1."""
     hidden_size: int = 16
-    """Units of the trunk that actor and critic share, and of the critic's own layer; the paper's E.1 has 5."""
+    """Units of every hidden layer of actor and critic; the paper's E.1 has 5, E.2 64."""
+    hidden_layers: int = 1
+    """Hidden layers of the trunk that actor and critic share, or of each where they share none; E.2 has 2."""
+    shared_trunk: bool = True
+    """Whether actor and critic share their first layers, as in E.1; in E.2 and in trpo each has a network of its own."""
     learning_rate: float = 0.02
     final_learning_rate_share: float = 0.0
     """The learning rate falls linearly to this share of itself over the run; 1 keeps it constant, as in E.1."""
     trace_decay: float = 0.6
     """lambda of the generalised advantage estimator."""
+    normalise_advantages: bool = False
+    """Whether advantages are centred and scaled to deviation 1 within a batch."""
     entropy_weight: float = 0.03
     """Weight of the entropy bonus at the start; it falls linearly to 0 at the end of the run."""
     value_loss_weight: float = 0.5
@@ -54,6 +65,7 @@ class LearnerSettings:
             "number of steps to a batch.",
         )
         require(1 <= self.hidden_size <= 4096, "learner.hidden_size", self.hidden_size, "Give 1 to 4096.")
+        require(1 <= self.hidden_layers <= 8, "learner.hidden_layers", self.hidden_layers, "Give 1 to 8.")
         require(0 < self.learning_rate <= 10, "learner.learning_rate", self.learning_rate, "Give a number in (0, 10].")
         for key in ("final_learning_rate_share", "trace_decay"):
             value = getattr(self, key)
@@ -72,10 +84,18 @@ class LearnerSettings:
 class AisSettings:
     """The state approximator. Paper: Section 5 item 1, Section 7 (P2a, P2b), E.1."""
 
+    encoder: str = "gru"
+    """gru, or none: the common observation itself is the information state (E.2), and nothing of the rest is learned."""
+    feature_scale: float = 1.0
+    """With encoder none: what the code of the common observation, which lies in -1 .. 1, is multiplied by."""
     size: int = 5
     """X, the dimension of the AIS and the width of every layer of the state approximator."""
     loss: str = "next-observation"
     """next-observation: (P2b), the default. (P2) with next-ais-nll (the paper's), next-ais-energy or next-ais-mmd."""
+    beside: str = "none"
+    """A loss of (P2) that is kept beside (P2b), so that both are learned: next-ais-nll, next-ais-energy or next-ais-mmd."""
+    beside_weight: float = 0.5
+    """w in L_nu = (1 - w) L_P2b + w L_P2, where there is one beside."""
     detach_target: bool = True
     """Whether x_{t+1} is data in the losses of (P2); off: their gradient reaches it, as printed, and the AIS collapses."""
     particles: int = 4
@@ -92,12 +112,21 @@ class AisSettings:
     """Largest norm of the AIS gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
+        _require_word("ais.encoder", self.encoder, ENCODERS)
+        require(0 < self.feature_scale <= 64, "ais.feature_scale", self.feature_scale, "Give a number in (0, 64].")
         require(1 <= self.size <= 1024, "ais.size", self.size, "Give 1 to 1024.")
         _require_word("ais.loss", self.loss, AIS_LOSSES)
+        _require_word("ais.beside", self.beside, BESIDE)
+        require(
+            self.beside == "none" or self.loss == "next-observation",
+            "ais.beside",
+            self.beside,
+            f'It stands beside (P2b), but ais.loss is {self.loss!r}. Set ais.loss = "next-observation".',
+        )
         _require_word("ais.reward_input", self.reward_input, REWARD_INPUTS)
         require(2 <= self.particles <= 64, "ais.particles", self.particles, "Give 2 to 64.")
         require(0 <= self.truncation <= 10**6, "ais.truncation", self.truncation, "Give 0 to 1000000.")
-        for key in ("reward_loss_weight", "final_learning_rate_share"):
+        for key in ("reward_loss_weight", "beside_weight", "final_learning_rate_share"):
             value = getattr(self, key)
             require(0 <= value <= 1, f"ais.{key}", value, "Give a number from 0 to 1.")
         require(0 < self.learning_rate <= 10, "ais.learning_rate", self.learning_rate, "Give a number in (0, 10].")
@@ -278,22 +307,38 @@ class CoordinatorSettings:
     algorithm: str
     common_space: dict[str, Any]
     """Record of the space of z_t."""
-    num_prescriptions: int
-    """M, entries of the prescription menu."""
+    theta_space: dict[str, Any]
+    """Record of the space of prescription parameters: one finite factor for a menu, or a box."""
+    learning: str = "shared"
+    """shared: all agents are replicas of one coordinator. independent: each learns alone from what it knows itself, the
+    baseline of Section 7."""
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
     ppo: PpoSettings = field(default_factory=PpoSettings)
     trpo: TrpoSettings = field(default_factory=TrpoSettings)
     q: QActorCriticSettings = field(default_factory=QActorCriticSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
+    gaussian: GaussianSettings = field(default_factory=GaussianSettings)
+    naf: NafSettings = field(default_factory=NafSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
 
     def __post_init__(self) -> None:
         require(1 <= self.num_agents <= 32767, "agents", self.num_agents, "Give 1 to 32767.")
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
         require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
-        require(self.num_prescriptions >= 1, "menu", self.num_prescriptions, "A menu needs at least one entry.")
         _require_word("algorithm", self.algorithm, ALGORITHMS)
+        _require_word("learning", self.learning, LEARNING)
+
+    @property
+    def num_prescriptions(self) -> int:
+        """M, entries of the prescription menu; 0 where theta is continuous."""
+        space = space_from_record(self.theta_space)
+        return space.num_values if isinstance(space, FiniteSpace) else 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all agents are replicas of one learner, so that everything they compute must be equal."""
+        return self.learning == "shared"
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire and for files."""

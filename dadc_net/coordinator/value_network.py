@@ -1,4 +1,4 @@
-"""A value function of the AIS on its own: linear, tanh, linear; with a target copy that follows it slowly.
+"""A value function of the AIS on its own: a tower of tanh layers; with a target copy that follows it slowly.
 
 Its gradient is written out by hand, with the bits that the graph of ``exact.functions`` gives: a step on a hundred rows is
 so short that building a graph for it costs five times as much.
@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.coordinator.layers import linear_shapes
+from dadc_net.coordinator.layers import Tower
 from dadc_net.coordinator.parameters import ParameterGroup, TargetCopy
 from dadc_net.exact import grid
-from dadc_net.exact.acting import INPUT_EXPONENT, Arrays, HiddenLayer
+from dadc_net.exact.acting import INPUT_EXPONENT, Arrays
 from dadc_net.exact.elementary import tanh
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
 
 
 class ActingValue:
-    """V for use off the graph, the bits of ``ValueNetwork.forward``."""
+    """V for use off the graph."""
 
-    def __init__(self, source: Arrays) -> None:
-        self._layers = HiddenLayer.of(source, "hidden", "output")
+    def __init__(self, tower: Tower, source: Arrays) -> None:
+        self._layers = tower.acting(source)
 
     def __call__(self, states: Array) -> Array:
         """AIS [n, X] -> [n]."""
@@ -32,9 +32,12 @@ class ActingValue:
 class ValueNetwork:
     """Parameters phi of V, and their target copy."""
 
-    def __init__(self, ais_size: int, hidden: int, initial: Stream) -> None:
-        shapes = {**linear_shapes("hidden", ais_size, hidden), **linear_shapes("output", hidden, 1)}
-        self.group = ParameterGroup("value", shapes, initial)
+    def __init__(
+        self, state_size: int, hidden: int, initial: Stream, layers: int = 1, exponent: int = INPUT_EXPONENT
+    ) -> None:
+        """``exponent``: |x| <= 2^exponent."""
+        self._tower = Tower.named("hidden", layers, "output", exponent)
+        self.group = ParameterGroup("value", self._tower.shapes(state_size, hidden, 1), initial)
         self.target = TargetCopy(self.group)
 
     def fit(self, states: Array, goals: Array, counted: Array, learning_rate: float, largest_norm: float) -> float:
@@ -44,27 +47,39 @@ class ValueNetwork:
             states: [n, X]; goals: [n]; counted: [n], 1.0 where a row counts, else 0.0.
             largest_norm: of the gradient; 0 does not clip.
         """
-        arrays, count = self.group.arrays, max(1.0, float(counted.sum()))
-        hidden = tanh(grid.product(states, arrays["hidden.weight"], INPUT_EXPONENT) + arrays["hidden.bias"])
-        values = grid.product(hidden, arrays["output.weight"], INPUT_EXPONENT) + arrays["output.bias"]
-        error = values[:, 0] - goals
+        count = max(1.0, float(counted.sum()))
+        fed = self._activations(states)
+        error = fed.pop()[:, 0] - goals
         size = np.abs(error)
         loss = grid.total(np.where(size < 1.0, 0.5 * error * error, size - 0.5) * counted) / count
         outer = ((1.0 / count) * counted * np.clip(error, -1.0, 1.0))[:, None]
-        inner = grid.product(outer, np.ascontiguousarray(arrays["output.weight"].T)) * (1.0 - hidden * hidden)
-        gradients = (
-            grid.product(states.T, inner, INPUT_EXPONENT),
-            grid.column_sums(inner),
-            grid.product(hidden.T, outer, INPUT_EXPONENT),
-            grid.column_sums(outer),
-        )
-        self.group.step(self.group.flat(gradients), learning_rate, largest_norm)
+        self.group.step(self.group.flat(self._gradients(fed, outer)), learning_rate, largest_norm)
         return loss
+
+    def _activations(self, states: Array) -> list[Array]:
+        """What each layer is fed with, and at the end what the last one gives."""
+        arrays, fed = self.group.arrays, [states]
+        *hidden, output = self._tower.layers()
+        for name, exponent in hidden:
+            fed.append(tanh(grid.product(fed[-1], arrays[f"{name}.weight"], exponent) + arrays[f"{name}.bias"]))
+        name, exponent = output
+        fed.append(grid.product(fed[-1], arrays[f"{name}.weight"], exponent) + arrays[f"{name}.bias"])
+        return fed
+
+    def _gradients(self, fed: list[Array], gradient: Array) -> list[Array]:
+        """Gradients of all tensors, in their order, from that of the output [n, 1] and what each layer was fed with."""
+        found: list[Array] = []
+        for index, (name, exponent) in reversed([*enumerate(self._tower.layers())]):
+            found[:0] = [grid.product(fed[index].T, gradient, exponent), grid.column_sums(gradient)]
+            if index:
+                weight = np.ascontiguousarray(self.group.arrays[f"{name}.weight"].T)
+                gradient = grid.product(gradient, weight) * (1.0 - fed[index] * fed[index])
+        return found
 
     def acting(self) -> ActingValue:
         """V with the present parameters."""
-        return ActingValue(self.group)
+        return ActingValue(self._tower, self.group)
 
     def following(self) -> ActingValue:
         """V with the target copy's parameters."""
-        return ActingValue(self.target)
+        return ActingValue(self._tower, self.target)

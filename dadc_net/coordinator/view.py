@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator import prescription
+from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.model import LearnedModel
+from dadc_net.coordinator.prescription import Menu
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import UsageError
 from dadc_net.exact.grid import Array
@@ -46,19 +47,25 @@ class LearnedView:
                 "Theorem 5's delta cannot be measured from it. Train with ais.loss=next-observation."
             )
         replica = Coordinator(settings, seed_bytes(0))
+        approximator, theta = replica.approximator, replica.theta
+        if not isinstance(approximator, StateApproximator) or not isinstance(theta, Menu):
+            raise UsageError(
+                "this learner has no state approximator, or no menu of prescriptions to look at one by one. Theorem 5's "
+                "constants are not measured for it. Train with ais.encoder=gru and prescriptions=menu."
+            )
         replica.restore_rule(snapshot)
-        self._settings, self._space = settings, replica.space
-        self._encode = replica.approximator.acting()
+        self._settings, self._space, self._theta = settings, replica.space, theta
+        self._encode = approximator.acting()
         self._scores = replica.algorithm.greedy()
         self._value = replica.algorithm.value()
-        self._model = LearnedModel(replica.approximator, replica.space, replica.space.index(outcomes))
+        self._model = LearnedModel(approximator, replica.space, replica.space.index(outcomes))
         self._outcomes = len(outcomes)
         self.begin(0)
 
     def begin(self, copies: int) -> None:
         """Start n copies afresh: x = 0, theta = 0."""
         self._ais = np.zeros((copies, self._settings.ais.size))
-        self._previous = np.zeros((copies, self._settings.num_prescriptions))
+        self._previous = np.zeros((copies, self._theta.code_size))
 
     def observe(self, common: NDArray[np.int64]) -> Prediction:
         """Take in the next common observation [n, C]."""
@@ -67,7 +74,7 @@ class LearnedView:
         self._ais = self._encode(inputs, np.ones((count, 1)), self._ais)
         found = self._model.expand(self._ais, every=True)
         scores = found.scores(self._value(found.following), self._settings.discount)
-        shape = (count, self._settings.num_prescriptions, self._outcomes, -1)
+        shape = (count, self._theta.code_size, self._outcomes, -1)
         return Prediction(
             self._ais,
             self._value(self._ais),
@@ -75,9 +82,9 @@ class LearnedView:
             found.probability,
             found.following.reshape(shape),
             scores,
-            prescription.greedy(self._scores(self._ais)),
+            self._theta.greedy(self._scores(self._ais)),
         )
 
     def follow(self, prescriptions: NDArray[np.int64]) -> None:
         """Say which prescriptions [n] were used."""
-        self._previous = prescription.codes(prescriptions, self._settings.num_prescriptions)
+        self._previous = self._theta.codes(prescriptions)

@@ -20,7 +20,10 @@ from dadc_net.exact.grid import Array, Operand
 from dadc_net.exact.streams import categorical
 
 INPUT_EXPONENT = 0
-"""Every layer is fed with numbers of magnitude at most 1 (tanh outputs, AIS, codes): the fixed scale of its input."""
+"""Layers are fed with numbers of magnitude at most 1 (tanh outputs, AIS, codes), unless they say otherwise."""
+RELU_EXPONENT = 3
+RELU_MAX = 8.0
+"""Where a rectifier is cut off, so that it has a fixed scale."""
 _MANY_ROWS = 48
 """From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
 _EXP_BITS = 30
@@ -47,13 +50,13 @@ class PreparedLinear:
     """Rounds the input onto the grid of its fixed scale."""
 
     @classmethod
-    def of(cls, source: Arrays, name: str) -> PreparedLinear:
-        """Prepare layer ``name`` from the present values of ``name.weight`` [n, p] and ``name.bias`` [p]."""
+    def of(cls, source: Arrays, name: str, exponent: int = INPUT_EXPONENT) -> PreparedLinear:
+        """Prepare layer ``name`` from the present ``name.weight`` [n, p] and ``name.bias`` [p]; inputs |x| <= 2^exponent."""
         weight = source.arrays[f"{name}.weight"]
         terms = weight.shape[0]
         if terms > grid.CHUNK_TERMS:
             raise InvariantError(f"layer {name} has {terms} inputs; acting is exact up to {grid.CHUNK_TERMS}")
-        rounding = grid.rounding_constant(math.ldexp(1.0, INPUT_EXPONENT - grid.operand_bits(terms)))
+        rounding = grid.rounding_constant(math.ldexp(1.0, exponent - grid.operand_bits(terms)))
         return cls(grid.operand(weight, terms), source.arrays[f"{name}.bias"] + 0.0, rounding)
 
     @property
@@ -62,7 +65,7 @@ class PreparedLinear:
         return self.weight.values, self.bias, self.rounding
 
     def __call__(self, x: Array) -> Array:
-        """x [n, fan_in] -> [n, fan_out]; |x| <= 1."""
+        """x [n, fan_in] -> [n, fan_out]; x within the layer's fixed scale."""
         rounded = x + self.rounding
         rounded -= self.rounding
         result: Array = rounded @ self.weight.values
@@ -91,25 +94,25 @@ class RecurrentEncoder:
 
 
 @dataclass(frozen=True)
-class HiddenLayer:
-    """A network with one hidden tanh layer."""
+class PreparedTower:
+    """A network: hidden layers with tanh (or a rectifier cut off at 8), then a linear layer."""
 
-    hidden: PreparedLinear
+    hidden: tuple[PreparedLinear, ...]
     output: PreparedLinear
-
-    @classmethod
-    def of(cls, source: Arrays, hidden: str, output: str) -> HiddenLayer:
-        """Prepare the layers of these names from their present values."""
-        return cls(PreparedLinear.of(source, hidden), PreparedLinear.of(source, output))
+    rectified: bool = False
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        if compiled.kernels is not None and len(x) < _MANY_ROWS:
+        one = len(self.hidden) == 1 and not self.rectified
+        if compiled.kernels is not None and one and len(x) < _MANY_ROWS:
             result: Array = np.empty((x.shape[0], self.output.bias.size))
-            layers = self.hidden.packed, self.output.packed
+            layers = self.hidden[0].packed, self.output.packed
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
                 return result
-        return self.output(elementary.tanh(self.hidden(x)))
+        for layer in self.hidden:
+            x = layer(x)
+            x = np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
+        return self.output(x)
 
 
 def draw(logits: Array, words: NDArray[np.uint64]) -> NDArray[np.int64]:

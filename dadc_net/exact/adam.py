@@ -40,8 +40,8 @@ class Adam:
         self.second = np.zeros(self.size)
         self.powers = np.ones(2)
 
-    def step(self, parameters: Array, gradient: Array, learning_rate: float) -> None:
-        """One descent step, in place: parameters [P], gradient [P].
+    def step(self, parameters: Array, gradient: Array, learning_rate: Array | float) -> None:
+        """One descent step, in place: parameters [P], gradient [P]; one step size, or one per parameter.
 
         Raises:
             NumericError: if the new parameters or moments are not finite.

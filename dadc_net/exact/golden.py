@@ -17,5 +17,7 @@ GOLDEN: dict[str, str] = {
     "adam": "39d2fcecec975ad84f11683b832a509e6f15f4a0fa86ce48db4aa3aa32542b23",
     "streams": "01ac560567eb9e5e7105c6f86ea7e5e9e97a31fb533f280c214e762f215a3110",
     "draws": "009c4fa3ff5675ac27c005675f7c2abaa5efe12d598a6d09e349117f86d48efc",
+    "normals": "241b4f68fc95c8b6d05fff0fc2995ead828b44cb5cf1e6cbf7f6c61e28424431",
+    "quadratic": "341a28caf59c4323f3ebc83e4259a9d4b93d778f9d1bf41b2c4037b686e7156c",
     "hashes": "9fa61c35897fdbcdc4415110ad6d8e87d6629938e7c0a043386ba43b571998dd",
 }

@@ -20,6 +20,7 @@ from dadc_net.exact import acting, canonical, elementary, functions, grid, scan,
 from dadc_net.exact.adam import Adam, clip_norm
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
 from dadc_net.exact.grid import Array
+from dadc_net.exact.normal import inverse_normal, normals
 
 _TINY = math.ldexp(1.0, -1074)
 """The smallest positive number: a host that flushes subnormals to zero loses it."""
@@ -191,7 +192,7 @@ def _acting() -> bytes:
     previous = grid.round_to_grid(_numbers("acting/previous", 12).reshape(3, 4), scan.STATE_GRID)
     encode = acting.RecurrentEncoder(first, gates, recurrent)
     states = encode(inputs, keep, previous)
-    logits = acting.HiddenLayer(square, output)(states)
+    logits = acting.PreparedTower((square,), output)(states)
     words = streams.Stream("selftest/acting", streams.seed_bytes(7)).words(0, 3, 1)[:, 0]
     alone = [encode(inputs[row : row + 1], keep[row : row + 1], previous[row : row + 1]) for row in range(3)]
     return _encoded(states, *alone, logits, acting.draw(logits, words), acting.draw(40.0 * logits, words))
@@ -223,6 +224,21 @@ def _draws() -> bytes:
     return _encoded(*drawn, streams.permutation(words[0]), streams.permutation(ties))
 
 
+def _normals() -> bytes:
+    words = streams.Stream("selftest/normals", streams.seed_bytes(7)).words(0, 40, 10)
+    ends = np.array([0, 2**64 - 1, 2**63, 2**62], dtype=np.uint64)
+    joints = np.array([0.075, 0.925, 0.075 - 2.0**-50, 0.5, 2.0**-30, 2.0**-40])
+    return _encoded(normals(words), normals(ends), inverse_normal(joints))
+
+
+def _quadratic() -> bytes:
+    lower = torch.from_numpy(_numbers("quadratic/lower", 120).reshape(20, 6)).requires_grad_()
+    difference = torch.from_numpy(_numbers("quadratic/difference", 60).reshape(20, 3)).requires_grad_()
+    value = functions.triangular_form(lower, difference)
+    gradients = torch.autograd.grad(functions.mean(functions.smooth_l1(value)), [lower, difference])
+    return _encoded(value.detach().numpy(), *(gradient.numpy() for gradient in gradients))
+
+
 def _hashes() -> bytes:
     value = {"b": [1, -2, True, None], "a": 0.1, "c": b"\x00", "d": "text", "e": np.array([[1.5, -0.0]])}
     return digest(
@@ -244,5 +260,7 @@ PRIMITIVES: dict[str, Callable[[], bytes]] = {
     "adam": _adam,
     "streams": _streams,
     "draws": _draws,
+    "normals": _normals,
+    "quadratic": _quadratic,
     "hashes": _hashes,
 }

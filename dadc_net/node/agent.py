@@ -1,7 +1,8 @@
 """Agent k without I/O: a message in, messages and an account of what happened out.
 
 This is the only place that holds both a coordinator and local information, and the line between them is one call:
-``PassiveAgent.act`` is given the prescription. The agent knows no environment; its settings come with ``Begin``.
+``PassiveAgents.act`` is given the prescription. An independent learner, the baseline, has no such line. The agent knows no
+environment; its settings come with ``Begin``.
 
     JOINING --Begin--> RUNNING --End--> FINISHED
     any state --Fault--> raises the error that the fault carries
@@ -16,11 +17,13 @@ from typing import NamedTuple
 
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import MismatchError, ProtocolError, error_for_exit_code
+from dadc_net.node.independent_replica import IndependentReplica
 from dadc_net.node.messages import NO_RUN, Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
-from dadc_net.node.passive_agent import PassiveAgent
+from dadc_net.node.passive_agent import PassiveAgents, private_stream
+from dadc_net.node.record import pack_actions
 from dadc_net.node.replica import Replica, StepAccount, commitment
+from dadc_net.team.families import family_from_record
 from dadc_net.team.information import InformationStructure, structure_by_name
-from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace, space_from_record
 
 
@@ -47,6 +50,8 @@ class AgentIdentity:
     """As in ``Join``."""
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
+    private_seed: bytes = b""
+    """Of the stream that the agent draws its own actions with; empty: the shared seed, so that runs repeat."""
 
 
 class Reaction(NamedTuple):
@@ -66,7 +71,7 @@ class AgentNode:
         self.replica: Replica | None = None
         self.learner_digest = b""
         self._tamper = tamper
-        self._passive: PassiveAgent | None = None
+        self._passive: PassiveAgents | None = None
         self.run_id = NO_RUN
         self._epoch = 0
         self.next_step = 0
@@ -122,12 +127,16 @@ class AgentNode:
         if not isinstance(space, FiniteSpace):
             raise ProtocolError(
                 f"the private observations have the space {message.observation_space!r}, which is not finite. "
-                "Prescription menus are tables over finitely many local values. Use a finite observation space."
+                "Prescriptions are tables over finitely many local values. Use a finite observation space."
             )
         self.run_id, self._epoch = message.run_id, message.epoch
-        self.replica = Replica(settings, self.identity.shared_seed)
-        menu = PrescriptionMenu.from_record(message.menu)
-        self._passive = PassiveAgent(self.identity.agent, settings.learner.num_envs, structure, menu, space)
+        agent, seed = self.identity.agent, self.identity.shared_seed
+        shared = settings.is_shared
+        self.replica = Replica(settings, seed) if shared else IndependentReplica(settings, seed, agent, space)
+        stream = private_stream(self.identity.agent, self.identity.private_seed or self.identity.shared_seed)
+        family = family_from_record(message.family)
+        streams = {self.identity.agent: stream}
+        self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
         self.phase = Phase.RUNNING
 
     def _step(self, message: Step) -> Reaction:
@@ -145,9 +154,13 @@ class AgentNode:
             )
         if self._tamper is not None:
             self._tamper(self.replica, message.sequence)
+        if isinstance(self.replica, IndependentReplica):
+            self.replica.show(message.sequence, message.private)
         account = self.replica.receive(message.sequence, message.common, message.head)
-        self._passive.observe(message.sequence, message.private, account.begin)
-        actions = b"" if account.prescriptions is None else self._passive.act(account.prescriptions)
+        self._passive.observe(message.sequence, [message.private], account.begin)
+        actions = b""
+        if account.prescriptions is not None:
+            actions = pack_actions(self._passive.act(message.sequence, account.prescriptions)[:, 0])
         update_digest = b"" if account.update is None else account.update.digest
         self.learner_digest = update_digest or self.learner_digest
         answer = Act(

@@ -49,8 +49,8 @@ class Begin:
     """``CoordinatorSettings.to_record()``; never a parameter of the environment."""
     structure: str
     """Name of the built-in information structure whose ``local`` the agent applies."""
-    menu: dict[str, object]
-    """``PrescriptionMenu.to_record()``."""
+    family: dict[str, object]
+    """``PrescriptionFamily.to_record()``: what prescription parameters mean with local information."""
     observation_space: dict[str, object]
     """Space of one agent's private observation."""
 
@@ -86,7 +86,7 @@ class Act:
 
 @dataclass(frozen=True)
 class End:
-    """All updates are done; ``learner_digest`` is what every agent reported last."""
+    """All updates are done; ``learner_digest`` is what the receiver reported last, and with shared learning everybody."""
 
     run_id: bytes
     epoch: int

@@ -1,46 +1,66 @@
-"""The passive agent k of the coordinated system (paper, Section 3): local information in, one action per copy out.
+"""Passive agents of the coordinated system (paper, Section 3): local information in, one action per copy out.
 
-It holds what no other process sees: its private observations and the local information made from them. It is given the
-prescription that the coordinator chose and applies its own part. Nothing it holds flows back to the coordinator.
+They hold what no other process sees: private observations, the local information made from them, and a random stream of
+their own. They are given the prescription parameters that the coordinator chose and apply their own part. Nothing that
+they hold flows back to the coordinator. A process is one agent; a simulation has all K in one object, whose rows are
+independent and have the bits of K objects.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.node.record import pack_actions, unpack_observation
+from dadc_net.exact.streams import Stream
+from dadc_net.node.record import unpack_observation
 from dadc_net.team.information import InformationStructure
-from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import FiniteSpace
 
 
-class PassiveAgent:
-    """Agent ``agent`` (1..K) of one run with E copies."""
+def private_stream(agent: int, seed: bytes) -> Stream:
+    """What agent ``agent`` (1..K) draws its own actions with, by default from the shared seed."""
+    return Stream(f"agent/{agent}", seed)
+
+
+class PassiveAgents:
+    """Some agents, by default one, of one run with E copies; axis letters: m agents, L columns of local information."""
 
     def __init__(
         self,
-        agent: int,
+        streams: dict[int, Stream],
         copies: int,
         structure: InformationStructure,
-        menu: PrescriptionMenu,
+        family: PrescriptionFamily,
         observation_space: FiniteSpace,
     ) -> None:
-        self.agent = agent
+        """``streams``: agent (1..K) -> the stream that it draws with."""
+        self._agents = np.array(list(streams), dtype=np.int64)
+        self._streams = list(streams.values())
         self._copies = copies
         self._structure = structure
-        self._menu = menu
+        self._family = family
         self._observation_space = observation_space
         self._local_space = structure.local_space(observation_space)
-        self._local = np.zeros((copies, len(self._local_space.sizes)), dtype=np.int64)
-        self._action = np.zeros(copies, dtype=np.int64)
+        rows = len(streams) * copies
+        self._local = np.zeros((rows, len(self._local_space.sizes)), dtype=np.int64)
+        self._action = np.zeros(rows, dtype=np.int64)
 
-    def observe(self, step: int, private: bytes, begin: NDArray[np.bool_]) -> None:
-        """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information."""
-        observation = unpack_observation(private, step, self._copies, self._observation_space)
-        self._local = self._structure.local(self._local, self._action, observation, begin)
+    def observe(self, step: int, private: Sequence[bytes], begin: NDArray[np.bool_]) -> None:
+        """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``private`` holds each agent's bytes."""
+        count = len(private)
+        observation = unpack_observation(b"".join(private), step, count * self._copies, self._observation_space)
+        self._local = self._structure.local(self._local, self._action, observation, np.tile(begin, count))
 
-    def act(self, prescriptions: NDArray[np.int64]) -> bytes:
-        """A_t = h_t^k(L_t): prescriptions [E] -> action bytes."""
-        self._action = self._menu.action(prescriptions, self.agent, self._local_space.index(self._local))
-        return pack_actions(self._action)
+    def act(self, step: int, theta: NDArray[Any]) -> NDArray[np.int64]:
+        """A_t^k ~ h^k(L_t^k): prescription parameters [E] or [E, D] -> actions int64 [E, m]."""
+        local = self._local_space.index(self._local).reshape(len(self._streams), self._copies).T
+        words = None
+        if self._family.is_random:
+            words = np.concatenate([stream.words(step, self._copies, 1) for stream in self._streams], axis=1)
+        actions = self._family.draw(theta, self._agents, local, words)
+        self._action = actions.T.reshape(-1)
+        return actions

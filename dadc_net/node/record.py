@@ -55,9 +55,11 @@ def unpack_common(raw: bytes, step: int, copies: int, space: FiniteSpace) -> Com
     return CommonRecord(step, common, rewards.astype(np.float64), begin.astype(np.bool_), ended.astype(np.uint8))
 
 
-def pack_observation(observation: NDArray[np.int64]) -> bytes:
-    """Private bytes of one agent: observation int64 [E, O]."""
-    return _pack_int16(observation)
+def pack_observations(observations: NDArray[np.int64]) -> list[bytes]:
+    """Private bytes of each agent: observations int64 [E, K, O]."""
+    raw = _pack_int16(observations.transpose(1, 0, 2))
+    length = 2 * observations.shape[0] * observations.shape[2]
+    return [raw[first : first + length] for first in range(0, len(raw), length)]
 
 
 def unpack_observation(raw: bytes, step: int, copies: int, space: FiniteSpace) -> NDArray[np.int64]:

@@ -18,12 +18,12 @@ from dadc_net.errors import InvariantError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
-from dadc_net.node.record import pack_common, pack_observation
+from dadc_net.node.record import pack_common, pack_observations
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.environment import Environment
 from dadc_net.team.episode_clock import EpisodeClock
 from dadc_net.team.information import InformationStructure, JointStep
-from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.prescriptions import PrescriptionFamily
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Problem:
 
     environment: Environment
     structure: InformationStructure
-    menu: PrescriptionMenu
+    family: PrescriptionFamily
     restart_steps: int
     """Steps after which a copy starts afresh; 0: never."""
 
@@ -83,7 +83,7 @@ class TeamEnvironment:
         rewards = np.where(begin, 0.0, outcome.rewards)
         raw = pack_common(CommonRecord(step, common, rewards, begin, ended))
         self.head = chain(self.head, raw)
-        private = [pack_observation(outcome.observations[:, k]) for k in range(self.num_agents)]
+        private = pack_observations(outcome.observations)
         self._step += 1
         return LogEntry(step, self.head, raw, private, rewards, begin)
 

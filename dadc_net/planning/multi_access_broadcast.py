@@ -34,7 +34,9 @@ OUTCOMES: NDArray[np.int64] = np.array(
 """[7, 3] what can be seen: both actions, and the channel if anyone transmitted."""
 
 
-class _Expansion(NamedTuple):
+class Expansion(NamedTuple):
+    """What may follow n beliefs under M prescriptions."""
+
     reward: Array
     """[n, M]"""
     probability: Array
@@ -43,9 +45,12 @@ class _Expansion(NamedTuple):
     """[n, M, Z, 3] belief after each outcome"""
 
 
-def _expand(beliefs: Array, parameters: MultiAccessBroadcastParameters, opportunities: NDArray[np.int64]) -> _Expansion:
-    """All (prescription, outcome) pairs of a set of beliefs [n, 3]; opportunities [M, 2]."""
-    count, entries = len(beliefs), len(opportunities)
+def expand(beliefs: Array, parameters: MultiAccessBroadcastParameters, opportunities: Array) -> Expansion:
+    """All (prescription, outcome) pairs of a set of beliefs [n, 3].
+
+    ``opportunities`` [1 or n, M, 2]: probability with which each device transmits if it has a packet; 0 and 1 in a menu.
+    """
+    count, entries = len(beliefs), opportunities.shape[1]
     busy = beliefs[:, None, 0]
     arrival = np.array(parameters.arrival_probabilities)
     idle_stays, busy_stays = parameters.stay_probabilities
@@ -59,16 +64,19 @@ def _expand(beliefs: Array, parameters: MultiAccessBroadcastParameters, opportun
         chance = np.broadcast_to(seen, (count, entries)).copy()
         for device, action in enumerate((a1, a2)):
             full = beliefs[:, None, 1 + device]
-            may = opportunities[None, :, device] == 1
-            chance = chance * np.where(may, full if action else 1.0 - full, 0.0 if action else 1.0)
-            left = np.where(may, float(action and not success), full)
+            may = opportunities[:, :, device]
+            sends = full * may
+            chance = chance * (sends if action else 1.0 - sends)
+            # After silence a full buffer is what is left of it; certain senders leave none.
+            silent = np.divide(full * (1.0 - may), 1.0 - sends, out=np.zeros((count, entries)), where=sends < 1.0)
+            left = float(not success) if action else silent
             following[:, :, index, 1 + device] = left + (1.0 - left) * arrival[device]
         now = busy if symbol == BLANK else float(symbol == BUSY)
         following[:, :, index, 0] = now * busy_stays + (1.0 - now) * (1.0 - idle_stays)
         probability[:, :, index] = chance
         gain = parameters.success_reward * success - parameters.transmission_cost * transmitters
         reward += chance * gain
-    return _Expansion(reward, probability, following)
+    return Expansion(reward, probability, following)
 
 
 def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digits: int = 5) -> CoordinatedModel:
@@ -79,7 +87,7 @@ def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digi
     """
     menu = MENUS[menu_name]
     # A device that may transmit does so exactly when it has a packet, so the table's second column is the opportunity.
-    opportunities = menu.table()[:, :, 1]
+    opportunities = menu.table()[None, :, :, 1].astype(np.float64)
     for kept in range(digits, _FEWEST_DIGITS - 1, -1):
         found = _enumerate(parameters, opportunities, kept)
         if found is not None:
@@ -105,16 +113,16 @@ def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digi
 
 
 def _enumerate(
-    parameters: MultiAccessBroadcastParameters, opportunities: NDArray[np.int64], digits: int
-) -> tuple[Array, _Expansion, NDArray[np.int64]] | None:
+    parameters: MultiAccessBroadcastParameters, opportunities: Array, digits: int
+) -> tuple[Array, Expansion, NDArray[np.int64]] | None:
     """Beliefs, their expansion and successor indices; None if there are too many."""
     start = np.array([[parameters.initial_busy_probability, 0.0, 0.0]])
     place: dict[bytes, int] = {}
     known: list[Array] = []
-    parts: list[tuple[_Expansion, NDArray[np.int64]]] = []
+    parts: list[tuple[Expansion, NDArray[np.int64]]] = []
     frontier = _register(start, digits, place, known)[1]
     while len(frontier):
-        expansion = _expand(frontier, parameters, opportunities)
+        expansion = expand(frontier, parameters, opportunities)
         reachable = expansion.probability > 0.0
         indices = np.zeros(reachable.shape, dtype=np.int64)
         indices[reachable], fresh = _register(expansion.following[reachable], digits, place, known)
@@ -122,7 +130,7 @@ def _enumerate(
         if len(place) > _MOST_BELIEFS:
             return None
         frontier = fresh
-    joined = _Expansion(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
+    joined = Expansion(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
     return np.concatenate(known), joined, np.concatenate([part[1] for part in parts])
 
 

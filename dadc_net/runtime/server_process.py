@@ -51,7 +51,7 @@ def make_problem(config: RunConfig) -> Problem:
     """The team problem that a configuration describes."""
     environment = config.task.make(config.parameters, config.settings.learner.num_envs)
     restart = int(getattr(config.parameters, "restart_steps", 0))
-    return Problem(environment, config.task.structure, config.task.menus[config.menu], restart)
+    return Problem(environment, config.task.structure, config.family, restart)
 
 
 def make_plan(config: RunConfig) -> ServerPlan:
@@ -64,6 +64,7 @@ def make_plan(config: RunConfig) -> ServerPlan:
         settings.updates,
         config.runtime.lockstep_timeout_s,
         config.runtime.join_timeout_s,
+        settings.is_shared,
     )
 
 

@@ -2,7 +2,7 @@
 
 The replicas of the coordinator are identical by construction, so one replica can serve all passive agents; that makes
 a simulation as cheap as a single learner. ``replicas="all"`` gives each agent its own, which is K times the work and is
-what the tests compare with. Both kinds pack and unpack every record as the wire would.
+what the tests compare with. Both kinds pack and unpack every record as the wire would, for all passive agents at once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.learner import UpdateReport
-from dadc_net.errors import DivergenceError, Interrupted
+from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agreement import compare
-from dadc_net.node.passive_agent import PassiveAgent
-from dadc_net.node.record import unpack_actions
+from dadc_net.node.independent_replica import IndependentReplica, joint_snapshot
+from dadc_net.node.passive_agent import PassiveAgents, private_stream
+from dadc_net.node.record import pack_actions, unpack_actions
 from dadc_net.node.replica import Replica, StepAccount
 from dadc_net.node.team_environment import LogEntry, TeamEnvironment
 from dadc_net.runtime.party import StopRequest, checked_selftest, keep_freed_memory, pin_threads
@@ -47,21 +48,28 @@ class Simulation:
         self.config = config
         self.world = TeamEnvironment(make_problem(config), environment_seed)
         settings = config.settings
-        agents = range(1, settings.num_agents + 1)
-        count = settings.num_agents if replicas == "all" else 1
-        self.replicas = [Replica(settings, shared_seed) for _ in range(count)]
         problem = self.world.problem
         space = _finite(problem.environment.spec.observation_space.to_record())
+        agents = range(1, settings.num_agents + 1)
+        self.replicas: list[Replica]
+        if settings.is_shared:
+            self.replicas = [Replica(settings, shared_seed) for _ in (agents if replicas == "all" else [1])]
+        else:
+            self.replicas = [IndependentReplica(settings, shared_seed, agent, space) for agent in agents]
         self._action_space = _finite(problem.environment.spec.action_space.to_record())
-        self._passive = [
-            PassiveAgent(agent, settings.learner.num_envs, problem.structure, problem.menu, space) for agent in agents
-        ]
+        # Replicas agree, so that one object serves all agents; of independent learners each has one of its own.
+        copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
+        streams = {agent: private_stream(agent, shared_seed) for agent in agents}
+        groups = [streams] if settings.is_shared else [{agent: stream} for agent, stream in streams.items()]
+        self._passive = [PassiveAgents(group, copies, structure, family, space) for group in groups]
         self.reward_sum = 0.0
         self.reward_count = 0
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
-        """The learner's whole state, from which the learned rule can be valued."""
-        return self.replicas[0].coordinator.snapshot()
+        """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
+        if self.config.settings.is_shared:
+            return self.replicas[0].coordinator.snapshot()
+        return joint_snapshot([replica.coordinator.snapshot() for replica in self.replicas])
 
     def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
@@ -76,6 +84,9 @@ class Simulation:
         begun = time.monotonic()
         entry = self.world.first()
         while True:
+            for replica, private in zip(self.replicas, entry.private, strict=False):
+                if isinstance(replica, IndependentReplica):
+                    replica.show(entry.step, private)
             accounts = [replica.receive(entry.step, entry.common, entry.head) for replica in self.replicas]
             self._refuse_divergence(accounts)
             report = accounts[0].update
@@ -95,14 +106,18 @@ class Simulation:
         return SimulationResult(by_agent, entry.step, seconds, self.snapshot())
 
     def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:
+        """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""
         columns = []
+        share = len(entry.private) // len(self._passive)
         for index, passive in enumerate(self._passive):
-            account = accounts[index % len(accounts)]
-            passive.observe(entry.step, entry.private[index], account.begin)
-            if account.prescriptions is not None:
-                raw = passive.act(account.prescriptions)
-                columns.append(unpack_actions(raw, entry.step, self.world.copies, passive.agent, self._action_space))
-        return np.stack(columns, axis=1)
+            account = accounts[index]
+            passive.observe(entry.step, entry.private[index * share : (index + 1) * share], account.begin)
+            if account.prescriptions is None:
+                raise InvariantError(f"no prescriptions were chosen at record {entry.step}")
+            columns.append(passive.act(entry.step, account.prescriptions))
+        actions = np.concatenate(columns, axis=1)
+        raw = pack_actions(actions.reshape(-1))
+        return unpack_actions(raw, entry.step, actions.size, 0, self._action_space).reshape(actions.shape)
 
     def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
         if len(accounts) == 1:
@@ -113,7 +128,8 @@ class Simulation:
             agent: b"" if account.update is None else account.update.digest
             for agent, account in enumerate(accounts, start=1)
         }
-        found = compare(accounts[0].step, None if report is None else report.update, sent, learners)
+        update = report.update if report is not None and self.config.settings.is_shared else None
+        found = compare(accounts[0].step, update, sent, learners)
         if found is not None:
             raise DivergenceError(found.text())
 

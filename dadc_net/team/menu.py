@@ -1,11 +1,13 @@
 """Prescription menus: finitely many prescriptions, each a table from local information to actions (paper, Section 3).
 
-Entry m gives agent k with local value l the action ``actions[m][k-1][l]``. A menu is data, declared by the task and sent
-to the agents; the coordinator is told only how many entries there are.
+Entry m gives agent k with local value l the action ``actions[m][k-1][l]``; where entries have a single table, it is
+symmetric: all agents share it. A menu is data, declared by the task and sent to the agents; the coordinator is told only
+how many entries there are.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,32 +17,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import ProtocolError
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta
+from dadc_net.team.spaces import FiniteSpace
 
+OWN = "own"
+"""Name of the prescriptions of independent learners: each chooses its own part, and only that."""
 Table = tuple[tuple[tuple[int, ...], ...], ...]
 
 
 @dataclass(frozen=True)
-class PrescriptionMenu:
-    """A named menu; axis letters: M entries, K agents, L local values."""
+class PrescriptionMenu(PrescriptionFamily):
+    """A named menu; axis letters: M entries, K agents or 1 table for all, L local values."""
+
+    kind = "menu"
 
     name: str
     entries: tuple[str, ...]
     """What each entry means, in words."""
     actions: Table
-    """[M][K][L]"""
+    """[M][K or 1][L]"""
 
     def __post_init__(self) -> None:
         shape = {(len(entry), len(row)) for entry in self.actions for row in entry}
         if len(self.entries) != len(self.actions) or len(shape) != 1:
             raise ValueError(f"menu {self.name!r} needs one [K][L] table for each of its {len(self.entries)} entries")
 
+    @property
+    def space(self) -> FiniteSpace:
+        """One factor: the entry."""
+        return FiniteSpace((len(self.entries),))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(K or 1, L, A), A as far as the entries use it."""
+        _, tables, values = self._table.shape
+        return tables, values, int(self._table.max()) + 1
+
+    @property
+    def is_random(self) -> bool:
+        """Entries say the action."""
+        return False
+
     def table(self) -> NDArray[np.int64]:
-        """int64 [M, K, L]."""
+        """int64 [M, K or 1, L]."""
         return np.array(self.actions, dtype=np.int64)
 
-    def action(self, prescription: NDArray[np.int64], agent: int, local_index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Agent ``agent``'s (1..K) actions [E] under entries ``prescription`` [E] at local values [E]."""
-        actions: NDArray[np.int64] = self._table[prescription, agent - 1, local_index]
+    def weights(self, theta: Theta) -> NDArray[np.int64]:
+        """1 for the action that the entry says: [n, K or 1, L, A]."""
+        weights: NDArray[np.int64] = (self._table[theta][..., None] == np.arange(self.shape[2])).astype(np.int64)
+        return weights
+
+    def draw(
+        self,
+        theta: Theta,
+        agents: NDArray[np.int64],
+        local_index: NDArray[np.int64],
+        words: NDArray[np.uint64] | None = None,
+    ) -> NDArray[np.int64]:
+        """The actions of ``agents`` [m] under entries theta [n] at local values [n, m]: [n, m]; no word is used."""
+        tables = np.zeros_like(agents) if self._table.shape[1] == 1 else agents - 1
+        actions: NDArray[np.int64] = self._table[theta[:, None], tables[None, :], local_index]
         return actions
 
     @cached_property
@@ -50,6 +86,7 @@ class PrescriptionMenu:
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire."""
         return {
+            "kind": self.kind,
             "name": self.name,
             "entries": list(self.entries),
             "actions": [[list(row) for row in entry] for entry in self.actions],
@@ -63,3 +100,27 @@ class PrescriptionMenu:
             return cls(str(record["name"]), tuple(map(str, record["entries"])), actions)
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"{dict(record)!r} does not describe a prescription menu: {error}") from error
+
+
+def own_parts(menu: PrescriptionMenu) -> PrescriptionMenu:
+    """The menu of agents that choose for themselves: entry m is for agent k the m-th of its own parts in ``menu``.
+
+    Together they can play every combination of parts, whether or not ``menu`` has it.
+    """
+    columns = [sorted({entry[k] for entry in menu.actions}) for k in range(len(menu.actions[0]))]
+    count = max(map(len, columns))
+    actions = tuple(tuple(column[m % len(column)] for column in columns) for m in range(count))
+    return PrescriptionMenu(OWN, tuple(f"own part {m}" for m in range(count)), actions)
+
+
+def own_actions(actions: int, local_values: int) -> PrescriptionMenu:
+    """The same where there is no menu: entry a is action a, whatever the local value."""
+    entries = tuple(f"take action {action}" for action in range(actions))
+    return PrescriptionMenu(OWN, entries, tuple((((action,) * local_values),) for action in range(actions)))
+
+
+def all_combinations(menu: PrescriptionMenu, menus: Mapping[str, PrescriptionMenu]) -> str:
+    """Name of the menu among ``menus`` that holds just the combinations of the own parts in ``menu``; empty if none does."""
+    columns = [{entry[k] for entry in menu.actions} for k in range(len(menu.actions[0]))]
+    wanted = set(itertools.product(*columns))
+    return next((name for name, found in menus.items() if set(found.actions) == wanted), "")

@@ -25,6 +25,8 @@ class FiniteSpace:
     """A product of finite sets."""
 
     sizes: tuple[int, ...]
+    ordered: bool = False
+    """Whether factors are quantities, such as counts, of which near values are alike; their code is a number then."""
 
     def __post_init__(self) -> None:
         if not self.sizes or any(size < 1 for size in self.sizes):
@@ -44,12 +46,18 @@ class FiniteSpace:
         return np.array([math.prod(self.sizes[c + 1 :]) for c in range(len(self.sizes))], dtype=np.int64)
 
     @cached_property
+    def _spans(self) -> NDArray[np.float64]:
+        return np.maximum(np.array(self.sizes, dtype=np.float64) - 1.0, 1.0)
+
+    @cached_property
     def _codes(self) -> NDArray[np.float64]:
         return np.eye(self.num_values)
 
     @property
     def feature_size(self) -> int:
         """Length of a value's code."""
+        if self.ordered:
+            return len(self.sizes)
         return self.num_values if self.num_values <= _JOINT_CODE_LIMIT else sum(self.sizes)
 
     def contains(self, values: NDArray[np.int64]) -> bool:
@@ -74,10 +82,13 @@ class FiniteSpace:
         return np.stack(columns[::-1], axis=-1)
 
     def features(self, values: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Code for a network: [..., C] -> [..., F].
+        """Code for a network, entries of magnitude at most 1: [..., C] -> [..., F].
 
-        One one-hot over all values up to 64 of them, otherwise the factors' one-hots side by side.
+        One one-hot over all values up to 64 of them, otherwise the factors' one-hots side by side. Where factors are
+        ordered, each is a number from -1 to 1, its middle at 0.
         """
+        if self.ordered:
+            return (2.0 * values.astype(np.float64)) / self._spans - 1.0
         if self.num_values <= _JOINT_CODE_LIMIT:
             return self._codes[self.index(values)]
         codes = [values[..., c, None] == np.arange(size) for c, size in enumerate(self.sizes)]
@@ -85,7 +96,7 @@ class FiniteSpace:
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire."""
-        return {"kind": "finite", "sizes": list(self.sizes)}
+        return {"kind": "ordered" if self.ordered else "finite", "sizes": list(self.sizes)}
 
 
 @dataclass(frozen=True)
@@ -129,10 +140,10 @@ def space_from_record(record: Mapping[str, Any]) -> Space:
         ProtocolError: if the record describes none.
     """
     try:
-        if record["kind"] == "finite":
-            return FiniteSpace(tuple(int(size) for size in record["sizes"]))
+        if record["kind"] in ("finite", "ordered"):
+            return FiniteSpace(tuple(int(size) for size in record["sizes"]), record["kind"] == "ordered")
         if record["kind"] == "box":
             return BoxSpace(tuple(map(float, record["low"])), tuple(map(float, record["high"])))
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"{dict(record)!r} does not describe a space: {error}") from error
-    raise ProtocolError(f"{record['kind']!r} is not a kind of space; known are finite and box")
+    raise ProtocolError(f"{record['kind']!r} is not a kind of space; known are finite, ordered and box")

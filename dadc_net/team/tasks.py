@@ -1,4 +1,4 @@
-"""Tasks: an environment with its parameters, information structure and prescription menus, under one name.
+"""Tasks: an environment with its parameters, information structure and prescriptions, under one name.
 
 A user's own task is a function without arguments that returns a ``Task``; it is named ``package.module:function``.
 """
@@ -6,15 +6,24 @@ A user's own task is a function without arguments that returns a ``Task``; it is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.sections import closest
-from dadc_net.team.environment import Environment
-from dadc_net.team.information import ControlSharing, InformationStructure
+from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
+from dadc_net.team.environment import Environment, EnvironmentSpec
+from dadc_net.team.gibbs import GibbsFamily
+from dadc_net.team.information import ControlSharing, InformationStructure, MeanFieldSharing
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
+from dadc_net.team.opportunity import OpportunityFamily
+from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
+
+FamilyMaker = Callable[[EnvironmentSpec, ThetaSettings], PrescriptionFamily]
+"""How a family is made for an environment."""
+MENU = "menu"
+"""The prescriptions that are an entry of one of the task's menus."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,17 @@ class Task:
     structure: InformationStructure
     menus: Mapping[str, PrescriptionMenu]
     default_menu: str
+    """Which of the menus; empty if there is none."""
     default_discount: float
+    families: Mapping[str, FamilyMaker] = field(default_factory=dict)
+    """Further families of prescriptions by name."""
+    default_prescriptions: str = MENU
+    """``menu``, or the name of a family."""
+    default_algorithm: str = "actor-critic"
+
+    def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
+        """The prescriptions of these names."""
+        return self.menus[menu] if prescriptions == MENU else self.families[prescriptions](spec, theta)
 
 
 TASKS: dict[str, Task] = {
@@ -41,6 +60,26 @@ TASKS: dict[str, Task] = {
         menus=MENUS,
         default_menu="paper",
         default_discount=0.9,
+        families={
+            "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
+            "gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, 2, 2, theta.bound),
+        },
+    ),
+    "demand-response": Task(
+        name="demand-response",
+        parameters_type=DemandResponseParameters,
+        make=DemandResponse,
+        structure=MeanFieldSharing(),
+        menus={},
+        default_menu="",
+        default_discount=0.9,
+        families={
+            "randomised": lambda _, theta: GibbsFamily("randomised", 1, 2, 3, theta.bound),
+            "deterministic": lambda *_: DETERMINISTIC,
+            "one-each": lambda spec, theta: GibbsFamily("one-each", spec.num_agents, 2, 3, theta.bound),
+        },
+        default_prescriptions="randomised",
+        default_algorithm="ppo",
     ),
 }
 

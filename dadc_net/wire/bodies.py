@@ -53,7 +53,7 @@ def pack_begin(begin: Begin) -> bytes:
     body = {
         "settings": begin.settings,
         "structure": begin.structure,
-        "menu": begin.menu,
+        "family": begin.family,
         "observation_space": begin.observation_space,
     }
     return _pack("Begin", body, _BEGIN, limits.BEGIN_BYTES_MAX, "Use a smaller prescription menu.")
@@ -62,7 +62,7 @@ def pack_begin(begin: Begin) -> bytes:
 def unpack_begin(run_id: bytes, epoch: int, raw: bytes) -> Begin:
     """The inverse of ``pack_begin``, tuples having become lists. Raises ProtocolError naming the field."""
     body = _unpack("Begin", raw, _BEGIN, limits.BEGIN_BYTES_MAX)
-    return Begin(run_id, epoch, body["settings"], body["structure"], body["menu"], body["observation_space"])
+    return Begin(run_id, epoch, body["settings"], body["structure"], body["family"], body["observation_space"])
 
 
 def pack_fault(fault: Fault) -> bytes:
@@ -218,7 +218,7 @@ _JOIN: dict[str, Check] = {
 _BEGIN: dict[str, Check] = {
     "settings": _is_record,
     "structure": _is_text,
-    "menu": _is_record,
+    "family": _is_record,
     "observation_space": _is_record,
 }
 _FAULT: dict[str, Check] = {"exit_code": _is_exit_code, "text": _is_text}

@@ -28,7 +28,7 @@ JOIN_BYTES_MAX = 16 * KIB
 """Body of a Join: two digests and a few facts about the host."""
 
 BEGIN_BYTES_MAX = 512 * KIB
-"""Body of a Begin: all settings and the prescription menu."""
+"""Body of a Begin: all settings and the prescription family."""
 
 FAULT_BYTES_MAX = 64 * KIB
 """Body of a Fault. A longer text is cut, because a Fault must always be sendable."""

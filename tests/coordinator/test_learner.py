@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.advantage import generalised_advantages
+from dadc_net.coordinator.advantage import generalised_advantages, normalised
+from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.continuous_settings import NafSettings
 from dadc_net.coordinator.learner import Coordinator
-from dadc_net.coordinator.prescription import greedy
+from dadc_net.coordinator.prescription import Box, Menu
 from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.settings import (
     AIS_LOSSES,
@@ -27,14 +30,30 @@ from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact.acting import draw
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
+THETAS = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
+LEARNERS = [
+    (algorithm, theta)
+    for algorithm in ALGORITHMS
+    for theta, kind in (("menu", Menu), ("box", Box))
+    if kind in IMPLEMENTATIONS[algorithm].thetas
+]
+"""Algorithms with the prescriptions that they can learn."""
 # Planning looks ahead over next common observations, so it takes no other loss.
-CASES = [(a, loss) for a in ALGORITHMS for loss in AIS_LOSSES if a != "ais-planning" or loss == "next-observation"]
+CASES = [
+    (*pair, loss) for pair in LEARNERS for loss in AIS_LOSSES if pair[0] != "ais-planning" or loss == "next-observation"
+]
 
 
 def settings(
-    updates: int = 3, copies: int = 4, steps: int = 5, algorithm: str = "actor-critic", **ais: object
+    updates: int = 3,
+    copies: int = 4,
+    steps: int = 5,
+    algorithm: str = "actor-critic",
+    theta: str = "menu",
+    learner: Mapping[str, Any] = {},
+    **ais: object,
 ) -> CoordinatorSettings:
     return CoordinatorSettings(
         num_agents=2,
@@ -42,10 +61,11 @@ def settings(
         discount=0.9,
         algorithm=algorithm,
         common_space=FiniteSpace((2, 2, 3)).to_record(),
-        num_prescriptions=3,
-        learner=LearnerSettings(num_envs=copies, batch_steps=copies * steps, hidden_size=5),
+        theta_space=THETAS[theta].to_record(),
+        learner=LearnerSettings(num_envs=copies, batch_steps=copies * steps, hidden_size=5, **learner),
         ais=AisSettings(**ais),  # type: ignore[arg-type]
         ppo=PpoSettings(epochs=2),
+        naf=NafSettings(steps=2, windows=4, window=3, warm_up=1, first_steps=0, hidden_size=6),
         planning=PlanningSettings(model_steps=2, windows=4, window=3, warm_up=1, states=8, uniform_share=0.0),
     )
 
@@ -90,19 +110,38 @@ def test_updates_happen_at_the_records_that_close_a_batch() -> None:
     assert closed == [(5, 1), (10, 2), (15, 3)]
 
 
-@pytest.mark.parametrize(("algorithm", "loss"), CASES)
-def test_every_parameter_moves_in_an_update(algorithm: str, loss: str) -> None:
-    chosen = settings(updates=1, algorithm=algorithm, loss=loss)
+APART = {"hidden_layers": 2, "shared_trunk": False, "normalise_advantages": True}
+
+
+@pytest.mark.parametrize(("algorithm", "theta", "loss"), CASES)
+def test_every_parameter_moves_in_an_update(algorithm: str, theta: str, loss: str) -> None:
+    chosen = settings(updates=1, algorithm=algorithm, theta=theta, loss=loss)
     before = Coordinator(chosen, seed_bytes(7)).snapshot()
     after = run(chosen).snapshot()
-    still = [name for name in before if name.endswith((".weight", ".bias")) and (before[name] == after[name]).all()]
+    moving = (".weight", ".bias", "log-deviation", "naf/target")
+    still = [name for name in before if name.endswith(moving) and (before[name] == after[name]).all()]
     assert still == []
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("algorithm", "theta"), LEARNERS)
+def test_every_parameter_of_deeper_networks_moves_without_a_state_approximator(algorithm: str, theta: str) -> None:
+    if algorithm == "ais-planning":
+        with pytest.raises(ConfigError, match=r"ais\.encoder"):
+            Coordinator(settings(algorithm=algorithm, encoder="none"), seed_bytes(7))
+        return
+    chosen = settings(2, algorithm=algorithm, theta=theta, learner=APART, encoder="none", feature_scale=2.0)
+    before = Coordinator(chosen, seed_bytes(7)).snapshot()
+    after = run(chosen).snapshot()
+    moving = [name for name in before if name.endswith((".weight", ".bias", "log-deviation"))]
+    assert not any(name.startswith("ais/") for name in moving)
+    assert any(name.endswith("hidden.2.weight") for name in moving)
+    assert [name for name in moving if (before[name] == after[name]).all()] == []
+
+
+@pytest.mark.parametrize(("algorithm", "theta"), LEARNERS)
 @pytest.mark.parametrize("cut", [0, 3, 5, 8])
-def test_restore_continues_with_the_same_bits(cut: int, algorithm: str) -> None:
-    chosen = settings(updates=3, algorithm=algorithm)
+def test_restore_continues_with_the_same_bits(cut: int, algorithm: str, theta: str) -> None:
+    chosen = settings(updates=3, algorithm=algorithm, theta=theta)
     whole = run(chosen)
     first, second = Coordinator(chosen, seed_bytes(7)), Coordinator(chosen, seed_bytes(7))
     for record in records(chosen):
@@ -113,14 +152,15 @@ def test_restore_continues_with_the_same_bits(cut: int, algorithm: str) -> None:
     assert first.digest() == whole.digest()
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_row_is_scored_alone_as_in_the_batch(algorithm: str) -> None:
+@pytest.mark.parametrize(("algorithm", "theta"), LEARNERS)
+@pytest.mark.parametrize("learner_settings", [{}, APART], ids=["", "apart"])
+def test_a_row_is_scored_alone_as_in_the_batch(algorithm: str, theta: str, learner_settings: Mapping[str, Any]) -> None:
     """Acting and the learned rule: the same bits for one copy as for many."""
-    learner = run(settings(algorithm=algorithm))
+    learner = run(settings(algorithm=algorithm, theta=theta, learner=learner_settings))
     states = np.round(np.cos(np.arange(45.0)).reshape(9, 5) * 2**24) / 2**24
     for scores in (learner.algorithm.acting(3), learner.algorithm.greedy()):
         together = scores(states)
-        assert together.shape == (9, 3)
+        assert together.shape == (9, learner.theta.code_size)
         assert np.unique(together).size > 3
         alone = np.concatenate([scores(row[None]) for row in states])
         assert np.array_equal(together, alone)
@@ -226,7 +266,40 @@ def test_greedy_rule_follows_the_coordinator() -> None:
 
 
 def test_greedy_ties_go_to_the_lowest_index() -> None:
-    assert greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
+    assert Menu(3).greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
+
+
+def test_a_point_outside_the_box_is_played_as_the_nearest_inside() -> None:
+    box = Box(np.array([-1.0, 0.0]), np.array([1.0, 5.0]))
+    drawn = np.array([[-3.0, 2.5], [0.5, 7.0]])
+    assert box.played(drawn).tolist() == [[-1.0, 2.5], [0.5, 5.0]]
+    assert box.codes(drawn).tolist() == [[-1.0, 0.0], [0.5, 1.0]]
+    assert box.greedy(drawn).tolist() == box.played(drawn).tolist()
+
+
+def test_a_gaussian_is_drawn_around_its_mean() -> None:
+    box = Box(np.array([-1.0, 0.0]), np.array([1.0, 5.0]))
+    words = Stream("sampling", seed_bytes(3)).words(0, 2, 20_000).T
+    drawn = box.draw(np.tile([0.3, 2.0], (20_000, 1)), np.array([0.5, 2.0]), words)
+    assert np.abs(drawn.mean(axis=0) - [0.3, 2.0]).max() < 0.05
+    assert np.abs(drawn.std(axis=0) / [0.5, 2.0] - 1.0).max() < 0.02
+    assert np.array_equal(drawn[:1], box.draw(np.array([[0.3, 2.0]]), np.array([0.5, 2.0]), words[:1]))
+
+
+def test_advantages_are_normalised_over_the_steps_that_count() -> None:
+    advantages = np.cos(np.arange(20.0)).reshape(5, 4) * 3.0 + 1.0
+    valid = np.ones((5, 4))
+    valid[2, 1] = 0.0
+    advantages[2, 1] = 1e6
+    counted = normalised(advantages, valid)[valid > 0.0]
+    assert counted.mean() == pytest.approx(0.0, abs=1e-9)
+    assert counted.std() == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("algorithm", "theta"), [("naf-dqn", "menu"), ("ais-planning", "box"), ("q-actor-critic", "box")])
+def test_prescriptions_that_an_algorithm_cannot_learn_are_refused(algorithm: str, theta: str) -> None:
+    with pytest.raises(ConfigError, match="can learn"):
+        Coordinator(settings(algorithm=algorithm, theta=theta), seed_bytes(7))
 
 
 def test_sampling_follows_the_probabilities() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
+from dadc_net.coordinator.prescription import Menu
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.spaces import FiniteSpace
 
@@ -38,7 +39,7 @@ def batches(number: int) -> list[Batch]:
 
 
 def filled(capacity: int, number: int) -> ReplayMemory:
-    memory = ReplayMemory(capacity, COPIES, SPACE, 2, 6)
+    memory = ReplayMemory(capacity, COPIES, SPACE, Menu(2), 6)
     for batch in batches(number):
         memory.add(batch)
     return memory
@@ -79,7 +80,7 @@ def test_too_short_a_past_gives_no_windows() -> None:
 
 
 def test_restored_it_gives_the_same_windows_and_digest() -> None:
-    memory, other = filled(12, 8), ReplayMemory(12, COPIES, SPACE, 2, 6)
+    memory, other = filled(12, 8), ReplayMemory(12, COPIES, SPACE, Menu(2), 6)
     other.restore(memory.snapshot())
     assert other.head == memory.head
     one, two = (m.windows(Stream("test", seed_bytes(1)), 3, 20, 6, 2) for m in (memory, other))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dadc_net.coordinator.algorithms.trpo import TrustRegion
+from dadc_net.coordinator.distribution import Categorical
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.natural_gradient import conjugate_gradients
 from dadc_net.coordinator.policy_network import PolicyNetwork
@@ -24,9 +25,9 @@ def test_conjugate_gradients_solve_a_positive_system() -> None:
     assert not conjugate_gradients(lambda v: matrix @ v, np.zeros(6), 6).any()
 
 
-@pytest.fixture
-def policy() -> PolicyNetwork:
-    return PolicyNetwork(4, 5, 3, Stream("test", seed_bytes(1)))
+@pytest.fixture(params=[1, 3], ids=["one-layer", "three-layers"])
+def policy(request: pytest.FixtureRequest) -> PolicyNetwork:
+    return PolicyNetwork(4, 5, 3, Categorical(), Stream("test", seed_bytes(1)), request.param)
 
 
 def test_tangents_are_the_jacobian_and_its_transpose(policy: PolicyNetwork) -> None:
@@ -63,7 +64,7 @@ def test_a_step_improves_the_surrogate_within_the_trust_region() -> None:
 def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwork) -> None:
     """KL(old || new) is half v' F v to second order."""
     states = np.round(np.sin(np.arange(40.0)).reshape(10, 4) * 2**24) / 2**24
-    logs = policy.forward(torch.from_numpy(states)).detach().numpy()
+    logs = policy.forward(torch.from_numpy(states)).logs.detach().numpy()
     chances = np.exp(logs)
     direction = np.random.Generator(np.random.Philox(5)).normal(size=policy.group.size)
     change = policy.tangents(states).along(direction)
@@ -71,6 +72,6 @@ def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwor
     curvature = float(direction @ policy.tangents(states).back(weighted))
     before, scale = policy.group.values.copy(), 1e-2
     policy.group.place(before + scale * direction)
-    moved = policy.forward(torch.from_numpy(states)).detach().numpy()
+    moved = policy.forward(torch.from_numpy(states)).logs.detach().numpy()
     divergence = float((chances * (logs - moved)).sum(axis=1).mean())
     assert divergence == pytest.approx(0.5 * scale**2 * curvature, rel=0.1)

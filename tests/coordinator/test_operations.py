@@ -14,10 +14,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.settings import AIS_LOSSES, ALGORITHMS
+from dadc_net.coordinator.settings import BESIDE
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime import simulation
 from dadc_net.runtime.simulation import Simulation
+from tests.coordinator.test_learner import CASES
 
 ELEMENTWISE = {"add", "sub", "rsub", "mul", "div", "neg", "clamp", "abs", "where", "bitwise_and", "bitwise_or",
                "logical_and", "logical_and_", "gt", "ge", "lt", "le", "eq"}
@@ -46,17 +47,46 @@ class Guard(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-# Planning looks ahead over next common observations, so it takes no other loss.
-CASES = [(a, loss) for a in ALGORITHMS for loss in AIS_LOSSES if a != "ais-planning" or loss == "next-observation"]
+PRESCRIPTIONS = {"menu": "menu", "box": "opportunity"}
 
 
-@pytest.mark.parametrize(("algorithm", "loss"), CASES)
-def test_only_allowed_operations_run(algorithm: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("algorithm", "theta", "loss"), CASES)
+def test_only_allowed_operations_run(algorithm: str, theta: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The self-test, which a simulation begins with, builds its inputs with torch; it is not the learner.
     monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
     overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.loss={loss}", "learner.gradient_norm=0.5"]
     overrides += ["ais.truncation=2", "planning.window=3", "planning.warm_up=1", "planning.windows=4"]
+    overrides += ["naf.window=3", "naf.warm_up=1", "naf.windows=4", "naf.first_steps=0", "naf.activation=relu"]
+    overrides += ["learner.normalise_advantages=true", f"prescriptions={PRESCRIPTIONS[theta]}"]
     config = resolve("mabc", overrides, {"updates": 2, "algorithm": algorithm})
+    with Guard() as guard:
+        Simulation(config, seed_bytes(7), seed_bytes(1)).run()
+    assert guard.wrong == set()
+    assert {"mul", "sub"} <= guard.seen
+
+
+@pytest.mark.parametrize("beside", BESIDE[1:])
+def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.beside={beside}", "ais.detach_target=false"]
+    with Guard() as guard:
+        Simulation(resolve("mabc", overrides, {"updates": 2}), seed_bytes(7), seed_bytes(1)).run()
+    assert guard.wrong == set()
+
+
+LOADS = [(algorithm, "randomised") for algorithm in ("actor-critic", "ppo", "trpo", "naf-dqn")]
+LOADS += [("q-actor-critic", "deterministic"), ("ppo", "deterministic"), ("ppo", "one-each")]
+
+
+@pytest.mark.parametrize(("algorithm", "prescriptions"), LOADS)
+@pytest.mark.parametrize("encoder", ["none", "gru"])
+def test_only_allowed_operations_run_on_demand_response(
+    algorithm: str, prescriptions: str, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    overrides = ["learner.num_envs=3", "learner.batch_steps=12", "env.agents=5", f"ais.encoder={encoder}"]
+    overrides += [f"prescriptions={prescriptions}", "naf.first_steps=0"]
+    config = resolve("demand-response", overrides, {"updates": 2, "algorithm": algorithm})
     with Guard() as guard:
         Simulation(config, seed_bytes(7), seed_bytes(1)).run()
     assert guard.wrong == set()

@@ -6,25 +6,26 @@ import numpy as np
 import pytest
 import torch
 
-from dadc_net.coordinator.layers import linear
+from dadc_net.coordinator.layers import Tower
 from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.exact import functions
 from dadc_net.exact.streams import Stream, seed_bytes
 
 
-def network() -> ValueNetwork:
-    return ValueNetwork(4, 6, Stream("initial-parameters/value", seed_bytes(3)))
+def network(layers: int = 1, exponent: int = 0) -> ValueNetwork:
+    return ValueNetwork(4, 6, Stream("initial-parameters/value", seed_bytes(3)), layers, exponent)
 
 
 @pytest.mark.parametrize("largest_norm", [0.0, 0.01])
-def test_a_step_has_the_bits_of_the_graph(largest_norm: float) -> None:
+@pytest.mark.parametrize(("layers", "exponent"), [(1, 0), (2, 3)])
+def test_a_step_has_the_bits_of_the_graph(largest_norm: float, layers: int, exponent: int) -> None:
     rng = np.random.Generator(np.random.Philox(4))
-    states = np.round(rng.uniform(-1, 1, (30, 4)) * 2**24) / 2**24
+    states = np.round(rng.uniform(-1, 1, (30, 4)) * 2.0 ** (24 + exponent)) / 2**24
     goals, counted = rng.normal(size=30) * 2, (rng.random(30) < 0.7).astype(np.float64)
-    by_hand, by_graph = network(), network()
+    by_hand, by_graph = network(layers, exponent), network(layers, exponent)
+    tower = Tower.named("hidden", layers, "output", exponent)
     for _ in range(3):
-        hidden = functions.tanh(linear(by_graph.group, "hidden", torch.from_numpy(states)))
-        values = linear(by_graph.group, "output", hidden).reshape(-1)
+        values = tower.forward(by_graph.group, torch.from_numpy(states)).reshape(-1)
         distance = functions.smooth_l1(values - torch.from_numpy(goals)) * torch.from_numpy(counted)
         expected = functions.mean(distance, float(counted.sum()))
         by_graph.group.descend(expected, 0.05, largest_norm)

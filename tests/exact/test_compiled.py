@@ -90,7 +90,7 @@ def test_encoding_equals_numpy_and_the_oracle(seed: int, copies: int, inputs: in
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
 def test_a_head_and_the_draw_equal_numpy_and_the_oracle(seed: int, copies: int, size: int, entries: int) -> None:
     source = layers(seed, size, size, entries)
-    head = acting.HiddenLayer.of(source, "input", "output")
+    head = acting.PreparedTower((acting.PreparedLinear.of(source, "input"),), acting.PreparedLinear.of(source, "output"))
     states = rows(seed, copies, 1, size)[2]
     words = np.random.Generator(np.random.Philox(seed)).integers(0, 2**64, copies, dtype=np.uint64)
     plain, fast = both(lambda: (head(states), acting.draw(head(states), words)))
@@ -167,7 +167,7 @@ def test_doubt_sends_every_kernel_back_to_numpy(monkeypatch: pytest.MonkeyPatch)
     """With no trust in the library at all, the slow path does everything, and no bit changes."""
     source, given_rows = layers(5, 4, 3, 3), rows(5, 2, 4, 3)
     words = np.array([2**63, 5], dtype=np.uint64)
-    head = acting.HiddenLayer.of(source, "gates", "recurrent")
+    head = acting.PreparedTower((acting.PreparedLinear.of(source, "gates"),), acting.PreparedLinear.of(source, "recurrent"))
     scanned = arguments(3, 5, 2, 3)
     assert compiled.load()
 

@@ -23,9 +23,10 @@ from dadc_net.coordinator.algorithms import ppo
 from dadc_net.coordinator.known_answers import LEARNERS
 from dadc_net.coordinator.settings import ALGORITHMS
 from dadc_net.errors import SelftestError
-from dadc_net.exact import compiled, elementary, grid, known_answers, scan, selftest, slow, streams
+from dadc_net.exact import compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam
 from dadc_net.exact.digest import digest
+from dadc_net.exact.functions import quadratic
 from dadc_net.exact.golden import GOLDEN
 from dadc_net.exact.grid import Array
 from dadc_net.runtime.party import selftest as run_whole_selftest
@@ -208,6 +209,8 @@ SABOTAGE: dict[str, Sabotage] = {
     "adam": lambda patch: patch.setattr(known_answers, "Adam", partial(Adam, square_root=_root_one_ulp_up)),
     "streams": _one_bit(streams, "philox_blocks"),
     "draws": _one_bit(streams, "permutation"),
+    "normals": _one_bit(normal, "_horner"),
+    "quadratic": _one_bit(quadratic, "_images"),
     "hashes": lambda patch: patch.setattr(known_answers, "keyed", lambda key, *parts: digest(key, *parts)),
 }
 

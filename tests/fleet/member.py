@@ -1,9 +1,9 @@
 """What each host of the fleet runs: ``python -m tests.fleet.member UPDATES [--threads N]`` prints one JSON object.
 
-The self-test, then every algorithm for UPDATES updates. ``digest`` covers the self-test and the learners up to
-``COMMON_UPDATES`` updates: it is what all hosts must have in common, the emulated ones too, which stop there. ``plain``
-holds digests of the same kind of work done by NumPy, torch and the C library without any care: the negative control,
-which shows that two hosts are two.
+The self-test, then every golden run (all algorithms) for UPDATES updates. ``digest`` covers the self-test and the learners
+up to ``COMMON_UPDATES`` updates: it is what all hosts must have in common, the emulated ones too, which stop there.
+``plain`` holds digests of the same kind of work done by NumPy, torch and the C library without any care: the negative
+control, which shows that two hosts are two.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import time
 import numpy as np
 import torch
 
-from dadc_net.coordinator.settings import ALGORITHMS
 from dadc_net.exact.digest import digest
 from dadc_net.runtime import simulation
 from dadc_net.runtime.party import checked_selftest
-from tests.golden.learners import learner_digests
+from tests.golden.learners import RUNS, learner_digests
 
 COMMON_UPDATES = 100
 
@@ -51,10 +50,10 @@ def report(updates: int) -> dict[str, object]:
     """All that this host has to say."""
     begun = time.monotonic()
     selftest = checked_selftest()
-    learners = {algorithm: learner_digests(algorithm, updates) for algorithm in ALGORITHMS}
+    learners = {name: learner_digests(name, updates) for name in RUNS}
     common = [
-        f"{algorithm} {mark} {value}".encode("ascii")
-        for algorithm, digests in learners.items()
+        f"{name} {mark} {value}".encode("ascii")
+        for name, digests in learners.items()
         for mark, value in digests.items()
         if int(mark) <= COMMON_UPDATES
     ]

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from dadc_net.coordinator.settings import ALGORITHMS
 from tests.fleet.fetch import CannotBuild
 from tests.fleet.hosts import FLEET, NATIVE, UNCOMPILED, Host
-from tests.golden.learners import MARKS, committed
+from tests.golden.learners import MARKS, RUNS, committed
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(3600)]
 
@@ -46,10 +45,10 @@ def _show(host: Host, report: dict[str, Any]) -> None:
 @pytest.mark.parametrize("host", FLEET, ids=lambda host: host.name)
 def test_the_host_prints_the_digest_of_the_fleet(host: Host) -> None:
     report = report_of(host)
-    for algorithm in ALGORITHMS:
-        expected = {mark: value for mark, value in committed()[algorithm].items() if int(mark) <= host.updates}
+    for name in RUNS:
+        expected = {mark: value for mark, value in committed()[name].items() if int(mark) <= host.updates}
         assert len(expected) == sum(mark <= host.updates for mark in MARKS)
-        assert report["learners"][algorithm] == expected
+        assert report["learners"][name] == expected
     assert report["digest"] == report_of(NATIVE)["digest"]
     assert (report["fingerprint"]["kernels"] != "none") == host.kernels
 

@@ -1,9 +1,9 @@
 """Write committed digests anew: ``python -m tests.golden.regenerate REASON [PART ...]``.
 
-Parts: ``primitives`` (with the learners of the self-test), ``trace``, any algorithm by name, ``long`` (100,000 updates, five
-minutes or more). None named: all. ``short`` stands for all but ``long``. The reason is required, because a changed digest
-is a breaking change: teams that mix the old and the new version diverge. Put it into the commit message. A new algorithm
-changes nothing of the others: ``regenerate REASON primitives NAME`` adds it.
+Parts: ``primitives`` (with the learners of the self-test), ``trace``, any run by name (``trpo``, ``'demand-response ppo'``),
+``long`` (100,000 updates, five minutes or more). None named: all. ``short`` stands for all but ``long``. The reason is
+required, because a changed digest is a breaking change: teams that mix the old and the new version diverge. Put it into the
+commit message. A new algorithm changes nothing of the others: ``regenerate REASON primitives NAME`` adds it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from types import ModuleType
 
 from dadc_net.coordinator import golden as learner_golden
 from dadc_net.coordinator.known_answers import LEARNERS
-from dadc_net.coordinator.settings import ALGORITHMS
 from dadc_net.exact import golden as arithmetic_golden
 from dadc_net.exact.selftest import ARITHMETIC, KnownAnswers, compute_digests
+from tests.golden import learners, trace
+from tests.golden.learners import RUNS
 
 LONG = "long"
-SHORT = ("primitives", "trace", *ALGORITHMS)
+SHORT = ("primitives", "trace", *RUNS)
 
 
 def write_golden(module: ModuleType, answers: KnownAnswers) -> None:
@@ -52,11 +53,9 @@ def main() -> None:
     if "primitives" in parts:
         write_golden(arithmetic_golden, ARITHMETIC)
         write_golden(learner_golden, LEARNERS)
-    from tests.golden import learners, trace
-
     if "trace" in parts:
         trace.TRACE.write_text(trace.make_trace(), encoding="utf-8")
-    learners.write([part for part in parts if part in (*ALGORITHMS, LONG)])
+    learners.write([part for part in parts if part in (*RUNS, LONG)])
     print(f"rewrote {', '.join(parts)}: {reason}")
 
 

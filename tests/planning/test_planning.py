@@ -29,6 +29,11 @@ from dadc_net.team.tasks import TASKS
 PAPER = MultiAccessBroadcastParameters()
 
 
+def streams(seed: int) -> tuple[Stream, Stream]:
+    """What moves an environment, and what agents draw with."""
+    return Stream("plain", seed_bytes(seed)), Stream("plain/agents", seed_bytes(seed))
+
+
 @pytest.fixture(scope="module")
 def paper() -> Plan:
     return plan("mabc", PAPER, "paper", 0.9)
@@ -175,14 +180,14 @@ def test_the_estimator_agrees_with_exact_values_and_beats_plain_returns(paper: P
     stream = Stream("evaluation", seed_bytes(1))
     rule = Fixed(0, 1)
     low = performance_difference(paper.model, paper.solution, 0.9, rule, 400, stream)
-    plain = monte_carlo(TASKS["mabc"], PAPER, "paper", 0.9, rule, 4000, Stream("plain", seed_bytes(1)))
+    plain = monte_carlo(TASKS["mabc"], PAPER, MENUS["paper"], 0.9, rule, 4000, *streams(1))
     assert abs(low.value - 0.82198) < 4 * low.stderr + 1e-4
     assert abs(plain.value - 0.82198) < 4 * plain.stderr
     assert low.stderr * 400**0.5 < 0.2 * plain.stderr * 4000**0.5
 
 
 def test_the_optimal_rule_earns_the_optimum_in_the_real_environment(paper: Plan) -> None:
-    found = monte_carlo(TASKS["mabc"], PAPER, "paper", 0.9, Optimal(paper), 6000, Stream("plain", seed_bytes(2)))
+    found = monte_carlo(TASKS["mabc"], PAPER, MENUS["paper"], 0.9, Optimal(paper), 6000, *streams(2))
     assert abs(found.value - paper.value) < 4 * found.stderr
     assert found.stderr < 0.02
 
@@ -264,7 +269,7 @@ class Random:
 def test_both_estimators_are_unbiased_for_a_random_rule(paper: Plan) -> None:
     stream = Stream("evaluation", seed_bytes(3))
     low = performance_difference(paper.model, paper.solution, 0.9, Random(), 1000, stream)
-    plain = monte_carlo(TASKS["mabc"], PAPER, "paper", 0.9, Random(), 2000, Stream("plain", seed_bytes(3)))
+    plain = monte_carlo(TASKS["mabc"], PAPER, MENUS["paper"], 0.9, Random(), 2000, *streams(3))
     assert abs(low.value - paper.random) < 4 * low.stderr
     assert abs(plain.value - paper.random) < 4 * plain.stderr
 
@@ -295,7 +300,7 @@ def calibration(model: CoordinatedModel, parameters: MultiAccessBroadcastParamet
         for group in np.unique(belief):
             worst = max(worst, _distance(hidden[belief == group], model.beliefs[group]))
         chosen = (entries * stream.uniforms(1000 + t, 1, copies)[0]).astype(np.int64)
-        action = np.stack([MENUS[menu].action(chosen, k + 1, outcome.observations[:, k, 0]) for k in range(2)], axis=1)
+        action = MENUS[menu].draw(chosen, np.array([1, 2]), outcome.observations[:, :, 0])
     return worst
 
 
@@ -368,7 +373,7 @@ class Ends:
 def test_plain_returns_stop_where_the_environment_ends() -> None:
     menu = PrescriptionMenu("only", ("wait",), (((0,),),))
     task = replace(TASKS["mabc"], make=lambda parameters, copies: Ends(copies), menus={"only": menu})
-    found = monte_carlo(task, None, "only", 0.5, Fixed(0), 4, Stream("plain", seed_bytes(0)), steps=12)
+    found = monte_carlo(task, None, menu, 0.5, Fixed(0), 4, *streams(0), steps=12)
     assert found == (1.0 + 0.5 + 0.25, 0.0)
 
 

@@ -321,3 +321,29 @@ def test_secrets_stay_in_their_files(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
     found = subprocess.run(["grep", "-rl", "particular shared", str(tmp_path / "r")], capture_output=True, text=True)
     assert found.stdout == ""
+
+
+def test_independent_learners_run_and_are_checked_for_what_they_share(tmp_path: Path) -> None:
+    options = ["mabc", "--seed", "7", *SMALL, "--set", "learning=independent", "--json"]
+    real = run(tmp_path, "dadc", "run", *options, "--out", "r")
+    assert real.code == 0, real.err
+    assert "independent and differ" in real.err
+    assert real.last["agent_digests"] == run(tmp_path, "dadc", "simulate", *options).last["agent_digests"]
+    assert len(set(real.last["agent_digests"].values())) == 2
+    checked = run(tmp_path, "dadc", "check", "r", "--json")
+    assert (checked.code, checked.last["consistent"], checked.last["learners_compared"]) == (0, True, False)
+    assert checked.last["steps_compared"] == 31
+    assert "were not compared" in run(tmp_path, "dadc", "check", "r").out
+    assert run(tmp_path, "dadc", "evaluate", "r", "--json").last["value"] == real.last["value"]
+
+
+def test_the_certificate_of_a_run(tmp_path: Path) -> None:
+    assert run(tmp_path, "dadc", "run", "mabc", *SMALL, "--out", "r", "--quiet").code == 0
+    certified = run(tmp_path, "dadc", "evaluate", "r", "--certificate", "--json")
+    assert certified.code == 0, certified.err
+    found = certified.last["certificate"]
+    assert found["bound"] >= found["error"] >= found["error_mean"] > 0
+    assert all(found[name] >= found[f"{name}_mean"] > 0 for name in ("epsilon", "delta", "kappa"))
+    shown = run(tmp_path, "dadc", "evaluate", "r", "--certificate").out
+    assert "epsilon" in shown
+    assert f"bound kappa + (epsilon + L_V delta) / (1 - gamma) = {found['bound']:.3f}" in shown

@@ -188,8 +188,8 @@ def test_menus_are_opportunities() -> None:
     both = np.array([0, 1])
     for entry, (first, second) in enumerate([(1, 0), (0, 1), (1, 1), (0, 0)]):
         chosen = np.full(2, entry)
-        assert MENUS["all"].action(chosen, 1, both).tolist() == [0, first]
-        assert MENUS["all"].action(chosen, 2, both).tolist() == [0, second]
+        assert MENUS["all"].draw(chosen, np.array([1]), both[:, None])[:, 0].tolist() == [0, first]
+        assert MENUS["all"].draw(chosen, np.array([2]), both[:, None])[:, 0].tolist() == [0, second]
     assert MENUS["paper"].entries == MENUS["all"].entries[:3]
     assert PrescriptionMenu.from_record(MENUS["all"].to_record()) == MENUS["all"]
     with pytest.raises(ProtocolError):

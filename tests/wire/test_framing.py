@@ -265,7 +265,7 @@ def test_deeply_nested_settings_are_refused() -> None:
     with pytest.raises(InvariantError, match="nested"):
         encode(Begin(RUN_ID, 1, {"deep": nested}, "control", {}, {}))
     frames = encode(Begin(RUN_ID, 1, {}, "control", {}, {}))
-    body = {"settings": {"deep": nested}, "structure": "", "menu": {}, "observation_space": {}}
+    body = {"settings": {"deep": nested}, "structure": "", "family": {}, "observation_space": {}}
     with pytest.raises(ProtocolError, match=r"'settings'.*nested"):
         decode([frames[0], msgpack.packb(body)])
 

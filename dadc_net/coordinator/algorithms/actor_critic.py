@@ -1,6 +1,6 @@
 """Advantage actor-critic with a shared trunk (paper, E.1), one gradient step per update.
 
-    policy loss    -mean A_t log psi(theta_t | x_t)
+    policy loss    -mean A_t log psi(theta_t | x_t)      psi a softmax over a menu, or a Gaussian over the box of theta
     value loss     mean smoothL1(V(x_t) - (A_t + V_old(x_t)))
     entropy bonus  -w mean H(psi(. | x_t)), w falling linearly to 0
 
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
-from dadc_net.coordinator.advantage import generalised_advantages
+from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.distribution import OnGraph, drawn_rows
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.schedule import linear, step_size
 from dadc_net.coordinator.settings import CoordinatorSettings
@@ -32,8 +33,8 @@ class Targets(NamedTuple):
 
     states: Tensor
     """[n, X]"""
-    prescriptions: Tensor
-    """int64 [n]"""
+    drawn: Tensor
+    """theta as it was drawn: int64 [n], or float64 [n, D]"""
     advantages: Tensor
     """[n]"""
     returns: Tensor
@@ -51,11 +52,14 @@ def targets(
     rows = batch.steps * batch.copies
     values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
     advantages = generalised_advantages(batch, values, settings.discount, settings.learner.trace_decay)
+    returns = advantages + values[:-1]
+    if settings.learner.normalise_advantages:
+        advantages = normalised(advantages, batch.valid)
     return Targets(
         torch.from_numpy(states[:-1].reshape(rows, states.shape[2])),
-        torch.from_numpy(batch.prescriptions.reshape(rows)),
+        torch.from_numpy(drawn_rows(batch.prescriptions, rows)),
         torch.from_numpy(advantages.reshape(rows)),
-        torch.from_numpy((advantages + values[:-1]).reshape(rows)),
+        torch.from_numpy(returns.reshape(rows)),
         torch.from_numpy(batch.valid.reshape(rows)),
         max(1.0, float(batch.valid.sum())),
     )
@@ -70,6 +74,11 @@ def learning_rate(settings: CoordinatorSettings, update: int) -> float:
     """Step size of actor and critic at ``update``."""
     learner = settings.learner
     return step_size(settings, "actor", learner.learning_rate, learner.final_learning_rate_share, update)
+
+
+def step_share(settings: CoordinatorSettings, update: int) -> float:
+    """What the schedule has left of the actor's step sizes at ``update``."""
+    return step_size(settings, "actor", 1.0, settings.learner.final_learning_rate_share, update)
 
 
 def masked_mean(x: Tensor, goal: Targets) -> Tensor:
@@ -88,8 +97,14 @@ class ActorCritic(Algorithm):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         settings = self.settings
+        self.distribution = parts.distribution
         self.network = ActorCriticNetwork(
-            settings.ais.size, settings.learner.hidden_size, settings.num_prescriptions, parts.initial("actor-critic")
+            parts.approximator.size,
+            parts.theta.code_size,
+            settings.learner,
+            self.distribution,
+            parts.initial("actor-critic"),
+            parts.approximator.exponent,
         )
 
     @property
@@ -98,6 +113,9 @@ class ActorCritic(Algorithm):
 
     def acting(self, update: int) -> Scores:
         return self.network.acting()
+
+    def deviation(self, update: int) -> Array:
+        return self.distribution.deviation(self.network.group)
 
     def greedy(self) -> Scores:
         return self.network.acting()
@@ -109,10 +127,18 @@ class ActorCritic(Algorithm):
         """One gradient step of actor and critic."""
         settings = self.settings
         goal = targets(self.network.values, batch, states, settings)
-        log_probabilities, values = self.network.forward(goal.states)
-        policy = masked_mean(functions.pick(log_probabilities, goal.prescriptions) * goal.advantages, goal)
+        psi, values = self.network.forward(goal.states)
+        policy = masked_mean(psi.log_density(goal.drawn) * goal.advantages, goal)
+        return self.descend(policy, values, psi, goal, update)
+
+    def descend(self, policy: Tensor, values: Tensor, psi: OnGraph, goal: Targets, update: int) -> dict[str, float]:
+        """One step against value loss minus ``policy`` and entropy bonus; the losses."""
+        settings = self.settings
         value = value_loss(values, goal)
-        entropy = masked_mean(functions.entropy(log_probabilities), goal)
+        entropy = masked_mean(psi.entropy(), goal)
         loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
-        self.network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
+        group, own_share = self.network.group, step_share(settings, update)
+        rates = self.distribution.rates(group, learning_rate(settings, update), own_share)
+        group.descend(loss, rates, settings.learner.gradient_norm)
+        self.distribution.settle(group)
         return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}

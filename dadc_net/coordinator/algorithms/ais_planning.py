@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
 from dadc_net.coordinator.model import LearnedModel, LookAhead
 from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.prescription import Menu
 from dadc_net.coordinator.schedule import geometric, step_size
 from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.errors import ConfigError
@@ -38,10 +40,17 @@ class AisPlanning(Algorithm):
     """The model is the state approximator; beside it there is only a value function."""
 
     learns_ais_on_policy = False
+    thetas = (Menu,)
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        settings = self.settings
+        settings, approximator = self.settings, parts.approximator
+        if not isinstance(approximator, StateApproximator):
+            raise ConfigError(
+                "ais.encoder is 'none', but the algorithm ais-planning looks ahead with a learned state approximator. There "
+                'would be none. Set ais.encoder = "gru".'
+            )
+        self._approximator = approximator
         if settings.ais.loss != "next-observation":
             raise ConfigError(
                 f"ais.loss is {settings.ais.loss!r}, but the algorithm ais-planning looks ahead over next common "
@@ -51,7 +60,7 @@ class AisPlanning(Algorithm):
         self.value_network = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
         copies = settings.learner.num_envs
         capacity = max(settings.learner.batch_lock_steps, self._plan.memory_steps // copies)
-        self._past = ReplayMemory(capacity, copies, parts.space, settings.num_prescriptions, settings.ais.size)
+        self._past = ReplayMemory(capacity, copies, parts.space, parts.theta, approximator.size)
         self.memory = self._past
         self._replay = Stream("replay", parts.shared_seed)
         self._states = Stream("replay/states", parts.shared_seed)
@@ -68,7 +77,7 @@ class AisPlanning(Algorithm):
         outcomes = np.flatnonzero(self._seen)
         if len(outcomes) == 0:
             return self._uniform
-        model = LearnedModel(self.parts.approximator, self.parts.space, outcomes)
+        model = LearnedModel(self._approximator, self.parts.space, outcomes)
         return LookAhead(model, self.value_network.acting(), self.settings.discount)
 
     def value(self) -> Callable[[Array], Array]:
@@ -83,7 +92,7 @@ class AisPlanning(Algorithm):
         return _Behaviour(self.greedy(), temperature, exploration)
 
     def _uniform(self, states: Array) -> Array:
-        return np.zeros((len(states), self.settings.num_prescriptions))
+        return np.zeros((len(states), self.parts.theta.code_size))
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """Remember the batch; then ``model_steps`` steps of the model, each followed by steps of the value."""
@@ -108,7 +117,7 @@ class AisPlanning(Algorithm):
 
     def _improve_model(self, windows: Batch, update: int) -> tuple[Array, dict[str, float]]:
         """One step of the state approximator on windows; the AIS [n, X] of the steps that count."""
-        approximator = self.parts.approximator
+        approximator = self._approximator
         states = approximator.encode(windows)
         losses = approximator.losses(windows, states)
         ais = self.settings.ais
@@ -124,7 +133,7 @@ class AisPlanning(Algorithm):
             return 0.0
         words = self._states.words(address, 1, plan.states)[0]
         chosen = reached[pick_below(words, len(reached))]
-        model = LearnedModel(self.parts.approximator, self.parts.space, np.flatnonzero(self._seen))
+        model = LearnedModel(self._approximator, self.parts.space, np.flatnonzero(self._seen))
         expansion = model.expand(chosen)
         final = plan.final_value_learning_rate_share
         rate = step_size(settings, "critic", plan.value_learning_rate, final, update)

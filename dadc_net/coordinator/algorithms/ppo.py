@@ -11,15 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dadc_net.coordinator.algorithms.actor_critic import (
-    ActorCritic,
-    Targets,
-    entropy_weight,
-    learning_rate,
-    masked_mean,
-    targets,
-    value_loss,
-)
+from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean, targets
 from dadc_net.coordinator.batch import Batch
 from dadc_net.exact import functions
 from dadc_net.exact.grid import Array
@@ -27,9 +19,8 @@ from dadc_net.exact.grid import Array
 _LARGEST_LOG_RATIO = 8.0
 
 
-def _surrogate(log_probabilities: Tensor, old: Tensor, goal: Targets, clip: float) -> Tensor:
-    """The clipped objective's rows that still have a gradient, [n]; the others are 0."""
-    chosen = functions.pick(log_probabilities, goal.prescriptions)
+def _surrogate(chosen: Tensor, old: Tensor, goal: Targets, clip: float) -> Tensor:
+    """The clipped objective's rows that still have a gradient, [n]; the others are 0. Log-densities, now and of old: [n]."""
     ratio = functions.exp((chosen - old).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
     size = ratio.detach()
     gains = (goal.advantages > 0.0) & (size <= 1.0 + clip)
@@ -42,18 +33,14 @@ class ProximalPolicyOptimisation(ActorCritic):
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """``ppo.epochs`` gradient steps of actor and critic; the losses are those of the last step."""
-        settings = self.settings
-        goal = targets(self.network.values, batch, states, settings)
+        ppo = self.settings.ppo
+        goal = targets(self.network.values, batch, states, self.settings)
         old: Tensor | None = None
         losses: dict[str, float] = {}
-        for _ in range(settings.ppo.epochs):
-            log_probabilities, values = self.network.forward(goal.states)
-            if old is None:
-                old = functions.pick(log_probabilities, goal.prescriptions).detach()
-            policy = masked_mean(_surrogate(log_probabilities, old, goal, settings.ppo.clip), goal)
-            value = value_loss(values, goal)
-            entropy = masked_mean(functions.entropy(log_probabilities), goal)
-            loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
-            self.network.group.descend(loss, learning_rate(settings, update), settings.learner.gradient_norm)
-            losses = {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
+        for _ in range(ppo.epochs):
+            psi, values = self.network.forward(goal.states)
+            chosen = psi.log_density(goal.drawn)
+            old = chosen.detach() if old is None else old
+            policy = masked_mean(_surrogate(chosen, old, goal, ppo.clip), goal)
+            losses = self.descend(policy, values, psi, goal, update)
         return losses

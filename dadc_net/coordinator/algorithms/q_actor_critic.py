@@ -24,11 +24,13 @@ import torch
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
+from dadc_net.coordinator.distribution import CategoricalOnGraph
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.policy_network import PolicyNetwork
-from dadc_net.coordinator.prescription import codes
+from dadc_net.coordinator.prescription import Menu
 from dadc_net.coordinator.q_network import QNetwork
 from dadc_net.coordinator.schedule import linear, step_size
+from dadc_net.errors import InvariantError
 from dadc_net.exact import functions
 from dadc_net.exact.elementary import exp, log_softmax
 from dadc_net.exact.grid import Array
@@ -37,12 +39,16 @@ from dadc_net.exact.grid import Array
 class QActorCritic(Algorithm):
     """Critic Q and actor psi, each with a network and a step size of its own."""
 
+    thetas = (Menu,)
+
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         settings = self.settings
-        size, entries, hidden = settings.ais.size, settings.num_prescriptions, settings.learner.hidden_size
-        self.policy = PolicyNetwork(size, hidden, entries, parts.initial("policy"))
-        self.critic = QNetwork(size, hidden, entries, parts.initial("critic"))
+        size, exponent = parts.approximator.size, parts.approximator.exponent
+        entries, hidden, layers = parts.theta.code_size, settings.learner.hidden_size, settings.learner.hidden_layers
+        initial = parts.initial("policy")
+        self.policy = PolicyNetwork(size, hidden, entries, parts.distribution, initial, layers, exponent)
+        self.critic = QNetwork(size, hidden, entries, parts.initial("critic"), exponent)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -69,7 +75,7 @@ class QActorCritic(Algorithm):
         valid = torch.from_numpy(batch.valid.reshape(rows))
         count = max(1.0, float(batch.valid.sum()))
         target = torch.from_numpy(self._targets(batch, states).reshape(rows))
-        chosen = torch.from_numpy(codes(batch.prescriptions.reshape(rows), self.settings.num_prescriptions))
+        chosen = torch.from_numpy(self.parts.theta.codes(batch.prescriptions.reshape(rows)))
         loss = 0.0
         for _ in range(self.settings.q.critic_steps):
             error = self.critic.forward(torch.from_numpy(known), chosen) - target
@@ -112,7 +118,10 @@ class QActorCritic(Algorithm):
     ) -> dict[str, float]:
         settings = self.settings
         values = self.critic.all(known)
-        logs = functions.fork(self.policy.forward(torch.from_numpy(known)), 2)
+        psi = self.policy.forward(torch.from_numpy(known))
+        if not isinstance(psi, CategoricalOnGraph):
+            raise InvariantError("the exact sum over prescriptions needs a menu")
+        logs = functions.fork(psi.logs, 2)
         chances = exp(log_softmax(self.policy.acting()(known)))
         worth = values - _expectation(values, chances)[:, None] if settings.q.baseline else values
         if settings.q.gradient == "all":

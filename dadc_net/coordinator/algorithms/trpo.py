@@ -1,6 +1,7 @@
 """Trust-region policy optimisation (Schulman et al., 2015): a natural-gradient step of bounded KL divergence.
 
-    direction     F v = g by conjugate gradients; F v = J^T (diag p - p p^T) J v / n + damping v
+    direction     F v = g by conjugate gradients; F v = J^T M J v / n + damping v, M the Fisher metric of psi's outputs:
+                  diag p - p p^T of a softmax, 1 / sigma^2 of a Gaussian, whose log-deviations have a 2 of their own
     step          sqrt(2 max_kl / v^T F v) v, halved until the surrogate improves and the mean KL is within max_kl
     surrogate     mean rho_t A_t + w H,  rho_t = psi(theta_t | x_t) / psi_old(theta_t | x_t)
 
@@ -19,14 +20,14 @@ import numpy as np
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.actor_critic import Targets, entropy_weight, masked_mean, targets
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.distribution import Frozen
 from dadc_net.coordinator.natural_gradient import conjugate_gradients, dot
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.policy_network import PolicyNetwork
 from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.value_network import ValueNetwork
-from dadc_net.exact import functions
-from dadc_net.exact.elementary import exp, log_softmax
-from dadc_net.exact.grid import Array, row_sums, total
+from dadc_net.exact.elementary import exp
+from dadc_net.exact.grid import Array, total
 
 _LARGEST_LOG_RATIO = 8.0
 
@@ -36,10 +37,11 @@ class TrustRegion(Algorithm):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        settings = self.settings
-        size, hidden = settings.ais.size, settings.learner.hidden_size
-        self.policy = PolicyNetwork(size, hidden, settings.num_prescriptions, parts.initial("policy"))
-        self.value_network = ValueNetwork(size, hidden, parts.initial("value"))
+        learner, size, exponent = self.settings.learner, parts.approximator.size, parts.approximator.exponent
+        width, layers = learner.hidden_size, learner.hidden_layers
+        outputs, initial = parts.theta.code_size, parts.initial("policy")
+        self.policy = PolicyNetwork(size, width, outputs, parts.distribution, initial, layers, exponent)
+        self.value_network = ValueNetwork(size, width, parts.initial("value"), layers, exponent)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -47,6 +49,9 @@ class TrustRegion(Algorithm):
 
     def acting(self, update: int) -> Scores:
         return self.policy.acting()
+
+    def deviation(self, update: int) -> Array:
+        return self.policy.distribution.deviation(self.policy.group)
 
     def greedy(self) -> Scores:
         return self.policy.acting()
@@ -68,13 +73,13 @@ class TrustRegion(Algorithm):
 
     def _improve_policy(self, goal: Targets, weight: float) -> dict[str, float]:
         trpo, group = self.settings.trpo, self.policy.group
-        logs = functions.fork(self.policy.forward(goal.states), 2)
-        policy = masked_mean(functions.pick(logs[0], goal.prescriptions) * goal.advantages, goal)
-        entropy = masked_mean(functions.entropy(logs[1]), goal)
+        psi = self.policy.forward(goal.states)
+        policy = masked_mean(psi.log_density(goal.drawn) * goal.advantages, goal)
+        entropy = masked_mean(psi.entropy(), goal)
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
         gradient = group.gradient(policy + entropy * weight)
-        old = logs[0].detach().numpy()
-        fisher = self._fisher(goal, exp(old))
+        old = self.policy.frozen(goal.states.numpy())
+        fisher = _Fisher(self.policy, goal, old, trpo.damping)
         direction = conjugate_gradients(fisher, gradient, trpo.conjugate_gradient_steps)
         curvature = dot(direction, fisher(direction))
         kept, kl = 0.0, 0.0
@@ -83,10 +88,7 @@ class TrustRegion(Algorithm):
             kept, kl = self._search(goal, direction * length, old, weight)
         return {"policy": -policy.item(), "entropy": entropy.item(), "kl": kl, "step_share": kept}
 
-    def _fisher(self, goal: Targets, chances: Array) -> _Fisher:
-        return _Fisher(self.policy, goal, chances, self.settings.trpo.damping)
-
-    def _search(self, goal: Targets, step: Array, old: Array, weight: float) -> tuple[float, float]:
+    def _search(self, goal: Targets, step: Array, old: Frozen, weight: float) -> tuple[float, float]:
         """Place the longest halving of ``step`` that helps and stays close; the share of it that was kept, and its KL."""
         group = self.policy.group
         before = group.values.copy()
@@ -94,6 +96,7 @@ class TrustRegion(Algorithm):
         share = 1.0
         for _ in range(self.settings.trpo.line_search_steps):
             group.place(before + share * step)
+            self.policy.distribution.settle(group)
             reached, kl = self._surrogate(goal, old, weight)
             if reached > start and kl <= self.settings.trpo.max_kl:
                 return share, kl
@@ -101,31 +104,31 @@ class TrustRegion(Algorithm):
         group.place(before)
         return 0.0, 0.0
 
-    def _surrogate(self, goal: Targets, old: Array, weight: float) -> tuple[float, float]:
+    def _surrogate(self, goal: Targets, old: Frozen, weight: float) -> tuple[float, float]:
         """Surrogate objective and mean KL(old || present) over the rows that happened, off the graph."""
-        new = log_softmax(self.policy.acting()(goal.states.numpy()))
-        valid, count = goal.valid.numpy(), goal.rows
-        chosen = goal.prescriptions.numpy()[:, None]
-        difference = np.take_along_axis(new, chosen, axis=1)[:, 0] - np.take_along_axis(old, chosen, axis=1)[:, 0]
+        new = self.policy.frozen(goal.states.numpy())
+        valid, count, drawn = goal.valid.numpy(), goal.rows, goal.drawn.numpy()
+        difference = new.log_density(drawn) - old.log_density(drawn)
         ratio = exp(np.clip(difference, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
         gain = total(ratio * goal.advantages.numpy() * valid)
-        entropy = -total(row_sums(exp(new) * new) * valid)
-        divergence = total(row_sums(exp(old) * (old - new)) * valid)
+        entropy = total(new.entropy() * valid)
+        divergence = total(old.divergence(new) * valid)
         return (gain + weight * entropy) / count, divergence / count
 
 
 class _Fisher:
     """v -> (F + damping) v at the old parameters: [P] -> [P]."""
 
-    def __init__(self, policy: PolicyNetwork, goal: Targets, chances: Array, damping: float) -> None:
+    def __init__(self, policy: PolicyNetwork, goal: Targets, old: Frozen, damping: float) -> None:
         self._tangents = policy.tangents(goal.states.numpy())
-        self._chances = chances
+        self._old = old
         self._share = (goal.valid.numpy() / goal.rows)[:, None]
+        self._own = [policy.group.slices[name] for name in policy.distribution.shapes]
         self._damping = damping
 
     def __call__(self, direction: Array) -> Array:
-        change = self._tangents.along(direction)
-        mean = row_sums(self._chances * change)[:, None]
-        weighted = self._chances * (change - mean) * self._share
-        return self._tangents.back(weighted) + self._damping * direction
-
+        weighted = self._old.metric(self._tangents.along(direction)) * self._share
+        image = self._tangents.back(weighted)
+        for part in self._own:
+            image[part] = self._old.own_metric(direction[part])
+        return image + self._damping * direction

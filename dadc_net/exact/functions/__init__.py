@@ -34,6 +34,7 @@ from dadc_net.exact.functions.linear import (
     row_sums,
 )
 from dadc_net.exact.functions.nonlinear import divide, exp, log, log_softmax, smooth_l1, sqrt, tanh
+from dadc_net.exact.functions.quadratic import triangular_form
 
 __all__ = [
     "HALF_LOG_TWO_PI",
@@ -55,4 +56,5 @@ __all__ = [
     "smooth_l1",
     "sqrt",
     "tanh",
+    "triangular_form",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import elementary
+from dadc_net.exact.functions.bridge import to_numpy
 from dadc_net.exact.functions.linear import fork, row_sums
 from dadc_net.exact.functions.nonlinear import divide, exp
 
@@ -27,7 +29,7 @@ def gaussian_log_density(x: Tensor, mean_: Tensor, log_deviation: Tensor) -> Ten
     Raises:
         NumericError: if a log-deviation lies outside -8 .. 8.
     """
-    if not bool((log_deviation.abs() <= elementary.EXP_MAX).all()):
+    if not np.all(np.abs(to_numpy(log_deviation)) <= elementary.EXP_MAX):
         raise NumericError(
             f"a log-deviation is outside -{elementary.EXP_MAX} .. {elementary.EXP_MAX} or NaN. The density would lose "
             "its accuracy. Clamp it."

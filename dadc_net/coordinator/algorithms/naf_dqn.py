@@ -1,0 +1,115 @@
+"""NAF-DQN (Gu et al., 2016; paper, E.1 and E.2): Q-learning over continuous theta with a critic that is quadratic in it.
+
+    Q(x, theta) = V(x) - 1/2 |L(x)^T (theta - mu(x))|^2
+    target      R_t + gamma V'(x_{t+1}), V' from a slowly following copy; max over theta of Q' is V'
+    loss        smooth L1, on windows of a replay memory whose AIS the present encoder makes anew
+    behaviour   mu(x) + noise, clamped to the box of theta; the noise comes from the coordinator stream and falls linearly
+    rule        mu(x), clamped
+
+The state approximator is trained on the present batch, as everywhere; the critic's gradient never enters it.
+
+Deviation: the paper's base implementation explores with an Ornstein-Uhlenbeck process; here noise is independent over time,
+because a process would be one more state to carry. Layers and loss are settings; those of E.2 are in the preset ``paper``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
+from dadc_net.coordinator.layers import Tower
+from dadc_net.coordinator.memory import ReplayMemory
+from dadc_net.coordinator.naf_network import NafNetwork
+from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.prescription import Box
+from dadc_net.coordinator.schedule import step_size
+from dadc_net.exact import functions
+from dadc_net.exact.grid import Array
+from dadc_net.exact.streams import Stream
+
+
+class NafDqn(Algorithm):
+    """One critic that contains its own rule."""
+
+    thetas = (Box,)
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        assert isinstance(parts.theta, Box)
+        self._box = parts.theta
+        naf, learner, approximator = self.settings.naf, self.settings.learner, parts.approximator
+        tower = Tower.named("hidden", naf.hidden_layers, "output", approximator.exponent, naf.activation)
+        self.network = NafNetwork(approximator.size, naf.hidden_size, self._box, tower, parts.initial("naf"))
+        capacity = max(learner.batch_lock_steps, naf.window + 1, naf.memory_steps // learner.num_envs)
+        self._past = ReplayMemory(capacity, learner.num_envs, parts.space, parts.theta, approximator.size)
+        self.memory = self._past
+        self._replay = Stream("replay", parts.shared_seed)
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        return (self.network.group,)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"naf/target": self.network.target.values}
+
+    def acting(self, update: int) -> Scores:
+        return _Clamped(self.network.rule(), self._box)
+
+    def deviation(self, update: int) -> Array:
+        naf = self.settings.naf
+        share: float = naf.noise + (naf.final_noise - naf.noise) * (update / self.settings.updates)
+        deviation: Array = share * self._box.half_width
+        return deviation
+
+    def greedy(self) -> Scores:
+        return self.network.rule()
+
+    def value(self) -> Callable[[Array], Array]:
+        return self.network.values(self.network.group)
+
+    def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
+        """Remember the batch; then ``naf.steps`` steps of the critic."""
+        naf, memory = self.settings.naf, self._past
+        memory.add(batch)
+        losses: dict[str, float] = {}
+        if memory.count * batch.copies < naf.first_steps or not memory.holds(naf.window):
+            return losses
+        share = naf.final_learning_rate_share
+        rate = step_size(self.settings, "critic", naf.learning_rate, share, update)
+        for step in range(naf.steps):
+            address = (update - 1) * naf.steps + step
+            windows = memory.windows(self._replay, address, naf.windows, naf.window, naf.warm_up)
+            losses["critic"] = self._descend(windows, rate)
+            self.network.target.follow(naf.target_rate)
+        return losses
+
+    def _descend(self, windows: Batch, rate: float) -> float:
+        states = self.parts.approximator.encode(windows).detach().numpy()
+        rows = windows.steps * windows.copies
+        goes_on = (windows.ended[1:] != ENDED_TERMINATED).reshape(rows)
+        following = self.network.values(self.network.target)(states[1:].reshape(rows, -1))
+        target = windows.rewards.reshape(rows) + self.settings.discount * (following * goes_on)
+        codes = torch.from_numpy(self._box.codes(windows.prescriptions).reshape(rows, -1))
+        error = self.network.forward(torch.from_numpy(states[:-1].reshape(rows, -1)), codes) - torch.from_numpy(target)
+        valid = windows.valid.reshape(rows)
+        count = max(1.0, float(np.sum(valid)))
+        loss = functions.mean(functions.smooth_l1(error) * torch.from_numpy(valid), count)
+        self.network.group.descend(loss, rate, self.settings.naf.gradient_norm)
+        return loss.item()
+
+
+class _Clamped:
+    """A rule's theta within the box, around which the behaviour explores."""
+
+    def __init__(self, rule: Scores, box: Box) -> None:
+        self._rule, self._box = rule, box
+
+    def __call__(self, states: Array) -> Array:
+        inside: Array = self._box.played(self._rule(states))
+        return inside

@@ -1,0 +1,76 @@
+"""Gibbs prescriptions: theta is a table of logits, an agent's action is drawn from the softmax of its local value's row.
+
+    P(a | l) = exp(theta_{l a}) / sum_b exp(theta_{l b})        paper, Section 5: "Gibbs/Boltzmann functions"
+
+One table for all agents makes the prescription symmetric; otherwise each agent has its own part of theta. The weights are
+exp(theta - max theta) on the grid 2^-30, as integers: the arithmetic of ``exact.acting.draw``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import ProtocolError
+from dadc_net.exact import elementary
+from dadc_net.exact.grid import ceil_log2
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta
+from dadc_net.team.spaces import BoxSpace
+
+_EXP_BITS = 30
+_THRESHOLD_BITS = 32
+
+
+@dataclass(frozen=True)
+class GibbsFamily(PrescriptionFamily):
+    """Tables of logits [K or 1, L, A], flattened row by row into theta."""
+
+    kind = "gibbs"
+
+    name: str
+    tables: int
+    """K, or 1 when all agents share one table."""
+    local_values: int
+    num_actions: int
+    bound: float
+    """|theta| <= this."""
+
+    @property
+    def space(self) -> BoxSpace:
+        """K L A logits."""
+        size = self.tables * self.local_values * self.num_actions
+        return BoxSpace((-self.bound,) * size, (self.bound,) * size)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.tables, self.local_values, self.num_actions
+
+    def weights(self, theta: Theta) -> NDArray[np.int64]:
+        _, weights = elementary.softmax_weights(theta.reshape(-1, self.num_actions))
+        bits = min(_EXP_BITS, _THRESHOLD_BITS - ceil_log2(self.num_actions))
+        integers = np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64)
+        return integers.reshape(len(theta), *self.shape)
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "tables": self.tables,
+            "local_values": self.local_values,
+            "num_actions": self.num_actions,
+            "bound": self.bound,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> GibbsFamily:
+        """The inverse of ``to_record``. Raises ProtocolError for anything else."""
+        try:
+            tables, local_values, num_actions = (int(record[key]) for key in ("tables", "local_values", "num_actions"))
+            return cls(str(record["name"]), tables, local_values, num_actions, float(record["bound"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"{dict(record)!r} does not describe a Gibbs family: {error}") from error
