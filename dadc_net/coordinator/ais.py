@@ -177,23 +177,26 @@ def _stretches(gates: Tensor, batch: Batch, recurrent: tuple[Tensor, Tensor], st
     return torch.cat(parts, dim=0)
 
 
-def spread(states: Array) -> float:
-    """Mean over coordinates of the standard deviation of x over a batch [n, X]; near 0 when the AIS has collapsed.
+def covariance(states: Array) -> Array:
+    """Covariance [X, X] of the coordinates of x over a batch [n, X]."""
+    rows = float(states.shape[0])
+    centred = states - grid.column_sums(states) / rows
+    result: Array = grid.product(centred.T, centred) / rows
+    return result
+
+
+def spread(covariance: Array) -> float:
+    """Mean over coordinates of the standard deviation of x; near 0 when the AIS has collapsed.
 
     A diagnostic: it is printed and logged, and never enters learning.
     """
-    rows = float(states.shape[0])
-    mean = grid.column_sums(states) / rows
-    centred = states - mean
-    variances = grid.column_sums(centred * centred) / rows
-    return float(grid.total(np.sqrt(variances)) / states.shape[1])
+    return float(grid.total(np.sqrt(np.diagonal(covariance))) / covariance.shape[0])
 
 
-def rank(states: Array, share: float = 1e-3) -> int:
-    """How many directions the AIS really uses: eigenvalues of the covariance of states [n, X] above ``share`` of the sum.
+def rank(covariance: Array, share: float = 1e-3) -> int:
+    """How many directions the AIS really uses: eigenvalues of its covariance above ``share`` of their sum.
 
     A diagnostic like ``spread``; 0 when the AIS has collapsed to a constant.
     """
-    centred = states - grid.column_sums(states) / float(states.shape[0])
-    eigenvalues = np.linalg.eigvalsh(grid.product(centred.T, centred) / float(states.shape[0]))
+    eigenvalues = np.linalg.eigvalsh(covariance)
     return int((eigenvalues > max(1e-8, share * float(np.abs(eigenvalues).sum()))).sum())

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator, rank, spread
+from dadc_net.coordinator.ais import StateApproximator, covariance, rank, spread
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
@@ -185,8 +185,8 @@ class Coordinator:
             states, losses = self._improve_ais(self.approximator, batch, update)
         else:
             states, losses = self.approximator.encode(batch).detach().numpy(), {}
-        seen = states[:-1].reshape(-1, states.shape[2])
-        losses |= {"ais_spread": spread(seen), "ais_rank": float(rank(seen))}
+        varied = covariance(states[:-1].reshape(-1, states.shape[2]))
+        losses |= {"ais_spread": spread(varied), "ais_rank": float(rank(varied))}
         losses |= self.algorithm.improve(batch, states, update)
         self._prepare_acting(update)
         return UpdateReport(update, b"", {}, losses)

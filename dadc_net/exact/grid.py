@@ -39,6 +39,9 @@ _EXPONENT_LIMIT = 300
 _MANTISSA_BITS = 53
 _SMALL = 4096
 """Elements up to which one pass over a copy is faster than two over the original."""
+_SMALL_PRODUCT = 10**6
+"""Multiplications of one block of a product."""
+_LEAST_BLOCK = 256
 _ROUNDING = math.ldexp(1.5, 52)
 _LIMIT = math.ldexp(1.0, _EXPONENT_LIMIT)
 
@@ -109,6 +112,16 @@ def scale_exponent(x: Array) -> int:
     return max(math.frexp(largest)[1], -_EXPONENT_LIMIT)
 
 
+def shared_scale(x: Array) -> int | None:
+    """The dynamic scale of a tensor that enters several products and sums, found once; None for kernels, which find it as
+    fast as they round.
+
+    Raises:
+        NumericError: as ``scale_exponent``.
+    """
+    return scale_exponent(x) if compiled.kernels is None else None
+
+
 @dataclass(frozen=True)
 class Operand:
     """A matrix already rounded for a product over ``terms`` terms; made once, used many times."""
@@ -118,25 +131,50 @@ class Operand:
 
 
 def operand(x: Array, terms: int, exponent: int | None = None) -> Operand:
-    """Round ``x`` for products over ``terms`` terms; ``exponent`` is its fixed scale, None takes it from x."""
-    if exponent is None and compiled.kernels is not None and x.flags.forc:
-        rounded, flat = np.empty_like(x), x.ravel("K")
-        if compiled.kernels.round_dynamic(flat, flat.view(np.int64), operand_bits(terms), rounded.ravel("K")):
+    """Round ``x`` for products over ``terms`` terms; ``exponent`` is its fixed scale, None takes it from x.
+
+    That x lies within a fixed scale is the caller's to know or to check; kernels notice it on the way.
+    """
+    if compiled.kernels is not None:
+        rounded = _compiled_rounding(x, operand_bits(terms), exponent)
+        if rounded is not None:
             return Operand(rounded, terms)
+        if exponent is not None:
+            require_within(x, exponent)
     scale = scale_exponent(x) if exponent is None else exponent
     return Operand(round_to_grid(x, math.ldexp(1.0, scale - operand_bits(terms))), terms)
 
 
-def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_exponent: int | None = None) -> Array:
+def _compiled_rounding(x: Array, bits: int, exponent: int | None) -> Array | None:
+    """``x`` rounded by a kernel; None if none takes this array, or its numbers have no scale or exceed it."""
+    if compiled.kernels is None or not x.flags.forc:
+        return None
+    rounded, flat = np.empty_like(x), x.ravel("K")
+    if exponent is None:
+        done = compiled.kernels.round_dynamic(flat, flat.view(np.int64), bits, rounded.ravel("K"))
+    else:
+        constant = rounding_constant(math.ldexp(1.0, exponent - bits))
+        done = compiled.kernels.round_fixed(flat, math.ldexp(1.0, exponent), constant, rounded.ravel("K"))
+    return rounded if done else None
+
+
+def product(
+    a: Array,
+    b: Array | Operand,
+    a_exponent: int | None = None,
+    b_exponent: int | None = None,
+    bias: Array | None = None,
+) -> Array:
     """Matrix product with one answer.
 
     Args:
         a: [m, n] with |a| <= 2^a_exponent (dynamic scale if None).
         b: [n, p], or an ``Operand`` prepared for n terms.
+        bias: [p], added to every row of the product.
 
     Returns:
         [m, p], each entry the exact dot product of the rounded operands; for n > 2^13 the sum, in index order, of the
-        exact dot products of chunks of 2^13.
+        exact dot products of chunks of 2^13. Then the bias is added.
 
     Raises:
         ValueError: if ``b`` was prepared for another number of terms: its bits would not fit.
@@ -147,12 +185,40 @@ def product(a: Array, b: Array | Operand, a_exponent: int | None = None, b_expon
     left = operand(a, terms, a_exponent).values
     right = (b if isinstance(b, Operand) else operand(b, terms, b_exponent)).values
     if terms <= CHUNK_TERMS:
-        result: Array = left @ right
-        result += 0.0
+        result = _multiply(left, right)
+        # BLAS may leave either zero. Adding +0.0 ends that, and so does adding a bias that has no negative zeros.
+        result += 0.0 if bias is None else bias + 0.0
         return result
     result = np.zeros((a.shape[0], right.shape[1]))
     for start in range(0, terms, CHUNK_TERMS):
-        result += left[:, start : start + CHUNK_TERMS] @ right[start : start + CHUNK_TERMS] + 0.0
+        result += _multiply(left[:, start : start + CHUNK_TERMS], right[start : start + CHUNK_TERMS]) + 0.0
+    if bias is not None:
+        result += bias
+    return result
+
+
+def _multiply(left: Array, right: Array) -> Array:
+    """left [m, n] times right [n, p], operands of an exact product: in blocks of rows or terms, whichever are many.
+
+    BLAS libraries multiply small matrices as they lie, and copy larger ones first, which takes half of the time for
+    these narrow ones. Blocks of terms may be summed as they come: all partial sums are exact.
+    """
+    rows, terms = left.shape
+    columns = right.shape[1]
+    if rows * terms * columns <= _SMALL_PRODUCT:
+        whole: Array = left @ right
+        return whole
+    if rows >= terms:
+        block = max(_LEAST_BLOCK, _SMALL_PRODUCT // (terms * columns))
+        right = np.ascontiguousarray(right)
+        result: Array = np.empty((rows, columns))
+        for start in range(0, rows, block):
+            np.matmul(left[start : start + block], right, out=result[start : start + block])
+        return result
+    block = max(_LEAST_BLOCK, _SMALL_PRODUCT // (rows * columns))
+    result = left[:, :block] @ right[:block]
+    for start in range(block, terms, block):
+        result += left[:, start : start + block] @ right[start : start + block]
     return result
 
 
@@ -167,7 +233,8 @@ def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
     scale = scale_exponent(x) if exponent is None else exponent
     rounded = round_to_grid(x, math.ldexp(1.0, scale - _sum_bits(terms)))
     if terms <= CHUNK_TERMS:
-        sums: Array = np.sum(rounded, axis=0)
+        # The partial sums are exact in any order, so the fastest way to add columns will do: a product with ones.
+        sums: Array = np.ones(terms) @ rounded if x.ndim == 2 else np.sum(rounded, axis=0)
         return sums + 0.0
     sums = np.zeros(x.shape[1:])
     for start in range(0, terms, CHUNK_TERMS):

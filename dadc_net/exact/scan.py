@@ -208,8 +208,9 @@ def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple
     if not _backward_compiled(trace, keep, transposed, gradient, d_gates, d_recurrent):
         _backward_steps(trace, keep, transposed, gradient, d_gates, d_recurrent)
     flat = d_recurrent.reshape(steps * copies, 3 * size)
-    d_weight = grid.product(trace.kept.reshape(steps * copies, size).T, flat, 0)
-    return d_gates, d_weight, grid.column_sums(flat)
+    scale = grid.shared_scale(flat)
+    d_weight = grid.product(trace.kept.reshape(steps * copies, size).T, flat, 0, scale)
+    return d_gates, d_weight, grid.column_sums(flat, scale)
 
 
 def _backward_compiled(
@@ -237,14 +238,16 @@ def _backward_steps(
     to_reset = trace.recurrent_candidate * (reset * (1.0 - reset))
     future = np.zeros((copies, size))
     for t in range(steps - 1, -1, -1):
+        row, recurrent = d_gates[t], d_recurrent[t]
         d_state = gradient[t] + future
-        d_candidate = d_state * to_candidate[t]
-        d_gates[t, :, :size] = d_candidate * to_reset[t]
-        d_gates[t, :, size : 2 * size] = d_state * to_update[t]
-        d_gates[t, :, 2 * size :] = d_candidate
-        d_recurrent[t, :, : 2 * size] = d_gates[t, :, : 2 * size]
-        d_recurrent[t, :, 2 * size :] = d_candidate * reset[t]
-        future = (d_state * update[t] + grid.product(d_recurrent[t], transposed)) * keep[t]
+        d_candidate = np.multiply(d_state, to_candidate[t], out=row[:, 2 * size :])
+        np.multiply(d_candidate, to_reset[t], out=row[:, :size])
+        np.multiply(d_state, to_update[t], out=row[:, size : 2 * size])
+        recurrent[:, : 2 * size] = row[:, : 2 * size]
+        np.multiply(d_candidate, reset[t], out=recurrent[:, 2 * size :])
+        d_state *= update[t]
+        d_state += grid.product(recurrent, transposed)
+        np.multiply(d_state, keep[t], out=future)
 
 
 class _RecurrentScan(Function):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dadc_net.coordinator.ais import rank, spread
+from dadc_net.coordinator.ais import covariance, rank, spread
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES, energy_distance, gaussian, kernel
@@ -132,9 +132,9 @@ def test_truncation_leaves_the_states_and_cuts_the_gradient() -> None:
 def test_spread_and_rank_of_a_collapsed_and_of_a_full_ais() -> None:
     rng = np.random.Generator(np.random.Philox(7))
     full = rng.uniform(-1, 1, (500, 4))
-    assert rank(full) == 4
-    assert spread(full) == pytest.approx(1 / np.sqrt(3), abs=0.03)
+    assert rank(covariance(full)) == 4
+    assert spread(covariance(full)) == pytest.approx(1 / np.sqrt(3), abs=0.03)
     line = full[:, :1] * np.array([[1.0, 0.5, -0.5, 0.25]])
-    assert rank(line) == 1
-    assert rank(np.full((500, 4), 0.3)) == 0
-    assert spread(np.full((500, 4), 0.3)) == pytest.approx(0.0, abs=1e-7)
+    assert rank(covariance(line)) == 1
+    assert rank(covariance(np.full((500, 4), 0.3))) == 0
+    assert spread(covariance(np.full((500, 4), 0.3))) == pytest.approx(0.0, abs=1e-7)

@@ -230,6 +230,7 @@ OUTPUT = {
     "encode": 6,
     "hidden_layer": 3,
     "round_dynamic": 3,
+    "round_fixed": 3,
     "round_tested": 0,
     "scan_backward": 8,
     "scan_forward": 7,

@@ -4,13 +4,14 @@ import numba
 
 from dadc_net.exact.compiled.acting import draw, encode, hidden_layer
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
-from dadc_net.exact.compiled.rounding import round_dynamic, round_tested, sum_columns, sum_rows
+from dadc_net.exact.compiled.rounding import round_dynamic, round_fixed, round_tested, sum_columns, sum_rows
 
 __all__ = [
     "draw",
     "encode",
     "hidden_layer",
     "round_dynamic",
+    "round_fixed",
     "round_tested",
     "scan_backward",
     "scan_forward",

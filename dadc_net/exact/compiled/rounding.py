@@ -87,6 +87,16 @@ def round_dynamic(x: Array, words: Words, bits: int, rounded: Array) -> bool:
 
 
 @compiled
+def round_fixed(x: Array, limit: float, constant: float, rounded: Array) -> bool:
+    """Round x [n] with a rounding constant into ``rounded`` [n]; False if a magnitude exceeds ``limit``, or for NaN."""
+    outside = 0
+    for i in range(x.size):
+        rounded[i] = (x[i] + constant) - constant
+        outside += 0 if abs(x[i]) <= limit else 1
+    return outside == 0
+
+
+@compiled
 def sum_columns(x: Array, words: Words, bits: int, sums: Array) -> bool:
     """Sums over the rows of x [n, m], n <= 2^13, of a dynamic scale, into ``sums`` [m]; False if x has no scale."""
     constant = rounding_of(largest_magnitude(words), bits)

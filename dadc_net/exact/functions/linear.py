@@ -44,18 +44,22 @@ class _Affine(Function):
     def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, x_exponent: int | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.x_exponent = x_exponent
-        result = grid.product(to_numpy(x), to_numpy(weight), x_exponent)
-        result += to_numpy(bias)
-        return to_tensor(result)
+        return to_tensor(grid.product(to_numpy(x), to_numpy(weight), x_exponent, bias=to_numpy(bias)))
 
     @staticmethod
     def backward(ctx: Context, *gradients: Tensor) -> Gradients:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
-        # A second differentiation sends back three contributions to the gradient: they are joined in a fixed order.
-        parts = fork(gradient, 3) if torch.is_grad_enabled() else (gradient, gradient, gradient)
-        dx = apply(_Product, parts[0], weight.t(), None, None) if ctx.needs_input_grad[0] else None
-        return dx, apply(_Product, x.t(), parts[1], ctx.x_exponent, None), apply(_ColumnSums, parts[2]), None
+        if torch.is_grad_enabled():
+            # A second differentiation sends back three contributions to the gradient: they are joined in a fixed order.
+            parts = fork(gradient, 3)
+            dx = apply(_Product, parts[0], weight.t(), None, None) if ctx.needs_input_grad[0] else None
+            return dx, apply(_Product, x.t(), parts[1], ctx.x_exponent, None), apply(_ColumnSums, parts[2]), None
+        g = to_numpy(gradient)
+        scale = grid.shared_scale(g)
+        left = to_tensor(grid.product(g, to_numpy(weight).T, scale)) if ctx.needs_input_grad[0] else None
+        right = grid.product(to_numpy(x).T, g, ctx.x_exponent, scale)
+        return left, to_tensor(right), to_tensor(grid.column_sums(g, scale)), None
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, x_exponent: int | None) -> Tensor:

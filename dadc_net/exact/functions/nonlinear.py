@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from dadc_net.exact import elementary
+from dadc_net.exact import elementary, grid
 from dadc_net.exact.functions.bridge import Context, Gradients, apply, to_numpy, to_tensor
 from dadc_net.exact.functions.linear import expand_columns, fork, row_sums
 
@@ -32,7 +33,8 @@ class _TanhGradient(Function):
         ctx.save_for_backward(gradient, y)
         slope = to_numpy(y) * to_numpy(y)
         np.subtract(1.0, slope, out=slope)
-        return to_tensor(to_numpy(gradient) * slope)
+        slope *= to_numpy(gradient)
+        return to_tensor(slope)
 
     @staticmethod
     def backward(ctx: Context, *gradients: Tensor) -> Gradients:
@@ -128,6 +130,10 @@ class _LogSoftmax(Function):
     def backward(ctx: Context, *gradients: Tensor) -> Gradients:
         (y,) = ctx.saved_tensors
         (gradient,) = gradients
+        if not torch.is_grad_enabled():
+            shares = elementary.exp(to_numpy(y))
+            shares *= grid.row_sums(to_numpy(gradient))[:, None]
+            return (to_tensor(np.subtract(to_numpy(gradient), shares, out=shares)),)
         summed = expand_columns(row_sums(gradient), y.shape[1])
         return (gradient - apply(_Exp, y) * summed,)
 
