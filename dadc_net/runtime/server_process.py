@@ -55,6 +55,7 @@ class ServerResult(NamedTuple):
     """How a server's run ended."""
 
     learner_digests: dict[int, str]
+    """Of each agent; one and the same, unless learners are independent."""
     steps: int
     """Lock-steps since this process took up the run; 0 if it was finished already."""
     seconds: float
@@ -233,7 +234,7 @@ class ServerProcess:
             "update": update,
             "updates": updates,
             "reward_per_step": mean,
-            "learner_digest": node.learner_digests.get(1, b"").hex(),
+            "learner_digest": node.learner_digests[1].hex(),
             "lock_steps": update * node.plan.batch_lock_steps,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
@@ -287,9 +288,7 @@ class ServerProcess:
     def _stop_if_asked(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:
         self.control.poll()
         stop = self.control.stop
-        if stop.reason and node.phase is ServerPhase.FINISHED:
-            node.confirmed = set(range(1, node.num_agents + 1))  # The result stands; nobody is waited for.
-        elif stop.reason:
+        if stop.reason:
             self._deliver(node, socket, node.stop(stop.reason))
 
     def _result(self, node: EnvironmentServerNode) -> ServerResult:
