@@ -4,9 +4,10 @@
     x_t = GRU(u_t, x_{t-1})                                E.1: one GRU layer; x_t is the AIS
     predicted reward      from [x_t, theta_t]              (P1), smooth L1; optionally from z_{t+1} as well
     predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default
-    predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``
+    predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``; instead or beside
 
-The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription.
+The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription. With it
+(P2b) is enough; (P2) beside it shapes the same encoder with both.
 
 Deviation: equation (4) is printed as ascent on a loss that is to be minimised; this is descent. L_nu is printed as a sum
 over B - 1 terms beside a mean over B; both are means here, because a sum would drown lambda. The default loss predicts
@@ -57,15 +58,26 @@ def _shapes(inputs: int, entries: int, outcomes: int, settings: AisSettings) -> 
         **linear_shapes("reward.output", size, 1),
         **direct,
         **linear_shapes("transition.hidden", size + entries, size),
-        **linear_shapes("transition.output", size, _predicted(outcomes, settings)),
+        **linear_shapes("transition.output", size, _predicted(settings.loss, outcomes, settings)),
+        **_beside_shapes(size + entries, outcomes, settings),
     }
 
 
-def _predicted(outcomes: int, settings: AisSettings) -> int:
-    """Numbers that the transition head puts out."""
-    if settings.loss == "next-observation":
+def _beside_shapes(known: int, outcomes: int, settings: AisSettings) -> dict[str, Shape]:
+    """The head of (P2) beside (P2b), if there is one."""
+    if settings.beside == "none":
+        return {}
+    return {
+        **linear_shapes("beside.hidden", known, settings.size),
+        **linear_shapes("beside.output", settings.size, _predicted(settings.beside, outcomes, settings)),
+    }
+
+
+def _predicted(loss: str, outcomes: int, settings: AisSettings) -> int:
+    """Numbers that the head of ``loss`` puts out."""
+    if loss == "next-observation":
         return outcomes
-    return settings.size * (settings.particles if NEXT_AIS_LOSSES[settings.loss].particles else 1)
+    return settings.size * (settings.particles if NEXT_AIS_LOSSES[loss].particles else 1)
 
 
 class StateApproximator:
@@ -121,11 +133,20 @@ class StateApproximator:
         return self._head("reward", both) + linear(self.group, "reward.direct", both)
 
     def _transition_loss(self, batch: Batch, states: Tensor, known: Tensor) -> Tensor:
-        """Loss of each step's prediction: [T E]."""
-        predicted = self._head("transition", known)
-        if self.settings.loss == "next-observation":
-            happened = torch.from_numpy(batch.common_index[1:].reshape(-1))
-            return -functions.pick(functions.log_softmax(predicted), happened)
+        """L_nu of each step: [T E]."""
+        if self.settings.loss != "next-observation":
+            return self._next_ais_loss(self.settings.loss, self._head("transition", known), states)
+        happened = torch.from_numpy(batch.common_index[1:].reshape(-1))
+        if self.settings.beside == "none":
+            return -functions.pick(functions.log_softmax(self._head("transition", known)), happened)
+        # With the reward's there are three heads: two of them share a fork, so that gradients join in a fixed order.
+        ways, weight = functions.fork(known, 2), self.settings.beside_weight
+        found = functions.pick(functions.log_softmax(self._head("transition", ways[0])), happened)
+        beside = self._next_ais_loss(self.settings.beside, self._head("beside", ways[1]), states)
+        return beside * weight - found * (1.0 - weight)
+
+    def _next_ais_loss(self, name: str, predicted: Tensor, states: Tensor) -> Tensor:
+        """(P2) of each step, from what its head predicted: [T E]."""
         size = self.settings.size
         count = predicted.shape[1] // size
         target = states[1:].reshape(-1, size)
@@ -133,8 +154,7 @@ class StateApproximator:
         if count > 1:
             shares = functions.fork(predicted, count)
             particles = tuple(share[:, size * s : size * (s + 1)] for s, share in enumerate(shares))
-        loss = NEXT_AIS_LOSSES[self.settings.loss].rows
-        return loss(particles, target.detach() if self.settings.detach_target else target)
+        return NEXT_AIS_LOSSES[name].rows(particles, target.detach() if self.settings.detach_target else target)
 
     def acting(self) -> RecurrentEncoder:
         """rho with its present parameters for one record at a time, the bits of ``encode``."""

@@ -53,6 +53,10 @@ class Tower:
         """Of the input of each layer, the output layer last."""
         return (self.exponent, *(EXPONENTS[self.activation] for _ in self.hidden))
 
+    def layers(self) -> tuple[tuple[str, int], ...]:
+        """Name of each layer and exponent of its input, from the first one to the output layer."""
+        return tuple(zip((*self.hidden, self.output), self.exponents(), strict=True))
+
     def features(self, group: ParameterGroup, x: Tensor) -> Tensor:
         """The last hidden layer [n, width] of x [n, fan_in], on the graph."""
         for name, exponent in zip(self.hidden, self.exponents(), strict=False):
@@ -69,8 +73,7 @@ class Tower:
 
     def acting(self, source: Arrays) -> PreparedTower:
         """The same off the graph, with the present values of ``source``."""
-        names = (*self.hidden, self.output)
-        *hidden, output = (PreparedLinear.of(source, *pair) for pair in zip(names, self.exponents(), strict=True))
+        *hidden, output = (PreparedLinear.of(source, *pair) for pair in self.layers())
         return PreparedTower(tuple(hidden), output, self.activation == "relu")
 
 

@@ -19,9 +19,11 @@ from dadc_net.sections import closest, from_mapping, require, to_mapping
 from dadc_net.team.spaces import FiniteSpace, space_from_record
 
 AIS_LOSSES = ("next-observation", "next-ais-nll", "next-ais-energy", "next-ais-mmd")
+BESIDE = ("none", *AIS_LOSSES[1:])
 REWARD_INPUTS = ("prescription", "outcome")
 SCHEDULES = ("linear", "robbins-monro")
 OPTIMISERS = ("adam", "sgd")
+LEARNING = ("shared", "independent")
 ENCODERS = ("gru", "none")
 ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic", "ais-planning", "naf-dqn")
 
@@ -90,6 +92,10 @@ class AisSettings:
     """X, the dimension of the AIS and the width of every layer of the state approximator."""
     loss: str = "next-observation"
     """next-observation: (P2b), the default. (P2) with next-ais-nll (the paper's), next-ais-energy or next-ais-mmd."""
+    beside: str = "none"
+    """A loss of (P2) that is kept beside (P2b), so that both are learned: next-ais-nll, next-ais-energy or next-ais-mmd."""
+    beside_weight: float = 0.5
+    """w in L_nu = (1 - w) L_P2b + w L_P2, where there is one beside."""
     detach_target: bool = True
     """Whether x_{t+1} is data in the losses of (P2); off: their gradient reaches it, as printed, and the AIS collapses."""
     particles: int = 4
@@ -110,10 +116,17 @@ class AisSettings:
         require(0 < self.feature_scale <= 64, "ais.feature_scale", self.feature_scale, "Give a number in (0, 64].")
         require(1 <= self.size <= 1024, "ais.size", self.size, "Give 1 to 1024.")
         _require_word("ais.loss", self.loss, AIS_LOSSES)
+        _require_word("ais.beside", self.beside, BESIDE)
+        require(
+            self.beside == "none" or self.loss == "next-observation",
+            "ais.beside",
+            self.beside,
+            f'It stands beside (P2b), but ais.loss is {self.loss!r}. Set ais.loss = "next-observation".',
+        )
         _require_word("ais.reward_input", self.reward_input, REWARD_INPUTS)
         require(2 <= self.particles <= 64, "ais.particles", self.particles, "Give 2 to 64.")
         require(0 <= self.truncation <= 10**6, "ais.truncation", self.truncation, "Give 0 to 1000000.")
-        for key in ("reward_loss_weight", "final_learning_rate_share"):
+        for key in ("reward_loss_weight", "beside_weight", "final_learning_rate_share"):
             value = getattr(self, key)
             require(0 <= value <= 1, f"ais.{key}", value, "Give a number from 0 to 1.")
         require(0 < self.learning_rate <= 10, "ais.learning_rate", self.learning_rate, "Give a number in (0, 10].")
@@ -296,6 +309,9 @@ class CoordinatorSettings:
     """Record of the space of z_t."""
     theta_space: dict[str, Any]
     """Record of the space of prescription parameters: one finite factor for a menu, or a box."""
+    learning: str = "shared"
+    """shared: all agents are replicas of one coordinator. independent: each learns alone from what it knows itself, the
+    baseline of Section 7."""
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
     ppo: PpoSettings = field(default_factory=PpoSettings)
@@ -311,12 +327,18 @@ class CoordinatorSettings:
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
         require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
         _require_word("algorithm", self.algorithm, ALGORITHMS)
+        _require_word("learning", self.learning, LEARNING)
 
     @property
     def num_prescriptions(self) -> int:
         """M, entries of the prescription menu; 0 where theta is continuous."""
         space = space_from_record(self.theta_space)
         return space.num_values if isinstance(space, FiniteSpace) else 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all agents are replicas of one learner, so that everything they compute must be equal."""
+        return self.learning == "shared"
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire and for files."""

@@ -47,24 +47,34 @@ class ValueNetwork:
             states: [n, X]; goals: [n]; counted: [n], 1.0 where a row counts, else 0.0.
             largest_norm: of the gradient; 0 does not clip.
         """
-        arrays, count = self.group.arrays, max(1.0, float(counted.sum()))
-        names, exponents = (*self._tower.hidden, self._tower.output), self._tower.exponents()
-        inputs = [states]
-        for name, exponent in zip(self._tower.hidden, exponents, strict=False):
-            inputs.append(tanh(grid.product(inputs[-1], arrays[f"{name}.weight"], exponent) + arrays[f"{name}.bias"]))
-        output = grid.product(inputs[-1], arrays["output.weight"], exponents[-1]) + arrays["output.bias"]
-        error = output[:, 0] - goals
+        count = max(1.0, float(counted.sum()))
+        fed = self._activations(states)
+        error = fed.pop()[:, 0] - goals
         size = np.abs(error)
         loss = grid.total(np.where(size < 1.0, 0.5 * error * error, size - 0.5) * counted) / count
-        gradient = ((1.0 / count) * counted * np.clip(error, -1.0, 1.0))[:, None]
-        parts: list[Array] = []
-        for depth in range(len(names) - 1, -1, -1):
-            parts += [grid.column_sums(gradient), grid.product(inputs[depth].T, gradient, exponents[depth])]
-            if depth > 0:
-                back = grid.product(gradient, np.ascontiguousarray(arrays[f"{names[depth]}.weight"].T))
-                gradient = back * (1.0 - inputs[depth] * inputs[depth])
-        self.group.step(self.group.flat(parts[::-1]), learning_rate, largest_norm)
+        outer = ((1.0 / count) * counted * np.clip(error, -1.0, 1.0))[:, None]
+        self.group.step(self.group.flat(self._gradients(fed, outer)), learning_rate, largest_norm)
         return loss
+
+    def _activations(self, states: Array) -> list[Array]:
+        """What each layer is fed with, and at the end what the last one gives."""
+        arrays, fed = self.group.arrays, [states]
+        *hidden, output = self._tower.layers()
+        for name, exponent in hidden:
+            fed.append(tanh(grid.product(fed[-1], arrays[f"{name}.weight"], exponent) + arrays[f"{name}.bias"]))
+        name, exponent = output
+        fed.append(grid.product(fed[-1], arrays[f"{name}.weight"], exponent) + arrays[f"{name}.bias"])
+        return fed
+
+    def _gradients(self, fed: list[Array], gradient: Array) -> list[Array]:
+        """Gradients of all tensors, in their order, from that of the output [n, 1] and what each layer was fed with."""
+        found: list[Array] = []
+        for index, (name, exponent) in reversed([*enumerate(self._tower.layers())]):
+            found[:0] = [grid.product(fed[index].T, gradient, exponent), grid.column_sums(gradient)]
+            if index:
+                weight = np.ascontiguousarray(self.group.arrays[f"{name}.weight"].T)
+                gradient = grid.product(gradient, weight) * (1.0 - fed[index] * fed[index])
+        return found
 
     def acting(self) -> ActingValue:
         """V with the present parameters."""

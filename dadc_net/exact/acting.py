@@ -103,8 +103,8 @@ class PreparedTower:
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        single = len(self.hidden) == 1 and not self.rectified
-        if compiled.kernels is not None and single and len(x) < _MANY_ROWS:
+        one = len(self.hidden) == 1 and not self.rectified
+        if compiled.kernels is not None and one and len(x) < _MANY_ROWS:
             result: Array = np.empty((x.shape[0], self.output.bias.size))
             layers = self.hidden[0].packed, self.output.packed
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):

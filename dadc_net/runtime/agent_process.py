@@ -85,6 +85,7 @@ class AgentProcess:
             selftest.digest,
             options.settings_digest,
             host,
+            selftest.answers,
             options.structure,
             options.private_seed,
         )

@@ -11,6 +11,8 @@ from dadc_net.coordinator.ais import rank, spread
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES, energy_distance, gaussian, kernel
+from dadc_net.coordinator.settings import AisSettings
+from dadc_net.errors import ConfigError
 from dadc_net.exact.streams import seed_bytes
 from tests.coordinator.test_learner import records, settings
 
@@ -100,6 +102,25 @@ def test_a_detached_target_changes_the_encoders_gradient(loss: str) -> None:
     assert np.isfinite(detached).all()
     assert detached.any()
     assert not np.allclose(detached, printed)
+
+
+@pytest.mark.parametrize("beside", list(NEXT_AIS_LOSSES))
+def test_a_loss_beside_blends_the_encoders_gradients(beside: str) -> None:
+    """At weight 0 the encoder learns from (P2b) alone; at 1 from (P2) alone; between, from both in proportion."""
+    alone = _encoder_gradient()
+    none, half, whole = (_encoder_gradient(beside=beside, beside_weight=weight) for weight in (0.0, 0.5, 1.0))
+    assert np.allclose(none, alone, atol=1e-12)
+    assert whole.any()
+    assert not np.allclose(whole, alone)
+    # Products round the gradients that enter them, so that halves of a whole differ in what was rounded off.
+    assert np.allclose(half, 0.5 * none + 0.5 * whole, atol=1e-6)
+
+
+def test_a_loss_beside_another_of_its_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"ais\.beside"):
+        AisSettings(loss="next-ais-nll", beside="next-ais-mmd")
+    with pytest.raises(ConfigError, match="next-observation"):
+        AisSettings(beside="next-observation")
 
 
 def test_truncation_leaves_the_states_and_cuts_the_gradient() -> None:

@@ -14,6 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dadc_net.config import resolve
+from dadc_net.coordinator.settings import BESIDE
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime import simulation
 from dadc_net.runtime.simulation import Simulation
@@ -62,6 +63,15 @@ def test_only_allowed_operations_run(algorithm: str, theta: str, loss: str, monk
         Simulation(config, seed_bytes(7), seed_bytes(1)).run()
     assert guard.wrong == set()
     assert {"mul", "sub"} <= guard.seen
+
+
+@pytest.mark.parametrize("beside", BESIDE[1:])
+def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.beside={beside}", "ais.detach_target=false"]
+    with Guard() as guard:
+        Simulation(resolve("mabc", overrides, {"updates": 2}), seed_bytes(7), seed_bytes(1)).run()
+    assert guard.wrong == set()
 
 
 LOADS = [(algorithm, "randomised") for algorithm in ("actor-critic", "ppo", "trpo", "naf-dqn")]
