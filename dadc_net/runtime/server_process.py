@@ -19,6 +19,7 @@ from dadc_net.runtime.account_book import AccountBook
 from dadc_net.runtime.party import Control, open_folder
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
+from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.sockets import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
@@ -90,7 +91,7 @@ class ServerProcess:
         """
         options = self.options
         folder = open_folder(options.state_dir)
-        socket = ServerSocket(options.bind, options.keys)
+        socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
         facts = {
             "agent": 0,
             "run_id": options.run_id.hex(),
