@@ -80,9 +80,8 @@ def test_the_paper_preset_has_the_numbers_of_appendix_e() -> None:
 
 
 def test_the_paper_preset_has_the_numbers_of_e_2() -> None:
-    ppo, trpo, naf = (
-        resolve("demand-response", [], {"algorithm": algorithm, "preset": "paper"}) for algorithm in ("ppo", "trpo", "naf-dqn")
-    )
+    names = ("ppo", "trpo", "naf-dqn")
+    ppo, trpo, naf = (resolve("demand-response", [], {"algorithm": name, "preset": "paper"}) for name in names)
     for config in (ppo, trpo):
         learner = config.settings.learner
         assert (learner.hidden_size, learner.hidden_layers, learner.shared_trunk) == (64, 2, False)
