@@ -38,6 +38,14 @@ def test_server_planner_and_commands_that_only_look_do_not_load_torch(module: st
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
 
+def test_the_file_of_a_hundred_loads_is_the_default_problem_in_fewer_lock_steps() -> None:
+    found, default = resolve(str(Path(__file__).parents[1] / "launch" / "hundred-loads.toml")), resolve("demand-response")
+    assert found.parameters == default.parameters
+    assert (found.family, found.settings.algorithm) == (default.family, default.settings.algorithm)
+    assert found.settings.num_agents == 100
+    assert found.settings.updates * found.settings.learner.batch_lock_steps == 500
+
+
 def test_the_file_in_launch_is_the_default_run() -> None:
     path = Path(__file__).parents[1] / "launch" / "multi-access-broadcast.toml"
     assert resolve(str(path)) == resolve("mabc")

@@ -28,6 +28,7 @@ from dadc_net.runtime.server_journal import ServerJournalFile
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
+from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.sockets import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
@@ -174,7 +175,7 @@ class ServerProcess:
 
     def _serve_at(self, node: EnvironmentServerNode) -> None:
         options = self.options
-        socket = ServerSocket(options.bind, options.keys)
+        socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self.control.report("listening", endpoint=socket.endpoint)

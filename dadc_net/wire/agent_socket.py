@@ -45,7 +45,7 @@ class AgentSocket:
             refuse_insecure(self._server, "--server")
         self._keys = keys
         self._connect_timeout_s = connect_timeout_s
-        self._heartbeat = heartbeat or Heartbeat()
+        self._heartbeat = heartbeat or Heartbeat.of_agent()
         self._context: Context | None = None
         self._socket: Socket | None = None
         self._intake: Intake | None = None

@@ -40,6 +40,17 @@ class Heartbeat:
     ttl_ms: int = 6000
     """How long the peer may be silent before *it* is to give up; rounded to tenths of a second by the transport."""
 
+    @classmethod
+    def for_team(cls, agents: int) -> Heartbeat:
+        """A server's: the more agents, which may share its cores and compute at once, the later one counts as gone."""
+        patience_ms = 5000 + 250 * max(0, agents - 4)
+        return cls(1000, patience_ms, patience_ms + 1000)
+
+    @classmethod
+    def of_agent(cls) -> Heartbeat:
+        """An agent's, which knows of no team yet: the server notices a vanished agent by its own patience."""
+        return cls(1000, 20_000, 30_000)
+
 
 def configure_server(socket: Socket, keys: KeyPair | None, heartbeat: Heartbeat) -> None:
     """Options of the environment server's ROUTER."""

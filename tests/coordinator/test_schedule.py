@@ -79,6 +79,21 @@ def test_the_paper_preset_has_the_numbers_of_appendix_e() -> None:
     assert (settings.ais.loss, settings.ais.detach_target) == ("next-ais-nll", False)
 
 
+def test_the_paper_preset_has_the_numbers_of_e_2() -> None:
+    names = ("ppo", "trpo", "naf-dqn")
+    ppo, trpo, naf = (resolve("demand-response", [], {"algorithm": name, "preset": "paper"}) for name in names)
+    for config in (ppo, trpo):
+        learner = config.settings.learner
+        assert (learner.hidden_size, learner.hidden_layers, learner.shared_trunk) == (64, 2, False)
+        assert (learner.batch_steps, learner.num_envs, learner.final_learning_rate_share) == (200, 1, 1.0)
+        assert (config.settings.ais.encoder, config.settings.discount) == ("none", 0.9)
+        assert config.parameters.restart_steps == 0
+    assert ppo.settings.learner.learning_rate == ppo.settings.gaussian.learning_rate == 0.0003
+    assert trpo.settings.trpo.value_learning_rate == naf.settings.naf.learning_rate == 0.001
+    assert (naf.settings.naf.hidden_size, naf.settings.naf.hidden_layers, naf.settings.naf.activation) == (100, 2, "relu")
+    assert naf.settings.naf.windows == 200
+
+
 def test_a_preset_that_does_not_exist_is_refused_with_what_exists() -> None:
     with pytest.raises(ConfigError, match="It exists for mabc q-actor-critic"):
         resolve("mabc", [], {"algorithm": "ppo", "preset": "theorem"})
