@@ -14,8 +14,8 @@ Where ``paper`` must differ from what is printed, or the paper is silent:
 * The length of a run is not printed but drawn (Fig. 2): 1,000 updates of 300 steps for the broadcast problem.
 * PPO's epochs, clip and advantage estimator are not printed for the broadcast problem: ChainerRL's defaults, 10 and 0.2.
 * Demand response (E.2) names ChainerRL for what is not printed: advantages normalised, lambda 0.97, clip 0.2, 10 epochs, KL
-  0.01, damping 0.1, target rate 0.01; minibatches of a batch are the whole batch here. Runs of 40,000 steps are as drawn. The
-  stream never restarts. NAF's rectifiers are cut off at 8, and its noise is independent over time.
+  0.01, damping 0.1, target rate 0.01; minibatches of a batch are the whole batch here. Runs of 40,000 steps are as drawn.
+  The stream never restarts. NAF's rectifiers are cut off at 8, and its noise is independent over time.
 """
 
 from __future__ import annotations
