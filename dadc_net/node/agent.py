@@ -46,6 +46,8 @@ class AgentIdentity:
     settings_digest: bytes = b""
     """Digest of the settings it insists on; empty: whatever the server says."""
     host: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """As in ``Join``."""
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
     private_seed: bytes = b""
@@ -79,7 +81,9 @@ class AgentNode:
         """The message that opens, or re-opens, the conversation."""
         identity = self.identity
         seed = commitment(identity.shared_seed)
-        return Join(identity.agent, seed, identity.selftest, identity.settings_digest, identity.host)
+        return Join(
+            identity.agent, seed, identity.selftest, identity.settings_digest, identity.host, identity.answers
+        )
 
     def receive(self, message: Message) -> Reaction:
         """React to one message.

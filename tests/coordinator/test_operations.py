@@ -65,6 +65,15 @@ def test_only_allowed_operations_run(algorithm: str, theta: str, loss: str, monk
     assert {"mul", "sub"} <= guard.seen
 
 
+@pytest.mark.parametrize("beside", BESIDE[1:])
+def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.beside={beside}", "ais.detach_target=false"]
+    with Guard() as guard:
+        Simulation(resolve("mabc", overrides, {"updates": 2}), seed_bytes(7), seed_bytes(1)).run()
+    assert guard.wrong == set()
+
+
 LOADS = [(algorithm, "randomised") for algorithm in ("actor-critic", "ppo", "trpo", "naf-dqn")]
 LOADS += [("q-actor-critic", "deterministic"), ("ppo", "deterministic"), ("ppo", "one-each")]
 
@@ -82,15 +91,6 @@ def test_only_allowed_operations_run_on_demand_response(
         Simulation(config, seed_bytes(7), seed_bytes(1)).run()
     assert guard.wrong == set()
     assert {"mul", "sub"} <= guard.seen
-
-
-@pytest.mark.parametrize("beside", BESIDE[1:])
-def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
-    overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.beside={beside}", "ais.detach_target=false"]
-    with Guard() as guard:
-        Simulation(resolve("mabc", overrides, {"updates": 2}), seed_bytes(7), seed_bytes(1)).run()
-    assert guard.wrong == set()
 
 
 @pytest.mark.parametrize("name", ["sqrt", "tanh", "sum", "matmul", "exp", "norm"])

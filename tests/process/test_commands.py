@@ -6,11 +6,23 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.process.commands import SMALL, Ended, descendants, finish, free_port, run, start, wait_for, wait_until_gone
+from tests.process.commands import (
+    SMALL,
+    Ended,
+    descendants,
+    environment,
+    finish,
+    free_port,
+    run,
+    start,
+    wait_for,
+    wait_until_gone,
+)
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -258,6 +270,27 @@ def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
     assert ended.code == 2
     assert "not empty" in ended.err
     assert (tmp_path / "r" / "precious").read_text() == "keep"
+
+
+WRONG_ROOT = """
+import numpy as np, torch
+root = np.sqrt
+np.sqrt = lambda x: np.nextafter(root(x), np.inf)
+from dadc_net.cli.main import {0} as main
+main()
+"""
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("main", ["selftest"]), ("agent_main", ["--id", "1", "--insecure"])])
+def test_a_host_with_a_wrong_primitive_names_it_and_does_not_join(
+    tmp_path: Path, script: str, arguments: list[str]
+) -> None:
+    program = [sys.executable, "-c", WRONG_ROOT.format(script), *arguments]
+    variables = {**environment(), "DADC_FAST": "0"}  # numba needs the true function when it is loaded
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=100, env=variables)
+    assert done.returncode == 11, done.stderr
+    assert "ieee, " in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_plan_and_selftest_speak_json(tmp_path: Path) -> None:
