@@ -19,6 +19,7 @@ from dadc_net.runtime import arrays_file
 from dadc_net.runtime.party import open_folder
 from dadc_net.runtime.sweep.trial import FORMAT, Trial
 from dadc_net.sections import to_mapping
+from dadc_net.team.prescriptions import ThetaSettings
 
 Record = dict[str, Any]
 _ABSENT = object()
@@ -107,13 +108,16 @@ def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _defaults(trial: Trial) -> dict[str, Any]:
-    """Defaults of the sections' own classes, without any preset."""
-    sections: dict[str, Any] = {"evaluation": to_mapping(EvaluationSettings())}
+    """Defaults of single keys and of the sections' own classes, without any preset."""
+    found: dict[str, Any] = {"evaluation": to_mapping(EvaluationSettings()), "theta": to_mapping(ThetaSettings())}
     for field in dataclasses.fields(CoordinatorSettings):
         if field.default_factory is not dataclasses.MISSING:
-            sections[field.name] = to_mapping(field.default_factory())
+            found[field.name] = to_mapping(field.default_factory())
+        elif field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
     try:
-        sections["env"] = to_mapping(load_task(trial.configuration["task"]).parameters_type())
+        task = load_task(trial.configuration["task"])
+        found |= {"prescriptions": task.default_prescriptions, "env": to_mapping(task.parameters_type())}
     except (DadcError, TypeError):
-        sections["env"] = {}
-    return _flat(sections)
+        pass  # A task that cannot be loaded here, or without defaults: then every difference counts.
+    return _flat(found)
