@@ -95,9 +95,12 @@ def test_only_the_agent_holds_coordinator_and_local_information() -> None:
         and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
     }
     assert both == {"agent.py"}
-    agent_side = [p for p in node if p.name in {"agent.py", "replica.py", "passive_agent.py"}]
+    agents_own = {"agent.py", "replica.py", "passive_agent.py", "independent_replica.py"}
+    agent_side = [p for p in node if p.name in agents_own]
     assert not any(has(p, "dadc_net.team.environment") for p in agent_side)
-    server_side = [p for p in node if p.name not in {"agent.py", "replica.py", "passive_agent.py"}]
+    # The baseline, whose learner is shown private observations, is a class of its own that nothing else can fall into.
+    assert {p.name for p in node if has(p, "dadc_net.node.independent_replica")} == {"agent.py"}
+    server_side = [p for p in node if p.name not in agents_own]
     assert not any(has(p, "dadc_net.coordinator") for p in server_side)
 
 

@@ -116,7 +116,8 @@ def environment_command(
     rate = result.steps / result.seconds
     if not quiet:
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
-    click.echo(result.learner_digests[1])
+    for digest in dict.fromkeys(result.learner_digests.values()):  # One, unless learners are independent.
+        click.echo(digest)
 
 
 @click.command("dadc-agent")

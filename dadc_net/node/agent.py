@@ -1,7 +1,8 @@
 """Agent k without I/O: a message in, messages and an account of what happened out.
 
 This is the only place that holds both a coordinator and local information, and the line between them is one call:
-``PassiveAgents.act`` is given the prescription. The agent knows no environment; its settings come with ``Begin``.
+``PassiveAgents.act`` is given the prescription. An independent learner, the baseline, has no such line. The agent knows no
+environment; its settings come with ``Begin``.
 
     JOINING --Begin--> RUNNING --End--> FINISHED
     any state --Fault--> raises the error that the fault carries
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import MismatchError, ProtocolError, error_for_exit_code
+from dadc_net.node.independent_replica import IndependentReplica
 from dadc_net.node.messages import NO_RUN, Act, Alive, Begin, End, Fault, Join, Message, Probe, Step
 from dadc_net.node.passive_agent import PassiveAgents, private_stream
 from dadc_net.node.record import pack_actions
@@ -44,6 +46,8 @@ class AgentIdentity:
     settings_digest: bytes = b""
     """Digest of the settings it insists on; empty: whatever the server says."""
     host: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """As in ``Join``."""
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
     private_seed: bytes = b""
@@ -77,7 +81,9 @@ class AgentNode:
         """The message that opens, or re-opens, the conversation."""
         identity = self.identity
         seed = commitment(identity.shared_seed)
-        return Join(identity.agent, seed, identity.selftest, identity.settings_digest, identity.host)
+        return Join(
+            identity.agent, seed, identity.selftest, identity.settings_digest, identity.host, identity.answers
+        )
 
     def receive(self, message: Message) -> Reaction:
         """React to one message.
@@ -124,7 +130,9 @@ class AgentNode:
                 "Prescriptions are tables over finitely many local values. Use a finite observation space."
             )
         self.run_id, self._epoch = message.run_id, message.epoch
-        self.replica = Replica(settings, self.identity.shared_seed)
+        agent, seed = self.identity.agent, self.identity.shared_seed
+        shared = settings.is_shared
+        self.replica = Replica(settings, seed) if shared else IndependentReplica(settings, seed, agent, space)
         stream = private_stream(self.identity.agent, self.identity.private_seed or self.identity.shared_seed)
         family = family_from_record(message.family)
         streams = {self.identity.agent: stream}
@@ -146,6 +154,8 @@ class AgentNode:
             )
         if self._tamper is not None:
             self._tamper(self.replica, message.sequence)
+        if isinstance(self.replica, IndependentReplica):
+            self.replica.show(message.sequence, message.private)
         account = self.replica.receive(message.sequence, message.common, message.head)
         self._passive.observe(message.sequence, [message.private], account.begin)
         actions = b""

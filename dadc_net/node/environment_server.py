@@ -60,6 +60,8 @@ class ServerPlan(NamedTuple):
     updates: int
     lockstep_timeout_s: float
     join_timeout_s: float
+    shared_learning: bool = True
+    """Whether learner digests must be equal; independent learners differ by construction."""
 
 
 class EnvironmentServerNode:
@@ -192,14 +194,17 @@ class EnvironmentServerNode:
         self._closed = ClosedStep(step, self.entry.head, self.answers, update)
         step_digests = {agent: act.digest for agent, act in self.answers.items()}
         update_digests = {agent: act.update_digest for agent, act in self.answers.items()}
-        self.divergence = compare(step, update, step_digests, update_digests)
+        self.divergence = compare(step, update if self.plan.shared_learning else None, step_digests, update_digests)
         if self.divergence is not None:
             return self._fail(DivergenceError(self.divergence.text()))
         if closes:
             self.learner_digests = update_digests
         if step == self.last_step:
             self.phase = ServerPhase.FINISHED
-            return self._to_all(End(self.run_id, self.epoch, step, self.learner_digests[1]))
+            return [
+                Delivery(member.peer, End(self.run_id, self.epoch, step, self.learner_digests[agent]))
+                for agent, member in sorted(self.roster.members.items())
+            ]
         copies = self.world.copies
         try:
             columns = [

@@ -85,9 +85,9 @@ class Roster:
         for other in others:
             if other.join.selftest != join.selftest:
                 return MismatchError(
-                    f"agent {join.agent}'s host computes otherwise: its self-test digest is {join.selftest.hex()[:16]}, "
-                    f"agent {other.join.agent}'s is {other.join.selftest.hex()[:16]}. No step was taken. Run dadc "
-                    "selftest on both hosts and install the same version of dadc-net."
+                    f"agent {join.agent}'s host computes {_differing(join, other.join)} otherwise: its self-test digest is "
+                    f"{join.selftest.hex()[:16]}, agent {other.join.agent}'s is {other.join.selftest.hex()[:16]}. No step "
+                    "was taken. Run dadc selftest on both hosts and install the same version of dadc-net."
                 )
             if other.join.commitment != join.commitment:
                 return MismatchError(
@@ -121,3 +121,9 @@ class Roster:
             f"agent {agent} is already running on {where}, and it answers. This second process was refused; the first "
             "goes on undisturbed. Stop the first one, or start this one with another --id."
         )
+
+
+def _differing(one: Join, other: Join) -> str:
+    """The primitives that two agents answer differently, or that one of them does not know; "something" if unknown."""
+    names = [*one.answers, *(name for name in other.answers if name not in one.answers)]
+    return ", ".join(name for name in names if one.answers.get(name) != other.answers.get(name)) or "something"

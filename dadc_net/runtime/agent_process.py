@@ -78,7 +78,13 @@ class AgentProcess:
         open_folder(options.state_dir)
         host = dict(host_facts(selftest))
         identity = AgentIdentity(
-            options.agent, options.shared_seed, selftest.digest, options.settings_digest, host, options.structure
+            options.agent,
+            options.shared_seed,
+            selftest.digest,
+            options.settings_digest,
+            host,
+            selftest.answers,
+            options.structure,
         )
         node = AgentNode(identity, options.tamper)
         socket = AgentSocket(options.server, options.keys, connect_timeout_s=options.connect_timeout_s)

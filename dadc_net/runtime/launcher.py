@@ -16,6 +16,7 @@ from typing import Any
 
 from dadc_net.config import RunConfig, structure_argument
 from dadc_net.errors import DadcError, DivergenceError, Interrupted, TemporaryError, error_for_exit_code
+from dadc_net.node.independent_replica import joint_snapshot
 from dadc_net.node.messages import RUN_ID_BYTES
 from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_process import LEARNER_FILE, Tamper
@@ -96,7 +97,9 @@ class Launcher:
     def _start_agents(self, endpoint: str) -> None:
         options = self.options
         for agent in range(1, options.config.settings.num_agents + 1):
-            every = options.config.evaluate_every if agent == 1 else 0
+            # Independent learners have no checkpoint of the same update at the same time; they are valued at the end.
+            valued = agent == 1 and options.config.settings.is_shared
+            every = options.config.evaluate_every if valued else 0
             folder, keys = self.agent_folder(agent), options.out / "keys"
             tamper = options.tamper.get(agent)
             structure = structure_argument(options.config)
@@ -206,3 +209,12 @@ class Launcher:
 def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """An agent's last checkpoint: arrays and meta."""
     return arrays_file.load(folder / LEARNER_FILE)
+
+
+def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run has learned, from the checkpoint of ``agent``; of independent learners from all agents' checkpoints."""
+    snapshot, meta = load_snapshot(run / f"agent-{agent}")
+    if config.settings.is_shared:
+        return snapshot, meta
+    agents = range(1, config.settings.num_agents + 1)
+    return joint_snapshot([load_snapshot(run / f"agent-{agent}")[0] for agent in agents]), meta

@@ -64,6 +64,7 @@ def make_plan(config: RunConfig) -> ServerPlan:
         settings.updates,
         config.runtime.lockstep_timeout_s,
         config.runtime.join_timeout_s,
+        settings.is_shared,
     )
 
 

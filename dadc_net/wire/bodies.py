@@ -35,6 +35,7 @@ def pack_join(join: Join) -> bytes:
         "selftest": join.selftest,
         "settings_digest": join.settings_digest,
         "host": dict(join.host),
+        "answers": dict(join.answers),
     }
     return _pack("Join", body, _JOIN, limits.JOIN_BYTES_MAX, "Give the host a shorter name.")
 
@@ -43,7 +44,8 @@ def unpack_join(agent: int, raw: bytes) -> Join:
     """The inverse of ``pack_join``. Raises ProtocolError naming the field."""
     body = _unpack("Join", raw, _JOIN, limits.JOIN_BYTES_MAX)
     host = {printable(name): printable(value) for name, value in body["host"].items()}
-    return Join(agent, body["commitment"], body["selftest"], body["settings_digest"], host)
+    answers = {printable(name): printable(value) for name, value in body["answers"].items()}
+    return Join(agent, body["commitment"], body["selftest"], body["settings_digest"], host, answers)
 
 
 def pack_begin(begin: Begin) -> bytes:
@@ -211,6 +213,7 @@ _JOIN: dict[str, Check] = {
     "selftest": _is_digest,
     "settings_digest": _is_digest_or_empty,
     "host": _is_facts,
+    "answers": _is_facts,
 }
 _BEGIN: dict[str, Check] = {
     "settings": _is_record,
