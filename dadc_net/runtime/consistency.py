@@ -64,6 +64,8 @@ class CheckResult:
     learner_digest: str
     complete: bool
     """Every party's journal ends with the run's last record."""
+    learners_compared: bool = True
+    """False for independent learners: only what they were told is compared, because what they learned differs."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for --json."""
@@ -143,12 +145,17 @@ def _compare(parties: Sequence[_Party]) -> CheckResult:
     update_streams = [party.reader.updates() for party in agents]
     pending: list[UpdateRow | None] = [next(stream, None) for stream in update_streams]
     divergence: FirstDivergence | None = None
+    shared = all(party.reader.facts.get("settings", {}).get("learning") != "independent" for party in parties)
     steps = updates = 0
     learner = b""
     for step, rows in _aligned([party.reader.steps() for party in parties]):
         steps += 1
         divergence = _compare_values(step, "log", "common log", "chain head", parties, [row[0] for row in rows])
         own = rows if server is None else rows[1:]
+        if not shared:
+            if divergence is not None:
+                break
+            continue
         if divergence is None and all(row is not None and row.step == step for row in pending):
             divergence = _compare_updates(step, agents, [row for row in pending if row is not None])
             updates += 1
@@ -167,7 +174,7 @@ def _compare(parties: Sequence[_Party]) -> CheckResult:
     last = [int(party.reader.facts.get("last_step", -1)) for party in parties]
     complete = divergence is None and len(set(last)) == 1 and steps == last[0] + 1
     names = [party.name for party in parties]
-    return CheckResult(divergence is None, divergence, names, steps, updates, learner.hex(), complete)
+    return CheckResult(divergence is None, divergence, names, steps, updates, learner.hex(), complete, shared)
 
 
 def _aligned(streams: Sequence[Iterator[tuple[Any, ...]]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
