@@ -272,8 +272,8 @@ def simulate_command(
             meta = {"settings": config.settings.to_record(), "agent": agent, "update": config.settings.updates}
             meta["learner_digest"] = ended.agent_digests[agent]
             arrays = ended.snapshot if config.settings.is_shared else own_snapshot(ended.snapshot, agent)
-            state = open_folder(folder / f"agent-{agent}")
-            arrays_file.save(checkpoint_path(state, ended.lock_steps), dict(arrays), meta)
+            path = checkpoint_path(open_folder(folder / f"agent-{agent}"), ended.lock_steps)
+            arrays_file.save(path, dict(arrays), meta)
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
 
 

@@ -63,7 +63,7 @@ class EnvironmentServerNode:
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
-        """After the last update that all agents agreed on."""
+        """By agent, after the last update that all agents agreed on."""
         self.divergence: Divergence | None = None
         self.error: DadcError | None = None
         self.deadline: float | None = None
@@ -150,9 +150,8 @@ class EnvironmentServerNode:
         if self.phase is not ServerPhase.JOINING or not self.roster.complete:
             return []
         if self.roster.known is None:
-            join = self.roster.members[1].join
-            self.roster.known = Fingerprint(join.commitment, join.selftest, join.answers)
-            self.tip.journal.note("team", [join.commitment.hex(), join.selftest.hex(), dict(join.answers)])
+            self.roster.known = Fingerprint.of(self.roster.members[1].join)
+            self.tip.journal.note("team", self.roster.known.to_record())
         if self.tip.entry is None:
             self.tip.begin()
         self.phase = ServerPhase.RUNNING
@@ -232,7 +231,8 @@ class EnvironmentServerNode:
         if divergence is not None:
             self.tip.close(answers)  # What was answered is evidence.
             return self._examine(divergence, now)
-        self.learner_digests = self.learner_digests if update is None else update_digests
+        if update is not None:
+            self.learner_digests = update_digests
         if step == self.last_step:
             self.tip.close(answers)
             self._farewell.begin(update_digests, self.tip.journal)

@@ -15,7 +15,7 @@ class Farewell:
 
     def __init__(self, last_step: int, num_agents: int) -> None:
         self.digests: dict[int, bytes] = {}
-        """Learner digest that each agent reported at the end; one and the same, unless learners are independent."""
+        """Learner digest that each agent reported at the end; one and the same unless learners are independent."""
         self.confirmed: set[int] = set()
         """Agents that have kept the result."""
         self._last_step = last_step
@@ -30,22 +30,20 @@ class Farewell:
     def begin(self, digests: dict[int, bytes], journal: ServerJournal) -> None:
         """All records are answered and agreed on."""
         self.digests = digests
-        journal.note("learner_digests", [digests[agent].hex() for agent in sorted(digests)])
+        journal.note("learner_digests", [digest.hex() for _, digest in sorted(digests.items())])
         journal.note("state", "finished")
         journal.sync()
 
-    def recall(self, tip: Tip, shared_learning: bool) -> bool:
-        """After a recovery: whether the run was finished already; ``shared_learning``: learner digests must be equal."""
+    def recall(self, tip: Tip, shared: bool) -> bool:
+        """After a recovery: whether the run was finished already; ``shared``: learner digests must be equal."""
         facts = tip.journal.facts
         self.confirmed = set(facts.get("confirmed", ()))
         if facts.get("state") == "finished":
-            self.digests = dict(enumerate(map(bytes.fromhex, facts["learner_digests"]), start=1))
+            self.digests = {k: bytes.fromhex(digest) for k, digest in enumerate(facts["learner_digests"], start=1)}
             return True
         answers = tip.journal.round(self._last_step) if tip.step == self._last_step else None
-        if answers is None or len(set(answers.digests)) > 1:
+        if answers is None or len(set(answers.digests)) > 1 or (shared and len(set(answers.update_digests)) > 1):
             return False  # Under way, or the agents differed at the last record.
-        if shared_learning and len(set(answers.update_digests)) > 1:
-            return False
         self.begin(dict(enumerate(answers.update_digests, start=1)), tip.journal)
         return True
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dadc_net.errors import AuthenticationError, DadcError, DuplicateAgentError, MismatchError, UsageError
 from dadc_net.node.messages import Join
@@ -45,7 +45,25 @@ class Fingerprint(NamedTuple):
     commitment: bytes
     selftest: bytes
     answers: Mapping[str, str]
-    """As in ``Join``; they say which part of ``selftest`` differs."""
+    """As in ``Join``; names what differs and decides nothing."""
+
+    @classmethod
+    def of(cls, join: Join) -> Fingerprint:
+        """What a joining agent says."""
+        return cls(join.commitment, join.selftest, join.answers)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Fingerprint:
+        """The inverse of ``to_record``."""
+        return cls(bytes.fromhex(record["commitment"]), bytes.fromhex(record["selftest"]), record["answers"])
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data for the journal."""
+        return {
+            "commitment": self.commitment.hex(),
+            "selftest": self.selftest.hex(),
+            "answers": dict(self.answers),
+        }
 
 
 class Roster:
@@ -98,7 +116,7 @@ class Roster:
 
     def _compare_with_members(self, join: Join) -> DadcError | None:
         others = {
-            f"agent {agent}": Fingerprint(member.join.commitment, member.join.selftest, member.join.answers)
+            f"agent {agent}": Fingerprint.of(member.join)
             for agent, member in self.members.items()
             if agent != join.agent
         }

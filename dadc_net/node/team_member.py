@@ -41,11 +41,9 @@ class TeamMember:
                 "Prescriptions are tables over finitely many local values. Use a finite observation space."
             )
         self.settings = settings
-        agent, seed = identity.agent, identity.shared_seed
-        self.replica: Replica = (
-            Replica(settings, seed) if settings.is_shared else IndependentReplica(settings, seed, agent, space)
-        )
-        streams = {agent: private_stream(agent, identity.private_seed or seed)}
+        agent, seed, shared = identity.agent, identity.shared_seed, settings.is_shared
+        self.replica = Replica(settings, seed) if shared else IndependentReplica(settings, seed, agent, space)
+        streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_record(facts["family"])
         self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
 

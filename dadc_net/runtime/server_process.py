@@ -56,7 +56,6 @@ class ServerResult(NamedTuple):
     """How a server's run ended."""
 
     learner_digests: dict[int, str]
-    """Of each agent; one and the same, unless learners are independent."""
     steps: int
     """Lock-steps since this process took up the run; 0 if it was finished already."""
     seconds: float
@@ -235,7 +234,7 @@ class ServerProcess:
             "update": update,
             "updates": updates,
             "reward_per_step": mean,
-            "learner_digest": node.learner_digests[1].hex(),
+            "learner_digest": node.learner_digests.get(1, b"").hex(),
             "lock_steps": update * node.plan.batch_lock_steps,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
@@ -299,8 +298,8 @@ class ServerProcess:
             raise node.error
         if node.phase is not ServerPhase.FINISHED:
             raise InvariantError(f"the server left its loop while {node.phase.value}")
-        digests = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
+        learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         steps = node.last_step - self._first_step if self._begun else 0
-        self.control.report("finished", learner_digests=digests, steps=steps, seconds=seconds)
-        return ServerResult(digests, steps, seconds)
+        self.control.report("finished", learner_digests=learners, steps=steps, seconds=seconds)
+        return ServerResult(learners, steps, seconds)

@@ -11,9 +11,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from dadc_net.runtime.account_book import BookReader
 
 from dadc_net.errors import DivergenceError
-from dadc_net.runtime.account_book import BookReader
 from tests.fleet.fetch import CannotBuild
 from tests.fleet.hosts import AARCH64, NATIVE, Host
 from tests.process.commands import SCRIPTS, Ended, free_port
