@@ -136,6 +136,11 @@ def _refuse_unless_one_run(readers: Sequence[JournalReader]) -> None:
             f"the journals belong to {len(runs)} different runs: {', '.join(sorted(run[:8] for run in runs))}. "
             "They cannot be compared. Give folders of one run."
         )
+    if any(reader.facts.get("settings") != readers[0].facts.get("settings") for reader in readers):
+        raise CorruptStateError(
+            f"the journals of run {readers[0].facts.get('run_id', '')[:8]} do not hold the same settings. One of them was "
+            "changed or is damaged. Restore the parties' folders from copies."
+        )
 
 
 class _Comparison:
