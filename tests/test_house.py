@@ -95,7 +95,8 @@ def test_only_the_agent_holds_coordinator_and_local_information() -> None:
         and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
     }
     assert both == {"team_member.py"}
-    agents = {"agent.py", "identity.py", "own_log.py", "passive_agent.py", "replica.py", "team_member.py", "watch.py"}
+    names = "agent identity own_log own_run passive_agent replica team_member watch"
+    agents = {f"{name}.py" for name in names.split()}
     agent_side = [p for p in node if p.name in agents]
     assert len(agent_side) == len(agents)
     assert not any(has(p, "dadc_net.team.environment") for p in agent_side)

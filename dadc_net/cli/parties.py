@@ -122,7 +122,7 @@ def environment_command(
     elif not quiet:
         rate = result.steps / result.seconds
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
-    click.echo(result.learner_digests[1])
+    click.echo(result.learner_digest)
 
 
 @click.command("dadc-agent")

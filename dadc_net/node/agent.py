@@ -45,6 +45,7 @@ from dadc_net.node.messages import (
     Who,
 )
 from dadc_net.node.own_log import OwnLog
+from dadc_net.node.own_run import facts_of, refuse_another
 from dadc_net.node.replica import Replica, StepAccount
 from dadc_net.node.team_member import TeamMember
 from dadc_net.node.watch import Verdict, Watch
@@ -117,7 +118,7 @@ class AgentNode:
         if not facts:
             return 0
         settings = CoordinatorSettings.from_record(facts["settings"])
-        self._refuse_another(facts, settings)
+        refuse_another(self.identity, facts, settings, self.log.store.tip)
         self.run_id, self.epoch = bytes.fromhex(facts["run_id"]), int(facts["epoch"])
         if facts["state"] == "finished":
             self.phase = Phase.FINISHED
@@ -141,23 +142,6 @@ class AgentNode:
             self.learner_digest, self.next_step = bytes.fromhex(meta["learner_digest"]), step + 1
             return member
         return TeamMember(self.identity, settings, facts)
-
-    def _refuse_another(self, facts: Mapping[str, Any], settings: CoordinatorSettings) -> None:
-        agent, wanted = self.identity.agent, self.identity.settings_digest
-        own = self.identity.structure
-        for what, held, given in (
-            ("agent id", facts["agent"], agent),
-            ("seed commitment", facts["commitment"][:16], self.identity.commitment.hex()[:16]),
-            ("private seed commitment", facts["private_commitment"][:16], self.identity.private_commitment.hex()[:16]),
-            ("settings digest", settings.digest().hex()[:16], (wanted or settings.digest()).hex()[:16]),
-            ("information structure", facts["structure"], facts["structure"] if own is None else own.name),
-        ):
-            if held != given:
-                raise MismatchError(
-                    f"the state folder holds a run with the {what} {held}, this agent was started with {given}. Nothing was "
-                    f"changed; the run stands at record {self.log.store.tip}. Start it as before, or give another "
-                    "--state-dir."
-                )
 
     def _compute_again(self, row: AgentRow) -> None:
         account, actions = self._advance(row.step, row.common.record, row.common.head, row.observation)
@@ -208,9 +192,8 @@ class AgentNode:
         if message.run_id == self.run_id and message.epoch < self.epoch:
             return  # A server that was thought dead, and was replaced.
         settings = CoordinatorSettings.from_record(message.settings)
-        wanted = self.identity.settings_digest or (
-            b"" if self.member is None else self.member.settings.digest()
-        )
+        own = b"" if self.member is None else self.member.settings.digest()
+        wanted = self.identity.settings_digest or own
         if self.run_id not in (NO_RUN, message.run_id) or (wanted and wanted != settings.digest()):
             raise MismatchError(
                 f"the server serves run {message.run_id.hex()[:8]} with settings {settings.digest().hex()[:16]}, agent "
@@ -218,23 +201,8 @@ class AgentNode:
                 f"{wanted.hex()[:16] or 'none'}. Nothing was mixed. Give server and agent the same task and options, or the "
                 "agent another --state-dir."
             )
-        own = self.identity.structure
         if self.member is None:
-            facts = {
-                "agent": self.identity.agent,
-                "run_id": message.run_id.hex(),
-                "epoch": message.epoch,
-                "settings": message.settings,
-                "settings_digest": settings.digest().hex(),
-                "commitment": self.identity.commitment.hex(),
-                "private_commitment": self.identity.private_commitment.hex(),
-                "structure": message.structure if own is None else own.name,
-                "family": message.family,
-                "observation_space": message.observation_space,
-                "last_step": settings.updates * settings.learner.batch_lock_steps,
-                "host": self.identity.host,
-                "state": "running",
-            }
+            facts = facts_of(self.identity, message, settings)
             self.member = TeamMember(self.identity, settings, facts)
             self.log.store.create(facts)
         elif message.epoch > self.epoch:

@@ -28,6 +28,7 @@ from dadc_net.errors import (
 )
 from dadc_net.node.admission import check_answer, check_past
 from dadc_net.node.agreement import Divergence, compare, compare_again
+from dadc_net.node.farewell import Farewell
 from dadc_net.node.inquiry import Inquiry, error_of
 from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
 from dadc_net.node.pace import Pace
@@ -57,12 +58,12 @@ class EnvironmentServerNode:
         self.phase = ServerPhase.JOINING
         self.roster = Roster(tip.world.num_agents, plan.settings_digest, team)
         self.answers: dict[int, Act] = {}
-        self.confirmed: set[int] = set()
-        """Agents that have kept the result."""
+        self._farewell = Farewell(plan.last_step, tip.world.num_agents)
         self._pace = Pace()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
-        self.learner_digests: dict[int, bytes] = {}
+        self.learner_digest = b""
+        """After the last update that all agents agreed on."""
         self.divergence: Divergence | None = None
         self.error: DadcError | None = None
         self.deadline: float | None = None
@@ -86,8 +87,7 @@ class EnvironmentServerNode:
     @property
     def done(self) -> bool:
         """Whether there is nothing left to do for anybody."""
-        finished = self.phase is ServerPhase.FINISHED and len(self.confirmed) == self.num_agents
-        return finished or self.phase is ServerPhase.FAILED
+        return (self.phase is ServerPhase.FINISHED and self._farewell.over) or self.phase is ServerPhase.FAILED
 
     def receive(self, peer: bytes, key_agent: int | None, message: Message, now: float) -> list[Delivery]:
         """React to one message from ``peer``, who authenticated with the key of ``key_agent`` (None: no keys)."""
@@ -231,11 +231,11 @@ class EnvironmentServerNode:
         if divergence is not None:
             self.tip.close(answers)  # What was answered is evidence.
             return self._examine(divergence, now)
-        if update is not None:
-            self.learner_digests = update_digests
+        self.learner_digest = update_digests[1] or self.learner_digest
         if step == self.last_step:
             self.tip.close(answers)
-            self.finish(update_digests)
+            self._farewell.begin(update_digests[1], self.tip.journal)
+            self.phase, self.deadline = ServerPhase.FINISHED, None
             return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
         self.tip.advance(answers)
         self.answers = {}
@@ -257,42 +257,25 @@ class EnvironmentServerNode:
         return self._fail(error_of(self.divergence))
 
     def resume(self) -> None:
-        """After a recovery: a run whose last record was answered is finished, and some agents may have kept the result."""
-        facts = self.tip.journal.facts
-        self.confirmed = set(facts.get("confirmed", ()))
-        if facts.get("state") == "finished":
-            digest = bytes.fromhex(facts["learner_digest"])
-            self.finish(dict.fromkeys(range(1, self.num_agents + 1), digest))
-            return
-        if self.tip.step != self.last_step:
-            return
-        answers = self.tip.journal.round(self.last_step)
-        if answers is not None and len(set(answers.update_digests)) == 1 and len(set(answers.digests)) == 1:
-            self.finish(dict(enumerate(answers.update_digests, start=1)))
+        """After a recovery: the run may have been finished already."""
+        if self._farewell.recall(self.tip):
+            self.phase, self.learner_digest = ServerPhase.FINISHED, self._farewell.digest
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    def finish(self, learner_digests: dict[int, bytes]) -> None:
-        """All records are answered and agreed on.
-
-        From here on agents may leave for good, so nobody could supply what this server loses: it is synced in every mode.
-        """
-        self.tip.journal.note("learner_digest", learner_digests[1].hex())
-        self.tip.journal.note("state", "finished")
-        self.tip.journal.sync()
-        self.phase = ServerPhase.FINISHED
-        self.learner_digests = learner_digests
-        self.deadline = None
+    @property
+    def confirmed(self) -> set[int]:
+        """Agents that have kept the result."""
+        return self._farewell.confirmed
 
     def _end(self, agent: int, now: float) -> list[Delivery]:
         self._pace.sent(agent, self.last_step + 1, now)
-        digest = self.learner_digests[agent]
-        return [Delivery(self.roster.members[agent].peer, End(self.run_id, self.epoch, self.last_step, digest))]
+        end = End(self.run_id, self.epoch, self.last_step, self._farewell.digest)
+        return [Delivery(self.roster.members[agent].peer, end)]
 
     def _bye(self, agent: int, bye: Bye) -> list[Delivery]:
         if self.phase is ServerPhase.FINISHED and bye.run_id == self.run_id and bye.sequence == self.last_step:
-            self.confirmed.add(agent)
-            self.tip.journal.note("confirmed", sorted(self.confirmed))
+            self._farewell.confirm(agent, self.tip.journal)
             self._leave(agent)
         return []
 
@@ -360,7 +343,7 @@ class EnvironmentServerNode:
         if self.deadline is None or now < self.deadline:
             return deliveries
         if self.phase is ServerPhase.FINISHED:
-            self.confirmed = set(range(1, self.num_agents + 1))  # Nobody can be told any more; the result stands.
+            self._farewell.give_up()
             return deliveries
         late = self.roster.missing if self.phase is ServerPhase.JOINING else self.waiting_for
         return [*deliveries, *self._fail(self.plan.too_late(self.phase, self.tip.step, late, self.roster.members))]
@@ -370,6 +353,8 @@ class EnvironmentServerNode:
 
     def stop(self, reason: str) -> list[Delivery]:
         """The server itself is asked to stop: tell every agent why."""
+        if self.phase is ServerPhase.FINISHED:
+            self._farewell.give_up()
         if self.phase not in (ServerPhase.JOINING, ServerPhase.RUNNING):
             return []
         return self._fail(self.plan.stopped(reason, self.tip.step))

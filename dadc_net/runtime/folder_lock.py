@@ -15,7 +15,7 @@ LOCK_NAME = "lock"
 
 @contextmanager
 def locked(folder: Path, party: str) -> Iterator[None]:
-    """Hold the folder's lock; the kernel lets go of it when the process ends, however it ends.
+    """Hold the folder's lock, and sweep it; the kernel lets go of the lock when the process ends, however it ends.
 
     Raises:
         DuplicateAgentError: if another process holds it.
@@ -30,6 +30,8 @@ def locked(folder: Path, party: str) -> Iterator[None]:
                 f"the state folder {folder} is in use by another process ({holder}), and {party} cannot share it. Nothing "
                 "was touched. End that process, or give another folder with --state-dir."
             ) from error
+        for leftover in folder.glob(".*.tmp*"):  # Of a process that was killed while it wrote a file anew.
+            leftover.unlink(missing_ok=True)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}\n".encode("ascii"), 0)
         yield

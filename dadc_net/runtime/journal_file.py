@@ -34,6 +34,7 @@ from typing import Any
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.journal import CommonRow
+from dadc_net.runtime.arrays_file import sync_folder
 
 JOURNAL_NAME = "journal.sqlite"
 FORMAT = 1
@@ -76,6 +77,7 @@ class JournalFile:
             made.executemany("INSERT INTO facts VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()])
             made.close()
         os.replace(temporary, self.path)
+        sync_folder(self.path.parent)
         self.open()
 
     def open(self) -> None:

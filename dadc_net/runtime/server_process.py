@@ -54,7 +54,7 @@ class ServerOptions:
 class ServerResult(NamedTuple):
     """How a server's run ended."""
 
-    learner_digests: dict[int, str]
+    learner_digest: str
     steps: int
     """Lock-steps since this process took up the run; 0 if it was finished already."""
     seconds: float
@@ -232,7 +232,7 @@ class ServerProcess:
             "update": update,
             "updates": updates,
             "reward_per_step": mean,
-            "learner_digest": node.learner_digests.get(1, b"").hex(),
+            "learner_digest": node.learner_digest.hex(),
             "lock_steps": update * node.plan.batch_lock_steps,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
@@ -286,9 +286,7 @@ class ServerProcess:
     def _stop_if_asked(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:
         self.control.poll()
         stop = self.control.stop
-        if stop.reason and node.phase is ServerPhase.FINISHED:
-            node.confirmed = set(range(1, node.num_agents + 1))  # The result stands; nobody is waited for.
-        elif stop.reason:
+        if stop.reason:
             self._deliver(node, socket, node.stop(stop.reason))
 
     def _result(self, node: EnvironmentServerNode) -> ServerResult:
@@ -298,8 +296,8 @@ class ServerProcess:
             raise node.error
         if node.phase is not ServerPhase.FINISHED:
             raise InvariantError(f"the server left its loop while {node.phase.value}")
-        digests = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
+        learner = node.learner_digest.hex()
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         steps = node.last_step - self._first_step if self._begun else 0
-        self.control.report("finished", learner_digests=digests, steps=steps, seconds=seconds)
-        return ServerResult(digests, steps, seconds)
+        self.control.report("finished", learner_digest=learner, steps=steps, seconds=seconds)
+        return ServerResult(learner, steps, seconds)

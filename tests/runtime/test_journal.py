@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dadc_net.errors import CorruptStateError
+from dadc_net.errors import CorruptStateError, DuplicateAgentError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.journal import AgentRow, CommonRow, Round, ServerRow, UpdateRow
 from dadc_net.runtime.agent_store import AgentStoreFiles, checkpoint_path
+from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.journal_file import JOURNAL_NAME
 from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.server_journal import ServerJournalFile
@@ -156,3 +158,15 @@ def test_a_copy_without_its_wal_is_refused(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "a", tmp_path / "c")
     assert len(list(JournalReader(tmp_path / "c").common())) == 5
     journal.close()
+
+
+def test_a_folder_belongs_to_one_process_and_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".checkpoint-000000000001.arrays.77.tmp").write_bytes(b"half a file")
+    with locked(tmp_path, "agent 1"):
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        with pytest.raises(DuplicateAgentError, match=f"in use by another process \\(process {os.getpid()}\\)"), locked(
+            tmp_path, "agent 1"
+        ):
+            pass
+    with locked(tmp_path, "agent 1"):
+        pass

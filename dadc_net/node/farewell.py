@@ -1,0 +1,57 @@
+"""The end of a run at the environment server: what is kept of it, and who has said that it kept the result too.
+
+From End on agents may leave for good, and then nobody could supply what the server loses: the end is therefore synced in
+every mode before it is sent. The server stays until every agent has said Bye, or nobody can be told any more.
+"""
+
+from __future__ import annotations
+
+from dadc_net.node.journal import ServerJournal
+from dadc_net.node.tip import Tip
+
+
+class Farewell:
+    """Of one run with ``num_agents`` agents, whose last record is ``last_step``."""
+
+    def __init__(self, last_step: int, num_agents: int) -> None:
+        self.digest = b""
+        """Learner digest that all agents reported at the end."""
+        self.confirmed: set[int] = set()
+        """Agents that have kept the result."""
+        self._last_step = last_step
+        self._num_agents = num_agents
+        self._given_up = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody is left to be told."""
+        return self._given_up or len(self.confirmed) == self._num_agents
+
+    def begin(self, digest: bytes, journal: ServerJournal) -> None:
+        """All records are answered and agreed on."""
+        self.digest = digest
+        journal.note("learner_digest", digest.hex())
+        journal.note("state", "finished")
+        journal.sync()
+
+    def recall(self, tip: Tip) -> bool:
+        """After a recovery: whether the run was finished already."""
+        facts = tip.journal.facts
+        self.confirmed = set(facts.get("confirmed", ()))
+        if facts.get("state") == "finished":
+            self.digest = bytes.fromhex(facts["learner_digest"])
+            return True
+        answers = tip.journal.round(self._last_step) if tip.step == self._last_step else None
+        if answers is None or len(set(answers.update_digests)) > 1 or len(set(answers.digests)) > 1:
+            return False  # Under way, or the agents differed at the last record.
+        self.begin(answers.update_digests[0], tip.journal)
+        return True
+
+    def confirm(self, agent: int, journal: ServerJournal) -> None:
+        """``agent`` said Bye."""
+        self.confirmed.add(agent)
+        journal.note("confirmed", sorted(self.confirmed))
+
+    def give_up(self) -> None:
+        """Who has not confirmed by now cannot be told; the result stands all the same, and a restart tells them."""
+        self._given_up = True
