@@ -46,10 +46,10 @@ def _text(result: CheckResult) -> str:
     if result.first_divergence is not None:
         return result.first_divergence.text()
     recomputed = ", and so does a fresh learner that computed them again" if result.recomputed else ""
-    lines = [
-        f"consistent: {', '.join(result.parties)} agree on {result.steps_compared} records and "
-        f"{result.updates_compared} updates{recomputed}; learner digest {result.learner_digest or 'none yet'}"
-    ]
+    learned = f" and {result.updates_compared} updates{recomputed}; learner digest {result.learner_digest or 'none yet'}"
+    if not result.learners_compared:
+        learned = "; their learners are independent and were not compared"
+    lines = [f"consistent: {', '.join(result.parties)} agree on {result.steps_compared} records{learned}"]
     if not result.complete:
         ends = ", ".join(f"{party} at {last}" for party, last in result.last_records.items())
         lines.append(f"the run is not complete: journals end before its last record, {ends}")

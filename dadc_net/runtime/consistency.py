@@ -55,6 +55,8 @@ class CheckResult:
     """Every party's journal ends with the run's last record."""
     recomputed: bool
     """A referee took part."""
+    learners_compared: bool = True
+    """False for independent learners: only what they were told is compared, because what they learn differs."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for --json."""
@@ -151,6 +153,8 @@ class _Comparison:
         self._agents = [party for party in parties if party.agent > 0]
         self._learners = [party for party in parties if party.agent != _SERVER]
         self._server = next((party.reader for party in parties if party.agent == _SERVER), None)
+        settings = [party.reader.facts.get("settings", {}) for party in self._agents]
+        self._shared = all(one.get("learning") != "independent" for one in settings)
         self._steps = self._updates = 0
         self._learner = b""
 
@@ -166,13 +170,17 @@ class _Comparison:
         complete = found is None and len(last) == 1 and set(tips.values()) == last
         recomputed = any(party.agent == _REFEREE for party in self._parties)
         counts = (self._steps, self._updates, self._learner.hex())
-        return CheckResult(found is None, found, list(readers_of), tips, *counts, complete, recomputed)
+        return CheckResult(found is None, found, list(readers_of), tips, *counts, complete, recomputed, self._shared)
 
     def _computed(self) -> FirstDivergence | None:
         """The first difference in what was seen and computed."""
         for step, rows in _aligned([party.reader.steps() for party in self._parties]):
             self._steps += 1
             found = self._compare(step, "log", "common log", "chain head", self._parties, [row[0] for row in rows])
+            if not self._shared:
+                if found is not None:
+                    return found
+                continue
             own = [row for party, row in zip(self._parties, rows, strict=True) if party.agent != _SERVER]
             updates = [party.update_at(step) for party in self._learners]
             if found is None and any(updates):
