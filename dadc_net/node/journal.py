@@ -27,7 +27,12 @@ CHECK_BYTES = 8
 
 
 def row_check(step: int, *parts: bytes) -> bytes:
-    """The short hash that is stored beside a row of private data: finds a rotten byte, needs no other row."""
+    """The short hash that is stored beside a row of private data: finds a rotten byte, needs no other row.
+
+    A byte can rot into another type; what is not bytes any more gets a check that no row has.
+    """
+    if not isinstance(step, int) or not all(isinstance(part, bytes) for part in parts):
+        return digest(b"not a row")[:CHECK_BYTES]
     return digest(step.to_bytes(8, "big"), *parts)[:CHECK_BYTES]
 
 

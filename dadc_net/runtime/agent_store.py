@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dadc_net.errors import TemporaryError
+from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import DIGEST_BYTES
 from dadc_net.node.journal import AgentRow, Arrays, UpdateRow, row_check
 from dadc_net.runtime import arrays_file
@@ -162,4 +162,9 @@ def unpack_tensors(facts: Mapping[str, Any], packed: bytes) -> dict[str, bytes]:
     """Tensor name -> digest, of a row of ``updates``."""
     names: list[str] = facts.get("tensors", [])
     parts = [packed[i : i + DIGEST_BYTES] for i in range(0, len(packed), DIGEST_BYTES)]
+    if len(names) != len(parts):
+        raise CorruptStateError(
+            f"a row of updates holds {len(parts)} digests, but the journal names {len(names)} tensors. It was not used. "
+            "Restore the party's folder from a copy."
+        )
     return dict(zip(names, parts, strict=True))

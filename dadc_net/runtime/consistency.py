@@ -56,7 +56,7 @@ class CheckResult:
     recomputed: bool
     """A referee took part."""
     learners_compared: bool = True
-    """False for independent learners: only what they were told is compared, because what they learned differs."""
+    """False for independent learners: only what they were told is compared, because what they learn differs."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for --json."""
@@ -119,11 +119,6 @@ def check(folders: Sequence[Path], shared_seed: bytes | None = None) -> CheckRes
         tips = {party.name: audit(reader) for party, reader in zip(parties, readers, strict=True)}
         if shared_seed is not None:
             agents = [reader for reader in readers if reader.agent]
-            if not all(map(_is_shared, readers)):
-                raise UsageError(
-                    "--recompute was given for a run of independent learners. Each of them learns from private observations "
-                    "and draws its own numbers, so one referee cannot stand for all. Check without --recompute."
-                )
             referee = Referee(max(agents, key=lambda reader: tips[f"agent {reader.agent}"]), shared_seed)
             referee.refuse_wrong_seed(agents)
             parties.append(_Party(_REFEREE, referee))
@@ -143,6 +138,11 @@ def _refuse_unless_one_run(readers: Sequence[JournalReader]) -> None:
             f"the journals belong to {len(runs)} different runs: {', '.join(sorted(run[:8] for run in runs))}. "
             "They cannot be compared. Give folders of one run."
         )
+    if any(reader.facts.get("settings") != readers[0].facts.get("settings") for reader in readers):
+        raise CorruptStateError(
+            f"the journals of run {readers[0].facts.get('run_id', '')[:8]} do not hold the same settings. One of them was "
+            "changed or is damaged. Restore the parties' folders from copies."
+        )
 
 
 class _Comparison:
@@ -153,7 +153,8 @@ class _Comparison:
         self._agents = [party for party in parties if party.agent > 0]
         self._learners = [party for party in parties if party.agent != _SERVER]
         self._server = next((party.reader for party in parties if party.agent == _SERVER), None)
-        self._shared = all(_is_shared(party.reader) for party in parties if isinstance(party.reader, JournalReader))
+        settings = [party.reader.facts.get("settings", {}) for party in self._agents]
+        self._shared = all(one.get("learning") != "independent" for one in settings)
         self._steps = self._updates = 0
         self._learner = b""
 
@@ -242,11 +243,6 @@ class _Comparison:
             if differing is not None:
                 return differing
         return found
-
-
-def _is_shared(reader: JournalReader) -> bool:
-    learning: object = reader.facts.get("settings", {}).get("learning", "shared")
-    return learning == "shared"
 
 
 def _host(party: _Party) -> dict[str, str]:

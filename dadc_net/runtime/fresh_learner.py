@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dadc_net.coordinator.settings import CoordinatorSettings
-from dadc_net.errors import CorruptStateError
+from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.node.journal import CommonRow, UpdateRow
 from dadc_net.node.replica import Replica, StepAccount
 
@@ -49,6 +49,12 @@ class FreshLearner:
     """Replays the common log from record 0."""
 
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
+        """Raises UsageError for independent learners: what each of them learned is not in the common log."""
+        if not settings.is_shared:
+            raise UsageError(
+                "the learners of this run are independent: each learned from its own observations, which are not in the common "
+                "log. There is nothing to recompute. Check the run without --recompute."
+            )
         self.replica = Replica(settings, shared_seed)
         self.last_update: UpdateRow | None = None
         self._account: StepAccount | None = None

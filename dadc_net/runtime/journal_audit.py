@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from dadc_net.errors import CorruptStateError
-from dadc_net.exact.digest import GENESIS, chain
+from dadc_net.exact.digest import GENESIS
 from dadc_net.node.journal import row_check
-from dadc_net.runtime.journal_file import rotten
+from dadc_net.runtime.journal_file import continues, rotten
 from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.wal_file import find_damage
 
@@ -55,10 +55,9 @@ def _audit_chain(reader: JournalReader) -> int:
     for row in reader.common():
         if row.step != tip + 1:
             raise _hole(reader.path, "common", tip + 1)
-        head = chain(head, row.record)
-        if head != row.head:
+        if not continues(head, row.record, row.head):
             raise rotten(reader.path, "common", row.step)
-        tip = row.step
+        head, tip = row.head, row.step
     return tip
 
 

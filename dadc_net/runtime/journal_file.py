@@ -156,7 +156,7 @@ class JournalFile:
             return None
         before = self.query("SELECT head FROM common WHERE step = ?", (step - 1,))
         previous = GENESIS if step == 0 else b"" if before is None else before[0]
-        if chain(previous, found[1]) != found[0]:
+        if not continues(previous, found[1], found[0]):
             raise rotten(self.path, "common", step)
         return CommonRow(step, *found)
 
@@ -200,8 +200,16 @@ class _Translated:
 
 
 def read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
-    """All facts."""
-    return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts")}
+    """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more."""
+    try:
+        return {str(name): json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts")}
+    except (ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
+
+
+def continues(previous: object, record: object, head: object) -> bool:
+    """Whether ``head`` is the chain hash of ``record`` after ``previous``; a byte can rot into another type."""
+    return isinstance(previous, bytes) and isinstance(record, bytes) and chain(previous, record) == head
 
 
 def rotten(path: Path, table: str, step: int) -> CorruptStateError:

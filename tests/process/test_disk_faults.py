@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dadc_net.errors import DadcError
 from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
-from dadc_net.runtime.consistency import check
 from dadc_net.runtime.journal_file import JOURNAL_NAME
 from tests.process.commands import environment, wait_for
 from tests.process.conftest import LONGER, MakeTeam, assert_undisturbed
@@ -169,33 +167,7 @@ def test_a_wall_clock_that_jumps_by_hours_does_not_matter(team: MakeTeam, undist
     running = team(LONG, variables=dict.fromkeys((SERVER, "agent-1", "agent-2"), jumping)).start()
     under_way(running)
     running.kill("agent-2")
+    running.start("agent-2")
     running.supervise(120)
     assert running.codes == {SERVER: [0], "agent-1": [0], "agent-2": [-signal.SIGKILL, 0]}
     assert_undisturbed(running, undisturbed(LONG))
-
-
-@long_lane
-def test_every_flipped_byte_of_a_small_finished_journal_is_noticed(team: MakeTeam, tmp_path: Path) -> None:
-    """Bytes of records and digests: a flip is found, or falls on bytes that no row uses and changes nothing."""
-    running = team(["--updates", "1", "--num-envs", "1", "--set", "learner.batch_steps=4"]).start()
-    running.supervise(60)
-    folders = [running.state(party) for party in running.parties]
-    sound = check(folders)
-    path = running.state("agent-1") / JOURNAL_NAME
-    whole = path.read_bytes()
-    noticed = harmless = 0
-    for at in range(0, len(whole), 7):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
-        try:
-            found = check(folders)
-        except DadcError:
-            noticed += 1
-            continue
-        if found != sound:
-            noticed += 1
-            assert not found.consistent or not found.complete
-        else:
-            harmless += 1
-    assert noticed > 300, (noticed, harmless)
-    path.write_bytes(whole)
-    assert check(folders) == sound
