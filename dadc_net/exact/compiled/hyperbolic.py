@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from dadc_net.exact.compiled.jit import compiled
+from dadc_net.exact.compiled.jit import part
 from dadc_net.exact.grid import Array
 
 _LARGEST = 20.0
@@ -48,7 +48,7 @@ _bits = _reinterpreted(types.int64, types.float64, ir.IntType(64))
 _float = _reinterpreted(types.float64, types.int64, ir.DoubleType())
 
 
-@compiled
+@part
 def tanh_value(x: float) -> float:
     """tanh x to 8 ulp; NaN of NaN."""
     z = abs(x)
@@ -64,7 +64,7 @@ def tanh_value(x: float) -> float:
     return -value if x < 0.0 else value
 
 
-@compiled
+@part
 def tanh_in_place(x: Array, tolerance: float) -> bool:
     """tanh of x [n] onto its grid; False, with the doubtful values only nearly sure, if the rounding test fails."""
     doubts = 0
