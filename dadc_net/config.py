@@ -30,13 +30,16 @@ from dadc_net.coordinator.settings import (
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import preset
 from dadc_net.sections import closest, convert, from_mapping, require, to_mapping
+from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import InformationStructure, is_built_in
+from dadc_net.team.menu import OWN, own_actions, own_parts
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
+from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import MENU, Task, find_task
 
 _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
-    **{"prescriptions": str, "menu": str},
+    **{"prescriptions": str, "menu": str, "learning": str},
 }
 _SECTIONS = (
     *("env", "theta", "learner", "ais", "ppo", "trpo", "q", "planning", "gaussian", "naf", "schedule"),
@@ -115,6 +118,7 @@ class RunConfig:
         return {
             "task": self.task_argument,
             "algorithm": settings.algorithm,
+            "learning": settings.learning,
             "preset": self.preset,
             "updates": settings.updates,
             "discount": settings.discount,
@@ -227,7 +231,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
     task = load_task(top["task"])
-    algorithm = top.get("algorithm", "actor-critic")
+    algorithm = top.get("algorithm", task.default_algorithm)
     if algorithm not in ALGORITHMS:
         raise ConfigError(
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
@@ -238,12 +242,14 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_mapping(task.parameters_type, sections["env"], "env.")
     learner = from_mapping(LearnerSettings, sections["learner"], "learner.")
+    learning = top.get("learning", "shared")
     prescriptions = top.get("prescriptions", defaults.get("prescriptions", task.default_prescriptions))
+    prescriptions = top.get("prescriptions", OWN) if learning == "independent" else prescriptions
     menu = top.get("menu", task.default_menu)
-    _check_prescriptions(task, prescriptions, menu)
+    _check_prescriptions(task, prescriptions, menu, learning)
     spec = task.make(parameters, learner.num_envs).spec
     theta = from_mapping(ThetaSettings, sections["theta"], "theta.")
-    family = task.family(prescriptions, menu, spec, theta)
+    family = _family(task, prescriptions, menu, spec, theta)
     settings = CoordinatorSettings(
         num_agents=spec.num_agents,
         updates=top.get("updates", defaults.get("updates", 1000)),
@@ -251,6 +257,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         algorithm=algorithm,
         common_space=task.structure.common_space(spec).to_record(),
         theta_space=family.space.to_record(),
+        learning=learning,
         learner=learner,
         ais=from_mapping(AisSettings, sections["ais"], "ais."),
         ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
@@ -276,8 +283,24 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     )
 
 
-def _check_prescriptions(task: Task, prescriptions: str, menu: str) -> None:
+def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
+    if prescriptions != OWN:
+        return task.family(prescriptions, menu, spec, theta)
+    if menu:
+        return own_parts(task.menus[menu])
+    if not isinstance(spec.observation_space, FiniteSpace):
+        raise ConfigError(
+            f"learning is 'independent', but the task {task.name} has private observations that are not finite. An "
+            "independent learner needs them so. Use learning = \"shared\"."
+        )
+    values = task.structure.local_space(spec.observation_space).num_values
+    return own_actions(spec.action_space.num_values, values)
+
+
+def _check_prescriptions(task: Task, prescriptions: str, menu: str, learning: str) -> None:
     known = [*([MENU] if task.menus else []), *task.families]
+    if learning == "independent":
+        known = [OWN]
     if prescriptions not in known:
         raise ConfigError(
             f"prescriptions is {prescriptions!r}, which the task {task.name} does not have. {closest(prescriptions, known)} "

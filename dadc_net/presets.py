@@ -13,6 +13,9 @@ Where ``paper`` must differ from what is printed, or the paper is silent:
 * The multi-access critic's own layer is 5 units; trace decay 1, entropy bonus 0, no clipping: none is printed.
 * The length of a run is not printed but drawn (Fig. 2): 1,000 updates of 300 steps for the broadcast problem.
 * PPO's epochs, clip and advantage estimator are not printed for the broadcast problem: ChainerRL's defaults, 10 and 0.2.
+* Demand response (E.2) names ChainerRL for what is not printed: advantages normalised, lambda 0.97, clip 0.2, 10 epochs, KL
+  0.01, damping 0.1, target rate 0.01; minibatches of a batch are the whole batch here. Runs of 40,000 steps are as drawn.
+  The stream never restarts. NAF's rectifiers are cut off at 8, and its noise is independent over time.
 """
 
 from __future__ import annotations
@@ -40,6 +43,26 @@ _PAPER_MABC_LEARNER = {
     "final_learning_rate_share": 1.0,
     "trace_decay": 1.0,
     "entropy_weight": 0.0,
+}
+
+_MEAN_FIELD = {"encoder": "none", "feature_scale": 2.0}
+"""The mean field is the state (E.2). Centred, and four times as wide as a share: an optimal rule turns within a tenth."""
+_TOWERS = {"hidden_size": 64, "hidden_layers": 2, "shared_trunk": False, "entropy_weight": 0.0}
+_TUNED_LOADS = {
+    **_TOWERS,
+    "num_envs": 8,
+    "batch_steps": 200,
+    "learning_rate": 0.001,
+    "trace_decay": 0.8,
+    "normalise_advantages": True,
+    "value_loss_weight": 1.0,
+}
+_PAPER_LOADS = {
+    **_TUNED_LOADS,
+    "num_envs": 1,
+    "learning_rate": 0.0003,
+    "final_learning_rate_share": 1.0,
+    "trace_decay": 0.97,
 }
 
 _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
@@ -84,6 +107,49 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
         "learner": {"num_envs": 16, "batch_steps": 64},
         "ais": {"size": 16},
         "naf": {"window": 16, "warm_up": 8, "windows": 16},
+    },
+    # 600 x 200 = 120,000 environment steps.
+    ("tuned", "demand-response", "ppo"): {
+        "updates": 600,
+        "ais": _MEAN_FIELD,
+        "learner": _TUNED_LOADS,
+        "ppo": {"epochs": 10},
+    },
+    ("tuned", "demand-response", "trpo"): {"updates": 600, "ais": _MEAN_FIELD, "learner": _TUNED_LOADS},
+    ("tuned", "demand-response", "actor-critic"): {"updates": 600, "ais": _MEAN_FIELD, "learner": _TUNED_LOADS},
+    ("tuned", "demand-response", "naf-dqn"): {
+        "updates": 937,
+        "ais": _MEAN_FIELD,
+        "learner": {"num_envs": 8, "batch_steps": 64},
+        "naf": {"steps": 16, "windows": 64, "hidden_size": 100, "target_rate": 0.02},
+    },
+    ("paper", "demand-response", "ppo"): {
+        "updates": 200,
+        "env": {"restart_steps": 0},
+        "ais": {"encoder": "none"},
+        "learner": _PAPER_LOADS,
+        "ppo": {"epochs": 10, "clip": 0.2},
+        "gaussian": {"learning_rate": 0.0003},
+    },
+    ("paper", "demand-response", "trpo"): {
+        "updates": 200,
+        "env": {"restart_steps": 0},
+        "ais": {"encoder": "none"},
+        "learner": _PAPER_LOADS,
+        "trpo": {"value_learning_rate": 0.001},
+    },
+    ("paper", "demand-response", "naf-dqn"): {
+        "updates": 10_000,
+        "env": {"restart_steps": 0},
+        "ais": {"encoder": "none"},
+        "learner": {"num_envs": 1, "batch_steps": 4},
+        "naf": {
+            "steps": 1,
+            "windows": 200,
+            "hidden_size": 100,
+            "activation": "relu",
+            "final_learning_rate_share": 1.0,
+        },
     },
     ("paper", "mabc", "actor-critic"): {"updates": 1000, "learner": _PAPER_MABC_LEARNER, "ais": _PAPER_AIS},
     ("paper", "mabc", "ppo"): {

@@ -95,11 +95,13 @@ def test_only_the_agent_holds_coordinator_and_local_information() -> None:
         and (has(p, "dadc_net.node.passive_agent") or has(p, "dadc_net.team.information"))
     }
     assert both == {"team_member.py"}
-    names = "agent identity own_log own_run passive_agent replica team_member watch"
+    names = "agent identity independent_replica own_log own_run passive_agent replica team_member watch"
     agents = {f"{name}.py" for name in names.split()}
     agent_side = [p for p in node if p.name in agents]
     assert len(agent_side) == len(agents)
     assert not any(has(p, "dadc_net.team.environment") for p in agent_side)
+    # The baseline, whose learner is shown private observations, is a class of its own that nothing else can fall into.
+    assert {p.name for p in node if has(p, "dadc_net.node.independent_replica")} == {"team_member.py"}
     server_side = [p for p in node if p.name not in agents]
     assert not any(has(p, "dadc_net.coordinator") for p in server_side)
 

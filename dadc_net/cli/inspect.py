@@ -41,6 +41,7 @@ def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
             "beliefs": None if found.model is None else len(found.model.beliefs),
             "round_robin": found.round_robin,
             "random": found.random,
+            **found.extra,
         }
     )
 
@@ -56,7 +57,7 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
     from dadc_net.config import resolve
     from dadc_net.errors import UsageError
     from dadc_net.runtime.evaluation import Evaluator
-    from dadc_net.runtime.launcher import load_snapshot
+    from dadc_net.runtime.launcher import load_learner
 
     if not (run / "config.toml").is_file():
         raise UsageError(
@@ -64,7 +65,7 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
         )
     overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
     config = resolve(str(run / "config.toml"), overrides)
-    snapshot, meta = load_snapshot(run / f"agent-{agent}")
+    snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)
     certified = evaluator.certificate(snapshot) if certificate else None
@@ -119,10 +120,9 @@ def _certificate_text(found: Certificate | None) -> str:
 def selftest_command(as_json: bool) -> int:
     """Known-answer test of this host's arithmetic and random streams; exit 0 or 11."""
     from dadc_net.errors import SelftestError
-    from dadc_net.exact.selftest import run_selftest
-    from dadc_net.runtime.party import kernels_allowed
+    from dadc_net.runtime.party import selftest
 
-    result = run_selftest(kernels_allowed())
+    result = selftest()
     if as_json:
         shell.print_json(
             {
@@ -130,11 +130,14 @@ def selftest_command(as_json: bool) -> int:
                 "digest": result.digest.hex(),
                 "fingerprint": result.fingerprint,
                 "failures": list(result.failures),
+                "digests": {name: value.hex() for name, value in result.digests.items()},
             }
         )
     else:
         for name, value in result.fingerprint.items():
-            click.echo(f"{name:16} {value}")
+            click.echo(f"{name:22} {value}")
+        for name, digest in result.digests.items():
+            click.echo(f"{name:22} {digest.hex()[:16]}")
         verdict = "ok" if result.ok else f"FAILED: {', '.join(result.failures)}"
-        click.echo(f"{'self-test':16} {verdict}\n{'digest':16} {result.digest.hex()}")
+        click.echo(f"{'self-test':22} {verdict}\n{'digest':22} {result.digest.hex()}")
     return 0 if result.ok else SelftestError.exit_code

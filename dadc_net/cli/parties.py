@@ -122,7 +122,8 @@ def environment_command(
     elif not quiet:
         rate = result.steps / result.seconds
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
-    click.echo(result.learner_digest)
+    for digest in dict.fromkeys(result.learner_digests.values()):  # One, unless learners are independent.
+        click.echo(digest)
 
 
 @click.command("dadc-agent")

@@ -20,7 +20,9 @@ _PLAIN_LINES = 10
 class Progress:
     """Shows how far a run is, its speed, its reward, its value and that digests are equal."""
 
-    def __init__(self, updates: int, quiet: bool) -> None:
+    def __init__(self, updates: int, quiet: bool, agreed: str = "digests equal") -> None:
+        """``agreed``: what has been compared and found equal at every update that is shown."""
+        self._agreed = agreed
         self._updates = updates
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
@@ -54,7 +56,7 @@ class Progress:
             value, share = self._value
             shown = "" if share is None else f" ({100 * share:+.0f} % of round-robin to optimum)"
             parts.append(f"value {value:.4f}{shown}")
-        parts.append("digests equal")
+        parts.append(self._agreed)
         return "  ".join(parts)
 
     def _draw(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
@@ -100,6 +102,9 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         f"{report['wall_s']:.1f} s",
     ]
     lines += [f"agent {agent}        {digest}" for agent, digest in report["agent_digests"].items()]
-    equal = len(set(report["agent_digests"].values())) == 1
-    lines.append(f"learner digests {'equal' if equal else 'DIFFER'}; run folder {folder}")
+    if report["learning"] == "independent":
+        said = "the same common log for all agents; their learners are independent and differ"
+    else:
+        said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"
+    lines.append(f"{said}; run folder {folder}")
     return "\n".join(lines)

@@ -28,6 +28,10 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
     return config
 
 
+def _progress(config: RunConfig, quiet: bool) -> Progress:
+    return Progress(config.settings.updates, quiet, *([] if config.settings.is_shared else ["common log equal"]))
+
+
 def _take_up(out: Path | None, config: RunConfig) -> bool:
     """Whether ``out`` holds a run of this configuration, finished or not.
 
@@ -153,7 +157,7 @@ def run_command(
 ) -> None:
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
-    from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_snapshot
+    from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
     from dadc_net.runtime.party import StopRequest
     from dadc_net.runtime.report import make_report, read_report
     from dadc_net.runtime.sabotage import parse
@@ -165,7 +169,7 @@ def run_command(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop = StopRequest()
     stop.install()
-    progress = Progress(config.settings.updates, quiet)
+    progress = _progress(config, quiet)
     progress.note(_headline(config, seed, seed_file, folder) + (", resumed" if resumes else ""))
     valuer = _Valuer(config, folder, progress)
 
@@ -198,7 +202,7 @@ def run_command(
         report = make_report(
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
-        snapshot, _ = load_snapshot(launcher.agent_folder(1))
+        snapshot, _ = load_learner(folder, config)
         _finish(valuer, report, snapshot, folder, as_json, quiet)
 
 
@@ -229,6 +233,7 @@ def simulate_command(
 ) -> None:
     """The same run inside one process, with the same digests."""
     begun = time.monotonic()
+    from dadc_net.node.independent_replica import own_snapshot
     from dadc_net.runtime import arrays_file
     from dadc_net.runtime.agent_store import checkpoint_path
     from dadc_net.runtime.party import StopRequest, open_folder
@@ -241,7 +246,7 @@ def simulate_command(
     (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     stop = StopRequest()
     stop.install()
-    progress = Progress(config.settings.updates, quiet)
+    progress = _progress(config, quiet)
     progress.note(_headline(config, seed, seed_file, folder))
     valuer = _Valuer(config, folder, progress)
 
@@ -250,7 +255,7 @@ def simulate_command(
         lock_steps = report.update * config.settings.learner.batch_lock_steps
         progress.update(report.update, lock_steps, time.monotonic() - started, valuer.reward)
         if report.update % config.evaluate_every == 0:
-            valuer.checkpoint(report.update, simulation.replicas[0].coordinator.snapshot(), report.losses)
+            valuer.checkpoint(report.update, simulation.snapshot(), report.losses)
 
     with valuer.metrics:
         started = time.monotonic()
@@ -262,10 +267,13 @@ def simulate_command(
         report = make_report(
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
-        state = open_folder(folder / "agent-1")
-        meta = {"settings": config.settings.to_record(), "agent": 1, "update": config.settings.updates}
-        path = checkpoint_path(state, ended.lock_steps)
-        arrays_file.save(path, dict(ended.snapshot), {**meta, "learner_digest": report["learner_digest"]})
+        # Replicas are equal, so one is kept; independent learners are not.
+        for agent in [1] if config.settings.is_shared else range(1, config.settings.num_agents + 1):
+            meta = {"settings": config.settings.to_record(), "agent": agent, "update": config.settings.updates}
+            meta["learner_digest"] = ended.agent_digests[agent]
+            arrays = ended.snapshot if config.settings.is_shared else own_snapshot(ended.snapshot, agent)
+            path = checkpoint_path(open_folder(folder / f"agent-{agent}"), ended.lock_steps)
+            arrays_file.save(path, dict(arrays), meta)
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
 
 
@@ -277,8 +285,9 @@ def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
 def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path) -> str:
     settings = config.settings
     shown = _shown_seed(seed, seed_file)
+    algorithm = settings.algorithm if settings.is_shared else f"independent {settings.algorithm}"
     return (
-        f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {settings.algorithm}, "
+        f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
         f"{settings.updates} updates of {settings.learner.batch_steps} steps, "
         f"seed {'from file' if shown is None else shown}, folder {folder}"
     )

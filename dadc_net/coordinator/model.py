@@ -18,7 +18,7 @@ from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact import elementary, scan
 from dadc_net.exact.acting import PreparedLinear
 from dadc_net.exact.elementary import tanh
-from dadc_net.exact.grid import Array, Operand
+from dadc_net.exact.grid import Array, Operand, row_sums
 from dadc_net.team.spaces import FiniteSpace
 
 _LEAST_PROBABILITY = 2.0**-10
@@ -30,7 +30,7 @@ class Expansion(NamedTuple):
     that weigh anything, in row-major order."""
 
     probability: Array
-    """[n, M, Z], outcomes below the least probability set to 0"""
+    """[n, M, Z], outcomes below the least probability set to 0, the others sharing what these had"""
     weighs: NDArray[np.bool_]
     """[n, M, Z] which of them are the L"""
     reward: Array
@@ -76,6 +76,8 @@ class LearnedModel:
         logits = self._transition[1](tanh(self._transition[0](known)))
         probability = elementary.exp(elementary.log_softmax(logits))[:, self._outcomes]
         probability[probability < _LEAST_PROBABILITY] = 0.0
+        # What is left out would count as an outcome without worth: seven times 2^-10 of V is as much as a mistake costs.
+        probability /= np.maximum(row_sums(probability, exponent=0), _LEAST_PROBABILITY)[:, None]
         weighs = np.ones(probability.shape, dtype=np.bool_) if every else probability > 0.0
         pair, outcome = np.nonzero(weighs)
         following = scan.step(

@@ -26,9 +26,13 @@ class GreedyRule:
         self._scores = replica.algorithm.greedy()
         self._theta = replica.theta
         self._size = replica.approximator.size
-        self.is_memoryless = settings.ais.encoder == "none"
-        """Whether what it plays depends on the present common observation alone."""
+        self._memoryless = settings.ais.encoder == "none"
         self.begin(0)
+
+    @property
+    def is_memoryless(self) -> bool:
+        """Whether what it plays depends on the present common observation alone."""
+        return self._memoryless
 
     def begin(self, copies: int) -> None:
         """Start n copies afresh: x = 0, theta = 0."""

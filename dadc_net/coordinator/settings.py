@@ -23,6 +23,7 @@ BESIDE = ("none", *AIS_LOSSES[1:])
 REWARD_INPUTS = ("prescription", "outcome")
 SCHEDULES = ("linear", "robbins-monro")
 OPTIMISERS = ("adam", "sgd")
+LEARNING = ("shared", "independent")
 ENCODERS = ("gru", "none")
 ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic", "ais-planning", "naf-dqn")
 
@@ -308,6 +309,9 @@ class CoordinatorSettings:
     """Record of the space of z_t."""
     theta_space: dict[str, Any]
     """Record of the space of prescription parameters: one finite factor for a menu, or a box."""
+    learning: str = "shared"
+    """shared: all agents are replicas of one coordinator. independent: each learns alone from what it knows itself, the
+    baseline of Section 7."""
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
     ppo: PpoSettings = field(default_factory=PpoSettings)
@@ -323,12 +327,18 @@ class CoordinatorSettings:
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
         require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
         _require_word("algorithm", self.algorithm, ALGORITHMS)
+        _require_word("learning", self.learning, LEARNING)
 
     @property
     def num_prescriptions(self) -> int:
         """M, entries of the prescription menu; 0 where theta is continuous."""
         space = space_from_record(self.theta_space)
         return space.num_values if isinstance(space, FiniteSpace) else 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all agents are replicas of one learner, so that everything they compute must be equal."""
+        return self.learning == "shared"
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire and for files."""

@@ -120,8 +120,8 @@ class Operand:
 def operand(x: Array, terms: int, exponent: int | None = None) -> Operand:
     """Round ``x`` for products over ``terms`` terms; ``exponent`` is its fixed scale, None takes it from x."""
     if exponent is None and compiled.kernels is not None and x.flags.forc:
-        rounded = np.empty_like(x)
-        if compiled.kernels.round_dynamic(x.ravel("K"), operand_bits(terms), rounded.ravel("K")):
+        rounded, flat = np.empty_like(x), x.ravel("K")
+        if compiled.kernels.round_dynamic(flat, flat.view(np.int64), operand_bits(terms), rounded.ravel("K")):
             return Operand(rounded, terms)
     scale = scale_exponent(x) if exponent is None else exponent
     return Operand(round_to_grid(x, math.ldexp(1.0, scale - operand_bits(terms))), terms)
@@ -180,7 +180,8 @@ def _compiled_sums(name: str, x: Array, terms: int, results: int) -> Array | Non
     if compiled.kernels is None or terms > CHUNK_TERMS or not x.flags.c_contiguous:
         return None
     sums: Array = np.empty(results)
-    return sums if getattr(compiled.kernels, name)(x, _sum_bits(terms), sums) else None
+    words = x.reshape(-1).view(np.int64)
+    return sums if getattr(compiled.kernels, name)(x, words, _sum_bits(terms), sums) else None
 
 
 def column_sums(x: Array, exponent: int | None = None) -> Array:

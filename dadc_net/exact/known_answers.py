@@ -264,10 +264,3 @@ PRIMITIVES: dict[str, Callable[[], bytes]] = {
     "quadratic": _quadratic,
     "hashes": _hashes,
 }
-
-
-def compute_digests() -> dict[str, bytes]:
-    """Digest of each primitive's results on this host."""
-    # Overflow and the like on these inputs is meant; a caller's setting must not turn it into a warning or an error.
-    with np.errstate(all="ignore"):
-        return {name: run() for name, run in PRIMITIVES.items()}

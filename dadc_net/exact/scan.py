@@ -221,7 +221,7 @@ def _backward_compiled(
     done: bool = compiled.kernels.scan_backward(
         trace.kept, trace.both, trace.candidate, trace.recurrent_candidate, np.ascontiguousarray(keep),
         np.ascontiguousarray(transposed.values), grid.operand_bits(transposed.terms), np.ascontiguousarray(gradient),
-        d_gates, d_recurrent,
+        d_gates, d_recurrent, d_recurrent.reshape(d_recurrent.shape[0], -1).view(np.int64),
     )  # fmt: skip
     return done
 

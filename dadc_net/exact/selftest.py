@@ -1,18 +1,19 @@
 """Known-answer test: does this host compute the bits that every other host computes?
 
 Each primitive is run on fixed inputs (``known_answers``) and the digest of its results is compared with the one
-committed in ``golden.py``, first on NumPy and then, where this host has them, with the compiled kernels. It runs before an
-agent joins; a mismatch refuses to join and names the primitive. The fingerprint says what kind of host this is, for people
-who read a report; it is never compared.
+committed in ``golden.py``, first on NumPy and then, where this host has them, with the compiled kernels. Rooms above add
+runs of their own, such as a few updates of every algorithm. It runs before an agent joins; a mismatch refuses to join and
+names the primitive. The fingerprint says what kind of host this is, for people who read a report; it is never compared.
 """
 
 from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,12 +22,23 @@ from dadc_net.errors import SelftestError
 from dadc_net.exact import compiled
 from dadc_net.exact.digest import digest
 from dadc_net.exact.golden import GOLDEN
-from dadc_net.exact.known_answers import PRIMITIVES, compute_digests
-
-__all__ = ["PRIMITIVES", "SelftestResult", "compute_digests", "fingerprint", "flushes_subnormals", "run_selftest"]
-
+from dadc_net.exact.known_answers import PRIMITIVES
 
 _COMPILED = " (compiled)"
+_SHORT_DIGITS = 16
+
+
+class KnownAnswers(NamedTuple):
+    """Work whose results are known."""
+
+    runs: Mapping[str, Callable[[], bytes]]
+    """By name: does the work and returns the digest of its results."""
+    golden: Mapping[str, str]
+    """By name: the committed digest in hexadecimal."""
+
+
+ARITHMETIC = KnownAnswers(PRIMITIVES, GOLDEN)
+"""The primitives of this room."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,16 @@ class SelftestResult:
     ok: bool
     digest: bytes
     """Over all primitives' results; equal on all hosts that agree."""
+    digests: dict[str, bytes]
+    """Of each primitive's results on NumPy, by name."""
     fingerprint: dict[str, str]
     failures: tuple[str, ...]
     """Names of primitives whose digest differs from the committed one; those of the kernels end in "(compiled)"."""
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """The start of each digest, by name: enough to say which primitive differs between two hosts."""
+        return {name: value.hex()[:_SHORT_DIGITS] for name, value in self.digests.items()}
 
     def require_ok(self) -> SelftestResult:
         """This result. Raises SelftestError if a primitive failed."""
@@ -54,23 +73,33 @@ class SelftestResult:
         return self
 
 
-def run_selftest(with_kernels: bool = True) -> SelftestResult:
+def run_selftest(with_kernels: bool = True, further: KnownAnswers | None = None) -> SelftestResult:
     """Run every primitive and compare with the committed digests.
 
     Args:
         with_kernels: use the compiled kernels from here on, where this host has them, after the same test.
+        further: more work to do and compare.
     """
+    parts = [ARITHMETIC, *([] if further is None else [further])]
     compiled.unload()
-    computed = compute_digests()
-    failures = _differing(computed)
+    computed = compute_digests(parts)
+    failures = _differing(computed, parts)
     if with_kernels and compiled.load():
-        failures += [name + _COMPILED for name in _differing(compute_digests())]
+        failures += [name + _COMPILED for name in _differing(compute_digests(parts), parts)]
     overall = digest(*(name.encode("ascii") + value for name, value in computed.items()))
-    return SelftestResult(not failures, overall, fingerprint(), tuple(failures))
+    return SelftestResult(not failures, overall, computed, fingerprint(), tuple(failures))
 
 
-def _differing(computed: dict[str, bytes]) -> list[str]:
-    return [name for name, value in computed.items() if GOLDEN.get(name) != value.hex()]
+def compute_digests(parts: Sequence[KnownAnswers]) -> dict[str, bytes]:
+    """Digest of each run's results on this host."""
+    # Overflow and the like on these inputs is meant; a caller's setting must not turn it into a warning or an error.
+    with np.errstate(all="ignore"):
+        return {name: run() for part in parts for name, run in part.runs.items()}
+
+
+def _differing(computed: Mapping[str, bytes], parts: Sequence[KnownAnswers]) -> list[str]:
+    golden = {name: value for part in parts for name, value in part.golden.items()}
+    return [name for name, value in computed.items() if golden.get(name) != value.hex()]
 
 
 def flushes_subnormals() -> bool:
@@ -120,6 +149,7 @@ def _processor() -> dict[str, str]:
         return {"cpu": platform.processor() or "unknown"}
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     entries = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = set((entries.get("flags") or entries.get("Features") or "").split())
+    # An emulator of another machine may show the processor that it runs on.
+    flags = set(entries.get("Features" if platform.machine() == "aarch64" else "flags", "").split())
     known = [flag for flag in ("sse4_2", "avx", "avx2", "fma", "avx512f", "asimd", "sve") if flag in flags]
     return {"cpu": entries.get("model name") or platform.processor() or "unknown", "cpu_features": " ".join(known)}

@@ -96,6 +96,7 @@ class AgentNode:
             identity.selftest,
             identity.settings_digest,
             identity.host,
+            identity.answers,
             self.run_id,
             self.epoch,
             self.next_step,

@@ -62,8 +62,8 @@ class EnvironmentServerNode:
         self._pace = Pace()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
-        self.learner_digest = b""
-        """After the last update that all agents agreed on."""
+        self.learner_digests: dict[int, bytes] = {}
+        """By agent, after the last update that all agents agreed on."""
         self.divergence: Divergence | None = None
         self.error: DadcError | None = None
         self.deadline: float | None = None
@@ -150,9 +150,8 @@ class EnvironmentServerNode:
         if self.phase is not ServerPhase.JOINING or not self.roster.complete:
             return []
         if self.roster.known is None:
-            join = self.roster.members[1].join
-            self.roster.known = Fingerprint(join.commitment, join.selftest)
-            self.tip.journal.note("team", [join.commitment.hex(), join.selftest.hex()])
+            self.roster.known = Fingerprint.of(self.roster.members[1].join)
+            self.tip.journal.note("team", self.roster.known.to_record())
         if self.tip.entry is None:
             self.tip.begin()
         self.phase = ServerPhase.RUNNING
@@ -227,14 +226,16 @@ class EnvironmentServerNode:
         update = self.plan.update_of(step)
         self._closed = ClosedStep(step, update)
         update_digests = {agent: act.update_digest for agent, act in answers.items()}
-        divergence = compare(step, update, {agent: act.digest for agent, act in answers.items()}, update_digests)
+        compared = update if self.plan.shared_learning else None
+        divergence = compare(step, compared, {agent: act.digest for agent, act in answers.items()}, update_digests)
         if divergence is not None:
             self.tip.close(answers)  # What was answered is evidence.
             return self._examine(divergence, now)
-        self.learner_digest = update_digests[1] or self.learner_digest
+        if update is not None:
+            self.learner_digests = update_digests
         if step == self.last_step:
             self.tip.close(answers)
-            self._farewell.begin(update_digests[1], self.tip.journal)
+            self._farewell.begin(update_digests, self.tip.journal)
             self.phase, self.deadline = ServerPhase.FINISHED, None
             return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
         self.tip.advance(answers)
@@ -258,8 +259,8 @@ class EnvironmentServerNode:
 
     def resume(self) -> None:
         """After a recovery: the run may have been finished already."""
-        if self._farewell.recall(self.tip):
-            self.phase, self.learner_digest = ServerPhase.FINISHED, self._farewell.digest
+        if self._farewell.recall(self.tip, self.plan.shared_learning):
+            self.phase, self.learner_digests = ServerPhase.FINISHED, self._farewell.digests
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -270,7 +271,7 @@ class EnvironmentServerNode:
 
     def _end(self, agent: int, now: float) -> list[Delivery]:
         self._pace.sent(agent, self.last_step + 1, now)
-        end = End(self.run_id, self.epoch, self.last_step, self._farewell.digest)
+        end = End(self.run_id, self.epoch, self.last_step, self._farewell.digests[agent])
         return [Delivery(self.roster.members[agent].peer, end)]
 
     def _bye(self, agent: int, bye: Bye) -> list[Delivery]:

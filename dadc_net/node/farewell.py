@@ -14,8 +14,8 @@ class Farewell:
     """Of one run with ``num_agents`` agents, whose last record is ``last_step``."""
 
     def __init__(self, last_step: int, num_agents: int) -> None:
-        self.digest = b""
-        """Learner digest that all agents reported at the end."""
+        self.digests: dict[int, bytes] = {}
+        """Learner digest that each agent reported at the end; one and the same unless learners are independent."""
         self.confirmed: set[int] = set()
         """Agents that have kept the result."""
         self._last_step = last_step
@@ -27,24 +27,24 @@ class Farewell:
         """Whether nobody is left to be told."""
         return self._given_up or len(self.confirmed) == self._num_agents
 
-    def begin(self, digest: bytes, journal: ServerJournal) -> None:
+    def begin(self, digests: dict[int, bytes], journal: ServerJournal) -> None:
         """All records are answered and agreed on."""
-        self.digest = digest
-        journal.note("learner_digest", digest.hex())
+        self.digests = digests
+        journal.note("learner_digests", [digest.hex() for _, digest in sorted(digests.items())])
         journal.note("state", "finished")
         journal.sync()
 
-    def recall(self, tip: Tip) -> bool:
-        """After a recovery: whether the run was finished already."""
+    def recall(self, tip: Tip, shared: bool) -> bool:
+        """After a recovery: whether the run was finished already; ``shared``: learner digests must be equal."""
         facts = tip.journal.facts
         self.confirmed = set(facts.get("confirmed", ()))
         if facts.get("state") == "finished":
-            self.digest = bytes.fromhex(facts["learner_digest"])
+            self.digests = {k: bytes.fromhex(digest) for k, digest in enumerate(facts["learner_digests"], start=1)}
             return True
         answers = tip.journal.round(self._last_step) if tip.step == self._last_step else None
-        if answers is None or len(set(answers.update_digests)) > 1 or len(set(answers.digests)) > 1:
+        if answers is None or len(set(answers.digests)) > 1 or (shared and len(set(answers.update_digests)) > 1):
             return False  # Under way, or the agents differed at the last record.
-        self.begin(answers.update_digests[0], tip.journal)
+        self.begin(dict(enumerate(answers.update_digests, start=1)), tip.journal)
         return True
 
     def confirm(self, agent: int, journal: ServerJournal) -> None:

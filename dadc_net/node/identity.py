@@ -19,6 +19,8 @@ class AgentIdentity:
     settings_digest: bytes = b""
     """Digest of the settings it insists on; empty: whatever the server says."""
     host: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """As in ``Join``."""
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
     private_seed: bytes = b""

@@ -41,6 +41,8 @@ class Join:
     """Digest of the settings this agent insists on; empty: whatever the server says."""
     host: dict[str, str] = field(default_factory=dict)
     """Host name, process id, versions, CPU features: for people who read a report, never compared."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """Name of each primitive of the self-test -> the start of its digest, to name what differs where ``selftest`` does."""
     run_id: bytes = NO_RUN
     """The run that this agent has records of; zeros: none."""
     epoch: int = 0
@@ -98,7 +100,7 @@ class Act:
 
 @dataclass(frozen=True)
 class End:
-    """All updates are done; ``learner_digest`` is what every agent reported last."""
+    """All updates are done; ``learner_digest`` is what the receiver reported last, and with shared learning everybody."""
 
     run_id: bytes
     epoch: int

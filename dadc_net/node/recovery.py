@@ -35,7 +35,7 @@ def take_up(
     journal.note("epoch", epoch)
     recovery = recover(world, journal, world_every)
     team = facts.get("team")
-    known = None if team is None else Fingerprint(*(bytes.fromhex(value) for value in team))
+    known = None if team is None else Fingerprint.from_record(team)
     node = EnvironmentServerNode(recovery.tip, plan, bytes.fromhex(facts["run_id"]), epoch, known)
     node.resume()
     return node, recovery

@@ -21,6 +21,7 @@ from dadc_net.errors import ProtocolError
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
 from dadc_net.exact.grid import Array
 from dadc_net.node.record import unpack_common
+from dadc_net.team.common_record import CommonRecord
 
 
 class StepAccount(NamedTuple):
@@ -63,17 +64,26 @@ class Replica:
                 f"record {step} does not continue the common log: its chain hash is {head.hex()[:16]}, computed "
                 f"{expected.hex()[:16]}. A record is missing, repeated or changed. Restart the run."
             )
-        record = unpack_common(common, step, self.settings.learner.num_envs, self.coordinator.space)
+        record = self._read(step, common)
         decision = self.coordinator.receive(record)
         self.head = head
         parameters = digest(*map(_bytes, self.coordinator.parameters()))
         ais = digest(_bytes(decision.ais))
         chosen = decision.prescriptions
         prescription = digest(b"" if chosen is None else chosen.astype(chosen.dtype.newbyteorder("<")).tobytes())
-        step_digest = keyed(self._key, struct.pack("<Q", step), head, parameters, ais, prescription)
+        compared = self._compared(parameters, ais, prescription)
+        step_digest = keyed(self._key, struct.pack("<Q", step), head, *compared)
         return StepAccount(
             step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update
         )
+
+    def _read(self, step: int, common: bytes) -> CommonRecord:
+        """What the coordinator is given."""
+        return unpack_common(common, step, self.settings.learner.num_envs, self.coordinator.space)
+
+    def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
+        """Which digests must be equal for all agents, besides the chain head."""
+        return digests
 
     def keyed_components(self, digests: Mapping[str, bytes]) -> dict[str, bytes]:
         """Digests by name as the server may see them: it can compare them and guess nothing."""

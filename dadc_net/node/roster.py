@@ -10,8 +10,9 @@ refused (exit 14). If the transport says it has gone, or it stays silent for ``P
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dadc_net.errors import AuthenticationError, DadcError, DuplicateAgentError, MismatchError, UsageError
 from dadc_net.node.messages import Join
@@ -43,6 +44,26 @@ class Fingerprint(NamedTuple):
 
     commitment: bytes
     selftest: bytes
+    answers: Mapping[str, str]
+    """As in ``Join``; names what differs and decides nothing."""
+
+    @classmethod
+    def of(cls, join: Join) -> Fingerprint:
+        """What a joining agent says."""
+        return cls(join.commitment, join.selftest, join.answers)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Fingerprint:
+        """The inverse of ``to_record``."""
+        return cls(bytes.fromhex(record["commitment"]), bytes.fromhex(record["selftest"]), record["answers"])
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data for the journal."""
+        return {
+            "commitment": self.commitment.hex(),
+            "selftest": self.selftest.hex(),
+            "answers": dict(self.answers),
+        }
 
 
 class Roster:
@@ -95,7 +116,7 @@ class Roster:
 
     def _compare_with_members(self, join: Join) -> DadcError | None:
         others = {
-            f"agent {agent}": Fingerprint(member.join.commitment, member.join.selftest)
+            f"agent {agent}": Fingerprint.of(member.join)
             for agent, member in self.members.items()
             if agent != join.agent
         }
@@ -104,9 +125,9 @@ class Roster:
         for name, other in others.items():
             if other.selftest != join.selftest:
                 return MismatchError(
-                    f"agent {join.agent}'s host computes otherwise: its self-test digest is {join.selftest.hex()[:16]}, "
-                    f"that of {name} is {other.selftest.hex()[:16]}. No step was taken. Run dadc selftest on both hosts and "
-                    "install the same version of dadc-net."
+                    f"agent {join.agent}'s host computes {_differing(join.answers, other.answers)} otherwise: its self-test "
+                    f"digest is {join.selftest.hex()[:16]}, that of {name} is {other.selftest.hex()[:16]}. No step was "
+                    "taken. Run dadc selftest on both hosts and install the same version of dadc-net."
                 )
             if other.commitment != join.commitment:
                 return MismatchError(
@@ -154,3 +175,9 @@ class Roster:
             f"agent {agent} is already running on {where}, and it answers. This second process was refused; the first "
             "goes on undisturbed. Stop the first one, or start this one with another --id."
         )
+
+
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """The primitives that two agents answer differently, or that one of them does not know; "something" if unknown."""
+    names = [*one, *(name for name in other if name not in one)]
+    return ", ".join(name for name in names if one.get(name) != other.get(name)) or "something"

@@ -49,6 +49,8 @@ class ServerPlan(NamedTuple):
     updates: int
     lockstep_timeout_s: float
     join_timeout_s: float
+    shared_learning: bool = True
+    """Whether learner digests must be equal; independent learners differ by construction."""
 
     @property
     def last_step(self) -> int:

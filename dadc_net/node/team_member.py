@@ -1,7 +1,7 @@
 """One agent of the team without its protocol: a coordinator and the passive agent that obeys it.
 
 This is the only place that holds both a coordinator and local information, and the line between them is one call:
-``PassiveAgents.act`` is given the prescription. Nothing flows back.
+``PassiveAgents.act`` is given the prescription. Nothing flows back. An independent learner, the baseline, has no such line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, ProtocolError
 from dadc_net.node.identity import AgentIdentity
+from dadc_net.node.independent_replica import IndependentReplica
 from dadc_net.node.passive_agent import PassiveAgents, private_stream
 from dadc_net.node.record import pack_actions
 from dadc_net.node.replica import Replica, StepAccount
@@ -40,7 +41,8 @@ class TeamMember:
                 "Prescriptions are tables over finitely many local values. Use a finite observation space."
             )
         self.settings = settings
-        self.replica = Replica(settings, identity.shared_seed)
+        agent, seed, shared = identity.agent, identity.shared_seed, settings.is_shared
+        self.replica = Replica(settings, seed) if shared else IndependentReplica(settings, seed, agent, space)
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_record(facts["family"])
         self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
@@ -51,6 +53,8 @@ class TeamMember:
         Raises:
             ProtocolError: if the chain does not continue or the bytes do not fit.
         """
+        if isinstance(self.replica, IndependentReplica):
+            self.replica.show(step, private)
         account = self.replica.receive(step, common, head)
         self._passive.observe(step, [private], account.begin)
         if account.prescriptions is None:

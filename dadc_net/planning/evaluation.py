@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,17 @@ from dadc_net.planning.value_iteration import Solution, fixed_point, policy_valu
 class Rule(Protocol):
     """A coordination rule for n independent copies: common information in, prescriptions out."""
 
+    @property
+    def is_memoryless(self) -> bool:
+        """Whether what it plays depends on the present common observation alone."""
+        ...
+
     def begin(self, copies: int) -> None:
         """Start n copies afresh."""
         ...
 
-    def choose(self, common: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Prescriptions [n] after the next common observation [n, C]."""
+    def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
+        """Prescriptions, int64 [n] or float64 [n, D], after the next common observation [n, C]."""
         ...
 
 

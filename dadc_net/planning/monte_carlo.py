@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
@@ -15,12 +17,30 @@ from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import Task
 
 
+class IndependentRules:
+    """Agents that choose their own part of a prescription, each by a rule of its own, from what it knows: the baseline."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """``rules``: one per agent; what is common to each is (z_t, o_t^k), and what it chooses is theta^k."""
+        self._rules = rules
+
+    def begin(self, copies: int) -> None:
+        """Start n copies afresh."""
+        for rule in self._rules:
+            rule.begin(copies)
+
+    def choose(self, common: NDArray[np.int64], observations: NDArray[np.int64]) -> list[NDArray[Any]]:
+        """Each agent's theta [n] after the next common observation [n, C] and private observations [n, K, O]."""
+        known = [np.concatenate((common, observations[:, k]), axis=1) for k in range(len(self._rules))]
+        return [rule.choose(own) for rule, own in zip(self._rules, known, strict=True)]
+
+
 def monte_carlo(
     task: Task,
     parameters: Any,
     family: PrescriptionFamily,
     discount: float,
-    rule: Rule,
+    rule: Rule | IndependentRules,
     trajectories: int,
     stream: Stream,
     private: Stream,
@@ -53,14 +73,19 @@ def monte_carlo(
             returns += discount ** (t - 1) * alive * outcome.rewards
         alive = alive * (outcome.ended == 0)
         history.append(JointStep(outcome.observations, outcome.public, np.where(begin[:, None], 0, action), begin))
-        chosen = rule.choose(structure.common(history))
+        common = structure.common(history)
         rows = (spec.num_agents * trajectories, -1)
         local = structure.local(
             local.reshape(rows), action.reshape(-1), outcome.observations.reshape(rows), np.repeat(begin, spec.num_agents)
         )
         index = local_space.index(local).reshape(trajectories, spec.num_agents)
         words = private.words(t, spec.num_agents, trajectories).T if family.is_random else None
-        action = family.draw(chosen, agents, index, words)
+        if isinstance(rule, IndependentRules):
+            chosen = rule.choose(common, outcome.observations)
+            columns = [family.draw(own, agents[k : k + 1], index[:, k : k + 1]) for k, own in enumerate(chosen)]
+            action = np.concatenate(columns, axis=1)
+        else:
+            action = family.draw(rule.choose(common), agents, index, words)
         # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
         begin = outcome.ended != 0
     return mean_estimate(returns)

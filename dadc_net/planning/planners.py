@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dadc_net.errors import UsageError
@@ -11,6 +11,7 @@ from dadc_net.exact.streams import Stream
 from dadc_net.planning import evaluation, multi_access_broadcast
 from dadc_net.planning.broadcast_grid import BroadcastGrid
 from dadc_net.planning.coordinated_model import CoordinatedModel
+from dadc_net.planning.demand_response_plan import SYMMETRIC, DemandResponsePlan
 from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.policy_text import describe_belief, describe_policy
 from dadc_net.planning.value_iteration import Solution, solve
@@ -44,11 +45,13 @@ class Plan:
     model: CoordinatedModel | None = None
     """Where the planner enumerates beliefs and a menu."""
     solution: Solution | None = None
+    extra: Mapping[str, float] = field(default_factory=dict)
+    """Further figures by name."""
 
 
-def has_planner(task: str) -> bool:
-    """Whether ``plan`` can solve the task."""
-    return task in _PLANNERS
+def has_planner(task: str, prescriptions: str = MENU) -> bool:
+    """Whether ``plan`` can solve the task with these prescriptions."""
+    return task in _PLANNERS and (task != "demand-response" or prescriptions in SYMMETRIC)
 
 
 def plan(task: str, parameters: Any, menu: str, discount: float, prescriptions: str = MENU) -> Plan:
@@ -103,4 +106,26 @@ def _plan_broadcast(parameters: Any, menu: str, discount: float, prescriptions: 
     return Plan(value, menu, start, method, residual, random, round_robin, text, estimate, kind, model, solution)
 
 
-_PLANNERS: dict[str, Callable[[Any, str, float, str], Plan]] = {"mabc": _plan_broadcast}
+def _plan_demand_response(parameters: Any, _: str, discount: float, prescriptions: str) -> Plan:
+    found = DemandResponsePlan(parameters, discount, prescriptions)
+    best = found.solution
+    extra = {"infinite_population": found.limit, "doing_nothing": found.idle}
+    return Plan(
+        best.start_value,
+        "",
+        found.start,
+        found.method,
+        best.residual,
+        found.random,
+        None,
+        found.text(),
+        found.estimate,
+        "exact linear solve",
+        extra=extra,
+    )
+
+
+_PLANNERS: dict[str, Callable[[Any, str, float, str], Plan]] = {
+    "mabc": _plan_broadcast,
+    "demand-response": _plan_demand_response,
+}

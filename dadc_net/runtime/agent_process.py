@@ -103,6 +103,7 @@ class AgentProcess:
                     selftest.digest,
                     options.settings_digest,
                     dict(host_facts(selftest)),
+                    selftest.answers,
                     options.structure,
                     patience_s=options.patience_s,
                     checkpoint_every=options.checkpoint_every,

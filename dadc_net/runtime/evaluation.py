@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.view import LearnedView
+from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.node.independent_replica import own_settings, own_snapshot
 from dadc_net.planning.certificate import Certificate, certify
 from dadc_net.planning.evaluation import Estimate, horizon
-from dadc_net.planning.monte_carlo import monte_carlo
+from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
 from dadc_net.planning.planners import Plan, has_planner, plan
+from dadc_net.team.menu import all_combinations
 
 _EVALUATION_SEED = seed_bytes(0)
 Snapshot = Mapping[str, NDArray[Any]]
@@ -54,7 +57,12 @@ class Valuation:
 
 def plan_of(config: RunConfig) -> Plan:
     """The exact plan of a configuration. Raises UsageError where there is no planner."""
-    return plan(config.task.name, config.parameters, config.menu, config.settings.discount, config.prescriptions)
+    prescriptions, menu = config.prescriptions, config.menu
+    if not config.settings.is_shared:
+        # Each chooses its own part: what they are measured against may combine parts freely too.
+        prescriptions = config.task.default_prescriptions
+        menu = all_combinations(config.task.menus[menu], config.task.menus) or menu if menu else menu
+    return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
 
 
 class Evaluator:
@@ -64,7 +72,7 @@ class Evaluator:
         self.config = config
         self.plan: Plan | None = None
         # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name):
+        if config.task_argument == config.task.name and has_planner(config.task.name, config.prescriptions):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
@@ -72,44 +80,63 @@ class Evaluator:
         found = self.plan
         if found is None:
             return None
-        rule = GreedyRule(self.config.settings, snapshot)
-        stream = Stream("evaluation", _EVALUATION_SEED)
-        estimate = found.estimate(self.config.family, rule, trajectories, stream)
+        if self.config.settings.is_shared:
+            rule = GreedyRule(self.config.settings, snapshot)
+            stream = Stream("evaluation", _EVALUATION_SEED)
+            estimate = found.estimate(self.config.family, rule, trajectories, stream)
+            method = found.estimator
+        else:
+            # What one agent does depends on its whole private history: no belief is a function of the common log.
+            estimate, method = self.monte_carlo(snapshot, trajectories), "monte-carlo"
         share: float | None = None
         if found.round_robin is not None:
             distance = found.value - found.round_robin
             share = (estimate.value - found.round_robin) / distance if distance > 0 else 0.0
         gap = (found.value - estimate.value) / abs(found.value)
-        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, found.estimator)
+        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, method)
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
         """Theorem 5's constants for the learner of ``snapshot``; None without a planner.
 
         Raises:
-            UsageError: if the learner predicts no common observations.
+            UsageError: if the learner predicts no common observations, or there is not one learner but K.
         """
         found = self.plan
+        settings = self.config.settings
+        if not settings.is_shared:
+            raise UsageError(
+                "the run's learners are independent. Theorem 5 is about one information state of what all agents know, and "
+                "there is none. Train with learning=shared."
+            )
         if found is None or found.model is None or found.solution is None:
             return None
-        settings = self.config.settings
         view = LearnedView(settings, snapshot, found.model.outcomes)
         stream = Stream("evaluation/certificate", _EVALUATION_SEED)
         steps = horizon(settings.discount)
         return certify(found.model, found.solution, settings.discount, view, trajectories, steps, stream)
 
     def monte_carlo(self, snapshot: Snapshot, trajectories: int) -> Estimate:
-        """Mean of plain returns of the greedy rule of ``snapshot``."""
+        """Mean of plain returns of the greedy rule of ``snapshot``, or of the greedy rules of independent learners."""
         config = self.config
         return monte_carlo(
             config.task,
             config.parameters,
             config.family,
             config.settings.discount,
-            GreedyRule(config.settings, snapshot),
+            self._rule(snapshot),
             trajectories,
             Stream("evaluation/monte-carlo", _EVALUATION_SEED),
             Stream("evaluation/monte-carlo/agents", _EVALUATION_SEED),
         )
+
+    def _rule(self, snapshot: Snapshot) -> GreedyRule | IndependentRules:
+        settings = self.config.settings
+        if settings.is_shared:
+            return GreedyRule(settings, snapshot)
+        spec = self.config.task.make(self.config.parameters, 1).spec
+        own = own_settings(settings, spec.observation_space)
+        agents = range(1, settings.num_agents + 1)
+        return IndependentRules([GreedyRule(own, own_snapshot(snapshot, agent)) for agent in agents])
 
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """The best estimate that the task allows: low-variance with a planner, plain returns without."""

@@ -26,6 +26,7 @@ from dadc_net.errors import (
     error_for_exit_code,
 )
 from dadc_net.node.agent import Tamper
+from dadc_net.node.independent_replica import joint_snapshot
 from dadc_net.node.messages import RUN_ID_BYTES
 from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
@@ -122,7 +123,9 @@ class Launcher:
         if len(self._children) > 1:
             return
         for agent in range(1, options.config.settings.num_agents + 1):
-            every = options.config.evaluate_every if agent == 1 else 0
+            # Independent learners have no checkpoint of the same update at the same time; they are valued at the end.
+            valued = agent == 1 and options.config.settings.is_shared
+            every = options.config.evaluate_every if valued else 0
             folder, keys = self.agent_folder(agent), options.out / "keys"
             tamper = options.tamper.get(agent)
             structure = structure_argument(options.config)
@@ -269,3 +272,12 @@ def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         f"{folder} holds no checkpoint. An agent makes its first one some seconds after its first update. Give the folder "
         "of a run that got so far."
     )
+
+
+def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run has learned, from the checkpoint of ``agent``; of independent learners from all agents' checkpoints."""
+    snapshot, meta = load_snapshot(run / f"agent-{agent}")
+    if config.settings.is_shared:
+        return snapshot, meta
+    agents = range(1, config.settings.num_agents + 1)
+    return joint_snapshot([load_snapshot(run / f"agent-{agent}")[0] for agent in agents]), meta

@@ -30,6 +30,7 @@ def make_report(
         "task": config.task.name,
         "seed": seed,
         "algorithm": settings.algorithm,
+        "learning": settings.learning,
         "prescriptions": config.prescriptions,
         "menu": config.menu,
         "num_agents": settings.num_agents,

@@ -54,7 +54,7 @@ class ServerOptions:
 class ServerResult(NamedTuple):
     """How a server's run ended."""
 
-    learner_digest: str
+    learner_digests: dict[int, str]
     steps: int
     """Lock-steps since this process took up the run; 0 if it was finished already."""
     seconds: float
@@ -78,6 +78,7 @@ def make_plan(config: RunConfig) -> ServerPlan:
         settings.updates,
         config.runtime.lockstep_timeout_s,
         config.runtime.join_timeout_s,
+        settings.is_shared,
     )
 
 
@@ -232,7 +233,7 @@ class ServerProcess:
             "update": update,
             "updates": updates,
             "reward_per_step": mean,
-            "learner_digest": node.learner_digest.hex(),
+            "learner_digest": node.learner_digests.get(1, b"").hex(),
             "lock_steps": update * node.plan.batch_lock_steps,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
@@ -296,8 +297,8 @@ class ServerProcess:
             raise node.error
         if node.phase is not ServerPhase.FINISHED:
             raise InvariantError(f"the server left its loop while {node.phase.value}")
-        learner = node.learner_digest.hex()
+        learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         steps = node.last_step - self._first_step if self._begun else 0
-        self.control.report("finished", learner_digest=learner, steps=steps, seconds=seconds)
-        return ServerResult(learner, steps, seconds)
+        self.control.report("finished", learner_digests=learners, steps=steps, seconds=seconds)
+        return ServerResult(learners, steps, seconds)

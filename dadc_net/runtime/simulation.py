@@ -19,6 +19,7 @@ from dadc_net.config import RunConfig
 from dadc_net.coordinator.learner import UpdateReport
 from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agreement import compare
+from dadc_net.node.independent_replica import IndependentReplica, joint_snapshot
 from dadc_net.node.passive_agent import PassiveAgents, private_stream
 from dadc_net.node.record import pack_actions, unpack_actions
 from dadc_net.node.replica import Replica, StepAccount
@@ -47,19 +48,28 @@ class Simulation:
         self.config = config
         self.world = TeamEnvironment(make_problem(config), environment_seed)
         settings = config.settings
-        count = settings.num_agents if replicas == "all" else 1
-        self.replicas = [Replica(settings, shared_seed) for _ in range(count)]
         problem = self.world.problem
         space = _finite(problem.environment.spec.observation_space.to_record())
+        agents = range(1, settings.num_agents + 1)
+        self.replicas: list[Replica]
+        if settings.is_shared:
+            self.replicas = [Replica(settings, shared_seed) for _ in (agents if replicas == "all" else [1])]
+        else:
+            self.replicas = [IndependentReplica(settings, shared_seed, agent, space) for agent in agents]
         self._action_space = _finite(problem.environment.spec.action_space.to_record())
-        streams = {agent: private_stream(agent, shared_seed) for agent in range(1, settings.num_agents + 1)}
-        self._passive = PassiveAgents(streams, settings.learner.num_envs, problem.structure, problem.family, space)
+        # Replicas agree, so that one object serves all agents; of independent learners each has one of its own.
+        copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
+        streams = {agent: private_stream(agent, shared_seed) for agent in agents}
+        groups = [streams] if settings.is_shared else [{agent: stream} for agent, stream in streams.items()]
+        self._passive = [PassiveAgents(group, copies, structure, family, space) for group in groups]
         self.reward_sum = 0.0
         self.reward_count = 0
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
-        """The learner's whole state, from which the learned rule can be valued."""
-        return self.replicas[0].coordinator.snapshot()
+        """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
+        if self.config.settings.is_shared:
+            return self.replicas[0].coordinator.snapshot()
+        return joint_snapshot([replica.coordinator.snapshot() for replica in self.replicas])
 
     def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
@@ -74,6 +84,9 @@ class Simulation:
         begun = time.monotonic()
         entry = self.world.first()
         while True:
+            for replica, private in zip(self.replicas, entry.private, strict=False):
+                if isinstance(replica, IndependentReplica):
+                    replica.show(entry.step, private)
             accounts = [replica.receive(entry.step, entry.common, entry.head) for replica in self.replicas]
             self._refuse_divergence(accounts)
             report = accounts[0].update
@@ -83,7 +96,7 @@ class Simulation:
                 break
             if stop is not None and stop.reason:
                 raise Interrupted(f"stopped by {stop.reason} at step {entry.step}. Nothing else runs. Start it again.")
-            entry = self.world.advance(self._act(entry, accounts[0]))
+            entry = self.world.advance(self._act(entry, accounts))
             self.reward_sum += float(entry.rewards.sum())
             self.reward_count += int((~entry.begin).sum())
         digests = [replica.coordinator.digest().hex() for replica in self.replicas]
@@ -92,12 +105,17 @@ class Simulation:
         by_agent = dict(enumerate(shared, start=1))
         return SimulationResult(by_agent, entry.step, seconds, self.snapshot())
 
-    def _act(self, entry: LogEntry, account: StepAccount) -> NDArray[np.int64]:
+    def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:
         """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""
-        self._passive.observe(entry.step, entry.private, account.begin)
-        if account.prescriptions is None:
-            raise InvariantError(f"no prescriptions were chosen at record {entry.step}")
-        actions = self._passive.act(entry.step, account.prescriptions)
+        columns = []
+        share = len(entry.private) // len(self._passive)
+        for index, passive in enumerate(self._passive):
+            account = accounts[index]
+            passive.observe(entry.step, entry.private[index * share : (index + 1) * share], account.begin)
+            if account.prescriptions is None:
+                raise InvariantError(f"no prescriptions were chosen at record {entry.step}")
+            columns.append(passive.act(entry.step, account.prescriptions))
+        actions = np.concatenate(columns, axis=1)
         raw = pack_actions(actions.reshape(-1))
         return unpack_actions(raw, entry.step, actions.size, 0, self._action_space).reshape(actions.shape)
 
@@ -110,7 +128,8 @@ class Simulation:
             agent: b"" if account.update is None else account.update.digest
             for agent, account in enumerate(accounts, start=1)
         }
-        found = compare(accounts[0].step, None if report is None else report.update, sent, learners)
+        update = report.update if report is not None and self.config.settings.is_shared else None
+        found = compare(accounts[0].step, update, sent, learners)
         if found is not None:
             raise DivergenceError(found.text())
 

@@ -105,7 +105,52 @@ class ControlSharing(InformationStructure):
         return observation_next
 
 
-_BUILT_IN: dict[str, type[InformationStructure]] = {ControlSharing.name: ControlSharing}
+class MeanFieldSharing(InformationStructure):
+    """How many agents are in which state is seen by everyone; local is the present observation.
+
+    I_t^k = {S_{0:t}^k, A_{0:t-1}^k, M_{0:t}} with past states and actions shed (paper, Section 3; Arabneydi and Mahajan
+    2014). The increment z_t holds the numbers of agents whose observation is 1, 2, ..; what is left over is 0.
+    """
+
+    name = "mean-field-sharing"
+
+    def __init__(self, observation_values: int = 2) -> None:
+        """``observation_values``: of the environment's only observation column."""
+        self._values = observation_values
+
+    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
+        """Counts 0 .. K, one for each observation but 0."""
+        if spec.observation_space != FiniteSpace((self._values,)):
+            raise UsageError(
+                f"the environment {spec.name} has the observation space {spec.observation_space}, but this mean field "
+                f"counts {self._values} values of one column. They do not fit. Give MeanFieldSharing the number of values."
+            )
+        return FiniteSpace((spec.num_agents + 1,) * (self._values - 1), ordered=True)
+
+    def common(self, history: Sequence[JointStep]) -> NDArray[np.int64]:
+        """Counts of the present observations."""
+        seen = history[-1].observations[:, :, 0]
+        return np.stack([(seen == value).sum(axis=1) for value in range(1, self._values)], axis=1).astype(np.int64)
+
+    def local_space(self, observation_space: FiniteSpace) -> FiniteSpace:
+        """The observation's."""
+        return observation_space
+
+    def local(
+        self,
+        local: NDArray[np.int64],
+        action: NDArray[np.int64],
+        observation_next: NDArray[np.int64],
+        begin: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """The present observation."""
+        return observation_next
+
+
+_BUILT_IN: dict[str, type[InformationStructure]] = {
+    ControlSharing.name: ControlSharing,
+    MeanFieldSharing.name: MeanFieldSharing,
+}
 
 
 def is_built_in(structure: InformationStructure) -> bool:

@@ -7,6 +7,7 @@ how many entries there are.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from dadc_net.errors import ProtocolError
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta
 from dadc_net.team.spaces import FiniteSpace
 
+OWN = "own"
+"""Name of the prescriptions of independent learners: each chooses its own part, and only that."""
 Table = tuple[tuple[tuple[int, ...], ...], ...]
 
 
@@ -97,3 +100,27 @@ class PrescriptionMenu(PrescriptionFamily):
             return cls(str(record["name"]), tuple(map(str, record["entries"])), actions)
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"{dict(record)!r} does not describe a prescription menu: {error}") from error
+
+
+def own_parts(menu: PrescriptionMenu) -> PrescriptionMenu:
+    """The menu of agents that choose for themselves: entry m is for agent k the m-th of its own parts in ``menu``.
+
+    Together they can play every combination of parts, whether or not ``menu`` has it.
+    """
+    columns = [sorted({entry[k] for entry in menu.actions}) for k in range(len(menu.actions[0]))]
+    count = max(map(len, columns))
+    actions = tuple(tuple(column[m % len(column)] for column in columns) for m in range(count))
+    return PrescriptionMenu(OWN, tuple(f"own part {m}" for m in range(count)), actions)
+
+
+def own_actions(actions: int, local_values: int) -> PrescriptionMenu:
+    """The same where there is no menu: entry a is action a, whatever the local value."""
+    entries = tuple(f"take action {action}" for action in range(actions))
+    return PrescriptionMenu(OWN, entries, tuple((((action,) * local_values),) for action in range(actions)))
+
+
+def all_combinations(menu: PrescriptionMenu, menus: Mapping[str, PrescriptionMenu]) -> str:
+    """Name of the menu among ``menus`` that holds just the combinations of the own parts in ``menu``; empty if none does."""
+    columns = [{entry[k] for entry in menu.actions} for k in range(len(menu.actions[0]))]
+    wanted = set(itertools.product(*columns))
+    return next((name for name, found in menus.items() if set(found.actions) == wanted), "")

@@ -11,9 +11,10 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.sections import closest
+from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.information import ControlSharing, InformationStructure
+from dadc_net.team.information import ControlSharing, InformationStructure, MeanFieldSharing
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
 from dadc_net.team.opportunity import OpportunityFamily
@@ -43,6 +44,7 @@ class Task:
     """Further families of prescriptions by name."""
     default_prescriptions: str = MENU
     """``menu``, or the name of a family."""
+    default_algorithm: str = "actor-critic"
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -62,6 +64,22 @@ TASKS: dict[str, Task] = {
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
             "gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, 2, 2, theta.bound),
         },
+    ),
+    "demand-response": Task(
+        name="demand-response",
+        parameters_type=DemandResponseParameters,
+        make=DemandResponse,
+        structure=MeanFieldSharing(),
+        menus={},
+        default_menu="",
+        default_discount=0.9,
+        families={
+            "randomised": lambda _, theta: GibbsFamily("randomised", 1, 2, 3, theta.bound),
+            "deterministic": lambda *_: DETERMINISTIC,
+            "one-each": lambda spec, theta: GibbsFamily("one-each", spec.num_agents, 2, 3, theta.bound),
+        },
+        default_prescriptions="randomised",
+        default_algorithm="ppo",
     ),
 }
 

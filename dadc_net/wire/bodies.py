@@ -36,6 +36,7 @@ def pack_join(join: Join) -> bytes:
         "selftest": join.selftest,
         "settings_digest": join.settings_digest,
         "host": dict(join.host),
+        "answers": dict(join.answers),
     }
     return _pack("Join", body, _JOIN, limits.JOIN_BYTES_MAX, "Give the host a shorter name.")
 
@@ -44,12 +45,14 @@ def unpack_join(header: Header, raw: bytes) -> Join:
     """The inverse of ``pack_join``. Raises ProtocolError naming the field."""
     body = _unpack("Join", raw, _JOIN, limits.JOIN_BYTES_MAX)
     host = {printable(name): printable(value) for name, value in body["host"].items()}
+    answers = {printable(name): printable(value) for name, value in body["answers"].items()}
     return Join(
         header.agent,
         body["commitment"],
         body["selftest"],
         body["settings_digest"],
         host,
+        answers,
         header.run_id,
         header.epoch,
         header.sequence,
@@ -242,6 +245,7 @@ _JOIN: dict[str, Check] = {
     "selftest": _is_digest,
     "settings_digest": _is_digest_or_empty,
     "host": _is_facts,
+    "answers": _is_facts,
 }
 _BEGIN: dict[str, Check] = {
     "settings": _is_record,

@@ -30,8 +30,9 @@ def test_an_expansion_is_what_heads_and_encoder_say(reward_input: str) -> None:
             known = torch.from_numpy(np.concatenate((states[row : row + 1], code), axis=1))
             logits = approximator._head("transition", known).detach().numpy()[0]
             chances = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+            among = chances[OUTCOMES].sum()
             for place, outcome in enumerate(OUTCOMES):
-                assert found.probability[row, theta, place] == pytest.approx(chances[outcome], abs=1e-8)
+                assert found.probability[row, theta, place] == pytest.approx(chances[outcome] / among, abs=1e-8)
                 inputs = np.concatenate((learner.space.features(learner.space.values(np.array([outcome]))), code), axis=1)
                 after = encode(inputs, np.ones((1, 1)), states[row : row + 1])
                 place_in_rows = (row * 3 + theta) * 4 + place
@@ -60,6 +61,7 @@ def test_outcomes_that_weigh_nothing_change_nothing() -> None:
     assert not likely.weighs[:, :, 1].any()
     assert likely.weighs[:, :, 0].all()
     assert every.weighs.all()
+    assert np.allclose(likely.probability.sum(axis=2), 1.0)
     chosen = np.flatnonzero(likely.weighs.reshape(-1))
     assert np.array_equal(likely.following, every.following[chosen])
     assert np.array_equal(likely.reward, every.reward[chosen])

@@ -74,6 +74,25 @@ def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: p
     assert guard.wrong == set()
 
 
+LOADS = [(algorithm, "randomised") for algorithm in ("actor-critic", "ppo", "trpo", "naf-dqn")]
+LOADS += [("q-actor-critic", "deterministic"), ("ppo", "deterministic"), ("ppo", "one-each")]
+
+
+@pytest.mark.parametrize(("algorithm", "prescriptions"), LOADS)
+@pytest.mark.parametrize("encoder", ["none", "gru"])
+def test_only_allowed_operations_run_on_demand_response(
+    algorithm: str, prescriptions: str, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    overrides = ["learner.num_envs=3", "learner.batch_steps=12", "env.agents=5", f"ais.encoder={encoder}"]
+    overrides += [f"prescriptions={prescriptions}", "naf.first_steps=0"]
+    config = resolve("demand-response", overrides, {"updates": 2, "algorithm": algorithm})
+    with Guard() as guard:
+        Simulation(config, seed_bytes(7), seed_bytes(1)).run()
+    assert guard.wrong == set()
+    assert {"mul", "sub"} <= guard.seen
+
+
 @pytest.mark.parametrize("name", ["sqrt", "tanh", "sum", "matmul", "exp", "norm"])
 def test_the_guard_notices(name: str) -> None:
     x = torch.ones(2, 2, dtype=torch.float64)

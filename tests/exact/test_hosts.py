@@ -19,6 +19,9 @@ import numpy as np
 import pytest
 import torch
 
+from dadc_net.coordinator.algorithms import ppo
+from dadc_net.coordinator.known_answers import LEARNERS
+from dadc_net.coordinator.settings import ALGORITHMS
 from dadc_net.errors import SelftestError
 from dadc_net.exact import compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam
@@ -26,6 +29,7 @@ from dadc_net.exact.digest import digest
 from dadc_net.exact.functions import quadratic
 from dadc_net.exact.golden import GOLDEN
 from dadc_net.exact.grid import Array
+from dadc_net.runtime.party import selftest as run_whole_selftest
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -104,6 +108,26 @@ def test_selftest_passes_and_names_what_fails(monkeypatch: pytest.MonkeyPatch) -
     assert broken.failures == ("tanh", "tanh (compiled)")
     with pytest.raises(SelftestError, match=r"computes tanh, tanh \(compiled\) otherwise"):
         broken.require_ok()
+
+
+def test_the_selftest_runs_every_algorithm_and_names_the_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_whole_selftest()
+    learners = {f"learner {algorithm}" for algorithm in ALGORITHMS}
+    assert result.ok
+    assert set(result.digests) == set(result.answers) == {*GOLDEN, *learners}
+    assert set(LEARNERS.golden) == set(LEARNERS.runs) == learners
+    assert len(set(result.answers.values())) == len(result.digests)
+    surrogate = ppo._surrogate
+    monkeypatch.setattr(ppo, "_surrogate", lambda *arguments: surrogate(*arguments) * (1.0 + 2.0**-52))
+    broken = run_whole_selftest()
+    assert broken.failures == ("learner ppo", "learner ppo (compiled)")
+    with pytest.raises(SelftestError, match=r"computes learner ppo, learner ppo \(compiled\) otherwise"):
+        broken.require_ok()
+
+
+def test_a_wrong_bit_in_products_shows_in_every_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    _one_bit(grid, "product")(monkeypatch)
+    assert {"product", *LEARNERS.runs} <= set(run_whole_selftest().failures)
 
 
 def test_one_ulp_in_a_square_root_fails_the_selftest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Golden learner digests on the multi-access broadcast problem.
+"""Golden learner digests: every algorithm on the multi-access broadcast problem, and continuous theta on demand response.
 
 Every algorithm after 1, 10, 100 and 1,000 updates; actor-critic also after 100,000, with the smallest batches: long enough
 for rare doubts of the rounding test, for schedules that end and for moments that decay.
@@ -25,12 +25,27 @@ OVERRIDES = (
     *("planning.model_steps=1", "planning.windows=8", "planning.window=10", "planning.warm_up=3"),
     *("planning.value_steps=2", "planning.states=16", "planning.memory_steps=4000"),
 )
+LOAD_OVERRIDES = (
+    *("env.agents=5", "learner.num_envs=2", "learner.batch_steps=24", "learner.hidden_size=6", "ppo.epochs=2"),
+    *("naf.steps=2", "naf.windows=12", "naf.hidden_size=6", "naf.first_steps=50", "naf.memory_steps=2000"),
+)
+_ON_DEMAND_RESPONSE = ("actor-critic", "ppo", "trpo", "naf-dqn")
+RUNS = {
+    **{algorithm: ("mabc", algorithm) for algorithm in ALGORITHMS},
+    **{f"demand-response {algorithm}": ("demand-response", algorithm) for algorithm in _ON_DEMAND_RESPONSE},
+}
+"""Name of a golden run -> task, algorithm."""
 LONG_OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "ais.size=5", "learner.hidden_size=5")
 
 
-def learner_digests(algorithm: str, updates: int) -> dict[str, str]:
-    """Digest after each mark up to ``updates``. Schedules always run over 1,000 updates, so that a short run is a prefix."""
-    return _digests(resolve("mabc", OVERRIDES, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
+def learner_digests(name: str, updates: int) -> dict[str, str]:
+    """Digest of the run ``name`` after each mark up to ``updates``; demand response has five loads.
+
+    Schedules always run over 1,000 updates, so that a short run is a prefix.
+    """
+    task, algorithm = RUNS[name]
+    overrides = OVERRIDES if task == "mabc" else LOAD_OVERRIDES
+    return _digests(resolve(task, overrides, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
 
 
 def long_digests() -> dict[str, str]:
@@ -62,8 +77,10 @@ def committed() -> dict[str, dict[str, str]]:
     return stored
 
 
-def write() -> None:
-    """Compute all digests and commit them to the file."""
-    computed = {algorithm: learner_digests(algorithm, MARKS[-1]) for algorithm in ALGORITHMS}
-    computed["long"] = long_digests()
-    LEARNERS.write_text(json.dumps(computed, indent=1) + "\n", encoding="utf-8")
+def write(names: Sequence[str]) -> None:
+    """Compute the digests of the named runs (and of "long") and put them into the file, in a fixed order."""
+    found = committed() if LEARNERS.is_file() else {}
+    for name in names:
+        found[name] = long_digests() if name == "long" else learner_digests(name, MARKS[-1])
+    ordered = {name: found[name] for name in (*RUNS, "long") if name in found}
+    LEARNERS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")

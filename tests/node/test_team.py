@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,7 @@ def test_a_team_finishes_with_equal_digests(small: MakeConfig) -> None:
     team = Team(small(updates=4)).run()
     assert team.finished
     assert len(team.digests()) == 1
-    assert team.server.learner_digest == team.agents[1].learner_digest
+    assert team.server.learner_digests[1] == team.agents[1].learner_digest
     assert [a.step for a in team.accounts[1]] == list(range(4 * 5 + 1))
     assert [a.update.update for a in team.accounts[2] if a.update] == [1, 2, 3, 4]
 
@@ -198,7 +200,7 @@ def test_wrong_settings_selftest_id_and_key_are_refused(small: MakeConfig) -> No
     server.receive(b"a", 1, _join(1), 0.0)
     cases = [
         (_join(2, settings=b"x" * 32), 2, 11, "settings"),
-        (_join(2, selftest=b"y" * 32), 2, 11, "self-test"),
+        (_join(2, selftest=b"y" * 32), 2, 11, "computes something otherwise: its self-test digest"),
         (_join(3), None, 2, "out of range"),
         (_join(2), 1, 12, "key of agent 1"),
     ]
@@ -208,6 +210,19 @@ def test_wrong_settings_selftest_id_and_key_are_refused(small: MakeConfig) -> No
         assert refusal.message.exit_code == code
         assert words in refusal.message.text
     assert server.roster.missing == [2]
+
+
+def test_the_server_names_the_primitive_in_which_two_hosts_differ(small: MakeConfig) -> None:
+    server = _server(small).server
+    right = SELFTEST.answers
+    assert set(right) == set(SELFTEST.digests)
+    server.receive(b"a", 1, replace(_join(1), answers=right), 0.0)
+    wrong = {**right, "tanh": "0" * 16, "learner newest": "1" * 16}
+    (refusal,) = server.receive(b"b", 2, replace(_join(2, selftest=b"y" * 32), answers=wrong), 0.0)
+    assert isinstance(refusal.message, Fault)
+    assert refusal.message.exit_code == MismatchError.exit_code
+    assert "agent 2's host computes tanh, learner newest otherwise" in refusal.message.text
+    assert server.receive(b"c", 2, replace(_join(2), answers=right), 0.0)
 
 
 def test_a_duplicate_is_refused_while_the_first_answers(small: MakeConfig) -> None:

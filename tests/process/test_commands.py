@@ -6,11 +6,23 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.process.commands import SMALL, Ended, descendants, finish, free_port, run, start, wait_for, wait_until_gone
+from tests.process.commands import (
+    SMALL,
+    Ended,
+    descendants,
+    environment,
+    finish,
+    free_port,
+    run,
+    start,
+    wait_for,
+    wait_until_gone,
+)
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -255,6 +267,27 @@ def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
     assert (tmp_path / "r" / "precious").read_text() == "keep"
 
 
+WRONG_ROOT = """
+import numpy as np, torch
+root = np.sqrt
+np.sqrt = lambda x: np.nextafter(root(x), np.inf)
+from dadc_net.cli.main import {0} as main
+main()
+"""
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("main", ["selftest"]), ("agent_main", ["--id", "1", "--insecure"])])
+def test_a_host_with_a_wrong_primitive_names_it_and_does_not_join(
+    tmp_path: Path, script: str, arguments: list[str]
+) -> None:
+    program = [sys.executable, "-c", WRONG_ROOT.format(script), *arguments]
+    variables = {**environment(), "DADC_FAST": "0"}  # numba needs the true function when it is loaded
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=100, env=variables)
+    assert done.returncode == 11, done.stderr
+    assert "ieee, " in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_plan_and_selftest_speak_json(tmp_path: Path) -> None:
     planned = run(tmp_path, "dadc", "plan", "mabc", "--set", "menu=all", "--json")
     assert planned.last["value"] == pytest.approx(1.112973, abs=1e-5)
@@ -293,3 +326,29 @@ def test_secrets_stay_in_their_files(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
     found = subprocess.run(["grep", "-rl", "particular shared", str(tmp_path / "r")], capture_output=True, text=True)
     assert found.stdout == ""
+
+
+def test_independent_learners_run_and_are_checked_for_what_they_share(tmp_path: Path) -> None:
+    options = ["mabc", "--seed", "7", *SMALL, "--set", "learning=independent", "--json"]
+    real = run(tmp_path, "dadc", "run", *options, "--out", "r")
+    assert real.code == 0, real.err
+    assert "independent and differ" in real.err
+    assert real.last["agent_digests"] == run(tmp_path, "dadc", "simulate", *options).last["agent_digests"]
+    assert len(set(real.last["agent_digests"].values())) == 2
+    checked = run(tmp_path, "dadc", "check", "r", "--json")
+    assert (checked.code, checked.last["consistent"], checked.last["learners_compared"]) == (0, True, False)
+    assert checked.last["steps_compared"] == 31
+    assert "were not compared" in run(tmp_path, "dadc", "check", "r").out
+    assert run(tmp_path, "dadc", "evaluate", "r", "--json").last["value"] == real.last["value"]
+
+
+def test_the_certificate_of_a_run(tmp_path: Path) -> None:
+    assert run(tmp_path, "dadc", "run", "mabc", *SMALL, "--out", "r", "--quiet").code == 0
+    certified = run(tmp_path, "dadc", "evaluate", "r", "--certificate", "--json")
+    assert certified.code == 0, certified.err
+    found = certified.last["certificate"]
+    assert found["bound"] >= found["error"] >= found["error_mean"] > 0
+    assert all(found[name] >= found[f"{name}_mean"] > 0 for name in ("epsilon", "delta", "kappa"))
+    shown = run(tmp_path, "dadc", "evaluate", "r", "--certificate").out
+    assert "epsilon" in shown
+    assert f"bound kappa + (epsilon + L_V delta) / (1 - gamma) = {found['bound']:.3f}" in shown

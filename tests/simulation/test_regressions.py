@@ -33,6 +33,6 @@ FOUND = (
 
 @pytest.mark.parametrize(("seed", "kinds", "share", "story"), FOUND, ids=[str(line[0]) for line in FOUND])
 def test_found_before(
-    seed: int, kinds: tuple[str, ...], share: float, story: str, undisturbed: str, recalled: None  # noqa: F811
+    seed: int, kinds: tuple[str, ...], share: float, story: str, undisturbed: set[str], recalled: None  # noqa: F811
 ) -> None:
     _expect(undisturbed, seed, kinds, share)

@@ -41,12 +41,12 @@ def _rot(disk: Disk, table: str, step: int) -> None:
 
 
 @pytest.mark.parametrize("step", [0, 1, 7, 14])
-def test_an_older_journal_is_brought_forward_by_the_agents(step: int, undisturbed: str, recalled: None) -> None:  # noqa: F811
+def test_an_older_journal_is_brought_forward_by_the_agents(step: int, undisturbed: set[str], recalled: None) -> None:  # noqa: F811
     chaos = _team_at()
     chaos.server.die(-9)
     _roll_back(chaos.server.disk, step)
     outcome = chaos.run()
-    assert (outcome.code, outcome.digests) == (0, {undisturbed}), outcome.tell()
+    assert (outcome.code, outcome.digests) == (0, undisturbed), outcome.tell()
 
 
 def test_an_older_journal_with_another_environment_stops(recalled: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,14 +83,14 @@ class _Turned:
 
 
 @pytest.mark.parametrize("table", ["common", "observations", "worlds"])
-def test_a_rotten_record_is_made_again(table: str, undisturbed: str, recalled: None) -> None:  # noqa: F811
+def test_a_rotten_record_is_made_again(table: str, undisturbed: set[str], recalled: None) -> None:  # noqa: F811
     chaos = _team_at()
     chaos.server.die(-9)
     disk = chaos.server.disk
     newest = max(disk.tables["worlds"])
     _rot(disk, table, newest if table == "worlds" else disk.tip)
     outcome = chaos.run()
-    assert (outcome.code, outcome.digests) == (0, {undisturbed}), outcome.tell()
+    assert (outcome.code, outcome.digests) == (0, undisturbed), outcome.tell()
     assert disk.common(STEP) is not None
 
 

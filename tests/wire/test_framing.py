@@ -36,6 +36,7 @@ from dadc_net.wire.limits import SendTooLargeError
 
 RUN_ID = bytes(range(16))
 DIGEST = bytes(range(32))
+JOIN_BODY = {"commitment": DIGEST, "selftest": DIGEST, "settings_digest": b"", "host": {}, "answers": {}}
 
 run_ids = st.binary(min_size=16, max_size=16)
 digests = st.binary(min_size=32, max_size=32)
@@ -61,7 +62,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Join, uint32, digests, digests, maybe_digests, st.dictionaries(texts, texts, max_size=5)),
     st.builds(
         Join,
-        *(uint32, digests, digests, maybe_digests, st.dictionaries(texts, texts, max_size=5)),
+        *(uint32, digests, digests, maybe_digests),
+        *(st.dictionaries(texts, texts, max_size=5), st.dictionaries(texts, texts, max_size=5)),
         *(run_ids.filter(any), uint32, uint64, digests),
     ),
     st.builds(Bye, run_ids, uint32, uint32, uint64),
@@ -81,7 +83,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
 def one_of_each() -> list[Message]:
     """A message of every type."""
     return [
-        Join(2, DIGEST, DIGEST, b"", {"hostname": "here", "pid": "1"}),
+        Join(2, DIGEST, DIGEST, b"", {"hostname": "here", "pid": "1"}, {"tanh": "6d6326f9"}),
         Begin(RUN_ID, 1, {"updates": 3, "betas": [0.5, 0.75]}, "control", {"actions": [[[0, 1]]]}, {"sizes": [2]}),
         Step(RUN_ID, 1, 7, DIGEST, b"common", b"private"),
         Act(RUN_ID, 1, 2, 7, b"\1\0", DIGEST, DIGEST),
@@ -278,8 +280,9 @@ def body_of(kind: int, value: object) -> list[bytes]:
         (body_of(FAULT, b"\xdd\xff\xff\xff\xff"), "not msgpack within its limits"),
         (body_of(FAULT, b"\xdc\x0f\xff" * 2000), "not msgpack within its limits"),
         (body_of(FAULT, b"\xa4\xff\xff\xff\xff"), "not msgpack within its limits"),
-        (body_of(JOIN, {"commitment": b"", "selftest": DIGEST, "settings_digest": b"", "host": {}}), "'commitment'"),
-        (body_of(JOIN, {"commitment": DIGEST, "selftest": DIGEST, "settings_digest": b"", "host": {"a": 1}}), "'host'"),
+        (body_of(JOIN, {**JOIN_BODY, "commitment": b""}), "'commitment'"),
+        (body_of(JOIN, {**JOIN_BODY, "host": {"a": 1}}), "'host'"),
+        (body_of(JOIN, {**JOIN_BODY, "answers": {"tanh": b""}}), "'answers'"),
     ],
 )
 def test_a_bad_body_is_refused_with_the_field(frames: list[bytes], reason: str) -> None:

@@ -62,7 +62,7 @@ def test_the_message_types() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Join(7, bytes(32), bytes(32), b"", {}, b"r" * 16, 7, 7, b"h" * 32),
+        Join(7, bytes(32), bytes(32), b"", {}, {}, b"r" * 16, 7, 7, b"h" * 32),
         Begin(b"r" * 16, 7, {}, "", {}, {}),
         Step(b"r" * 16, 7, 7, b"h" * 32, b"", b""),
         Act(b"r" * 16, 7, 7, 7, b"", bytes(32), b""),

@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.compiled.hyperbolic import tanh_in_place
-from dadc_net.exact.compiled.jit import compiled
+from dadc_net.exact.compiled.jit import compiled, part
 from dadc_net.exact.compiled.recurrent import recurrent_step
 from dadc_net.exact.compiled.rounding import tested_exp
 from dadc_net.exact.grid import Array
 
 
-@compiled
+@part
 def affine(x: Array, weight: Array, bias: Array, rounding: float, result: Array) -> None:
     """A linear layer: x [n] rounded, times weight [n, p] already rounded, plus bias [p], into ``result`` [p]."""
-    result[:] = 0.0
+    for j in range(result.size):
+        result[j] = 0.0
     for i in range(x.size):
         left = (x[i] + rounding) - rounding
         for j in range(result.size):

@@ -7,14 +7,14 @@ import math
 import numpy as np
 
 from dadc_net.exact.compiled.hyperbolic import tanh_in_place
-from dadc_net.exact.compiled.jit import compiled
-from dadc_net.exact.compiled.rounding import largest_magnitude, rounding_of
+from dadc_net.exact.compiled.jit import compiled, part
+from dadc_net.exact.compiled.rounding import Words, largest_magnitude, rounding_of
 from dadc_net.exact.grid import Array
 
 _STATE_ROUNDING = math.ldexp(1.5, 52 - 24)
 
 
-@compiled
+@part
 def recurrent_step(
     gates: Array,
     kept: Array,
@@ -35,7 +35,8 @@ def recurrent_step(
         both: [2X], candidate: [X], recurrent: [3X], state: [X]: the results.
     """
     size = kept.size
-    recurrent[:] = 0.0
+    for j in range(3 * size):
+        recurrent[j] = 0.0
     for i in range(size):
         left = (kept[i] + rounding) - rounding
         for j in range(3 * size):
@@ -89,7 +90,8 @@ def scan_forward(
                 gates[t, e], kept[t, e], weight, bias, rounding, both[t, e], candidate[t, e], recurrent, states[t, e],
                 tolerance,
             )  # fmt: skip
-            recurrent_candidate[t, e] = recurrent[2 * size :]
+            for i in range(size):
+                recurrent_candidate[t, e, i] = recurrent[2 * size + i]
         if not sure:
             return t
     return steps
@@ -107,11 +109,13 @@ def scan_backward(
     gradient: Array,
     d_gates: Array,
     d_recurrent: Array,
+    words: Words,
 ) -> bool:
     """Gradients of the gates and of the recurrent part, both [T, E, 3X]; False if one of them has no scale.
 
     Args:
         transposed: [3X, X] the transposed weight, rounded; ``bits`` are those of the gate gradient in this product.
+        words: [T, E 3X] the bits of ``d_recurrent``.
     """
     steps, copies, size = gradient.shape
     future, through = np.zeros((copies, size)), np.empty(size)
@@ -127,11 +131,12 @@ def scan_backward(
                 d_gates[t, e, i], d_recurrent[t, e, i] = d_reset, d_reset
                 d_gates[t, e, size + i], d_recurrent[t, e, size + i] = d_update, d_update
                 d_gates[t, e, 2 * size + i], d_recurrent[t, e, 2 * size + i] = d_candidate, d_candidate * reset
-        constant = rounding_of(largest_magnitude(d_recurrent[t].reshape(-1)), bits)
+        constant = rounding_of(largest_magnitude(words[t]), bits)
         if constant == 0.0:
             return False
         for e in range(copies):
-            through[:] = 0.0
+            for i in range(size):
+                through[i] = 0.0
             for j in range(3 * size):
                 left = (d_recurrent[t, e, j] + constant) - constant
                 for i in range(size):

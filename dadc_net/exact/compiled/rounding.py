@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dadc_net.exact.compiled.jit import compiled
+from dadc_net.exact.compiled.jit import compiled, part
 from dadc_net.exact.grid import Array
 
+Words = NDArray[np.int64]
+"""The bits of float64 numbers."""
 _LEAST_EXPONENT = -300
 _MANTISSA_BITS = 52
 _EXPONENT_BIAS = 1022
@@ -23,7 +26,7 @@ _ROUNDING = math.ldexp(1.5, 52)
 _EXP_ROUNDING, _HALF_EXP_GRID = math.ldexp(1.5, 52 - 30), math.ldexp(1.0, -31)
 
 
-@compiled
+@part
 def tested(candidate: float, constant: float, half: float, tolerance: float) -> tuple[float, bool]:
     """``candidate`` rounded, and whether an error of ``tolerance`` times itself could not have changed that."""
     rounded = (candidate + constant) - constant
@@ -31,7 +34,7 @@ def tested(candidate: float, constant: float, half: float, tolerance: float) -> 
     return rounded, abs(candidate - rounded) < abs(candidate) * -tolerance + half
 
 
-@compiled
+@part
 def tested_exp(x: float, tolerance: float) -> tuple[float, bool]:
     """exp on its grid, and whether that is sure."""
     return tested(math.exp(x), _EXP_ROUNDING, _HALF_EXP_GRID, tolerance)
@@ -48,17 +51,16 @@ def round_tested(values: Array, grid: float, tolerance: float) -> bool:
     return every
 
 
-@compiled
-def largest_magnitude(x: Array) -> np.int64:
-    """The bits of max|x| of a contiguous x [n]: magnitudes, infinity and NaN are ordered like these integers."""
-    bits = x.view(np.int64)
+@part
+def largest_magnitude(words: Words) -> np.int64:
+    """The bits of max|x|, from the bits [n] of x: magnitudes, infinity and NaN are ordered like these integers."""
     largest = np.int64(0)
-    for i in range(bits.size):
-        largest = max(largest, bits[i] & _MAGNITUDE)
+    for i in range(words.size):
+        largest = max(largest, words[i] & _MAGNITUDE)
     return largest
 
 
-@compiled
+@part
 def rounding_of(largest: np.int64, bits: int) -> float:
     """The rounding constant of an operand with ``bits`` bits; 0.0 if its largest magnitude has no scale.
 
@@ -71,9 +73,12 @@ def rounding_of(largest: np.int64, bits: int) -> float:
 
 
 @compiled
-def round_dynamic(x: Array, bits: int, rounded: Array) -> bool:
-    """Round x [n] for a product with ``bits`` bits and a dynamic scale into ``rounded`` [n]; False if x has no scale."""
-    constant = rounding_of(largest_magnitude(x), bits)
+def round_dynamic(x: Array, words: Words, bits: int, rounded: Array) -> bool:
+    """Round x [n] for a product with ``bits`` bits and a dynamic scale into ``rounded`` [n]; False if x has no scale.
+
+    ``words`` [n], here and below, are the same numbers as ``x``, seen as integers.
+    """
+    constant = rounding_of(largest_magnitude(words), bits)
     if constant == 0.0:
         return False
     for i in range(x.size):
@@ -82,12 +87,13 @@ def round_dynamic(x: Array, bits: int, rounded: Array) -> bool:
 
 
 @compiled
-def sum_columns(x: Array, bits: int, sums: Array) -> bool:
+def sum_columns(x: Array, words: Words, bits: int, sums: Array) -> bool:
     """Sums over the rows of x [n, m], n <= 2^13, of a dynamic scale, into ``sums`` [m]; False if x has no scale."""
-    constant = rounding_of(largest_magnitude(x.reshape(-1)), bits)
+    constant = rounding_of(largest_magnitude(words), bits)
     if constant == 0.0:
         return False
-    sums[:] = 0.0
+    for j in range(sums.size):
+        sums[j] = 0.0
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             sums[j] += (x[i, j] + constant) - constant
@@ -95,9 +101,9 @@ def sum_columns(x: Array, bits: int, sums: Array) -> bool:
 
 
 @compiled
-def sum_rows(x: Array, bits: int, sums: Array) -> bool:
+def sum_rows(x: Array, words: Words, bits: int, sums: Array) -> bool:
     """Sums along the rows of x [n, m], m <= 2^13, of a dynamic scale, into ``sums`` [n]; False if x has no scale."""
-    constant = rounding_of(largest_magnitude(x.reshape(-1)), bits)
+    constant = rounding_of(largest_magnitude(words), bits)
     if constant == 0.0:
         return False
     for i in range(x.shape[0]):

@@ -1,0 +1,16 @@
+"""Committed digests of the self-test, per algorithm. A change of one is a breaking change of the package.
+
+Made by ``python -m tests.golden.regenerate REASON``; the commit that changes them says why.
+"""
+
+GOLDEN: dict[str, str] = {
+    "learner actor-critic": "68b2cacd2908fd2652ccadbb8d20561a92b22dca6b3345bbe51efdd94eaaa8dc",
+    "learner actor-critic, continuous theta": "769f86003a1a03c7cad54ee463585cc6d38a791f2545065761dd720e4f9b6d75",
+    "learner ppo": "652418750ef6159e0098abd9595c5664081b632f9fd25f3787dab8518cb43b12",
+    "learner ppo, continuous theta": "bf632cc479c1bc171497dd2c9affdd0ea44d6cdd1d5c8c8cc4b0d3c691a7e977",
+    "learner trpo": "7356e95b749f48f6e6eb268077f0e4aa35f941c7085b31d931a8d713c9ce935c",
+    "learner trpo, continuous theta": "33ddc1bb97752dd3e0373ac7ec715eefbb65cd9258471edb1240216d64e925dc",
+    "learner q-actor-critic": "03d5b7c1d379b2c09a05f99b23da083f55e8fe406c86f7b97307258bc1f6d156",
+    "learner ais-planning": "dc56c6a36b38fb170219c7dcfb7293dbe7a8ef348a83a4aa44f92beb86e12b4a",
+    "learner naf-dqn, continuous theta": "41ebb58d7476d9e7c2f3a5d37b7a404291eaf824ccb77cfc3b5f640f1fcc72ed",
+}
