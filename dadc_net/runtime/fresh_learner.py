@@ -52,7 +52,7 @@ class FreshLearner:
         """Raises UsageError for independent learners: what each of them learned is not in the common log."""
         if not settings.is_shared:
             raise UsageError(
-                "the learners of this run are independent: each learned from its own observations, which are not in the "
+                "the learners of this run are independent: each learned from its own observations too, which are not in the "
                 "common log. There is nothing to recompute. Check the run without --recompute."
             )
         self.replica = Replica(settings, shared_seed)

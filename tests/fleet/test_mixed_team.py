@@ -11,9 +11,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dadc_net.runtime.account_book import BookReader
 
 from dadc_net.errors import DivergenceError
+from dadc_net.runtime.journal_reader import JournalReader
 from tests.fleet.fetch import CannotBuild
 from tests.fleet.hosts import AARCH64, NATIVE, Host
 from tests.process.commands import SCRIPTS, Ended, free_port
@@ -77,7 +77,7 @@ def test_an_aarch64_agent_and_a_native_one_learn_together(tmp_path: Path) -> Non
     simulated = run(tmp_path, "dadc", "simulate", "mabc", "--seed", "7", "--updates", str(UPDATES), *SMALL, "--json")
     assert digests == {json.loads(simulated)["learner_digest"]}
     folders = [tmp_path / "dadc-state" / name for name in ("server", "agent-1", "agent-2")]
-    hosts = [BookReader(folder).facts["host"] for folder in folders[1:]]
+    hosts = [JournalReader(folder).facts["host"] for folder in folders[1:]]
     assert [host["machine"] for host in hosts] == ["aarch64", "x86_64"]
     assert [host["kernels"] == "none" for host in hosts] == [True, False]
     checked = json.loads(run(tmp_path, "dadc", "check", *map(str, folders), "--json"))

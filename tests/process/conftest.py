@@ -13,8 +13,8 @@ from tests.process.commands import SMALL, run
 from tests.process.process_team import ProcessTeam
 
 MakeTeam = Callable[..., ProcessTeam]
-LONGER = ["--updates", "12", "--num-envs", "4", "--set", "learner.batch_steps=400"]
-"""1200 records: long enough to be hit a hundred times on the way."""
+LONGER = ["--updates", "20", "--num-envs", "4", "--set", "learner.batch_steps=400"]
+"""2000 records: long enough to be hit a hundred times on the way."""
 
 
 @lru_cache

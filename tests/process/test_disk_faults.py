@@ -49,7 +49,7 @@ def tip(folder: Path) -> int:
 
 @pytest.mark.parametrize("party", [SERVER, pytest.param("agent-1", marks=long_lane)])
 def test_a_torn_tail_is_mended_by_the_others(party: str, team: MakeTeam, undisturbed: Digest) -> None:
-    running = killed(team, LONG)
+    running = killed(team, LONGER)
     before = tip(running.state(party))
     log = running.state(party) / f"{JOURNAL_NAME}-wal"
     whole = log.read_bytes()
@@ -57,7 +57,7 @@ def test_a_torn_tail_is_mended_by_the_others(party: str, team: MakeTeam, undistu
     assert tip(running.state(party)) < before
     running.start()
     running.supervise(120)
-    assert_undisturbed(running, undisturbed(LONG))
+    assert_undisturbed(running, undisturbed(LONGER))
 
 
 @long_lane

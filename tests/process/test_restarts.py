@@ -20,8 +20,6 @@ long_lane = pytest.mark.faults
 Digest = Callable[..., str]
 LONG = ["--updates", "60", "--num-envs", "4", "--set", "learner.batch_steps=400"]
 """6000 records."""
-MEDIUM = ["--updates", "25", *LONG[2:]]
-"""2500 records."""
 
 
 def under_way(running: ProcessTeam, lines: int = 1) -> None:
@@ -81,7 +79,7 @@ def _back(running: ProcessTeam, party: str) -> bool:
     ],
 )
 def test_a_stopped_process_goes_on_where_it_was(party: str, seconds: float, team: MakeTeam, undisturbed: Digest) -> None:
-    running = team(MEDIUM).start()
+    running = team(LONGER).start()
     under_way(running)
     running.kill(party, signal.SIGSTOP, wait=False)
     time.sleep(seconds)
@@ -91,7 +89,7 @@ def test_a_stopped_process_goes_on_where_it_was(party: str, seconds: float, team
     running.kill(party, signal.SIGCONT, wait=False)
     running.supervise(120)
     assert all(codes == [0] for codes in running.codes.values()), f"nobody needed a restart: {running.codes}"
-    assert_undisturbed(running, undisturbed(MEDIUM))
+    assert_undisturbed(running, undisturbed(LONGER))
 
 
 def _stragglers(running: ProcessTeam) -> list[int]:
@@ -198,5 +196,4 @@ def test_chaos_with_thirty_kills(mode: list[str]) -> None:
 
 def test_the_simulation_itself_depends_on_the_seed(undisturbed: Digest) -> None:
     """The negative control of every comparison here."""
-    assert undisturbed(LONG, 8) != undisturbed(LONG, 7)
-    assert undisturbed(LONG) != undisturbed(LONGER)
+    assert undisturbed(LONGER, 8) != undisturbed(LONGER, 7)
