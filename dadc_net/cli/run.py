@@ -41,8 +41,10 @@ def _take_up(out: Path | None, config: RunConfig) -> bool:
     from dadc_net.config import resolve
     from dadc_net.errors import MismatchError
 
-    if out is None or not (out / "config.toml").is_file() or not (out / "server").is_dir():
+    if out is None or not (out / "config.toml").is_file():
         return False
+    if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
+        return False  # A simulation, which has no journals.
     held, given = resolve(str(out / "config.toml"), ()).to_mapping(), config.to_mapping()
     for key in given:
         if key not in ("runtime", "evaluation") and held[key] != given[key]:

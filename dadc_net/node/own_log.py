@@ -19,6 +19,8 @@ GROUP_ROWS = 64
 PENDING_ROWS_MAX = 10_000
 """How many rows an agent whose disk is full holds in memory before it gives up."""
 CHECKPOINT_SECONDS = 10.0
+"""Between checkpoints; times the size of a larger one, so that a replay memory of a gigabyte is not written all the time."""
+_USUAL_BYTES = 8 * 2**20
 
 
 class OwnLog:
@@ -28,6 +30,7 @@ class OwnLog:
         self.store = store
         self._pending: dict[int, AgentRow] = {}
         self._saved: float | None = None
+        self._size = 0
         self.trouble = ""
         """What the disk refuses at present; for people."""
 
@@ -72,7 +75,7 @@ class OwnLog:
         """Whether it is time to keep the whole state; called after an update."""
         if self._saved is None:
             self._saved = now
-        return now - self._saved >= CHECKPOINT_SECONDS
+        return now - self._saved >= CHECKPOINT_SECONDS * max(1.0, self._size / _USUAL_BYTES)
 
     def save(self, step: int, arrays: Arrays, meta: Mapping[str, Any], now: float) -> bool:
         """Keep the whole state after record ``step``; False where the disk refuses."""
@@ -84,7 +87,7 @@ class OwnLog:
         except TemporaryError as error:
             self.trouble = str(error)
             return False
-        self._saved = now
+        self._saved, self._size = now, sum(array.nbytes for array in arrays.values())
         return True
 
     def checkpoints(self) -> Iterator[tuple[int, Arrays, Mapping[str, Any]]]:

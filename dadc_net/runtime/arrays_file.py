@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.errors import CorruptStateError
+from dadc_net.errors import CorruptStateError, UsageError
 
 _MAGIC = b"dadc-net arrays 1"
 _DTYPES = {
@@ -36,7 +36,17 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
 
 
 def pack(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> bytes:
-    """``arrays`` and ``meta`` (JSON data) as the content of such a file."""
+    """``arrays`` and ``meta`` (JSON data) as the content of such a file.
+
+    Raises:
+        UsageError: for an array of another type than numbers and truth values: an environment's state may be a user's.
+    """
+    for name, array in arrays.items():
+        if array.dtype.name not in _DTYPES:
+            raise UsageError(
+                f"the array {name} has the type {array.dtype}, which cannot be kept. It belongs to a state that a run needs "
+                f"to come back. Use one of {', '.join(_DTYPES)} in the environment's state()."
+            )
     table = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
     header = json.dumps({"meta": dict(meta), "arrays": table}).encode("utf-8")
     body = b"".join(array.astype(_DTYPES[array.dtype.name]).tobytes() for array in arrays.values())

@@ -38,6 +38,8 @@ def test_arrays_come_back_and_damage_is_noticed(tmp_path: Path) -> None:
             arrays_file.load(path)
     with pytest.raises(CorruptStateError, match="does not exist"):
         arrays_file.load(tmp_path / "none")
+    with pytest.raises(UsageError, match="the array words has the type"):
+        arrays_file.save(path, {"words": np.array(["a"])}, {})
 
 
 def _write_journals(team: Team, folder: Path, run_id: str = "r") -> list[Path]:

@@ -1,0 +1,50 @@
+"""What silence means to an agent, and when the server repeats itself."""
+
+from __future__ import annotations
+
+import itertools
+
+from dadc_net.node.pace import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pace
+from dadc_net.node.watch import BEAT_SECONDS, DOUBT_SECONDS, Verdict, Watch
+
+
+def test_silence_is_calm_then_a_beat_then_a_doubt_then_the_end() -> None:
+    watch = Watch(patience_s=20.0)
+    watch.heard(100.0)
+    found: dict[Verdict, float] = {}
+    beats = doubts = 0
+    for tenth in range(1000, 1210):
+        verdict = watch.look(tenth / 10)
+        found.setdefault(verdict, tenth / 10 - 100.0)
+        beats += verdict is Verdict.BEAT
+        doubts += verdict is Verdict.DOUBT
+        if verdict is Verdict.LOST:
+            break
+    assert found[Verdict.CALM] == 0.0
+    assert found[Verdict.BEAT] >= BEAT_SECONDS
+    assert found[Verdict.DOUBT] >= DOUBT_SECONDS
+    assert found[Verdict.LOST] >= 20.0
+    assert (beats, doubts) == (16, 3)
+    watch.heard(130.0)
+    assert watch.look(130.5) is Verdict.CALM
+    assert watch.silent(131.0) == 1.0
+
+
+def test_a_record_is_sent_again_after_pauses_that_double() -> None:
+    pace = Pace()
+    pace.sent(1, 7, 0.0)
+    assert pace.awaits(1, 7)
+    assert not pace.awaits(1, 6)
+    times = []
+    for second in range(1, 400):
+        for agent, step in pace.due(float(second)):
+            assert (agent, step) == (1, 7)
+            times.append(second)
+            pace.sent(agent, step, float(second))  # as the server does, which does not shorten the pause
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert times[0] == FIRST_PAUSE_SECONDS
+    assert pauses[:4] == [4, 8, 16, 32]
+    assert set(pauses[5:]) == {LONGEST_PAUSE_SECONDS}
+    pace.answered(1)
+    assert pace.due(1000.0) == []
+    assert not pace.awaits(1, 7)
