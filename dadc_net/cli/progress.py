@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _REDRAW_SECONDS = 0.1
 _PLAIN_LINES = 10
+_MOST_LISTED = 10
 
 
 class Progress:
@@ -51,7 +53,7 @@ class Progress:
 
     def _text(self, update: int, lock_steps: int, seconds: float, reward: float) -> str:
         rate = lock_steps / max(seconds, 1e-9)
-        parts = [f"update {update}/{self._updates}", f"{rate:.0f} lock-steps/s", f"reward/step {reward:+.4f}"]
+        parts = [f"update {update}/{self._updates}", f"{_rate(rate)} lock-steps/s", f"reward/step {reward:+.4f}"]
         if self._value is not None:
             value, share = self._value
             shown = "" if share is None else f" ({100 * share:+.0f} % of round-robin to optimum)"
@@ -98,13 +100,24 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
             share = f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum"
             lines.append(f"round-robin    {exact.round_robin:.4f}            {share}")
     lines += [
-        f"speed          {report['lockstep_per_s']:.0f} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
+        f"speed          {_rate(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
         f"{report['wall_s']:.1f} s",
     ]
-    lines += [f"agent {agent}        {digest}" for agent, digest in report["agent_digests"].items()]
+    lines += _digest_lines(report["agent_digests"])
     if report["learning"] == "independent":
         said = "the same common log for all agents; their learners are independent and differ"
     else:
         said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"
     lines.append(f"{said}; run folder {folder}")
     return "\n".join(lines)
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2f}"
+
+
+def _digest_lines(digests: Mapping[str, str]) -> list[str]:
+    """One line per agent; one line for all of a large team that agrees."""
+    if len(digests) > _MOST_LISTED and len(set(digests.values())) == 1:
+        return [f"agents 1 to {len(digests)}  {next(iter(digests.values()))}"]
+    return [f"agent {agent}        {digest}" for agent, digest in digests.items()]
