@@ -85,17 +85,18 @@ def test_a_stopped_process_goes_on_where_it_was(party: str, seconds: float, team
     time.sleep(seconds)
     assert set(running.running) == set(running.parties), running.errors()
     if party != SERVER:
-        wait_for(lambda: _stragglers(running) == [2], "dadc status naming agent 2", 30)
+        wait_for(lambda: _held_up_by(running) == [2], "dadc status naming agent 2", 30)
     running.kill(party, signal.SIGCONT, wait=False)
     running.supervise(120)
     assert all(codes == [0] for codes in running.codes.values()), f"nobody needed a restart: {running.codes}"
     assert_undisturbed(running, undisturbed(LONGER))
 
 
-def _stragglers(running: ProcessTeam) -> list[int]:
+def _held_up_by(running: ProcessTeam) -> list[int]:
+    """Stragglers, and those whose connection is gone: which of the two it is depends on how long it lasts."""
     shown = run(running.folder, "dadc", "status", SERVER, "--json")
     assert shown.code == 0, shown.err
-    return [agent["agent"] for agent in shown.last["agents"] if agent["straggler"]]
+    return [agent["agent"] for agent in shown.last["agents"] if agent["straggler"] or not agent["present"]]
 
 
 @long_lane
