@@ -129,6 +129,7 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
         "ais": _MEAN_FIELD,
         "learner": _TUNED_LOADS,
         "ppo": {"epochs": 10},
+        "gaussian": {"learning_rate": 0.01},
     },
     ("tuned", "demand-response", "trpo"): {"updates": 150, "ais": _MEAN_FIELD, "learner": _TUNED_LOADS},
     ("tuned", "demand-response", "actor-critic"): {"updates": 300, "ais": _MEAN_FIELD, "learner": _TUNED_LOADS},

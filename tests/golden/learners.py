@@ -28,6 +28,7 @@ OVERRIDES = (
 LOAD_OVERRIDES = (
     *("env.agents=5", "learner.num_envs=2", "learner.batch_steps=24", "learner.hidden_size=6", "ppo.epochs=2"),
     *("naf.steps=2", "naf.windows=12", "naf.hidden_size=6", "naf.first_steps=50", "naf.memory_steps=2000"),
+    "gaussian.learning_rate=0.02",
 )
 _ON_DEMAND_RESPONSE = ("actor-critic", "ppo", "trpo", "naf-dqn")
 RUNS = {
