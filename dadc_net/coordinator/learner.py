@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import StateApproximator, covariance, rank, spread
+from dadc_net.coordinator.ais_step import improve_ais
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.common_observation import CommonObservation
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import Theta, theta_space
-from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.settings import CoordinatorSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact import canonical
@@ -182,7 +182,7 @@ class Coordinator:
             self._ended,
         )
         if self.algorithm.learns_ais_on_policy and isinstance(self.approximator, StateApproximator):
-            states, losses = self._improve_ais(self.approximator, batch, update)
+            states, losses = improve_ais(self.approximator, batch, self.settings, update)
         else:
             states, losses = self.approximator.encode(batch).detach().numpy(), {}
         varied = covariance(states[:-1].reshape(-1, states.shape[2]))
@@ -190,18 +190,6 @@ class Coordinator:
         losses |= self.algorithm.improve(batch, states, update)
         self._prepare_acting(update)
         return UpdateReport(update, b"", {}, losses)
-
-    def _improve_ais(
-        self, approximator: StateApproximator, batch: Batch, update: int
-    ) -> tuple[Array, dict[str, float]]:
-        """Equation (4): one step of the state approximator; the AIS [T+1, E, X] of before, and the losses."""
-        states = approximator.encode(batch)
-        found = approximator.losses(batch, states)
-        ais = self.settings.ais
-        rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
-        approximator.group.descend(found.total, rate, ais.gradient_norm)
-        losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
-        return states.detach().numpy(), losses
 
     def tensor_digests(self) -> dict[str, bytes]:
         """Full name -> digest of every tensor of the learner's state."""

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import StateApproximator
+from dadc_net.coordinator.ais_step import improve_ais
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
@@ -111,20 +112,9 @@ class AisPlanning(Algorithm):
         for step in range(plan.model_steps):
             address = (update - 1) * plan.model_steps + step
             windows = memory.windows(self._replay, address, plan.windows, plan.window, plan.warm_up)
-            reached, losses = self._improve_model(windows, update)
-            losses["value"] = self._improve_value(reached, address, update)
+            states, losses = improve_ais(self._approximator, windows, self.settings, update)
+            losses["value"] = self._improve_value(states[:-1][windows.valid > 0.0], address, update)
         return losses
-
-    def _improve_model(self, windows: Batch, update: int) -> tuple[Array, dict[str, float]]:
-        """One step of the state approximator on windows; the AIS [n, X] of the steps that count."""
-        approximator = self._approximator
-        states = approximator.encode(windows)
-        losses = approximator.losses(windows, states)
-        ais = self.settings.ais
-        rate = step_size(self.settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
-        approximator.group.descend(losses.total, rate, ais.gradient_norm)
-        shown = {"model": losses.total.item(), "reward": losses.reward.item(), "transition": losses.transition.item()}
-        return states.detach().numpy()[:-1][windows.valid > 0.0], shown
 
     def _improve_value(self, reached: Array, address: int, update: int) -> float:
         """Steps of the value at some of the AIS reached [n, X]; the last loss."""
