@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
 UPDATES = 200
 SMALL = ("--num-envs", "4", "--set", "learner.batch_steps=48", "--set", "ais.size=5", "--set", "learner.hidden_size=5")
+PATIENT = ("--set", "runtime.join_timeout_s=1200", "--set", "runtime.lockstep_timeout_s=600")
+"""Emulation on a busy machine is slow; how long the server waits is no part of the learner's settings."""
 BROKEN = """
 from functools import partial
 from dadc_net.runtime import agent_process
@@ -55,7 +57,7 @@ def run(cwd: Path, script: str, *options: str) -> str:
 def team(cwd: Path, updates: int, prelude: str = "") -> list[Ended]:
     """Server, aarch64 agent 1 (started after ``prelude``) and native agent 2, run together to their end."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    options = ("--task", "mabc", "--updates", str(updates), *SMALL, "--bind", address, "--quiet")
+    options = ("--task", "mabc", "--updates", str(updates), *SMALL, *PATIENT, "--bind", address, "--quiet")
     joining = ("--seed", "7", "--server", address, "--quiet")
     run(cwd, "dadc", "keys", "dadc-keys", "-K", "2")
     parties = [
