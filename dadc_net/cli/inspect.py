@@ -105,7 +105,7 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
 def _certificate_text(found: Certificate | None) -> str:
     """Theorem 5 in words."""
     if found is None:
-        return "no certificate: there is no exact planner for this task, so no exact belief to compare with"
+        return "no certificate: no planner enumerates this task's beliefs, so there is no exact belief to compare with"
     return (
         f"Theorem 5 over {found.points} visited points, largest (mean): epsilon {found.epsilon:.4f} "
         f"({found.epsilon_mean:.4f}), delta {found.delta:.4f} ({found.delta_mean:.4f}), kappa {found.kappa:.4f} "
