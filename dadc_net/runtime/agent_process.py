@@ -204,6 +204,7 @@ class AgentProcess:
                     break
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
+                time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
             node.tick(time.monotonic())
         socket.send(encode(node.join()))

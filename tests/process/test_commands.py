@@ -159,7 +159,8 @@ def test_wrong_seed_and_wrong_settings_are_refused_and_the_team_still_forms(simu
     server = start(tmp_path, "dadc-env", "--bind", address, *SMALL)
     wait_for(lambda: (tmp_path / "dadc-keys" / "authorised.toml").exists() or server.poll() is not None, "making keys")
     first = start(tmp_path, "dadc-agent", "--id", "1", "--seed", "7", "--server", address)
-    wait_for(lambda: "joined" in (tmp_path / "dadc-state/server/log.txt").read_text(), "agent 1 joining")
+    log = tmp_path / "dadc-state/server/log.txt"
+    wait_for(lambda: log.is_file() and "joined" in log.read_text(), "agent 1 joining")
     at = ["--server", address, "--state-dir", "x"]
     seed = run(tmp_path, "dadc-agent", "--id", "2", "--seed", "8", *at)
     settings = run(tmp_path, "dadc-agent", "--id", "2", "--seed", "7", "--config", "mabc", "--set", "ais.size=7", *at)

@@ -313,12 +313,12 @@ def test_random_frames_are_refused_cleanly(frames: list[bytes]) -> None:
     decode_or_refuse(frames)
 
 
-@given(st.integers(1, 8), plain | st.dictionaries(st.sampled_from(["exit_code", "text", "host", "menu"]), plain))
+@given(st.integers(1, 12), plain | st.dictionaries(st.sampled_from(["exit_code", "text", "host", "menu"]), plain))
 def test_random_msgpack_is_refused_cleanly(kind: int, value: object) -> None:
     decode_or_refuse(body_of(kind, value if not isinstance(value, bytes) else [value]))
 
 
-@given(st.integers(1, 8), st.binary(max_size=200))
+@given(st.integers(1, 12), st.binary(max_size=200))
 def test_random_bodies_are_refused_cleanly(kind: int, body: bytes) -> None:
     decode_or_refuse(body_of(kind, body))
 
