@@ -52,6 +52,7 @@ def test_everything_killed_and_started_again_in_random_order(seed: int, team: Ma
 
 
 @long_lane
+@pytest.mark.timeout(1200)
 def test_all_agents_restarted_one_after_the_other_twenty_times(team: MakeTeam, undisturbed: Digest) -> None:
     options = ["--updates", "600", "--num-envs", "4", "--set", "learner.batch_steps=400"]
     running = team(options).start()
@@ -60,7 +61,7 @@ def test_all_agents_restarted_one_after_the_other_twenty_times(team: MakeTeam, u
         for party in running.parties[1:]:
             running.kill(party, signal.SIGTERM)
             running.start(party)
-            wait_for(lambda party=party: _back(running, party), f"{party} coming back\n{running.errors()}", 30)
+            wait_for(lambda party=party: _back(running, party), f"{party} coming back\n{running.errors()}", 90)
     running.supervise(300)
     assert [len(running.codes[party]) for party in running.parties] == [1, 21, 21]
     assert_undisturbed(running, undisturbed(options))
@@ -134,7 +135,7 @@ def test_a_hung_agent_is_named_although_its_heart_beats(team: MakeTeam) -> None:
     running.start()
     wait_for(lambda: SERVER in running.reap() or SERVER not in running.running, "the deadline", 60)
     assert running.codes[SERVER] == [75]
-    assert "agent 2 did not answer step" in running.stderr(SERVER)
+    assert "agent 2 (connected) did not answer step" in running.stderr(SERVER)
 
 
 @long_lane
@@ -188,10 +189,11 @@ def test_chaos_ends_in_the_digest_of_a_simulation() -> None:
 
 
 @long_lane
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", [[], ["--parties"]], ids=["dadc run", "parties"])
 def test_chaos_with_thirty_kills(mode: list[str]) -> None:
     line = [sys.executable, "-m", "tests.process.chaos", "--kills", "30", "--chaos-seed", "5", *mode]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=390, env=environment())
+    done = subprocess.run(line, capture_output=True, text=True, timeout=1150, env=environment())
     assert done.returncode == 0, done.stdout + done.stderr
 
 
