@@ -2,8 +2,8 @@
 
 The self-test, then every algorithm for UPDATES updates, and demand response for ``COMMON_UPDATES`` at most. ``digest``
 covers the self-test and the learners up to ``COMMON_UPDATES`` updates: it is what all hosts must have in common, the
-emulated ones too, which stop there. ``plain`` holds digests of the same kind of work done by NumPy, torch and the C library
-without any care: the negative control, which shows that two hosts are two.
+emulated ones too, which stop there. ``plain`` holds digests of the same kind of work done by NumPy, torch and the C
+library without any care: the negative control, which shows that two hosts are two.
 """
 
 from __future__ import annotations
