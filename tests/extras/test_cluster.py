@@ -16,7 +16,7 @@ import pytest
 
 from tests.process.commands import environment, finish, run, start, wait_for
 
-pytestmark = [pytest.mark.extras, pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.extras, pytest.mark.process, pytest.mark.timeout(600)]
 
 SWEEP = """
 seeds = 3

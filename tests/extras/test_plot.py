@@ -9,7 +9,7 @@ import pytest
 
 from tests.process.commands import SMALL, run
 
-pytestmark = [pytest.mark.extras, pytest.mark.process]
+pytestmark = [pytest.mark.extras, pytest.mark.process, pytest.mark.timeout(600)]
 
 SWEEP = """
 seeds = 2
