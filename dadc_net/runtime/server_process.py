@@ -292,10 +292,11 @@ class ServerProcess:
             self._deliver(node, socket, node.stop(stop.reason))
 
     def _result(self, node: EnvironmentServerNode) -> ServerResult:
-        if node.phase is not ServerPhase.FINISHED and self.control.stop.reason:
+        stopped = self.control.stop.reason and (node.error is None or isinstance(node.error, TemporaryError))
+        if node.phase is not ServerPhase.FINISHED and stopped:
             raise self.control.stop.error()
         if node.error is not None:
-            raise node.error
+            raise node.error  # Also where the wish to stop came after it: a divergence is not an interruption.
         if node.phase is not ServerPhase.FINISHED:
             raise InvariantError(f"the server left its loop while {node.phase.value}")
         learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
