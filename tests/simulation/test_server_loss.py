@@ -13,6 +13,7 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.node import team_environment
 from dadc_net.node.messages import Fault, Join
 from dadc_net.node.recovery import recover, take_up
+from dadc_net.node.server_plan import ServerPhase
 from dadc_net.node.team_environment import TeamEnvironment
 from dadc_net.runtime.server_process import make_plan, make_problem
 from tests.simulation.chaos import Chaos
@@ -115,6 +116,19 @@ def _roll_back_worlds(disk: Disk, newest: int) -> None:
     """Keep only states of the environment from before the rot."""
     for key in [key for key in disk.tables["worlds"] if key >= newest]:
         del disk.tables["worlds"][key]
+
+
+def test_rotten_answers_to_the_last_record_are_asked_of_the_agents_too(recalled: None) -> None:
+    chaos = _team_at()
+    assert chaos.run().code == 0
+    disk, plan = chaos.server.disk, make_plan(chaos.config)
+    disk.facts = {**disk.facts, "state": "running"}  # Killed between the last answers and the end.
+    sound, _ = take_up(TeamEnvironment(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), plan)
+    assert sound.phase is ServerPhase.FINISHED
+    disk.facts = {**disk.facts, "state": "running"}
+    disk.tables["answers"][plan.last_step] = (*disk.tables["answers"][plan.last_step][:-1], b"rotten")
+    node, _ = take_up(TeamEnvironment(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), plan)
+    assert (node.phase, node.tip.step) == (ServerPhase.JOINING, plan.last_step)
 
 
 def test_an_environment_that_does_not_repeat_itself_stops_the_server(recalled: None) -> None:
