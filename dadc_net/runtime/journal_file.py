@@ -38,7 +38,6 @@ from dadc_net.runtime.arrays_file import sync_folder
 
 JOURNAL_NAME = "journal.sqlite"
 FORMAT = 1
-MODES = ("process", "host")
 _SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
 _WAL_PAGES = 4000
 """Pages (4 KiB) after which SQLite folds the WAL into the database. That syncs, so it should be rare."""
