@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from dadc_net.errors import DivergenceError, Interrupted, TemporaryError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import Fault
 from dadc_net.node.server_plan import ServerPhase
+from dadc_net.runtime import arrays_file, server_process
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
 from dadc_net.runtime.party import Control, StopRequest
@@ -60,3 +63,25 @@ def test_a_full_disk_does_not_hide_a_divergence(
     with pytest.raises(DivergenceError, match="they differ"):
         process._react(node, encode(Fault(DivergenceError.exit_code, "they differ")))
     assert (tmp_path / STOPPED_FILE).exists()
+
+
+def test_a_full_disk_takes_metrics_and_no_run(
+    small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = _server(small, tmp_path)
+    server = Team(small(updates=2)).run().server
+    with process._open_metrics(tmp_path) as process._metrics:
+        process._after_update(server, 1)
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["update"] == 1
+    warned: list[str] = []
+    monkeypatch.setattr(server_process._log, "warning", lambda text, *values: warned.append(text % values))
+    with open("/dev/full", "wb", buffering=0) as process._metrics:
+        process._after_update(server, 2)
+    assert warned == ["metrics.jsonl cannot be written: No space left on device"]
+
+    def full(_path: Path, _content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(arrays_file, "replace", full)
+    with pytest.raises(TemporaryError, match="cannot be written: No space left"):
+        process._open_metrics(tmp_path)
