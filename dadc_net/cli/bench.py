@@ -29,7 +29,7 @@ def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int
         return
     shown = ", ".join(f"{full:.0f}/{raw:.0f}" for full, raw in zip(result.full_rounds, result.raw_rounds, strict=True))
     click.echo(
-        f"K = {result.num_agents}, E = {result.num_envs}, CurveZMQ on, digests and books on, {result.steps} lock-steps a "
+        f"K = {result.num_agents}, E = {result.num_envs}, CurveZMQ on, digests and journals on, {result.steps} lock-steps a "
         f"round\nfull run step   {result.full:8.0f} lock-steps/s\nraw ZeroMQ loop {result.raw:8.0f} lock-steps/s\n"
         f"ratio           {result.ratio:8.2f}   (rounds full/raw: {shown})"
     )

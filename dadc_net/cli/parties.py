@@ -92,7 +92,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
     type=click.Path(path_type=Path),
     default=_STATE / "server",
     show_default=True,
-    help="Folder for accounts and metrics.",
+    help="Folder for journal and metrics.",
 )
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
@@ -153,7 +153,7 @@ def environment_command(
     help="Folder of keys.",
 )
 @click.option(
-    "--state-dir", type=click.Path(path_type=Path), help="Folder for accounts and state.  [default: dadc-state/agent-N]"
+    "--state-dir", type=click.Path(path_type=Path), help="Folder for journal and state.  [default: dadc-state/agent-N]"
 )
 @click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")

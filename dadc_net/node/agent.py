@@ -293,7 +293,7 @@ class AgentNode:
             )
         if self.phase is not Phase.FINISHED:
             self.save(now)
-            self.log.settle(True)
+            self.log.settle_all()
             self.log.store.note("learner_digest", self.learner_digest.hex())
             self.log.store.note("state", "finished")
             self.log.store.sync()  # After Bye the server may leave for good.

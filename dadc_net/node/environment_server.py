@@ -109,7 +109,7 @@ class EnvironmentServerNode:
                 return self._act(agent, peer, message, now)
             case Bye() if agent is not None:
                 return self._bye(agent, message)
-            case Account() if agent is not None and self._inquiry is not None:
+            case Account() if agent is not None and message.agent == agent and self._inquiry is not None:
                 self._inquiry.add(message)
                 return self._conclude(now)
             case Account():

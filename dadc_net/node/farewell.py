@@ -6,6 +6,7 @@ every mode before it is sent. The server stays until every agent has said Bye, o
 
 from __future__ import annotations
 
+from dadc_net.errors import CorruptStateError
 from dadc_net.node.journal import ServerJournal
 from dadc_net.node.tip import Tip
 
@@ -41,7 +42,10 @@ class Farewell:
         if facts.get("state") == "finished":
             self.digests = {k: bytes.fromhex(digest) for k, digest in enumerate(facts["learner_digests"], start=1)}
             return True
-        answers = tip.journal.round(self._last_step) if tip.step == self._last_step else None
+        try:
+            answers = tip.journal.round(self._last_step) if tip.step == self._last_step else None
+        except CorruptStateError:
+            answers = None  # The agents are asked again.
         if answers is None or len(set(answers.digests)) > 1 or (shared and len(set(answers.update_digests)) > 1):
             return False  # Under way, or the agents differed at the last record.
         self.begin(dict(enumerate(answers.update_digests, start=1)), tip.journal)

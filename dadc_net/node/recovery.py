@@ -33,6 +33,7 @@ def take_up(
     facts = journal.facts
     epoch = int(facts["epoch"]) + 1
     journal.note("epoch", epoch)
+    journal.sync()  # Agents refuse a server whose epoch is below the one that they have met.
     recovery = recover(world, journal, world_every)
     team = facts.get("team")
     known = None if team is None else Fingerprint.from_record(team)

@@ -166,7 +166,10 @@ class AgentProcess:
             if node.member is not None:
                 found = node.member.replica.coordinator.tensor_digests()
                 tensors = {name: value.hex() for name, value in found.items()}
-                node.log.store.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
+                try:
+                    node.log.store.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
+                except TemporaryError as error:
+                    _log.warning("the tensors' digests could not be written down: %s", error)
                 self._keep_for_the_inquest(node.member.replica.coordinator.snapshot(), node)
             raise
 

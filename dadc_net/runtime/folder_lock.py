@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dadc_net.errors import DuplicateAgentError
@@ -32,8 +32,9 @@ def locked(folder: Path, party: str) -> Iterator[None]:
             ) from error
         for leftover in folder.glob(".*.tmp*"):  # Of a process that was killed while it wrote a file anew.
             leftover.unlink(missing_ok=True)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}\n".encode("ascii"), 0)
+        with suppress(OSError):  # The name of the holder is for people; on a full disk there is none.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}\n".encode("ascii"), 0)
         yield
     finally:
         os.close(descriptor)

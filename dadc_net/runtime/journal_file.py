@@ -38,7 +38,6 @@ from dadc_net.runtime.arrays_file import sync_folder
 
 JOURNAL_NAME = "journal.sqlite"
 FORMAT = 1
-MODES = ("process", "host")
 _SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
 _WAL_PAGES = 4000
 """Pages (4 KiB) after which SQLite folds the WAL into the database. That syncs, so it should be rare."""
@@ -66,18 +65,29 @@ class JournalFile:
         return self.path.is_file()
 
     def create(self, schema: str, facts: Mapping[str, Any]) -> None:
-        """Make the database with ``schema`` and ``facts``, whole or not at all, and open it."""
+        """Make the database with ``schema`` and ``facts``, whole or not at all, and open it.
+
+        Raises:
+            CorruptStateError: if the log of a former one lies there: SQLite would play it into the new one.
+            TemporaryError: if the disk refuses.
+        """
+        log = self.path.with_name(f"{JOURNAL_NAME}-wal")
+        if log.exists():
+            raise CorruptStateError(
+                f"{log} is there, but {self.path} is not. A part of the state folder was removed, and the run in it must "
+                "not be begun anew unnoticed. Restore the folder whole from a copy, or move it away."
+            )
         temporary = self.path.with_name(f".{JOURNAL_NAME}.{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        made = sqlite3.connect(temporary, isolation_level=None)
         values = {"format": FORMAT, **facts}
         with self._translated():
+            temporary.unlink(missing_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            made = sqlite3.connect(temporary, isolation_level=None)
             made.executescript(_COMMON_SCHEMA + schema)
             made.executemany("INSERT INTO facts VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()])
             made.close()
-        os.replace(temporary, self.path)
-        sync_folder(self.path.parent)
+            os.replace(temporary, self.path)
+            sync_folder(self.path.parent)
         self.open()
 
     def open(self) -> None:
@@ -178,7 +188,7 @@ class JournalFile:
 
 
 class _Translated:
-    """Turns SQLite's errors into ours."""
+    """Turns errors of SQLite and of the disk into ours."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -187,7 +197,7 @@ class _Translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.OperationalError):
+        if isinstance(error, sqlite3.OperationalError | OSError):
             raise TemporaryError(
                 f"{self._path} cannot be written or read: {error}. Nothing was sent that is not written down. Make room on "
                 f"the volume of {self._path.parent}, or look at its disk, then start the same command again."

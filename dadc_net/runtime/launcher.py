@@ -108,7 +108,7 @@ class Launcher:
         return self._result()
 
     def agent_folder(self, agent: int) -> Path:
-        """Where agent ``agent`` keeps its accounts and state."""
+        """Where agent ``agent`` keeps its journal and state."""
         return self.options.out / f"agent-{agent}"
 
     def _start(self, name: str, body: Callable[..., None], order: object) -> None:
@@ -241,11 +241,13 @@ class Launcher:
         consequences = (TemporaryError, Interrupted)
         causes = [error for _, error in self._failures if not isinstance(error, consequences)]
         error = (causes or [error for _, error in self._failures])[0]
-        if isinstance(error, DivergenceError):
+        if not isinstance(error, DivergenceError):
+            return error
+        try:
             found = self._named(check([self.options.out]).first_divergence)
-            if found is not None:
-                return DivergenceError(f"{error}\n{found.text()}")
-        return error
+        except DadcError as trouble:  # A journal that cannot be read must not hide what happened.
+            return DivergenceError(f"{error}\nThe journals say no more: {trouble}")
+        return error if found is None else DivergenceError(f"{error}\n{found.text()}")
 
     def _named(self, found: FirstDivergence | None) -> FirstDivergence | None:
         """Where no majority can tell who is wrong, the referee does: this host has the shared seed, it runs the agents."""

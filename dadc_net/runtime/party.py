@@ -111,7 +111,7 @@ def open_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UsageError(
-            f"the folder {path} cannot be made: {error.strerror}. A process needs one for its accounts and state. "
+            f"the folder {path} cannot be made: {error.strerror}. A process needs one for its journal and state. "
             "Give another with --state-dir or --out."
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):

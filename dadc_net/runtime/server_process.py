@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple
 
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
@@ -20,7 +20,7 @@ from dadc_net.node.recovery import take_up
 from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
 from dadc_net.node.team_environment import Problem, TeamEnvironment
 from dadc_net.node.tip import Tip
-from dadc_net.runtime import status
+from dadc_net.runtime import arrays_file, status
 from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.memory_journal import MemoryServerJournal
 from dadc_net.runtime.party import Control, open_folder
@@ -95,7 +95,7 @@ class ServerProcess:
     def __init__(self, options: ServerOptions, control: Control) -> None:
         self.options = options
         self.control = control
-        self._metrics: TextIO | None = None
+        self._metrics: BinaryIO | None = None
         self._reward_sum = 0.0
         self._reward_count = 0
         self._present: set[int] = set()
@@ -119,14 +119,28 @@ class ServerProcess:
             try:
                 existed = journal.open_or_create(self._facts(plan))
                 node = self._come_back(journal, plan) if existed else self._start(journal, plan)
-                (folder / "config.toml").write_text(options.config.to_toml(), encoding="utf-8")
-                with open(folder / "metrics.jsonl", "a", encoding="utf-8") as self._metrics:
+                with self._open_metrics(folder) as self._metrics:
                     if not node.done:
                         self._serve_at(node)
                         self._write_status(node)
                 return self._result(node)
             finally:
                 journal.close()
+
+    def _open_metrics(self, folder: Path) -> BinaryIO:
+        """Write config.toml anew and open metrics.jsonl, unbuffered: what a full disk refuses must not come back at the end.
+
+        Raises:
+            TemporaryError: if the disk refuses.
+        """
+        try:
+            arrays_file.replace(folder / "config.toml", self.options.config.to_toml().encode("utf-8"))
+            return open(folder / "metrics.jsonl", "ab", buffering=0)
+        except OSError as error:
+            raise TemporaryError(
+                f"the folder {folder} cannot be written: {error.strerror}. No step was taken. Make room on its volume, then "
+                "start the same command again."
+            ) from error
 
     def _facts(self, plan: ServerPlan) -> dict[str, Any]:
         return {
@@ -239,8 +253,10 @@ class ServerProcess:
             "seconds": round(time.monotonic() - self._begun, 3),
         }
         if self._metrics is not None:
-            self._metrics.write(json.dumps(details) + "\n")
-            self._metrics.flush()
+            try:
+                self._metrics.write(json.dumps(details).encode("utf-8") + b"\n")
+            except OSError as error:  # Nothing depends on them.
+                _log.warning("metrics.jsonl cannot be written: %s", error.strerror)
         self.control.report("update", **details)
 
     def _note_presence(self, node: EnvironmentServerNode) -> None:
@@ -292,10 +308,11 @@ class ServerProcess:
             self._deliver(node, socket, node.stop(stop.reason))
 
     def _result(self, node: EnvironmentServerNode) -> ServerResult:
-        if node.phase is not ServerPhase.FINISHED and self.control.stop.reason:
+        stopped = self.control.stop.reason and (node.error is None or isinstance(node.error, TemporaryError))
+        if node.phase is not ServerPhase.FINISHED and stopped:
             raise self.control.stop.error()
         if node.error is not None:
-            raise node.error
+            raise node.error  # Also where the wish to stop came after it: a divergence is not an interruption.
         if node.phase is not ServerPhase.FINISHED:
             raise InvariantError(f"the server left its loop while {node.phase.value}")
         learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}

@@ -3,7 +3,8 @@
 SQLite reads the log up to the first frame whose checksum fails and drops the rest without a word. That is right for a torn
 tail: a process or host died while writing, and what it had not finished never counted. It is wrong for a rotten byte in the
 middle: whole transactions behind it vanish. The two can be told apart, because each frame's checksum continues the one
-before: behind a torn tail nothing fits, behind a rotten frame the following ones still fit each other.
+before: behind a torn tail no commit fits, behind a rotten frame the following ones still fit each other. Frames that fit
+and commit nothing are of a transaction that a kill cut short and the next one overwrote in part.
 
     header   32 bytes   magic (its last bit: byte order of checksums), version, page size, sequence, 2 salts, 2 checksums
     frame    24 bytes   page number, size of the database after a commit, 2 salts, 2 checksums; then one page
@@ -47,12 +48,12 @@ def find_damage(path: Path) -> WalDamage | None:
     fitting = 0
     for index in range((len(raw) - _HEADER.size) // size):
         start = _HEADER.size + index * size
-        _, _, own1, own2, stored1, stored2 = _FRAME.unpack_from(raw, start)
+        _, committed, own1, own2, stored1, stored2 = _FRAME.unpack_from(raw, start)
         body = raw[start : start + 8] + raw[start + _FRAME.size : start + size]
         fits = (own1, own2) == (salt1, salt2) and _checksum(body, order, expected) == (stored1, stored2)
         if bad is None and not fits:
             bad = index
-        elif bad is not None and fits:
+        elif bad is not None and fits and committed:
             fitting = index - bad
         expected = (stored1, stored2)
     return None if bad is None or not fitting else WalDamage(bad, fitting)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dadc_net.errors import InvariantError
 from dadc_net.exact.streams import categorical
 from dadc_net.sections import require
-from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.spaces import Space
 
 Theta = NDArray[Any]
 """int64 [n] entries of a menu, or float64 [n, D] points of a box."""
@@ -62,11 +62,6 @@ class PrescriptionFamily(ABC):
     @abstractmethod
     def to_record(self) -> dict[str, Any]:
         """Plain data for the wire; its ``kind`` says which family it is."""
-
-    @property
-    def is_menu(self) -> bool:
-        """Whether theta is an entry of a finite menu."""
-        return isinstance(self.space, FiniteSpace)
 
     @property
     def is_random(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dadc_net.node.agreement import Divergence
 from dadc_net.node.inquiry import PATIENCE_SECONDS, Inquiry
 from dadc_net.node.messages import Account
+from dadc_net.node.server_plan import ServerPhase
+from tests.team_in_memory import MakeConfig, Team
 
 RUN = b"r" * 16
 
@@ -52,3 +54,17 @@ def test_one_that_does_not_answer_is_waited_for_and_then_left_out() -> None:
     assert inquiry.over(101.0, {1, 2})
     found = inquiry.verdict({})
     assert (found.component, found.suspects) == ("ais", (1, 2, 3))
+
+
+def test_nobody_speaks_for_another(small: MakeConfig) -> None:
+    team = Team(small(updates=2))
+    server = team.server
+    for agent in (1, 2):
+        server.receive(f"peer-{agent}".encode(), agent, team.agents[agent].join(), 0.0)
+    digests = {1: b"a" * 32, 2: b"b" * 32}
+    server._examine(Divergence(0, "act", None, digests, (1, 2)), 0.0)
+    for agent in (1, 1, 2):
+        server.receive(b"peer-2", 2, Account(server.run_id, 1, agent, 0, {"act/ais/x_t": digests[agent]}), 0.0)
+    assert server.phase is ServerPhase.EXAMINING
+    server.receive(b"peer-1", 1, Account(server.run_id, 1, 1, 0, {"act/ais/x_t": digests[1]}), 0.0)
+    assert server.phase is ServerPhase.FAILED

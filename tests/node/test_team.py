@@ -18,7 +18,7 @@ from dadc_net.errors import (
     UsageError,
 )
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.messages import Act, Alive, Begin, End, Fault, Join, Probe, Step, Who
+from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Probe, Step, Who
 from dadc_net.node.server_plan import ServerPhase
 from dadc_net.runtime.sabotage import Sabotage, parse
 from dadc_net.runtime.simulation import Simulation
@@ -346,3 +346,22 @@ def test_a_stopped_server_tells_every_agent(small: MakeConfig) -> None:
     assert farewell.message.exit_code == TemporaryError.exit_code
     assert "stopped by SIGINT" in farewell.message.text
     assert server.stop("SIGINT") == []
+
+
+def test_an_agent_whose_disk_is_full_at_the_end_does_not_say_that_it_is_finished(small: MakeConfig) -> None:
+    team, steps = _begun(small)
+    agent = team.agents[1]
+    for step in steps:
+        agent.receive(step, 0.0)
+    store, end = agent.log.store, End(agent.run_id, 1, len(steps) - 1, agent.learner_digest)
+
+    def full(_rows: object) -> None:
+        raise TemporaryError("the disk is full. Nothing was written. Make room.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "write", full)
+        with pytest.raises(TemporaryError, match="Make room"):
+            agent.receive(end, 0.0)
+        assert store.facts["state"] == "running"
+    assert agent.receive(end, 1.0).messages == [Bye(agent.run_id, 1, 1, len(steps) - 1)]
+    assert (store.facts["state"], store.tip) == ("finished", len(steps) - 1)

@@ -160,6 +160,18 @@ def test_a_copy_without_its_wal_is_refused(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_the_log_of_a_journal_that_was_removed_is_not_played_into_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    running = server_journal(tmp_path / "open")
+    shutil.copytree(tmp_path / "open", tmp_path / "killed")
+    running.close()
+    journal = tmp_path / "killed" / JOURNAL_NAME
+    journal.unlink()
+    with pytest.raises(CorruptStateError, match="begun anew unnoticed"):
+        server_journal(journal.parent)
+    assert not journal.exists()
+
+
 def test_a_folder_belongs_to_one_process_and_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint-000000000001.arrays.77.tmp").write_bytes(b"half a file")
     with locked(tmp_path, "agent 1"):

@@ -1,4 +1,4 @@
-"""Files and processes: arrays, books, the check, and the periodic look at this process's arithmetic."""
+"""Files and processes: arrays, the check, and the periodic look at this process's arithmetic."""
 
 from __future__ import annotations
 

@@ -65,3 +65,25 @@ def test_a_flipped_bit_drops_rows_in_silence_and_is_found(log: Path, tmp_path: P
     at = 32 + (frames // 2) * 4120 + 2000
     damaged = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
     assert rows(log, damaged, tmp_path / "rotten") < _ROWS
+
+
+def test_a_transaction_cut_short_and_overwritten_in_part_is_not_damage(log: Path, tmp_path: Path) -> None:
+    database = sqlite3.connect(log.with_name("d.sqlite"), isolation_level=None)
+    before = len(log.read_bytes())
+    database.execute("INSERT INTO t VALUES (?, ?)", (100, bytes(40_000)))
+    whole = log.read_bytes()
+    database.close()
+    assert len(whole) - before > 6 * 4120
+    killed = tmp_path / "killed"
+    assert rows(log, whole[:-4120], killed) == _ROWS  # Without the frame that commits it.
+    (killed / "d.sqlite").write_bytes(log.with_name("d.sqlite").read_bytes())
+    (killed / "d.sqlite-wal").write_bytes(whole[:-4120])
+    again = sqlite3.connect(killed / "d.sqlite", isolation_level=None)
+    try:
+        again.execute("INSERT INTO t VALUES (?, ?)", (101, b"short"))
+        left = (killed / "d.sqlite-wal").read_bytes()
+        assert len(left) == len(whole) - 4120  # Frames of the cut one still stand behind it.
+        assert left != whole[:-4120]
+        assert find_damage(killed / "d.sqlite-wal") is None
+    finally:
+        again.close()

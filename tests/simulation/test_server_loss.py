@@ -12,9 +12,10 @@ from dadc_net.errors import CorruptStateError, MismatchError, TemporaryError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node import team_environment
 from dadc_net.node.messages import Fault, Join
-from dadc_net.node.recovery import recover
+from dadc_net.node.recovery import recover, take_up
+from dadc_net.node.server_plan import ServerPhase
 from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.runtime.server_process import make_problem
+from dadc_net.runtime.server_process import make_plan, make_problem
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk, DiskServerJournal
 from tests.simulation.test_faults import make_config, undisturbed  # noqa: F401 - a fixture
@@ -117,6 +118,19 @@ def _roll_back_worlds(disk: Disk, newest: int) -> None:
         del disk.tables["worlds"][key]
 
 
+def test_rotten_answers_to_the_last_record_are_asked_of_the_agents_too(recalled: None) -> None:
+    chaos = _team_at()
+    assert chaos.run().code == 0
+    disk, plan = chaos.server.disk, make_plan(chaos.config)
+    disk.facts = {**disk.facts, "state": "running"}  # Killed between the last answers and the end.
+    sound, _ = take_up(TeamEnvironment(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), plan)
+    assert sound.phase is ServerPhase.FINISHED
+    disk.facts = {**disk.facts, "state": "running"}
+    disk.tables["answers"][plan.last_step] = (*disk.tables["answers"][plan.last_step][:-1], b"rotten")
+    node, _ = take_up(TeamEnvironment(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), plan)
+    assert (node.phase, node.tip.step) == (ServerPhase.JOINING, plan.last_step)
+
+
 def test_an_environment_that_does_not_repeat_itself_stops_the_server(recalled: None) -> None:
     chaos = _team_at()
     disk = chaos.server.disk
@@ -130,6 +144,20 @@ def test_an_environment_that_does_not_repeat_itself_stops_the_server(recalled: N
     with pytest.raises(CorruptStateError, match="does not repeat itself") as error:
         recover(Noisy(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2))
     assert error.value.exit_code == 15
+
+
+def test_a_loss_of_power_takes_no_epoch_back(recalled: None) -> None:
+    """Agents refuse an epoch below the one that they have met, so a server that fell behind them could not go on."""
+    chaos = _team_at()
+    chaos.server.die(-9)
+    disk = chaos.server.disk
+    for epoch in (2, 3):
+        world = TeamEnvironment(make_problem(chaos.config), seed_bytes(1))
+        node, _ = take_up(world, DiskServerJournal(disk, 2), make_plan(chaos.config))
+        assert node.epoch == epoch
+    for seed in range(20):  # Each takes back what it can.
+        disk.lose_power(random.Random(seed))
+    assert DiskServerJournal(disk, 2).facts["epoch"] == 3
 
 
 def test_a_stale_server_and_another_run_are_refused(recalled: None) -> None:
