@@ -162,10 +162,12 @@ def run_command(
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
     from dadc_net.runtime.party import StopRequest
     from dadc_net.runtime.report import make_report, read_report
-    from dadc_net.runtime.sabotage import parse
+    from dadc_net.runtime.sabotage import parse_all
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    learner = config.settings.learner
+    tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
     resumes = _take_up(out, config)
     folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -181,12 +183,14 @@ def run_command(
             progress.note(note)
         if kind == "update":
             valuer.reward = details["reward_per_step"]
-            progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
+            progress.update(
+                *(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"])
+            )
         elif kind == "checkpoint":
             snapshot, meta = load_snapshot(folder / party)
             valuer.checkpoint(int(meta["update"]), snapshot, details["losses"])
 
-    launcher = Launcher(LaunchOptions(config, shared, environment, folder, dict(map(parse, breaks))), observe, stop)
+    launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers), observe, stop)
     with valuer.metrics:
         try:
             ended = launcher.run()
