@@ -13,6 +13,7 @@ import click
 
 from dadc_net.errors import DadcError, UsageError
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_ENVIRONMENT_SEED = 20_260_101
 """Fixed, so that ``run``, ``simulate`` and separate processes agree without an option. It is not a secret."""

@@ -236,6 +236,7 @@ class ServerProcess:
             "reward_per_step": mean,
             "learner_digest": node.learner_digests.get(1, b"").hex(),
             "lock_steps": update * node.plan.batch_lock_steps,
+            "lock_steps_here": update * node.plan.batch_lock_steps - self._first_step,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
         if self._metrics is not None:
@@ -269,7 +270,9 @@ class ServerProcess:
         now, step = time.monotonic(), node.tip.step
         present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
         agents = self._watchkeeper.status(step, present, node.waiting_for, now)
-        found = TeamStatus(node.phase.value, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
+        stopped = bool(self.control.stop.reason) and isinstance(node.error, TemporaryError)
+        phase = status.STOPPED if stopped else node.phase.value
+        found = TeamStatus(phase, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
         status.write(self.options.state_dir, found)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
