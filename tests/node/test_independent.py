@@ -133,7 +133,8 @@ def test_configuration() -> None:
 
 
 def test_demand_response_too(tmp_path: Path) -> None:
-    config = resolve("demand-response", [INDEPENDENT, "env.agents=3", "learner.batch_steps=16"], {"updates": 2})
+    overrides = [INDEPENDENT, "env.agents=3", "learner.num_envs=2", "learner.batch_steps=16"]
+    config = resolve("demand-response", overrides, {"updates": 2})
     assert config.settings.common_space["sizes"] == [4]
     ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
     assert len(set(ended.agent_digests.values())) == 3
