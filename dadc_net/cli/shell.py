@@ -96,7 +96,9 @@ def shared_seed(seed: int | None, seed_file: Path | None) -> bytes:
     try:
         return seed_bytes(seed_file.read_bytes() if seed_file is not None else seed or 0)
     except OSError as error:
-        raise UsageError(f"the seed file {seed_file} cannot be read: {error.strerror}. Check --seed-file.") from error
+        raise UsageError(
+            f"the seed file {seed_file} cannot be read: {error.strerror}. It holds the shared seed as bytes. Check the path."
+        ) from error
     except ValueError as error:
         raise UsageError(
             f"the shared seed is not usable: {error}. Give a non-negative number or a non-empty file."
