@@ -93,3 +93,16 @@ def test_exit_codes_come_back_as_errors() -> None:
         assert error.exit_code == code
         assert str(error) == "why"
         assert f"| {code} |" in README or code == 70
+
+
+@pytest.mark.parametrize("command", [["run", "mabc"], ["simulate", "mabc"], ["keys"]])
+def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    options = [str(tmp_path / "file" / "below")] if command == ["keys"] else ["--out", str(tmp_path / "file" / "below")]
+    program = "from dadc_net.cli.main import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *command, *options], timeout=60, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert str(tmp_path / "file") in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -208,8 +208,9 @@ def agent_command(
     from dadc_net.wire.keys import load_agent_keys
 
     if agent is None or agent < 1:
+        given = "no agent id was given" if agent is None else f"the agent id is {agent}"
         raise UsageError(
-            f"the agent id is {agent}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
+            f"{given}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
         )
     if overrides and insisted is None:
         raise UsageError(

@@ -160,7 +160,7 @@ def run_command(
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
-    from dadc_net.runtime.party import StopRequest
+    from dadc_net.runtime.party import StopRequest, open_folder
     from dadc_net.runtime.report import make_report, read_report
     from dadc_net.runtime.sabotage import parse_all
 
@@ -170,7 +170,7 @@ def run_command(
     tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
     resumes = _take_up(out, config)
     folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    open_folder(folder)
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
