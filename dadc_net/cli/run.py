@@ -40,18 +40,20 @@ def _take_up(out: Path | None, config: RunConfig) -> bool:
     """
     from dadc_net.config import resolve
     from dadc_net.errors import MismatchError
+    from dadc_net.sections import differences
 
     if out is None or not (out / "config.toml").is_file():
         return False
     if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
         return False  # A simulation, which has no journals.
     held, given = resolve(str(out / "config.toml"), ()).to_mapping(), config.to_mapping()
-    for key in given:
-        if key not in ("runtime", "evaluation") and held[key] != given[key]:
-            raise MismatchError(
-                f"--out {out} holds a run with {key} = {held[key]!r}, this command asks for {given[key]!r}. Nothing was "
-                "changed. Give the options of that run to resume it, or another folder."
-            )
+    for section in ("runtime", "evaluation"):
+        del held[section], given[section]
+    if held != given:
+        raise MismatchError(
+            f"--out {out} holds a run with {differences(held, given)}. Nothing was changed. Give the options of that run to "
+            "resume it, or another folder."
+        )
     return True
 
 

@@ -111,8 +111,8 @@ def open_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UsageError(
-            f"the folder {path} cannot be made: {error.strerror}. A process needs one for its accounts and state. "
-            "Give another with --state-dir or --out."
+            f"the folder {path} cannot be made: {error.strerror}. What is computed would have no place to be kept. "
+            "Give another folder."
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(f"the folder {path} cannot be written. A process needs it. Give another, or change its mode.")

@@ -26,6 +26,7 @@ from dadc_net.runtime.memory_journal import MemoryServerJournal
 from dadc_net.runtime.party import Control, open_folder
 from dadc_net.runtime.server_journal import ServerJournalFile
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
+from dadc_net.sections import differences
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
@@ -155,12 +156,15 @@ class ServerProcess:
         """
         facts, given = journal.facts, self._facts(plan)
         for what in ("settings_digest", "environment"):
-            if facts[what] != given[what]:
-                raise MismatchError(
-                    f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with another {what} "
-                    f"({facts[what][:16]}, given {given[what][:16]}). Nothing was changed; it stands at record "
-                    f"{journal.tip}. Start it with the same task, options and --env-seed, or give another folder."
-                )
+            if facts[what] == given[what]:
+                continue
+            differing = differences(facts["settings"], given["settings"]) if what == "settings_digest" else ""
+            differing = differing or f"another {what.replace('_', ' ')}, {facts[what][:16]} (given {given[what][:16]})"
+            raise MismatchError(
+                f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with {differing}. Nothing was "
+                f"changed; it stands at record {journal.tip}. Start it with the same task, options and --env-seed, or give "
+                "another folder."
+            )
         begun = time.monotonic()
         node, recovery = take_up(self._world(), journal, plan)
         seconds = time.monotonic() - begun
