@@ -32,6 +32,21 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names) or 'none'}."
 
 
+def flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of sections with the section's name before them: ``ais.size``."""
+    found: dict[str, Any] = {}
+    for key, value in mapping.items():
+        found.update({f"{key}.{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value})
+    return found
+
+
+def differences(held: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """In which keys two configurations differ, with both values: ``updates = 300 (given 301)``; empty if in none."""
+    before, now = flat(held), flat(given)
+    keys = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    return ", ".join(f"{key} = {before.get(key, 'absent')!r} (given {now.get(key, 'absent')!r})" for key in keys)
+
+
 def from_mapping(kind: type[Section], mapping: Mapping[str, Any], prefix: str, base: Section | None = None) -> Section:
     """Build the section ``kind`` from plain data.
 

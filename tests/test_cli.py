@@ -93,3 +93,34 @@ def test_exit_codes_come_back_as_errors() -> None:
         assert error.exit_code == code
         assert str(error) == "why"
         assert f"| {code} |" in README or code == 70
+
+
+@pytest.mark.parametrize("command", [["run", "mabc"], ["simulate", "mabc"], ["keys"]])
+def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    options = [str(tmp_path / "file" / "below")] if command == ["keys"] else ["--out", str(tmp_path / "file" / "below")]
+    program = "from dadc_net.cli.main import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *command, *options], timeout=60, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert str(tmp_path / "file") in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_server_folder_of_other_settings_names_the_keys(tmp_path: Path) -> None:
+    """The settings come back from the journal as they were: nothing else is said to differ."""
+    program = "from dadc_net.cli.main import environment_main; environment_main()"
+    # There is no such port; the folder holds the run's facts by then.
+    task = ["--task", "demand-response", "--set", "env.agents=3", "--updates", "300"]
+    listen = ["--insecure", "--bind", "tcp://127.0.0.1:99999", "--state-dir", str(tmp_path)]
+    ended = [
+        subprocess.run(
+            [sys.executable, "-c", program, *task, *listen, *other], timeout=60, capture_output=True, text=True, check=False
+        )
+        for other in ([], ["--updates", "7", "--set", "ppo.epochs=77"], ["--env-seed", "3"])
+    ]
+    assert [one.returncode for one in ended] == [2, 11, 11], [one.stderr for one in ended]
+    assert "with updates = 300 (given 7), ppo.epochs = " in ended[1].stderr
+    assert ended[1].stderr.count("(given ") == 2
+    assert "another environment, " in ended[2].stderr

@@ -63,6 +63,11 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
         raise UsageError(
             f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run."
         )
+    if not (run / f"agent-{agent}").is_dir():
+        raise UsageError(
+            f"{run} holds no folder of agent {agent}. A simulation of a shared learner keeps that of agent 1 alone. Give "
+            "--agent one of those in the folder."
+        )
     overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
     config = resolve(str(run / "config.toml"), overrides)
     snapshot, meta = load_learner(run, config, agent)
@@ -134,10 +139,11 @@ def selftest_command(as_json: bool) -> int:
             }
         )
     else:
+        width = max(map(len, [*result.fingerprint, *result.digests]))
         for name, value in result.fingerprint.items():
-            click.echo(f"{name:22} {value}")
+            click.echo(f"{name:{width}} {value}")
         for name, digest in result.digests.items():
-            click.echo(f"{name:22} {digest.hex()[:16]}")
+            click.echo(f"{name:{width}} {digest.hex()[:16]}")
         verdict = "ok" if result.ok else f"FAILED: {', '.join(result.failures)}"
-        click.echo(f"{'self-test':22} {verdict}\n{'digest':22} {result.digest.hex()}")
+        click.echo(f"{'self-test':{width}} {verdict}\n{'digest':{width}} {result.digest.hex()}")
     return 0 if result.ok else SelftestError.exit_code

@@ -17,7 +17,7 @@ from dadc_net.cli.status import status_command
 from dadc_net.cli.sweep import sweep_command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings=shell.CONTEXT)
 @click.version_option(dadc_net.__version__, prog_name="dadc")
 def dadc() -> None:
     """Decentralised actor, decentralised critic: K processes learn one team policy and agree bit for bit."""

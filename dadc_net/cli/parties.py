@@ -41,7 +41,7 @@ class _EchoControl(Control):
             self._progress.note(f"run {details['run_id'][:8]} begins")
         elif kind == "update":
             self._progress.update(
-                details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"]
+                *(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"])
             )
             if details["update"] == details["updates"]:
                 self._progress.close()
@@ -67,7 +67,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
     return load_server_keys(folder)
 
 
-@click.command("dadc-env")
+@click.command("dadc-env", context_settings=shell.CONTEXT)
 @click.option("--task", default="mabc", show_default=True, help="Built-in name, TOML file or package.module:factory.")
 @shell.task_options
 @click.option(
@@ -126,7 +126,7 @@ def environment_command(
         click.echo(digest)
 
 
-@click.command("dadc-agent")
+@click.command("dadc-agent", context_settings=shell.CONTEXT)
 @click.option("--id", "agent", type=int, envvar="DADC_AGENT_ID", metavar="N", help="This agent's id, from 1.")
 @click.option("--seed", type=int, envvar="DADC_SEED", metavar="N", help="Shared seed of the coordinator.  [default: 0]")
 @click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
@@ -208,8 +208,9 @@ def agent_command(
     from dadc_net.wire.keys import load_agent_keys
 
     if agent is None or agent < 1:
+        given = "no agent id was given" if agent is None else f"the agent id is {agent}"
         raise UsageError(
-            f"the agent id is {agent}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
+            f"{given}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
         )
     if overrides and insisted is None:
         raise UsageError(

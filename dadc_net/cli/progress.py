@@ -38,7 +38,7 @@ class Progress:
         self._value = (value, share)
 
     def update(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
-        """Update ``update`` is done, ``lock_steps`` after ``seconds``; all digests were equal."""
+        """Update ``update`` is done, ``lock_steps`` of this process in ``seconds``; all digests were equal."""
         if self._quiet:
             return
         if not self._terminal:

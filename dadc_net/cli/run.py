@@ -40,18 +40,20 @@ def _take_up(out: Path | None, config: RunConfig) -> bool:
     """
     from dadc_net.config import resolve
     from dadc_net.errors import MismatchError
+    from dadc_net.sections import differences
 
     if out is None or not (out / "config.toml").is_file():
         return False
     if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
         return False  # A simulation, which has no journals.
     held, given = resolve(str(out / "config.toml"), ()).to_mapping(), config.to_mapping()
-    for key in given:
-        if key not in ("runtime", "evaluation") and held[key] != given[key]:
-            raise MismatchError(
-                f"--out {out} holds a run with {key} = {held[key]!r}, this command asks for {given[key]!r}. Nothing was "
-                "changed. Give the options of that run to resume it, or another folder."
-            )
+    for section in ("runtime", "evaluation"):
+        del held[section], given[section]
+    if held != given:
+        raise MismatchError(
+            f"--out {out} holds a run with {differences(held, given)}. Nothing was changed. Give the options of that run to "
+            "resume it, or another folder."
+        )
     return True
 
 
@@ -160,15 +162,17 @@ def run_command(
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
-    from dadc_net.runtime.party import StopRequest
+    from dadc_net.runtime.party import StopRequest, open_folder
     from dadc_net.runtime.report import make_report, read_report
-    from dadc_net.runtime.sabotage import parse
+    from dadc_net.runtime.sabotage import parse_all
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    learner = config.settings.learner
+    tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
     resumes = _take_up(out, config)
     folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    open_folder(folder)
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
@@ -181,12 +185,14 @@ def run_command(
             progress.note(note)
         if kind == "update":
             valuer.reward = details["reward_per_step"]
-            progress.update(details["update"], details["lock_steps"], details["seconds"], details["reward_per_step"])
+            progress.update(
+                *(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"])
+            )
         elif kind == "checkpoint":
             snapshot, meta = load_snapshot(folder / party)
             valuer.checkpoint(int(meta["update"]), snapshot, details["losses"])
 
-    launcher = Launcher(LaunchOptions(config, shared, environment, folder, dict(map(parse, breaks))), observe, stop)
+    launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers), observe, stop)
     with valuer.metrics:
         try:
             ended = launcher.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -11,15 +12,17 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from dadc_net.errors import DadcError, UsageError
+from dadc_net.errors import DadcError, TemporaryError, UsageError
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Command = TypeVar("Command", bound=Callable[..., Any])
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 DEFAULT_ENVIRONMENT_SEED = 20_260_101
 """Fixed, so that ``run``, ``simulate`` and separate processes agree without an option. It is not a secret."""
 
 
 def run_command(command: click.Command) -> NoReturn:
-    """Run a click command as this process; a DadcError becomes its message and its exit code."""
+    """Run a click command as this process; errors of this package and of files become a message and an exit code."""
     try:
         code = command.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -35,6 +38,16 @@ def run_command(command: click.Command) -> NoReturn:
         # The reader of our output has gone (``dadc plan | head``); silence Python's own complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.secho(
+            f"error: {error.filename} cannot be used: {error.strerror}. What was finished before is kept. Check the path, "
+            "its owner and mode, and the disk.",
+            err=True,
+            fg="red",
+        )
+        sys.exit((TemporaryError if error.errno in _DISK_FULL else UsageError).exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -95,7 +108,9 @@ def shared_seed(seed: int | None, seed_file: Path | None) -> bytes:
     try:
         return seed_bytes(seed_file.read_bytes() if seed_file is not None else seed or 0)
     except OSError as error:
-        raise UsageError(f"the seed file {seed_file} cannot be read: {error.strerror}. Check --seed-file.") from error
+        raise UsageError(
+            f"the seed file {seed_file} cannot be read: {error.strerror}. It holds the shared seed as bytes. Check the path."
+        ) from error
     except ValueError as error:
         raise UsageError(
             f"the shared seed is not usable: {error}. Give a non-negative number or a non-empty file."
@@ -122,7 +137,8 @@ def event_text(party: str, kind: str, details: Mapping[str, Any]) -> str:
     if kind == "resumed" and party == "server":
         lost = details["lost"]
         asked = f"; the agents are asked for {lost} records that its disk has lost" if lost else ""
-        return f"server resumes at record {details['step']}, epoch {details['epoch']}{asked}"
+        where = f"at record {details['step']}" if details["step"] >= 0 else "before its first record"
+        return f"server resumes {where}, epoch {details['epoch']}{asked}"
     if kind == "resumed":
         return f"agent {details['agent']} resumes at record {details['step']}, {details['computed']} of them computed again"
     if kind == "left":

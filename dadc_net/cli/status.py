@@ -26,6 +26,6 @@ def status_command(run: Path, watch: bool, as_json: bool) -> None:
             if watch:
                 click.clear()
             click.echo(status.table(found))
-        if not watch or found.phase in ("finished", "failed"):
+        if not watch or found.ended:
             return
         time.sleep(1.0)

@@ -29,9 +29,8 @@ from dadc_net.coordinator.common_observation import CommonObservation
 from dadc_net.coordinator.distribution import Distribution, distribution_over
 from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.parameters import ParameterGroup
-from dadc_net.coordinator.prescription import Box, Menu, ThetaSpace
+from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.settings import CoordinatorSettings
-from dadc_net.errors import ConfigError
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import FiniteSpace
@@ -66,18 +65,9 @@ class Algorithm(ABC):
 
     learns_ais_on_policy: ClassVar[bool] = True
     """Whether the learner trains the state approximator on each batch; False: the algorithm does it, from memory."""
-    thetas: ClassVar[tuple[type[ThetaSpace], ...]] = (Menu, Box)
-    """Kinds of prescriptions that it can learn."""
     memory: ReplayMemory | None = None
 
     def __init__(self, parts: Parts) -> None:
-        """Raises ConfigError for prescriptions that the algorithm cannot learn."""
-        if not isinstance(parts.theta, self.thetas):
-            kind, wanted = ("a menu", "continuous ones") if isinstance(parts.theta, Menu) else ("continuous", "a menu")
-            raise ConfigError(
-                f"the prescriptions are {kind}, but the algorithm {parts.settings.algorithm} can learn {wanted} only. "
-                "They come from the key prescriptions. Choose other prescriptions, or another algorithm."
-            )
         self.parts = parts
         self.settings = parts.settings
 

@@ -13,11 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.continuous_settings import NafSettings
+from dadc_net.coordinator.demands import thetas
 from dadc_net.coordinator.golden import GOLDEN
 from dadc_net.coordinator.learner import Coordinator
-from dadc_net.coordinator.prescription import Box, Menu, ThetaSpace
 from dadc_net.coordinator.settings import (
     ALGORITHMS,
     AisSettings,
@@ -37,7 +36,7 @@ _COPIES, _LOCK_STEPS, _UPDATES = 2, 6, 2
 _END = 3
 _TRUNCATED, _TERMINATED = 1, 2
 _SPACE = FiniteSpace((2, 3))
-_THETAS: dict[type[ThetaSpace], Space] = {Menu: FiniteSpace((3,)), Box: BoxSpace((-1.0, 0.0), (1.0, 2.0))}
+_THETAS: dict[str, Space] = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 2.0))}
 
 
 def _settings(algorithm: str, theta: Space) -> CoordinatorSettings:
@@ -99,9 +98,9 @@ def _run(algorithm: str, theta: Space) -> bytes:
 
 def _runs() -> dict[str, Callable[[], bytes]]:
     return {
-        f"learner {algorithm}" + (", continuous theta" if kind is Box else ""): partial(_run, algorithm, _THETAS[kind])
+        f"learner {algorithm}" + (", continuous theta" if kind == "box" else ""): partial(_run, algorithm, _THETAS[kind])
         for algorithm in ALGORITHMS
-        for kind in IMPLEMENTATIONS[algorithm].thetas
+        for kind in thetas(algorithm)
     }
 
 

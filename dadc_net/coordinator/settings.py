@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dadc_net.coordinator.continuous_settings import GaussianSettings, NafSettings
+from dadc_net.coordinator.demands import check_demands
 from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
@@ -328,6 +329,7 @@ class CoordinatorSettings:
         require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
         _require_word("algorithm", self.algorithm, ALGORITHMS)
         _require_word("learning", self.learning, LEARNING)
+        check_demands(self)
 
     @property
     def num_prescriptions(self) -> int:

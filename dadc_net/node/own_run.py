@@ -50,5 +50,5 @@ def refuse_another(
         if held != given:
             raise MismatchError(
                 f"the state folder holds a run with the {what} {held}, this agent was started with {given}. Nothing was "
-                f"changed; the run stands at record {tip}. Start it as before, or give another --state-dir."
+                f"changed; the run stands at record {tip}. Start it as before, or give another folder."
             )

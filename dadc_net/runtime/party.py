@@ -63,8 +63,8 @@ class StopRequest:
     def error(self) -> Interrupted:
         """The error of a process that was asked to stop."""
         return Interrupted(
-            f"stopped by {self.reason}. The other parties were told. Start the run again; the same seeds give the same "
-            "digests."
+            f"stopped by {self.reason}. The others were told, and everything up to here is kept in the state folder. Start "
+            "it again with the same command, and it goes on."
         )
 
 

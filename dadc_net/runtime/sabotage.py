@@ -1,6 +1,6 @@
 """Negative controls: break one replica on purpose and see that it is caught, at the right step.
 
-flip-bit      the last mantissa bit of one weight of the state approximator
+flip-bit      the last mantissa bit of one weight of the state approximator; where it has none, of the first weight
 sqrt-ulp      the square roots of one optimiser are one ulp too large (most such errors are lost in rounding: a single
               one would usually change nothing, and then there is nothing to catch)
 shift-stream  the coordinator stream is read one lock-step ahead, from the given step on
@@ -9,6 +9,7 @@ torch-sqrt    every optimiser square root comes from torch.sqrt, which is not IE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +57,9 @@ class Sabotage:
         coordinator = replica.coordinator
         adams = [group.adam for group in coordinator.groups]
         if self.kind == "flip-bit":
-            bits = coordinator.approximator.group.arrays[_WEIGHT].view(np.uint64)
-            bits[0, 0] ^= np.uint64(1)
+            arrays = next(group.arrays for group in coordinator.groups if group.arrays)
+            bits = arrays.get(_WEIGHT, next(iter(arrays.values()))).view(np.uint64)
+            bits[(0,) * bits.ndim] ^= np.uint64(1)
         elif self.kind == "sqrt-ulp":
             adams[1].square_root = _one_ulp_up
         elif self.kind == "torch-sqrt":
@@ -76,3 +78,17 @@ def parse(text: str) -> tuple[int, Sabotage]:
             f"--break {text!r} is not of the form AGENT:KIND@STEP. {closest(kind, KINDS)} Write --break 2:flip-bit@100."
         )
     return int(agent), Sabotage(kind, int(step))
+
+
+def parse_all(texts: Sequence[str], num_agents: int, last_step: int) -> dict[int, Sabotage]:
+    """Of a team and a run of this size. Raises UsageError also for what would never happen."""
+    found: dict[int, Sabotage] = {}
+    for text in texts:
+        agent, sabotage = parse(text)
+        if not 1 <= agent <= num_agents or sabotage.step > last_step or agent in found:
+            raise UsageError(
+                f"--break {text!r} would break nothing. The run has the agents 1 to {num_agents} and the records 0 to "
+                f"{last_step}, and each agent is broken once. Name one of those."
+            )
+        found[agent] = sabotage
+    return found

@@ -26,6 +26,7 @@ from dadc_net.runtime.memory_journal import MemoryServerJournal
 from dadc_net.runtime.party import Control, open_folder
 from dadc_net.runtime.server_journal import ServerJournalFile
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
+from dadc_net.sections import differences
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
@@ -169,12 +170,15 @@ class ServerProcess:
         """
         facts, given = journal.facts, self._facts(plan)
         for what in ("settings_digest", "environment"):
-            if facts[what] != given[what]:
-                raise MismatchError(
-                    f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with another {what} "
-                    f"({facts[what][:16]}, given {given[what][:16]}). Nothing was changed; it stands at record "
-                    f"{journal.tip}. Start it with the same task, options and --env-seed, or give another folder."
-                )
+            if facts[what] == given[what]:
+                continue
+            differing = differences(facts["settings"], given["settings"]) if what == "settings_digest" else ""
+            differing = differing or f"another {what.replace('_', ' ')}, {facts[what][:16]} (given {given[what][:16]})"
+            raise MismatchError(
+                f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with {differing}. Nothing was "
+                f"changed; it stands at record {journal.tip}. Start it with the same task, options and --env-seed, or give "
+                "another folder."
+            )
         begun = time.monotonic()
         node, recovery = take_up(self._world(), journal, plan)
         seconds = time.monotonic() - begun
@@ -250,6 +254,7 @@ class ServerProcess:
             "reward_per_step": mean,
             "learner_digest": node.learner_digests.get(1, b"").hex(),
             "lock_steps": update * node.plan.batch_lock_steps,
+            "lock_steps_here": update * node.plan.batch_lock_steps - self._first_step,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
         if self._metrics is not None:
@@ -285,7 +290,9 @@ class ServerProcess:
         now, step = time.monotonic(), node.tip.step
         present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
         agents = self._watchkeeper.status(step, present, node.waiting_for, now)
-        found = TeamStatus(node.phase.value, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
+        stopped = bool(self.control.stop.reason) and isinstance(node.error, TemporaryError)
+        phase = status.STOPPED if stopped else node.phase.value
+        found = TeamStatus(phase, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
         status.write(self.options.state_dir, found)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:

@@ -19,6 +19,8 @@ from dadc_net.errors import UsageError
 from dadc_net.node.messages import Act, Message
 
 STATUS_NAME = "status.json"
+STOPPED = "stopped"
+"""Phase of a server that was asked to stop; the others are those of the server's node."""
 _PATIENCE_SECONDS = 1.0
 
 
@@ -61,6 +63,11 @@ class TeamStatus:
         """Seconds since it was written; negative when the host was booted in between."""
         return time.monotonic() - self.written
 
+    @property
+    def ended(self) -> bool:
+        """The server wrote it as its last act."""
+        return self.phase in ("finished", "failed", STOPPED)
+
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for --json and for the file."""
         return asdict(self)
@@ -97,15 +104,17 @@ def read(folder: Path) -> TeamStatus:
 def table(status: TeamStatus) -> str:
     """Lines for people."""
     head = f"run {status.run_id[:8]}, epoch {status.epoch}, {status.phase}, record {status.step} of {status.last_step}"
-    if not 0 <= status.age < 5:
+    if status.ended:
+        head += f"; ended {status.age:.0f} s ago" if status.age >= 0 else "; an old file"
+    elif not 0 <= status.age < 5:
         head += f"; written {status.age:.0f} s ago: the server has ended or hangs" if status.age > 0 else "; an old file"
     lines = [head, f"{'agent':>5}  {'state':9} {'answered':>10} {'lag':>4} {'last heard':>11}  {'step digest':16}  host"]
-    lines += [_line(agent) for agent in status.agents]
+    lines += [_line(agent, status.ended) for agent in status.agents]
     return "\n".join(lines)
 
 
-def _line(agent: AgentStatus) -> str:
-    state = "absent" if not agent.present else "straggler" if agent.straggler else "ready"
+def _line(agent: AgentStatus, ended: bool) -> str:
+    state = "-" if ended else "absent" if not agent.present else "straggler" if agent.straggler else "ready"
     heard = "never" if agent.silent_s is None else f"{agent.silent_s:.1f} s ago"
     digest = agent.digest[:16] or "-"
     return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {agent.host}"

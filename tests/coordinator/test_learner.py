@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dadc_net.config import resolve
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
-from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.continuous_settings import NafSettings
+from dadc_net.coordinator.demands import thetas
 from dadc_net.coordinator.learner import Coordinator
 from dadc_net.coordinator.prescription import Box, Menu
 from dadc_net.coordinator.rule import GreedyRule
@@ -33,12 +33,7 @@ from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
 THETAS = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
-LEARNERS = [
-    (algorithm, theta)
-    for algorithm in ALGORITHMS
-    for theta, kind in (("menu", Menu), ("box", Box))
-    if kind in IMPLEMENTATIONS[algorithm].thetas
-]
+LEARNERS = [(algorithm, theta) for algorithm in ALGORITHMS for theta in thetas(algorithm)]
 """Algorithms with the prescriptions that they can learn."""
 # Planning looks ahead over next common observations, so it takes no other loss.
 CASES = [
@@ -299,7 +294,14 @@ def test_advantages_are_normalised_over_the_steps_that_count() -> None:
 @pytest.mark.parametrize(("algorithm", "theta"), [("naf-dqn", "menu"), ("ais-planning", "box"), ("q-actor-critic", "box")])
 def test_prescriptions_that_an_algorithm_cannot_learn_are_refused(algorithm: str, theta: str) -> None:
     with pytest.raises(ConfigError, match="can learn"):
-        Coordinator(settings(algorithm=algorithm, theta=theta), seed_bytes(7))
+        settings(algorithm=algorithm, theta=theta)
+
+
+def test_planning_demands_a_learned_model_of_the_next_observation() -> None:
+    with pytest.raises(ConfigError, match="looks ahead with"):
+        settings(algorithm="ais-planning", encoder="none")
+    with pytest.raises(ConfigError, match="looks ahead over"):
+        settings(algorithm="ais-planning", loss="next-ais-nll")
 
 
 def test_sampling_follows_the_probabilities() -> None:

@@ -76,6 +76,12 @@ def test_a_shifted_stream_of_normals_is_caught() -> None:
     assert (found.step, found.suspects) == (5, (2,))
 
 
+def test_a_flipped_bit_is_caught_where_there_is_no_state_approximator() -> None:
+    found = Team(loads(), tamper={3: Sabotage("flip-bit", 5)}).run().server.divergence
+    assert found is not None
+    assert (found.step, found.suspects) == (5, (3,))
+
+
 def _actions(team: Team, agent: int) -> list[bytes]:
     accounts: list[bytes] = []
     receive = team.server.receive

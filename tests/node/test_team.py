@@ -20,7 +20,7 @@ from dadc_net.errors import (
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Probe, Step, Who
 from dadc_net.node.server_plan import ServerPhase
-from dadc_net.runtime.sabotage import Sabotage, parse
+from dadc_net.runtime.sabotage import Sabotage, parse, parse_all
 from dadc_net.runtime.simulation import Simulation
 from tests.team_in_memory import SELFTEST, MakeConfig, Team
 
@@ -169,6 +169,10 @@ def test_sabotage_is_parsed_and_bad_forms_are_refused() -> None:
     for text in ("flip-bit@3", "2:flip@3", "2:flip-bit", "x:flip-bit@3"):
         with pytest.raises(UsageError, match="AGENT:KIND@STEP"):
             parse(text)
+    assert parse_all(["2:flip-bit@20", "1:sqrt-ulp@0"], 2, 20) == {2: Sabotage("flip-bit", 20), 1: Sabotage("sqrt-ulp", 0)}
+    for texts in (["3:flip-bit@3"], ["0:flip-bit@3"], ["2:flip-bit@21"], ["2:flip-bit@3", "2:flip-bit@4"]):
+        with pytest.raises(UsageError, match="would break nothing"):
+            parse_all(texts, 2, 20)
 
 
 # --- joining -----------------------------------------------------------------------------------------------------

@@ -50,4 +50,8 @@ def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
     assert "never" in text
     old = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents)
     assert "the server has ended or hangs" in status.table(old)
+    for phase in ("finished", "failed", status.STOPPED):
+        text = status.table(TeamStatus(phase, "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents))
+        assert f"{phase}, record 0 of 30; ended 60 s ago" in text
+        assert "absent" not in text, "whoever has ended is not missed"
     status.write(tmp_path / "not there", found)  # A disk that refuses is put up with.

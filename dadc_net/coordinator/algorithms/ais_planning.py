@@ -28,7 +28,6 @@ from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
 from dadc_net.coordinator.model import LearnedModel, LookAhead
 from dadc_net.coordinator.parameters import ParameterGroup
-from dadc_net.coordinator.prescription import Menu
 from dadc_net.coordinator.schedule import geometric, step_size
 from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.errors import ConfigError
@@ -41,22 +40,12 @@ class AisPlanning(Algorithm):
     """The model is the state approximator; beside it there is only a value function."""
 
     learns_ais_on_policy = False
-    thetas = (Menu,)
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         settings, approximator = self.settings, parts.approximator
-        if not isinstance(approximator, StateApproximator):
-            raise ConfigError(
-                "ais.encoder is 'none', but the algorithm ais-planning looks ahead with a learned state approximator. There "
-                'would be none. Set ais.encoder = "gru".'
-            )
+        assert isinstance(approximator, StateApproximator)
         self._approximator = approximator
-        if settings.ais.loss != "next-observation":
-            raise ConfigError(
-                f"ais.loss is {settings.ais.loss!r}, but the algorithm ais-planning looks ahead over next common "
-                'observations, which only next-observation predicts. Set ais.loss = "next-observation".'
-            )
         self._plan = settings.planning
         self.value_network = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
         copies = settings.learner.num_envs

@@ -37,8 +37,6 @@ from dadc_net.exact.streams import Stream
 class NafDqn(Algorithm):
     """One critic that contains its own rule."""
 
-    thetas = (Box,)
-
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         assert isinstance(parts.theta, Box)

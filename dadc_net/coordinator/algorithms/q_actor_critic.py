@@ -27,7 +27,6 @@ from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
 from dadc_net.coordinator.distribution import CategoricalOnGraph
 from dadc_net.coordinator.parameters import ParameterGroup
 from dadc_net.coordinator.policy_network import PolicyNetwork
-from dadc_net.coordinator.prescription import Menu
 from dadc_net.coordinator.q_network import QNetwork
 from dadc_net.coordinator.schedule import linear, step_size
 from dadc_net.errors import InvariantError
@@ -38,8 +37,6 @@ from dadc_net.exact.grid import Array
 
 class QActorCritic(Algorithm):
     """Critic Q and actor psi, each with a network and a step size of its own."""
-
-    thetas = (Menu,)
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)

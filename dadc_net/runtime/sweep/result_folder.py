@@ -18,7 +18,7 @@ from dadc_net.errors import CorruptStateError, DadcError
 from dadc_net.runtime import arrays_file
 from dadc_net.runtime.party import open_folder
 from dadc_net.runtime.sweep.trial import FORMAT, Trial
-from dadc_net.sections import to_mapping
+from dadc_net.sections import flat, to_mapping
 from dadc_net.team.prescriptions import ThetaSettings
 
 Record = dict[str, Any]
@@ -99,12 +99,7 @@ def _shown(value: Any) -> str:
 
 
 def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if key == "runtime":
-            continue
-        flat.update({f"{key}.{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value})
-    return flat
+    return flat({key: value for key, value in mapping.items() if key != "runtime"})
 
 
 def _defaults(trial: Trial) -> dict[str, Any]:
