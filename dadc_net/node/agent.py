@@ -292,8 +292,8 @@ class AgentNode:
                 "Run dadc check on the run's folders."
             )
         if self.phase is not Phase.FINISHED:
-            self.save(now)
-            self.log.settle_all()
+            if not self.save(now):  # Rows and result: without a Bye, a restart is told the end again.
+                raise TemporaryError(self.log.trouble)
             self.log.store.note("learner_digest", self.learner_digest.hex())
             self.log.store.note("state", "finished")
             self.log.store.sync()  # After Bye the server may leave for good.

@@ -71,16 +71,6 @@ class OwnLog:
         self._pending.clear()
         self.trouble = ""
 
-    def settle_all(self) -> None:
-        """Write what is pending: a journal that says it is finished must be whole.
-
-        Raises:
-            TemporaryError: if the disk refuses.
-        """
-        self.settle(True)
-        if self._pending:
-            raise TemporaryError(self.trouble)
-
     def checkpoint_due(self, now: float) -> bool:
         """Whether it is time to keep the whole state; called after an update."""
         if self._saved is None:

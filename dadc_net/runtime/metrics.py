@@ -11,8 +11,8 @@ METRICS_NAME = "metrics.jsonl"
 
 
 class MetricsFile:
-    """Appends lines, also to those of a run that is resumed; each is whole on disk when ``write`` returns to the operating "
-    "system."""
+    """Appends lines, also to those of a run that is resumed; each has been handed to the operating
+    system when ``write`` returns."""
 
     def __init__(self, folder: Path) -> None:
         self._file: TextIO = open(folder / METRICS_NAME, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__

@@ -142,8 +142,14 @@ def test_a_full_disk_at_an_agent_is_put_up_with(team: MakeTeam, undisturbed: Dig
     with small_disk(tmp_path / "small", "1200k") as disk:
         running = team(LONG, arguments={"agent-1": ["--state-dir", str(disk / "agent")]})
         running.start()
-        running.supervise(120)
-        assert set(running.digests().values()) == {undisturbed(LONG)}
+        wait_for(lambda: "agent-1" in running.reap(), f"the end of the run\n{running.errors()}", 90)
+        assert running.codes["agent-1"] == [75], running.errors()  # It has the result, and nowhere to keep it.
+        roomy = tmp_path / "roomy"
+        shutil.copytree(disk / "agent", roomy)
+    running.arguments = {"agent-1": ["--state-dir", str(roomy)]}
+    running.start("agent-1")
+    running.supervise(120)
+    assert set(running.digests().values()) == {undisturbed(LONG)}
 
 
 @long_lane

@@ -172,6 +172,21 @@ def test_the_log_of_a_journal_that_was_removed_is_not_played_into_a_new_one(tmp_
     assert not journal.exists()
 
 
+def test_a_reader_does_not_hold_up_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = server_journal(tmp_path)
+    reader = JournalReader(tmp_path)
+    rows = reader.common()
+    next(rows)  # Its transaction stays open.
+    journal.note("state", "finished")
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    journal.sync()
+    assert (tmp_path / f"{JOURNAL_NAME}-wal").stat().st_ino in synced
+    rows.close()
+    reader.close()
+    journal.close()
+
+
 def test_a_folder_belongs_to_one_process_and_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint-000000000001.arrays.77.tmp").write_bytes(b"half a file")
     with locked(tmp_path, "agent 1"):
