@@ -205,6 +205,9 @@ def run_command(
             if as_json:
                 shell.print_json(former)
             else:
+                if former["value"] is not None:
+                    value, optimum, gap = (former[key] for key in ("value", "optimum", "gap"))
+                    click.echo(f"value {value:.4f}, optimum V* {optimum:.4f}, gap {100 * gap:.2f} %", err=quiet)
                 click.echo(f"learner digest {former['learner_digest']}", err=quiet)
             return
         report = make_report(
