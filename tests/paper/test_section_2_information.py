@@ -181,7 +181,9 @@ def test_a_prescription_maps_local_information_to_actions() -> None:
 
     ``PassiveAgents`` are shown every pair of local values under every entry of the menu of E.1.
     """
-    rules = [(lambda have: have, lambda _: 0), (lambda _: 0, lambda have: have), (lambda have: have, lambda have: have)]
+    waits, transmits_if_packet = (0, 0), (0, 1)
+    """By local value."""
+    rules = [(transmits_if_packet, waits), (waits, transmits_if_packet), (transmits_if_packet, transmits_if_packet)]
     pairs = np.array([(x, y) for x in (0, 1) for y in (0, 1)])
     for entry, components in enumerate(rules):
         for agent in AGENTS:
@@ -190,4 +192,4 @@ def test_a_prescription_maps_local_information_to_actions() -> None:
             own = pairs[:, agent - 1]
             passive.observe(0, [own.astype("<i2").tobytes()], np.ones(4, dtype=bool))
             acted = passive.act(0, np.full(4, entry))[:, 0]
-            assert acted.tolist() == [components[agent - 1](value) for value in own.tolist()]
+            assert acted.tolist() == [components[agent - 1][value] for value in own.tolist()]

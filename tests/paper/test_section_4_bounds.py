@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from dadc_net.coordinator.losses import energy_distance
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.certificate import Certificate, certify, transport
 from dadc_net.planning.coordinated_model import CoordinatedModel
@@ -209,6 +211,22 @@ def test_a_learner_that_is_wrong_about_the_model_is_certified_as_such(solved: tu
     turned = certified(model, solution, learned._replace(probability=learned.probability[:, :, ::-1]))
     assert turned.epsilon == right.epsilon
     assert turned.delta > right.delta
+
+
+def test_the_energy_distance_is_zero_for_equal_laws_alone() -> None:
+    """Abstract, Section 4: "Wasserstein or KL-divergence regularized". In place of W the loss of (P2) has a distance of its
+    kind: averaged over x ~ mu it is, up to E|X - X'|, twice the integral of (F_mu - F_nu)^2."""
+    points = np.array([-0.8, -0.1, 0.3, 0.9])
+    gaps = np.diff(points)
+    for others in ([0, 1, 2, 3], [0, 0, 2, 3], [3, 3, 3, 3]):
+        cloud = points[others]
+        particles = tuple(torch.full((4, 1), float(y), dtype=torch.float64) for y in cloud)
+        average = energy_distance.rows(particles, torch.from_numpy(points[:, None].copy())).mean().item()
+        found = average - np.abs(points[:, None] - points[None]).mean()
+        nu = np.bincount(others, minlength=4) / 4
+        expected = 2.0 * ((np.cumsum(np.full(4, 0.25) - nu)[:-1] ** 2) * gaps).sum()
+        assert found == pytest.approx(expected, abs=1e-5)
+        assert bool(expected > 1e-3) is (others != [0, 1, 2, 3])
 
 
 def test_the_wasserstein_distance_is_bounded_by_total_variation() -> None:

@@ -126,6 +126,7 @@ def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tu
     one, two = mine.receive(record), theirs.receive(record)
     assert np.array_equal(one.ais, two.ais)
     assert one.prescriptions is not None
+    assert two.prescriptions is not None
     assert not np.array_equal(one.prescriptions, two.prescriptions)
 
 
