@@ -42,6 +42,8 @@ def test_median_and_quartiles_are_shown() -> None:
 class First:
     """Agent 1 may transmit, always."""
 
+    is_memoryless = True
+
     def begin(self, copies: int) -> None:
         """Nothing to remember."""
 
