@@ -24,8 +24,8 @@ from dadc_net.errors import CorruptStateError, DadcError
 from dadc_net.node.journal import Arrays, CommonRow, Round, ServerRow, row_check
 from dadc_net.runtime import arrays_file
 from dadc_net.runtime.journal_file import JournalFile, Translated, rotten
-from dadc_net.runtime.tail_entry import TailEntry
-from dadc_net.runtime.tail_file import Tail, TailFile, read_tail, tail_path
+from dadc_net.runtime.tail_entry import TailEntry, pack_entry
+from dadc_net.runtime.tail_file import Tail, TailFile, key_of, read_tail, tail_path
 
 _SCHEMA = """
 CREATE TABLE observations (step INTEGER PRIMARY KEY, parts BLOB NOT NULL, checked BLOB NOT NULL);
@@ -55,13 +55,13 @@ class ServerJournalFile:
     def __init__(self, folder: Path, num_agents: int, mode: str) -> None:
         self._file = JournalFile(folder, mode)
         self._tail = TailFile(tail_path(self._file.path), mode == "host")
+        self._translated = Translated(self._tail.path)
         self._num_agents = num_agents
-        self._key = b""
-        self._pending: list[TailEntry] = []
-        """Entries of the tail that the database does not have yet."""
-        self._made: dict[int, TailEntry] = {}
+        self._pending: list[bytes] = []
+        """Entries of the tail that the database does not have yet, packed."""
+        self._made: dict[int, bytes] = {}
         """Record -> the pending entry that holds it."""
-        self._answered: dict[int, TailEntry] = {}
+        self._answered: dict[int, bytes] = {}
         """Record -> the pending entry that holds the answers to it."""
         self._refused: DadcError | None = None
         """Why the disk took something no more; the next ``commit`` says so."""
@@ -76,15 +76,15 @@ class ServerJournalFile:
         there = self._file.exists
         if not there:
             self._file.create(_SCHEMA, facts)
-        with Translated(self._tail.path):
+        with self._translated:
             self._tail.open()  # Before the database: one that is open without a tail is refused by readers.
         self._file.open()
-        self._key = tail_key(self._file.facts)
-        with Translated(self._tail.path):
-            found = read_tail(self._tail.path, self._key)
+        self._tail.key = tail_key(self._file.facts)
+        with self._translated:
+            found = read_tail(self._tail.path, self._tail.key)
         if found.damage is not None:
             _log.warning("%s; the answers that it held are asked of the agents", describe_damage(self._tail.path, found))
-        self._pending = [TailEntry.unpack(body) for body in found.bodies]
+        self._pending = found.bodies
         self._write_group()
         return there
 
@@ -100,11 +100,11 @@ class ServerJournalFile:
 
     def row(self, step: int) -> ServerRow | None:
         """Record ``step``, checked."""
-        entry = self._made.get(step)
-        if entry is not None:
+        if step in self._made:
+            entry = TailEntry.unpack(self._made[step])
             return ServerRow(CommonRow(step, entry.head, entry.record), split(entry.parts, self._num_agents))
         before = self._made.get(step - 1)
-        common = self._file.common(step, None if before is None else before.head)
+        common = self._file.common(step, None if before is None else TailEntry.unpack(before).head)
         found = self._file.query("SELECT parts, checked FROM observations WHERE step = ?", (step,))
         if common is None or found is None:
             return None
@@ -116,8 +116,8 @@ class ServerJournalFile:
     def round(self, step: int) -> Round | None:
         """The answers to record ``step``, checked."""
         agents = self._num_agents
-        entry = self._answered.get(step)
-        if entry is not None:
+        if step in self._answered:
+            entry = TailEntry.unpack(self._answered[step])
             return Round(step, split(entry.actions, agents), split(entry.sent, agents), split(entry.learner, agents))
         found = self._file.query("SELECT actions, sent, learner, checked FROM answers WHERE step = ?", (step,))
         if found is None:
@@ -136,20 +136,20 @@ class ServerJournalFile:
         if self._refused is not None:
             raise self._refused
         state = b"" if row is None or world is None else arrays_file.pack(world, {"step": row.common.step})
-        entry = TailEntry.of(answers, row, state)
+        body = pack_entry(answers, row, state)
         try:
             if len(self._pending) >= _ENTRIES_MAX:
                 self._write_group()
-            with Translated(self._tail.path):
-                self._tail.append(self._key, entry.pack())
+            with self._translated:
+                self._tail.append(body)
         except DadcError as error:
             self._refused = error
             raise
-        self._pending.append(entry)
+        self._pending.append(body)
         if row is not None:
-            self._made[entry.step] = entry
+            self._made[row.common.step] = body
         if answers is not None:
-            self._answered[entry.answered] = entry
+            self._answered[answers.step] = body
 
     def settle(self) -> None:
         """Put a full group into the database; called when nobody waits. What is refused is said at the next ``commit``."""
@@ -161,29 +161,31 @@ class ServerJournalFile:
                 self._refused = error
 
     def _write_group(self) -> None:
-        if self._pending:
-            rows: dict[str, list[tuple[int | bytes, ...]]] = {table: [] for table in _INSERTS}
-            for entry in self._pending:
-                for table, row in entry.rows().items():
-                    rows[table].append(row)
-            statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = [(_INSERTS[table], rows[table]) for table in rows]
-            self._file.transact([*statements, (_OLD_WORLDS, [(_WORLDS_KEPT,)])] if rows["worlds"] else statements)
-        with Translated(self._tail.path):
+        """Put what is pending into the database, then cut the tail: in this order, nothing is nowhere."""
+        if not self._tail.size:
+            return
+        rows: dict[str, list[tuple[int | bytes, ...]]] = {table: [] for table in _INSERTS}
+        for body in self._pending:
+            for table, row in TailEntry.unpack(body).rows().items():
+                rows[table].append(row)
+        statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = [(_INSERTS[table], rows[table]) for table in rows]
+        if rows["worlds"]:
+            statements.append((_OLD_WORLDS, [(_WORLDS_KEPT,)]))
+        self._file.transact(statements)
+        with self._translated:
             self._tail.cut()
         self._pending, self._made, self._answered = [], {}, {}
 
     def worlds(self) -> Sequence[int]:
         """Records after which the environment's state was kept, newest first."""
         rows = self._file.database.execute("SELECT step FROM worlds").fetchall()
-        pending = {step for step, entry in self._made.items() if entry.world}
+        pending = {step for step, body in self._made.items() if TailEntry.unpack(body).world}
         return sorted({int(step) for (step,) in rows} | pending, reverse=True)[:_WORLDS_KEPT]
 
     def world(self, step: int) -> Arrays:
         """The environment's state after record ``step``, checked."""
-        entry = self._made.get(step)
-        if entry is not None and entry.world:
-            state = entry.world
-        else:
+        state = TailEntry.unpack(self._made[step]).world if step in self._made else b""
+        if not state:
             found = self._file.query("SELECT state, checked FROM worlds WHERE step = ?", (step,))
             if found is None or row_check(step, found[0]) != found[1]:
                 raise rotten(self._file.path, "worlds", step)
@@ -212,9 +214,9 @@ class ServerJournalFile:
         self._tail.close(remove=single and not self._tail.size)
 
 
-def tail_key(facts: Mapping[str, Any]) -> bytes:
+def tail_key(facts: Mapping[str, Any]) -> int:
     """The key of the tail that belongs to a journal with these facts."""
-    return str(facts.get("run_id")).encode("utf-8")
+    return key_of(str(facts.get("run_id")))
 
 
 def describe_damage(path: Path, tail: Tail) -> str:

@@ -17,11 +17,10 @@ from dadc_net.errors import CorruptStateError
 from dadc_net.node.journal import Round, ServerRow, row_check
 
 _HEADER = struct.Struct(">qq7I")
-NOWHERE = -1
 
 
 class TailEntry(NamedTuple):
-    """What one ``commit`` writes down."""
+    """What one ``commit`` wrote down, read again."""
 
     answered: int
     """The record that was answered, -1: none."""
@@ -35,16 +34,6 @@ class TailEntry(NamedTuple):
     parts: bytes
     world: bytes
 
-    @staticmethod
-    def of(answers: Round | None, row: ServerRow | None, world: bytes) -> TailEntry:
-        """The entry of a ``commit``."""
-        first = (NOWHERE, b"", b"", b"")
-        if answers is not None:
-            first = answers.step, b"".join(answers.actions), b"".join(answers.digests), b"".join(answers.update_digests)
-        if row is None:
-            return TailEntry(*first, NOWHERE, b"", b"", b"", b"")
-        return TailEntry(*first, *row.common, b"".join(row.observations), world)
-
     @property
     def number(self) -> int:
         """The record that it is about: the one that was made, or the one after the last answers."""
@@ -52,7 +41,7 @@ class TailEntry(NamedTuple):
 
     @staticmethod
     def unpack(body: bytes) -> TailEntry:
-        """The inverse of ``pack``.
+        """The inverse of ``pack_entry``.
 
         Raises:
             CorruptStateError: if the lengths do not add up.
@@ -69,12 +58,6 @@ class TailEntry(NamedTuple):
         actions, sent, learner, head, record, parts, world = columns
         return TailEntry(answered, actions, sent, learner, step, head, record, parts, world)
 
-    def pack(self) -> bytes:
-        """The body of the entry."""
-        answered, actions, sent, learner, step, head, record, parts, world = self
-        columns = (actions, sent, learner, head, record, parts, world)
-        return b"".join((_HEADER.pack(answered, step, *map(len, columns)), *columns))
-
     def rows(self) -> dict[str, tuple[int | bytes, ...]]:
         """Table -> the row that it becomes there, check included."""
         found: dict[str, tuple[int | bytes, ...]] = {}
@@ -87,6 +70,21 @@ class TailEntry(NamedTuple):
             if self.world:
                 found["worlds"] = (self.step, self.world, row_check(self.step, self.world))
         return found
+
+
+def pack_entry(answers: Round | None, row: ServerRow | None, world: bytes) -> bytes:
+    """The body of the entry of a ``commit``; ``world`` is empty where the state is not kept."""
+    answered, actions, sent, learner = -1, b"", b"", b""
+    if answers is not None:
+        answered = answers.step
+        actions, sent, learner = map(b"".join, answers[1:])
+    step, head, record, parts = -1, b"", b"", b""
+    if row is not None:
+        (step, head, record), observations = row
+        parts = b"".join(observations)
+    lengths = (len(actions), len(sent), len(learner), len(head), len(record), len(parts), len(world))
+    header = _HEADER.pack(answered, step, *lengths)
+    return b"".join((header, actions, sent, learner, head, record, parts, world))
 
 
 def _misshapen(size: int) -> CorruptStateError:

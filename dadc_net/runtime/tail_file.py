@@ -1,12 +1,13 @@
 """The tail of a journal: the newest entries, each in one piece at the end of a small file, before a database has them.
 
-    entry    magic (4 bytes), length of the body (4), CRC-32 of key, length and body (4), body
+    entry    magic (4 bytes), length of the body (4), CRC-32 of the body (4), body
+
+The CRC begins with the key of the run, so that a file of another run is not read as ours, and with the length, so that
+neither of the two is without a check. Big endian.
 
 An entry counts once ``append`` has returned. What follows the last whole entry is torn: its writer died or was refused
 while it wrote, and nobody was told of it. A bad entry with a whole one behind it is rotten, because entries are appended
 in order: that is damage, and said. ``cut`` makes the file empty, once its entries are somewhere else.
-
-The key, of the run, keeps a file of another run from being read as ours. Big endian.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ TAIL_SUFFIX = "-tail"
 """After the name of the database that the tail belongs to."""
 _MAGIC = b"dadT"
 _HEADER = struct.Struct(">4sII")
-_LENGTH = struct.Struct(">I")
 
 
 class TailDamage(NamedTuple):
@@ -50,6 +50,8 @@ class TailFile:
     def __init__(self, path: Path, synced: bool) -> None:
         """``synced``: an entry is on the disk before ``append`` returns, so that it survives a loss of power."""
         self.path = path
+        self.key = 0
+        """Of the run, see ``key_of``; to be set before anything is appended."""
         self.size = 0
         """Bytes that must be kept."""
         self._sync = os.fdatasync if synced else None
@@ -63,10 +65,9 @@ class TailFile:
         if not there:
             sync_folder(self.path.parent)
 
-    def append(self, key: bytes, body: bytes) -> None:
+    def append(self, body: bytes) -> None:
         """Write one entry, in one piece. If that fails, the file is as it was, or torn."""
-        length = _LENGTH.pack(len(body))
-        raw = b"".join((_HEADER.pack(_MAGIC, len(body), _check(key, length, body)), body))
+        raw = _HEADER.pack(_MAGIC, len(body), _check(self.key, body)) + body
         try:
             done = os.pwrite(self._descriptor, raw, self.size)
             while done < len(raw):  # The disk is full, or a signal came; the next call says which.
@@ -98,7 +99,12 @@ def tail_path(database: Path) -> Path:
     return database.with_name(database.name + TAIL_SUFFIX)
 
 
-def read_tail(path: Path, key: bytes) -> Tail:
+def key_of(run: str) -> int:
+    """The key of the tails of a run."""
+    return zlib.crc32(run.encode("utf-8"))
+
+
+def read_tail(path: Path, key: int) -> Tail:
     """The whole entries of the file at ``path``; none where there is no file. Raises OSError if it cannot be read."""
     try:
         raw = path.read_bytes()
@@ -122,15 +128,15 @@ def read_tail(path: Path, key: bytes) -> Tail:
     return Tail(bodies, damage)
 
 
-def _body_at(raw: bytes, at: int, key: bytes) -> bytes | None:
+def _body_at(raw: bytes, at: int, key: int) -> bytes | None:
     """The body of the entry that begins at ``at``; None if no whole one does."""
     if len(raw) - at < _HEADER.size:
         return None
     magic, length, check = _HEADER.unpack_from(raw, at)
     body = raw[at + _HEADER.size : at + _HEADER.size + length]
-    whole = magic == _MAGIC and len(body) == length and _check(key, _LENGTH.pack(length), body) == check
+    whole = magic == _MAGIC and len(body) == length and _check(key, body) == check
     return body if whole else None
 
 
-def _check(key: bytes, length: bytes, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(length, zlib.crc32(key)))
+def _check(key: int, body: bytes) -> int:
+    return zlib.crc32(body, key ^ len(body))
