@@ -32,8 +32,8 @@ def _progress(config: RunConfig, quiet: bool) -> Progress:
     return Progress(config.settings.updates, quiet, *([] if config.settings.is_shared else ["common log equal"]))
 
 
-def _take_up(out: Path | None, config: RunConfig) -> bool:
-    """Whether ``out`` holds a run of this configuration, finished or not.
+def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
+    """Whether ``out`` holds a run of this configuration and seed, finished or not.
 
     Raises:
         MismatchError: if it holds a run of another one.
@@ -54,7 +54,29 @@ def _take_up(out: Path | None, config: RunConfig) -> bool:
             f"--out {out} holds a run with {differences(held, given)}. Nothing was changed. Give the options of that run to "
             "resume it, or another folder."
         )
+    _refuse_another_seed(out, shared_seed)
     return True
+
+
+def _refuse_another_seed(out: Path, shared_seed: bytes) -> None:
+    """The agents would refuse it too, but only after the server has begun to serve."""
+    from dadc_net.errors import CorruptStateError, MismatchError
+    from dadc_net.node.identity import commitment
+    from dadc_net.runtime.journal_reader import JournalReader
+
+    try:
+        reader = JournalReader(out / "server")
+    except CorruptStateError:
+        return  # There is none yet, or the server will say what is wrong with it.
+    team = reader.facts.get("team")
+    reader.close()
+    given = commitment(shared_seed).hex()
+    if team is not None and team["commitment"] != given:
+        raise MismatchError(
+            f"--out {out} holds a run with another shared seed: its commitment is {team['commitment'][:16]}, that of the "
+            f"given seed {given[:16]}. Nothing was changed. Give the --seed or --seed-file of that run to resume it, or "
+            "another folder."
+        )
 
 
 def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
@@ -170,7 +192,7 @@ def run_command(
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
     learner = config.settings.learner
     tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
-    resumes = _take_up(out, config)
+    resumes = _take_up(out, config, shared)
     folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
     open_folder(folder)
     stop = StopRequest()

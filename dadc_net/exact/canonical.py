@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
-_ARRAY_TYPES = {"float64": "<f8", "int64": "<i8", "uint64": "<u8", "uint8": "|u1", "bool": "|b1"}
+_ARRAY_TYPES = {
+    np.dtype(name): (name.encode("ascii"), form)
+    for name, form in {"float64": "<f8", "int64": "<i8", "uint64": "<u8", "uint8": "|u1", "bool": "|b1"}.items()
+}
+"""Type -> its name, and the form in which its numbers are written."""
+_FLOAT = np.dtype("float64")
 
 
 def encode(value: object) -> bytes:
@@ -59,14 +64,15 @@ def _length(raw: bytes) -> bytes:
 
 
 def _encode_array(array: np.ndarray[Any, Any]) -> bytes:
-    name = array.dtype.name
-    if name not in _ARRAY_TYPES:
-        raise TypeError(f"no canonical bytes for an array of {name}")
-    if name == "float64" and np.isnan(array).any():
+    kind = array.dtype.newbyteorder("=") if array.dtype.byteorder in "<>" else array.dtype
+    if kind not in _ARRAY_TYPES:
+        raise TypeError(f"no canonical bytes for an array of {kind}")
+    if kind == _FLOAT and np.isnan(array).any():
         raise ValueError("NaN has no canonical bytes")
-    raw: bytes = np.ascontiguousarray(array, dtype=_ARRAY_TYPES[name]).tobytes()
+    name, form = _ARRAY_TYPES[kind]
+    raw: bytes = np.ascontiguousarray(array, dtype=form).tobytes()
     shape = struct.pack(f">Q{array.ndim}Q", array.ndim, *array.shape)
-    return b"".join((b"A", name.encode("ascii"), b";", shape, raw))
+    return b"".join((b"A", name, b";", shape, raw))
 
 
 def _encode_mapping(mapping: Mapping[Any, Any]) -> bytes:

@@ -112,16 +112,6 @@ def scale_exponent(x: Array) -> int:
     return max(math.frexp(largest)[1], -_EXPONENT_LIMIT)
 
 
-def shared_scale(x: Array) -> int | None:
-    """The dynamic scale of a tensor that enters several products and sums, found once; None for kernels, which find it as
-    fast as they round.
-
-    Raises:
-        NumericError: as ``scale_exponent``.
-    """
-    return scale_exponent(x) if compiled.kernels is None else None
-
-
 @dataclass(frozen=True)
 class Operand:
     """A matrix already rounded for a product over ``terms`` terms; made once, used many times."""
@@ -158,8 +148,16 @@ def _compiled_rounding(x: Array, bits: int, exponent: int | None) -> Array | Non
     return rounded if done else None
 
 
+def _prepared(x: Array | Operand, terms: int, exponent: int | None) -> Array:
+    if not isinstance(x, Operand):
+        return operand(x, terms, exponent).values
+    if x.terms != terms:
+        raise ValueError(f"an operand prepared for {x.terms} terms entered a product over {terms}")
+    return x.values
+
+
 def product(
-    a: Array,
+    a: Array | Operand,
     b: Array | Operand,
     a_exponent: int | None = None,
     b_exponent: int | None = None,
@@ -168,8 +166,8 @@ def product(
     """Matrix product with one answer.
 
     Args:
-        a: [m, n] with |a| <= 2^a_exponent (dynamic scale if None).
-        b: [n, p], or an ``Operand`` prepared for n terms.
+        a: [m, n] with |a| <= 2^a_exponent (dynamic scale if None), or an ``Operand`` prepared for n terms.
+        b: [n, p], in the same two ways.
         bias: [p], added to every row of the product.
 
     Returns:
@@ -177,19 +175,16 @@ def product(
         exact dot products of chunks of 2^13. Then the bias is added.
 
     Raises:
-        ValueError: if ``b`` was prepared for another number of terms: its bits would not fit.
+        ValueError: if an operand was prepared for another number of terms: its bits would not fit.
     """
-    terms = a.shape[1]
-    if isinstance(b, Operand) and b.terms != terms:
-        raise ValueError(f"an operand prepared for {b.terms} terms entered a product over {terms}")
-    left = operand(a, terms, a_exponent).values
-    right = (b if isinstance(b, Operand) else operand(b, terms, b_exponent)).values
+    terms = (a.values if isinstance(a, Operand) else a).shape[1]
+    left, right = _prepared(a, terms, a_exponent), _prepared(b, terms, b_exponent)
     if terms <= CHUNK_TERMS:
         result = _multiply(left, right)
         # BLAS may leave either zero. Adding +0.0 ends that, and so does adding a bias that has no negative zeros.
         result += 0.0 if bias is None else bias + 0.0
         return result
-    result = np.zeros((a.shape[0], right.shape[1]))
+    result = np.zeros((left.shape[0], right.shape[1]))
     for start in range(0, terms, CHUNK_TERMS):
         result += _multiply(left[:, start : start + CHUNK_TERMS], right[start : start + CHUNK_TERMS]) + 0.0
     if bias is not None:
@@ -264,6 +259,29 @@ def row_sums(x: Array, exponent: int | None = None) -> Array:
     """Sums along the rows of a matrix: [n, m] -> [n]; |x| <= 2^exponent (dynamic scale if None)."""
     sums = _compiled_sums("sum_rows", x, *x.shape[::-1]) if exponent is None else None
     return _sum_over_first_axis(x.T, exponent) if sums is None else sums
+
+
+def gradient_parts(gradient: Array, as_left: bool) -> tuple[Operand, Operand, Array]:
+    """What the backward pass of a layer needs of its gradient [n, m], whose scale is dynamic and looked for once.
+
+    Returns:
+        the left operand of a product over m terms (of no use unless ``as_left``), the right one of a product over n terms,
+        and the column sums [m].
+
+    Raises:
+        NumericError: as ``scale_exponent``.
+    """
+    rows, columns = gradient.shape
+    if compiled.kernels is not None and rows <= CHUNK_TERMS and gradient.flags.c_contiguous:
+        left, right = np.empty(gradient.shape if as_left else (0, columns)), np.empty(gradient.shape)
+        sums = np.empty(columns)
+        bits = operand_bits(columns), operand_bits(rows), _sum_bits(rows)
+        if compiled.kernels.round_gradient(gradient, gradient.reshape(-1).view(np.int64), *bits, left, right, sums):
+            return Operand(left, columns), Operand(right, rows), sums
+    scale = scale_exponent(gradient)
+    right_operand = operand(gradient, rows, scale)
+    left_operand = operand(gradient, columns, scale) if as_left else right_operand
+    return left_operand, right_operand, column_sums(gradient, scale)
 
 
 def total(x: Array) -> float:

@@ -32,7 +32,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from dadc_net.exact import compiled, elementary, grid
-from dadc_net.exact.elementary import TANH_GRID, certain, sigmoid, tanh
+from dadc_net.exact.elementary import TANH_GRID, doubts, sigmoid, tanh
 from dadc_net.exact.grid import Array, Operand
 
 _STATE_BITS = 24
@@ -131,12 +131,10 @@ class _Run:
     def doubtful(self, first: int) -> list[int]:
         """Lock-steps from ``first`` on that hold a value which its rounding test cannot vouch for."""
         rounded = self.trace.both[first:] * 2.0 - 1.0  # exact: recovers the rounded tanh behind both gates
-        sure_both = certain(self.raw_both[first:], rounded, TANH_GRID)
-        sure_candidate = certain(self.raw_candidate[first:], self.trace.candidate[first:], TANH_GRID)
-        if sure_both.all() and sure_candidate.all():
-            return []
-        sure = sure_both.all(axis=(1, 2)) & sure_candidate.all(axis=(1, 2))
-        return [first + int(t) for t in np.flatnonzero(~sure)]
+        in_both = doubts(self.raw_both[first:], rounded, TANH_GRID, 1.0)
+        in_candidate = doubts(self.raw_candidate[first:], self.trace.candidate[first:], TANH_GRID, 1.0)
+        wide, narrow = rounded[0].size, self.raw_candidate[0].size
+        return [first + int(t) for t in np.union1d(in_both // wide, in_candidate // narrow)]
 
     def settle(self, t: int) -> bool:
         """Do lock-step ``t`` again with its tests; whether a bit of it changed."""
@@ -208,9 +206,8 @@ def backward(trace: Trace, keep: Array, weight: Array, gradient: Array) -> tuple
     if not _backward_compiled(trace, keep, transposed, gradient, d_gates, d_recurrent):
         _backward_steps(trace, keep, transposed, gradient, d_gates, d_recurrent)
     flat = d_recurrent.reshape(steps * copies, 3 * size)
-    scale = grid.shared_scale(flat)
-    d_weight = grid.product(trace.kept.reshape(steps * copies, size).T, flat, 0, scale)
-    return d_gates, d_weight, grid.column_sums(flat, scale)
+    _, right, d_bias = grid.gradient_parts(flat, as_left=False)
+    return d_gates, grid.product(trace.kept.reshape(steps * copies, size).T, right, 0), d_bias
 
 
 def _backward_compiled(

@@ -20,8 +20,9 @@ def check_past(join: Join, run_id: bytes, epoch: int, tip: Tip) -> DadcError | N
         )
     if join.run_id == run_id and join.epoch > epoch:
         return TemporaryError(
-            f"agent {join.agent} has met epoch {join.epoch} of this run, this server is epoch {epoch}. A newer server has "
-            "taken over. Stop this one."
+            f"agent {join.agent} has met epoch {join.epoch} of this run, this server is epoch {epoch}. Either another "
+            "server has taken over: stop this one. Or this server's folder is an older copy: stop it and start the same "
+            "command again, its epoch is then higher than any that was met."
         )
     if join.run_id == NO_RUN or tip.witness(join.next_step - 1, join.head):
         return None

@@ -67,7 +67,8 @@ class EnvironmentServerNode:
         self.divergence: Divergence | None = None
         self.error: DadcError | None = None
         self.deadline: float | None = None
-        """Monotonic seconds until which some agent must make progress; None before the first tick."""
+        """Monotonic seconds until which some agent must answer a record; None before the first tick. Joining again does not
+        count: an agent that dies at the same record whenever it is started would hold the team for ever."""
 
     @property
     def last_step(self) -> int:
@@ -123,16 +124,19 @@ class EnvironmentServerNode:
     # --- joining ------------------------------------------------------------------------------------------------
 
     def _join(self, member: Member, key_agent: int | None, now: float) -> list[Delivery]:
-        refusal = self.roster.check(member.join, key_agent) or check_past(
-            member.join, self.run_id, self.epoch, self.tip
-        )
+        join = member.join
+        refusal = self.roster.check(join, key_agent)
+        if refusal is None:
+            refusal = check_past(join, self.run_id, self.epoch, self.tip)
+            if join.run_id == self.run_id and join.epoch > int(self.tip.journal.facts["epoch"]):
+                self.tip.journal.note("epoch", join.epoch)  # An older copy of the folder: the next start is above it.
         if self.phase is ServerPhase.FAILED:
             refusal = self.error
         elif self.phase is ServerPhase.EXAMINING and self.divergence is not None:
             refusal = error_of(self.divergence)
         if refusal is not None:
             return [_refuse(member.peer, refusal)]
-        agent = member.join.agent
+        agent = join.agent
         holder = self.roster.members.get(agent)
         if holder is not None and holder.peer != member.peer:
             return [Delivery(holder.peer, Probe(agent, self.roster.claim(member, now)))]
@@ -143,7 +147,6 @@ class EnvironmentServerNode:
         self._pace.answered(member.join.agent)
         if self.phase is ServerPhase.JOINING:
             return self._begin_if_complete(now)
-        self._progress(now)
         return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
 
     def _begin_if_complete(self, now: float) -> list[Delivery]:

@@ -127,9 +127,11 @@ def round_of(step: int, answers: Mapping[int, Act]) -> Round:
 
 
 def not_repeatable(step: int, before: bytes, now: bytes) -> CorruptStateError:
-    """The error of a record that came out otherwise than it did before."""
+    """The error of a record that came out otherwise than it did before: its chain hash, or else what is private in it."""
+    hashes = f"its chain hash is now {now.hex()[:16]}, it was {before.hex()[:16]}"
+    found = hashes if now != before else "a private observation in it is another than before"
     return CorruptStateError(
-        f"record {step} was made again from the same joint actions and its chain hash is now {now.hex()[:16]}, it was "
-        f"{before.hex()[:16]}. Either the environment does not repeat itself, or its seed, version or state is another. "
-        "Use only the random numbers that the environment is given, or restore what was changed; see conform in the README."
+        f"record {step} was made again from the same joint actions, and {found}. Either the environment does not repeat "
+        "itself, or its seed, version or state is another. Use only the random numbers that the environment is given, or "
+        "restore what was changed; see conform in the README."
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dadc_net.errors import DuplicateAgentError
+from dadc_net.errors import DuplicateAgentError, TemporaryError
 
 LOCK_NAME = "lock"
 
@@ -19,16 +19,23 @@ def locked(folder: Path, party: str) -> Iterator[None]:
 
     Raises:
         DuplicateAgentError: if another process holds it.
+        TemporaryError: if the file system has no locks.
     """
     descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise DuplicateAgentError(
                 f"the state folder {folder} is in use by another process ({holder}), and {party} cannot share it. Nothing "
                 "was touched. End that process, or give another folder with --state-dir."
+            ) from error
+        except OSError as error:
+            raise TemporaryError(
+                f"the state folder {folder} cannot be locked: {error.strerror}. {party[0].upper()}{party[1:]} was not "
+                "started, because a second process could write there too. Use a folder on a local disk, or a network file "
+                "system with locks."
             ) from error
         for leftover in folder.glob(".*.tmp*"):  # Of a process that was killed while it wrote a file anew.
             leftover.unlink(missing_ok=True)

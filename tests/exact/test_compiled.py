@@ -134,6 +134,28 @@ def test_sums_equal_numpy_and_the_oracle(values: list[float], columns: int) -> N
     assert oracle.same_bits(fast[0], oracle.column_sums(x.tolist()))
 
 
+@settings(max_examples=60)
+@given(st.lists(st.floats(-1e90, 1e90), min_size=1, max_size=40), st.integers(1, 3), st.booleans())
+def test_the_parts_of_a_gradient_equal_what_each_use_finds_for_itself(
+    values: list[float], columns: int, as_left: bool
+) -> None:
+    x = np.array([[v * 3.0**-j for j in range(columns)] for v in values])
+    for left, right, sums in both(lambda: grid.gradient_parts(x, as_left)):
+        assert oracle.same_bits(right.values, grid.operand(x, len(values)).values)
+        assert oracle.same_bits(sums, oracle.column_sums(x.tolist()))
+        assert not as_left or oracle.same_bits(left.values, grid.operand(x, columns).values)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.floats(-1e90, 1e90), st.floats(-1.0, 1.0)), min_size=1, max_size=40))
+def test_the_gradient_of_tanh_equals_numpy_and_rational_arithmetic(pairs: list[tuple[float, float]]) -> None:
+    gradient, y = np.array(pairs).T.copy()
+    plain, fast = both(lambda: elementary.tanh_gradient(gradient, y))
+    assert oracle.same_bits(plain, fast)
+    stepwise = [float(Fraction(1.0 - float(Fraction(v) ** 2)) * Fraction(g)) for g, v in pairs]
+    assert np.array_equal(plain, np.array(stepwise))
+
+
 @pytest.mark.parametrize("value", [0.0, -0.0, 2.0**-1074, 2.0**-1022, 2.0**-301, -(2.0**-300), 1.0, 2.0**299, 1e-320])
 def test_scales_at_the_ends_of_their_range(value: float) -> None:
     x = np.array([value, 0.0, value / 3.0])
@@ -151,6 +173,8 @@ def test_what_has_no_scale_is_refused_by_both(value: float) -> None:
         compiled.load() if fast else compiled.unload()
         with np.errstate(all="ignore"), pytest.raises(NumericError, match="not a finite number below"):
             grid.operand(np.array([1.0, value]), 2)
+        with np.errstate(all="ignore"), pytest.raises(NumericError, match="not a finite number below"):
+            grid.gradient_parts(np.array([[1.0, value]]), True)
         with np.errstate(all="ignore"), pytest.raises(NumericError, match="not a finite number below"):
             scan.backward(trace, keep, weight, gradient)
 
@@ -240,17 +264,19 @@ OUTPUT = {
     "hidden_layer": 3,
     "round_dynamic": 3,
     "round_fixed": 3,
+    "round_gradient": 5,
     "round_tested": 0,
     "scan_backward": 8,
     "scan_forward": 7,
     "sum_columns": 3,
     "sum_rows": 3,
+    "tanh_gradient": 2,
 }
-"""Each kernel and which of its arguments it writes to."""
+"""Each kernel and the first of its arguments that it writes to."""
 
 
-@pytest.mark.parametrize("name", OUTPUT)
-def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "output"), [*OUTPUT.items(), ("round_gradient", 6), ("round_gradient", 7)])
+def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, output: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of each kernel; NumPy's own digests stay right."""
     assert compiled.load()
     kernels = compiled.kernels
@@ -258,7 +284,7 @@ def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, monkeypatch
 
     def wrong(*arguments: Any) -> Any:
         result = original(*arguments)
-        first = arguments[OUTPUT[name]].reshape(-1)
+        first = arguments[output].reshape(-1)
         if first.size:
             first[:1].view(np.uint64)[0] ^= 1
         return result

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dadc_net.errors import NumericError
-from dadc_net.exact import compiled, elementary, functions, grid
+from dadc_net.exact import elementary, functions, grid
 from dadc_net.exact.grid import Array
 from tests.exact import oracle
 
@@ -43,25 +43,33 @@ def test_blocks_that_round_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not oracle.same_bits(whole, grid._multiply(a, b))
 
 
-def test_the_scale_that_a_gradient_shares_is_the_one_that_each_use_finds() -> None:
-    x = numbers(4, 500, 6)
-    scale = grid.scale_exponent(x)
-    assert grid.shared_scale(x) == (None if compiled.kernels is not None else scale)
-    assert oracle.same_bits(grid.column_sums(x), grid.column_sums(x, scale))
-    assert oracle.same_bits(grid.product(x.T, x), grid.product(x.T, x, scale, scale))
+def test_a_gradient_of_more_than_one_chunk_of_rows() -> None:
+    x = numbers(4, grid.CHUNK_TERMS + 5, 2)
+    left, right, sums = grid.gradient_parts(x, True)
+    assert oracle.same_bits(sums, grid.column_sums(x))
+    assert oracle.same_bits(right.values, grid.operand(x, x.shape[0]).values)
+    assert oracle.same_bits(grid.product(left, x[:2]), grid.product(x, x[:2]))
 
 
-def test_the_coarse_test_of_tanh(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.concatenate((numbers(5, 6000) * 20.0, [0.0, -0.0, 40.0, -40.0, 3.725290298461916e-08, -0.006755521841032828]))
-    fine = [elementary.tanh(part) for part in np.array_split(x, 6)]
-    coarse = elementary.tanh(x)
-    monkeypatch.setattr(elementary, "_MANY", 1)
-    assert oracle.same_bits(coarse, np.concatenate(fine))
-    assert oracle.same_bits(coarse, elementary.tanh(x))
-    assert elementary._all_certain(np.array([0.5]), np.array([0.5]), elementary.TANH_GRID, 1.0)
-    assert not elementary._all_certain(np.array([np.nan]), np.array([np.nan]), elementary.TANH_GRID, 1.0)
-    middle = 0.5 + 0.5 * elementary.TANH_GRID
-    assert not elementary._all_certain(np.array([middle]), np.array([0.5]), elementary.TANH_GRID, 1.0)
+def test_an_operand_of_another_number_of_terms_is_refused_on_either_side() -> None:
+    x = numbers(5, 3, 3)
+    for pair in ((grid.operand(x, 4), x), (x, grid.operand(x, 4))):
+        with pytest.raises(ValueError, match="prepared for 4 terms entered a product over 3"):
+            grid.product(*pair)
+
+
+@pytest.mark.parametrize("bound", [1.0, 4096.0])
+def test_doubts_are_those_that_each_value_has_for_itself(bound: float) -> None:
+    """The bound only says which values need no test of their own."""
+    step, ulp = elementary.TANH_GRID, 2.0**-53
+    offsets = np.array([0.0, *(0.5 * step - k * ulp for k in (1, 40, 63, 64, 65, 100, 500, 2**20))])
+    candidate = 0.5 + np.concatenate((offsets, -offsets))
+    rounded = grid.round_to_grid(candidate, step)
+    margin = 0.5 * step - np.abs(candidate) * elementary.TOLERANCE
+    expected = np.flatnonzero(np.abs(candidate - rounded) >= margin)
+    assert 0 < len(expected) < len(candidate)
+    assert np.array_equal(elementary.doubts(candidate, rounded, step, bound), expected)
+    assert elementary.doubts(np.array([0.5, np.nan]), np.array([0.5, np.nan]), step, bound).tolist() == [1]
     with pytest.raises(NumericError):
         elementary.tanh(np.full(10, np.nan))
 

@@ -278,6 +278,20 @@ def test_missing_agents_and_stragglers_are_named(small: MakeConfig) -> None:
     assert {delivery.peer for delivery in faults} == {b"peer-1", b"peer-2"}
 
 
+def test_an_agent_that_only_joins_again_and_again_does_not_hold_the_team(small: MakeConfig) -> None:
+    config = small(overrides=["runtime.lockstep_timeout_s=3"])
+    server = Team(config).server
+    server.receive(b"peer-1", 1, _join(1), 0.0)
+    server.receive(b"peer-2", 2, _join(2), 0.0)
+    for life in range(1, 4):
+        server.peer_gone(b"peer-2" if life == 1 else b"life-%d" % (life - 1), 0.9 * life)
+        assert server.receive(b"life-%d" % life, 2, _join(2), 0.9 * life) != []
+    assert server.phase is ServerPhase.RUNNING
+    server.tick(3.1)
+    assert isinstance(server.error, TemporaryError)
+    assert "did not answer step 0" in str(server.error)
+
+
 def test_an_agent_that_goes_is_waited_for_and_may_come_back(small: MakeConfig) -> None:
     server = _server(small).server
     server.receive(b"peer-1", 1, _join(1), 0.0)

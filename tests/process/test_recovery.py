@@ -8,9 +8,11 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dadc_net.runtime.journal_reader import JournalReader
 from tests.process.commands import Ended, descendants, finish, free_port, run, start, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -45,6 +47,14 @@ def progress(folder: Path) -> int:
     return int(json.loads(lines[-1])["update"]) if lines else 0
 
 
+def facts(folder: Path) -> dict[str, Any]:
+    reader = JournalReader(folder)
+    try:
+        return dict(reader.facts)
+    finally:
+        reader.close()
+
+
 def wait_for_update(folder: Path, update: int, process: subprocess.Popen[str]) -> None:
     wait_for(lambda: progress(folder) >= update or process.poll() is not None, f"update {update}")
     assert process.poll() is None, process.communicate()
@@ -71,8 +81,11 @@ def test_the_same_command_resumes_a_run_that_was_killed_whole(undisturbed: str, 
     wait_for_update(tmp_path / "r/server", 10, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    before = facts(tmp_path / "r/server")
     other = run(tmp_path, "dadc", "run", "mabc", "--seed", "8", *LENGTH, "--out", "r")
     assert other.code == 11, other.err
+    assert "another shared seed" in other.err
+    assert facts(tmp_path / "r/server") == before
     smaller = run(tmp_path, "dadc", "run", "mabc", "--seed", "7", *LENGTH, "--set", "ais.size=7", "--out", "r")
     assert smaller.code == 11, smaller.err
     resumed = run(tmp_path, *command)

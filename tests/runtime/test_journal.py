@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dadc_net.errors import CorruptStateError, DuplicateAgentError
+from dadc_net.errors import CorruptStateError, DuplicateAgentError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.journal import AgentRow, CommonRow, Round, ServerRow, UpdateRow
 from dadc_net.runtime.agent_store import AgentStoreFiles, checkpoint_path
@@ -196,4 +198,13 @@ def test_a_folder_belongs_to_one_process_and_is_swept(tmp_path: Path) -> None:
         ):
             pass
     with locked(tmp_path, "agent 1"):
+        pass
+
+
+def test_a_folder_that_cannot_be_locked_is_not_said_to_be_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(TemporaryError, match="cannot be locked: No locks available"), locked(tmp_path, "agent 1"):
         pass

@@ -171,7 +171,7 @@ def test_a_stale_server_and_another_run_are_refused(recalled: None) -> None:
     stranger = _changed(join, run_id=b"z" * 16)
     liar = _changed(join, head=b"h" * 32)
     for wrong, code, words in (
-        (later, TemporaryError.exit_code, "A newer server"),
+        (later, TemporaryError.exit_code, "another server has taken over"),
         (stranger, MismatchError.exit_code, "holds"),
         (liar, CorruptStateError.exit_code, "logs parted"),
     ):
@@ -179,6 +179,8 @@ def test_a_stale_server_and_another_run_are_refused(recalled: None) -> None:
         assert isinstance(refusal.message, Fault)
         assert refusal.message.exit_code == code
         assert words in refusal.message.text
+    assert node.tip.journal.facts["epoch"] == node.epoch + 1
+    assert chaos.server.disk.facts["epoch"] == node.epoch + 1  # So the next start is above what the agent has met.
 
 
 def _changed(join: Join, **changes: object) -> Join:

@@ -4,7 +4,15 @@ import numba
 
 from dadc_net.exact.compiled.acting import draw, encode, hidden_layer
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
-from dadc_net.exact.compiled.rounding import round_dynamic, round_fixed, round_tested, sum_columns, sum_rows
+from dadc_net.exact.compiled.rounding import (
+    round_dynamic,
+    round_fixed,
+    round_gradient,
+    round_tested,
+    sum_columns,
+    sum_rows,
+    tanh_gradient,
+)
 
 __all__ = [
     "draw",
@@ -12,11 +20,13 @@ __all__ = [
     "hidden_layer",
     "round_dynamic",
     "round_fixed",
+    "round_gradient",
     "round_tested",
     "scan_backward",
     "scan_forward",
     "sum_columns",
     "sum_rows",
+    "tanh_gradient",
 ]
 
 VERSION: str = numba.__version__

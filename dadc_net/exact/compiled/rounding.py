@@ -51,6 +51,13 @@ def round_tested(values: Array, grid: float, tolerance: float) -> bool:
     return every
 
 
+@compiled
+def tanh_gradient(gradient: Array, y: Array, result: Array) -> None:
+    """gradient (1 - y^2), all [n]; no rounding onto a grid, but three passes in one."""
+    for i in range(y.size):
+        result[i] = (1.0 - y[i] * y[i]) * gradient[i]
+
+
 @part
 def largest_magnitude(words: Words) -> np.int64:
     """The bits of max|x|, from the bits [n] of x: magnitudes, infinity and NaN are ordered like these integers."""
@@ -107,6 +114,37 @@ def sum_columns(x: Array, words: Words, bits: int, sums: Array) -> bool:
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             sums[j] += (x[i, j] + constant) - constant
+    return True
+
+
+@compiled
+def round_gradient(
+    x: Array, words: Words, left_bits: int, right_bits: int, sum_bits: int, left: Array, right: Array, sums: Array
+) -> bool:
+    """Round x [n, m], n <= 2^13, for two products and add up its columns, all of one dynamic scale; False if it has none.
+
+    Args:
+        left: [n, m] for the first product, or [0, m] if that is not wanted.
+        right: [n, m] for the second one.
+        sums: [m]
+    """
+    largest = largest_magnitude(words)
+    to_left, to_right, to_sum = (
+        rounding_of(largest, left_bits),
+        rounding_of(largest, right_bits),
+        rounding_of(largest, sum_bits),
+    )
+    if to_right == 0.0:
+        return False
+    for j in range(sums.size):
+        sums[j] = 0.0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            right[i, j] = (x[i, j] + to_right) - to_right
+            sums[j] += (x[i, j] + to_sum) - to_sum
+    for i in range(left.shape[0]):
+        for j in range(x.shape[1]):
+            left[i, j] = (x[i, j] + to_left) - to_left
     return True
 
 

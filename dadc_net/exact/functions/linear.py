@@ -55,11 +55,11 @@ class _Affine(Function):
             parts = fork(gradient, 3)
             dx = apply(_Product, parts[0], weight.t(), None, None) if ctx.needs_input_grad[0] else None
             return dx, apply(_Product, x.t(), parts[1], ctx.x_exponent, None), apply(_ColumnSums, parts[2]), None
-        g = to_numpy(gradient)
-        scale = grid.shared_scale(g)
-        left = to_tensor(grid.product(g, to_numpy(weight).T, scale)) if ctx.needs_input_grad[0] else None
-        right = grid.product(to_numpy(x).T, g, ctx.x_exponent, scale)
-        return left, to_tensor(right), to_tensor(grid.column_sums(g, scale)), None
+        wanted = ctx.needs_input_grad[0]
+        left, right, sums = grid.gradient_parts(to_numpy(gradient), wanted)
+        dx = to_tensor(grid.product(left, to_numpy(weight).T)) if wanted else None
+        d_weight = grid.product(to_numpy(x).T, right, ctx.x_exponent)
+        return dx, to_tensor(d_weight), to_tensor(sums), None
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, x_exponent: int | None) -> Tensor:

@@ -31,10 +31,7 @@ class _TanhGradient(Function):
     @staticmethod
     def forward(ctx: Context, gradient: Tensor, y: Tensor) -> Tensor:
         ctx.save_for_backward(gradient, y)
-        slope = to_numpy(y) * to_numpy(y)
-        np.subtract(1.0, slope, out=slope)
-        slope *= to_numpy(gradient)
-        return to_tensor(slope)
+        return to_tensor(elementary.tanh_gradient(to_numpy(gradient), to_numpy(y)))
 
     @staticmethod
     def backward(ctx: Context, *gradients: Tensor) -> Gradients:
