@@ -96,7 +96,7 @@ class ServerJournal(Protocol):
         ...
 
     def commit(self, answers: Round | None, row: ServerRow | None, world: Arrays | None) -> None:
-        """One transaction: answers to record t, record t+1, and the state of the environment after it.
+        """In one piece: answers to record t, record t+1, and the state of the environment after it.
 
         When it returns, a killed process can no longer lose them. Rows replace what has their place.
 

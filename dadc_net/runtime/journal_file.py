@@ -258,9 +258,12 @@ def refuse_without(path: Path, suffix: str) -> None:
     Raises:
         CorruptStateError: if so.
     """
+    beside = path.with_name(path.name + suffix)
+    if beside.exists():
+        return
     with open(path, "rb") as file:
         header = file.read(20)
-    if len(header) == 20 and header[18] == _WAL_VERSION and not path.with_name(path.name + suffix).exists():
+    if len(header) == 20 and header[18] == _WAL_VERSION and not beside.exists():  # It may have been opened just now.
         raise CorruptStateError(
             f"{path} was copied while its party was running, without the file {path.name}{suffix}. Its last rows are "
             "missing. Copy the party's folder whole."

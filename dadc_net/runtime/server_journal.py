@@ -10,7 +10,8 @@ the server finds in the tail what the database has already, and puts it there ag
     journal.sqlite-tail    the newest entries, in order (``tail_file``, ``tail_entry``); there while the journal is open
 
 A torn entry at the end never counted. A rotten one in the middle is passed over when the server comes back, and said; the
-answers that it held are asked of the agents, as those of a rotten row are. ``dadc check`` refuses it.
+answers that it held are asked of the agents, as those of a rotten row are. ``dadc check`` refuses it. In mode ``process``
+a loss of power can take a group out of the database and leave younger entries in the tail: a hole, treated alike.
 """
 
 from __future__ import annotations

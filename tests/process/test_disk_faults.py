@@ -97,7 +97,8 @@ def test_a_rotten_entry_is_named_and_mended_by_the_others(team: MakeTeam, undist
         check(find_journals([running.folder]))
     running.start()
     running.supervise(120)
-    assert "is rotten" in running.stderr(SERVER)
+    assert "is rotten" in running.log(SERVER)
+    assert "the agents are asked for" in running.stderr(SERVER)
     assert_undisturbed(running, undisturbed(LONGER))
 
 
