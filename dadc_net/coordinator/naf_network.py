@@ -2,6 +2,9 @@
 
 One tower of hidden layers on the AIS, one linear layer whose outputs are V, mu and the lower triangle L, the logarithm of
 its diagonal. Theta is taken in the units of its code, in which the box is -1 .. 1 (paper, E.2: value head, mu head, L head).
+
+Deviation: E.2 prints as many neurons for L as for mu, D. That is its diagonal alone, with which no two entries of theta
+could matter together; here L has all D (D + 1) / 2 entries, as in Gu et al.
 """
 
 from __future__ import annotations
