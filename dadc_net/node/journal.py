@@ -15,25 +15,36 @@ behind the interfaces is SQLite (``runtime``) or, under test, a simulated disk t
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from dadc_net.exact.digest import digest
-
 Arrays = Mapping[str, NDArray[Any]]
 CHECK_BYTES = 8
+_NO_ROW = b"no row!!"
 
 
 def row_check(step: int, *parts: bytes) -> bytes:
     """The short hash that is stored beside a row of private data: finds a rotten byte, needs no other row.
 
-    A byte can rot into another type; what is not bytes any more gets a check that no row has.
+    Every row of every party is hashed, at every step: step and lengths are packed at once, which takes half the time of
+    ``exact.digest.digest``. A byte can rot into another type; what is not bytes any more gets a check that no row has.
     """
-    if not isinstance(step, int) or not all(isinstance(part, bytes) for part in parts):
-        return digest(b"not a row")[:CHECK_BYTES]
-    return digest(step.to_bytes(8, "big"), *parts)[:CHECK_BYTES]
+    try:
+        framed = b"".join((_frame(len(parts)).pack(step, *map(len, parts)), *parts))
+    except (TypeError, struct.error):
+        return _NO_ROW
+    return hashlib.sha256(framed).digest()[:CHECK_BYTES]
+
+
+@cache
+def _frame(count: int) -> struct.Struct:
+    """Step, and the length of each of ``count`` parts."""
+    return struct.Struct(f">q{count}Q")
 
 
 class CommonRow(NamedTuple):
@@ -85,7 +96,7 @@ class ServerJournal(Protocol):
         ...
 
     def commit(self, answers: Round | None, row: ServerRow | None, world: Arrays | None) -> None:
-        """One transaction: answers to record t, record t+1, and the state of the environment after it.
+        """In one piece: answers to record t, record t+1, and the state of the environment after it.
 
         When it returns, a killed process can no longer lose them. Rows replace what has their place.
 

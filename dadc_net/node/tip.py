@@ -1,6 +1,6 @@
 """The end of the log at the environment server: where records are made, written down and looked up again.
 
-A record is written down before anybody is sent it, in one transaction with the answers that led to it; so a server that is
+A record is written down before anybody is sent it, in one piece with the answers that led to it; so a server that is
 killed at any instant comes back with every record that an agent can have seen. Should its disk have lost some of them all
 the same, the agents remember: each says at joining how far it has come and what the chain head was there. The records
 are then made again from the agents' own answers, and every head that somebody witnessed is compared.

@@ -65,6 +65,7 @@ class AgentStoreFiles:
     def create(self, facts: Mapping[str, Any]) -> None:
         """Begin a journal."""
         self._file.create(_SCHEMA, facts)
+        self._file.open()
 
     def row(self, step: int) -> AgentRow | None:
         """Record ``step``, every part of it checked."""

@@ -13,6 +13,8 @@ from dadc_net.exact.digest import GENESIS
 from dadc_net.node.journal import row_check
 from dadc_net.runtime.journal_file import continues, rotten
 from dadc_net.runtime.journal_reader import JournalReader
+from dadc_net.runtime.server_journal import describe_damage
+from dadc_net.runtime.tail_file import tail_path
 from dadc_net.runtime.wal_file import find_damage
 
 _SERVER_TABLES = ("observations", "answers", "worlds")
@@ -28,6 +30,11 @@ def audit(reader: JournalReader) -> int:
         CorruptStateError: naming the file, the table and the record of the first damage.
     """
     _refuse_rotten_wal(reader.path)
+    if reader.tail.damage is not None:
+        raise CorruptStateError(
+            f"{describe_damage(tail_path(reader.path), reader.tail)}. The journal cannot be used as it is. Restore the "
+            "server's folder from a copy, or start the server: the agents have what is missing."
+        )
     tip = _audit_chain(reader)
     for table in _AGENT_TABLES if reader.agent else _SERVER_TABLES:
         _audit_table(reader, table, tip)

@@ -1,6 +1,6 @@
 """The file behind a journal: one SQLite database per party, in WAL mode, readable by its owner alone.
 
-Format 1. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
+Format 2. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
 last_step, state (running or finished), learner_digest, host, and what else a party wants to remember.
 
     every party    common        step, head, record                     the common log, byte for byte, and its chain
@@ -14,12 +14,15 @@ last_step, state (running or finished), learner_digest, host, and what else a pa
 Common and private data are different tables of one file: tables, so that a query for the common log cannot reach what
 is private; one file, so that one transaction covers both. ``checked`` is ``node.journal.row_check`` of step and columns.
 
-Modes. ``process``: a transaction survives kill -9 of the process, not a loss of power. ``host``: it is synced to the disk
-before it counts. Both keep the file consistent. SQLite does not see a rotten page, and drops the end of a WAL with a bad
-checksum without a word: therefore checks in every row, the chain, and agents that remember where the log ended.
+The newest rows of the server are in a file beside its database, ``journal.sqlite-tail`` (``server_journal`` says why,
+``tail_file`` and ``tail_entry`` how). It is there as long as the server has the journal open.
 
-A clean ``close`` leaves a single file that can be copied. One that was copied while its party ran, without its -wal file,
-is refused by ``refuse_without_wal``: its rows would end too early and nobody would notice.
+Modes. ``process``: what was written survives kill -9 of the process, not a loss of power. ``host``: it is synced to the
+disk before it counts. Both keep the file consistent. SQLite does not see a rotten page, and drops the end of a WAL with a
+bad checksum without a word: therefore checks in every row, the chain, and agents that remember where the log ended.
+
+A clean ``close`` leaves a single file that can be copied. One that was copied while its party ran, without the -wal file or
+the tail, is refused by ``refuse_without``: its rows would end too early and nobody would notice.
 """
 
 from __future__ import annotations
@@ -35,9 +38,11 @@ from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.journal import CommonRow
 from dadc_net.runtime.arrays_file import sync_folder
+from dadc_net.runtime.tail_file import TAIL_SUFFIX
 
 JOURNAL_NAME = "journal.sqlite"
-FORMAT = 1
+WAL_SUFFIX = "-wal"
+FORMAT = 2
 _SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
 _WAL_PAGES = 4000
 """Pages (4 KiB) after which SQLite folds the WAL into the database. That syncs, so it should be rare."""
@@ -65,21 +70,22 @@ class JournalFile:
         return self.path.is_file()
 
     def create(self, schema: str, facts: Mapping[str, Any]) -> None:
-        """Make the database with ``schema`` and ``facts``, whole or not at all, and open it.
+        """Make the database with ``schema`` and ``facts``, whole or not at all; ``open`` comes next.
 
         Raises:
-            CorruptStateError: if the log of a former one lies there: SQLite would play it into the new one.
+            CorruptStateError: if the log or the tail of a former one lies there: it would be played into the new one.
             TemporaryError: if the disk refuses.
         """
-        log = self.path.with_name(f"{JOURNAL_NAME}-wal")
-        if log.exists():
-            raise CorruptStateError(
-                f"{log} is there, but {self.path} is not. A part of the state folder was removed, and the run in it must "
-                "not be begun anew unnoticed. Restore the folder whole from a copy, or move it away."
-            )
+        for suffix in (WAL_SUFFIX, TAIL_SUFFIX):
+            left = self.path.with_name(JOURNAL_NAME + suffix)
+            if left.exists():
+                raise CorruptStateError(
+                    f"{left} is there, but {self.path} is not. A part of the state folder was removed, and the run in it "
+                    "must not be begun anew unnoticed. Restore the folder whole from a copy, or move it away."
+                )
         temporary = self.path.with_name(f".{JOURNAL_NAME}.{os.getpid()}.tmp")
         values = {"format": FORMAT, **facts}
-        with self._translated():
+        with Translated(self.path):
             temporary.unlink(missing_ok=True)
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             made = sqlite3.connect(temporary, isolation_level=None)
@@ -88,7 +94,6 @@ class JournalFile:
             made.close()
             os.replace(temporary, self.path)
             sync_folder(self.path.parent)
-        self.open()
 
     def open(self) -> None:
         """Open what is there, and read the facts.
@@ -97,16 +102,12 @@ class JournalFile:
             CorruptStateError: if it is not a readable journal of this format.
         """
         self._connection = sqlite3.connect(self.path, isolation_level=None)
-        with self._translated():
+        with Translated(self.path):
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._mode]}")
             self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             self.facts = read_facts(self._connection)
-        if self.facts.get("format") != FORMAT:
-            raise CorruptStateError(
-                f"{self.path} has the format {self.facts.get('format')!r}, this version reads {FORMAT}. Nothing was "
-                "changed. Use the version of dadc-net that wrote it, or another folder."
-            )
+        refuse_format(self.path, self.facts)
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -121,7 +122,7 @@ class JournalFile:
         Raises:
             TemporaryError: if the disk is full or fails; nothing was written, and the caller must not go on.
         """
-        with self._translated():
+        with Translated(self.path):
             execute, many = self.database.execute, self.database.executemany
             execute("BEGIN IMMEDIATE")
             try:
@@ -135,7 +136,7 @@ class JournalFile:
 
     def query(self, statement: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
         """The first row of an answer, or None."""
-        with self._translated():
+        with Translated(self.path):
             found: tuple[Any, ...] | None = self.database.execute(statement, values).fetchone()
             return found
 
@@ -149,8 +150,8 @@ class JournalFile:
 
         A checkpoint, SQLite's own way, leaves out what a reader such as ``dadc check`` holds up. SQLite locks other files.
         """
-        with self._translated():
-            log = os.open(self.path.with_name(f"{JOURNAL_NAME}-wal"), os.O_RDONLY)
+        with Translated(self.path):
+            log = os.open(self.path.with_name(JOURNAL_NAME + WAL_SUFFIX), os.O_RDONLY)
             try:
                 os.fsync(log)
             finally:
@@ -163,8 +164,10 @@ class JournalFile:
         found = self.query("SELECT MAX(step) FROM common")
         return -1 if found is None or found[0] is None else int(found[0])
 
-    def common(self, step: int) -> CommonRow | None:
+    def common(self, step: int, previous: bytes | None = None) -> CommonRow | None:
         """Record ``step``, checked against the head before it; None where there is none.
+
+        ``previous`` is that head, where the caller knows a newer one than the file.
 
         Raises:
             CorruptStateError: naming the file and the step.
@@ -172,31 +175,29 @@ class JournalFile:
         found = self.query("SELECT head, record FROM common WHERE step = ?", (step,))
         if found is None:
             return None
-        before = self.query("SELECT head FROM common WHERE step = ?", (step - 1,))
-        previous = GENESIS if step == 0 else b"" if before is None else before[0]
+        if previous is None:
+            before = self.query("SELECT head FROM common WHERE step = ?", (step - 1,))
+            previous = GENESIS if step == 0 else b"" if before is None else before[0]
         if not continues(previous, found[1], found[0]):
             raise rotten(self.path, "common", step)
         return CommonRow(step, *found)
 
-    def close(self) -> None:
-        """Leave a single file. Can be called twice."""
+    def close(self) -> bool:
+        """Leave a single file, and say whether that was possible. Can be called twice."""
         if self._connection is None:
-            return
+            return True
         connection, self._connection = self._connection, None
         try:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.execute("PRAGMA journal_mode=DELETE")
+            return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",))
         except sqlite3.Error:
-            pass  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
+            return False  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
         finally:
             connection.close()
 
-    def _translated(self) -> _Translated:
-        return _Translated(self.path)
 
-
-class _Translated:
-    """Turns errors of SQLite and of the disk into ours."""
+class Translated:
+    """Turns errors of SQLite and of the disk, at the file ``path``, into ours."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -225,6 +226,19 @@ def read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
         raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
 
 
+def refuse_format(path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse a journal that another version wrote.
+
+    Raises:
+        CorruptStateError: if so.
+    """
+    if facts.get("format") != FORMAT:
+        raise CorruptStateError(
+            f"{path} has the format {facts.get('format')!r}, this version reads {FORMAT}. Nothing was changed. Use the "
+            "version of dadc-net that wrote it, or another folder."
+        )
+
+
 def continues(previous: object, record: object, head: object) -> bool:
     """Whether ``head`` is the chain hash of ``record`` after ``previous``; a byte can rot into another type."""
     return isinstance(previous, bytes) and isinstance(record, bytes) and chain(previous, record) == head
@@ -238,16 +252,19 @@ def rotten(path: Path, table: str, step: int) -> CorruptStateError:
     )
 
 
-def refuse_without_wal(path: Path) -> None:
-    """Refuse a database that was left open and whose -wal file is missing: its last rows are in that file.
+def refuse_without(path: Path, suffix: str) -> None:
+    """Refuse a database that was left open and whose file with ``suffix`` is missing: its last rows are in that file.
 
     Raises:
         CorruptStateError: if so.
     """
+    beside = path.with_name(path.name + suffix)
+    if beside.exists():
+        return
     with open(path, "rb") as file:
         header = file.read(20)
-    if len(header) == 20 and header[18] == _WAL_VERSION and not path.with_name(path.name + "-wal").exists():
+    if len(header) == 20 and header[18] == _WAL_VERSION and not beside.exists():  # It may have been opened just now.
         raise CorruptStateError(
-            f"{path} was copied while its party was running, without the file {path.name}-wal. Its last rows are missing. "
-            "Copy the party's folder whole."
+            f"{path} was copied while its party was running, without the file {path.name}{suffix}. Its last rows are "
+            "missing. Copy the party's folder whole."
         )

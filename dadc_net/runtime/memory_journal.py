@@ -47,6 +47,9 @@ class MemoryServerJournal:
             self._rows[self.tip] = row
             self._rows.pop(self.tip - _ROWS_KEPT, None)
 
+    def settle(self) -> None:
+        """Nothing waits."""
+
     def worlds(self) -> Sequence[int]:
         """None."""
         return ()

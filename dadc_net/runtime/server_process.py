@@ -122,7 +122,7 @@ class ServerProcess:
                 node = self._come_back(journal, plan) if existed else self._start(journal, plan)
                 with self._open_metrics(folder) as self._metrics:
                     if not node.done:
-                        self._serve_at(node)
+                        self._serve_at(node, journal)
                         self._write_status(node)
                 return self._result(node)
             finally:
@@ -190,22 +190,25 @@ class ServerProcess:
         self.control.report("resumed", step=step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
         return node
 
-    def _serve_at(self, node: EnvironmentServerNode) -> None:
+    def _serve_at(self, node: EnvironmentServerNode, journal: ServerJournalFile | MemoryServerJournal) -> None:
         options = self.options
         socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self.control.report("listening", endpoint=socket.endpoint)
-            self._serve(node, socket)
+            self._serve(node, socket, journal)
         finally:
             socket.close()
 
-    def _serve(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:
+    def _serve(
+        self, node: EnvironmentServerNode, socket: ServerSocket, journal: ServerJournalFile | MemoryServerJournal
+    ) -> None:
         quiet_since = time.monotonic()
         while not node.done:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
             for received in messages:
                 self._deliver(node, socket, self._handle(node, received))
+            journal.settle()  # Everything is sent, and the agents compute.
             if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked(node, socket)
             now = time.monotonic()

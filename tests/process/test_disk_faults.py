@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dadc_net.errors import CorruptStateError
 from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
+from dadc_net.runtime.consistency import check, find_journals
 from dadc_net.runtime.journal_file import JOURNAL_NAME
+from dadc_net.runtime.journal_reader import JournalReader
+from dadc_net.runtime.tail_file import TAIL_SUFFIX
 from tests.process.commands import environment, wait_for
 from tests.process.conftest import LONGER, MakeTeam, assert_undisturbed
 from tests.process.hosts import small_disk
@@ -25,36 +28,86 @@ long_lane = pytest.mark.faults
 Digest = Callable[..., str]
 
 
+_ENTRIES = 4
+
+
 def killed(team: MakeTeam, options: list[str]) -> ProcessTeam:
-    """A team of which everybody was killed on the way; journals still have their -wal files."""
-    running = team(options).start()
-    under_way(running, 2)
-    for party in running.parties:
-        running.kill(party, wait=False)
-    running.wait_codes(20)
-    return running
+    """A team of which everybody was killed on the way, with -wal files, and some entries in the server's tail."""
+    running = team(options)
+    while True:
+        running.start()
+        under_way(running, 2)
+        for party in running.parties:
+            running.kill(party, wait=False)
+        running.wait_codes(20)
+        if len(entries(running)) >= _ENTRIES:
+            return running
 
 
-def tip(folder: Path) -> int:
-    """Number of the last record in a journal, without changing the file."""
+def entries(running: ProcessTeam) -> list[bytes]:
+    """What the server's tail holds."""
+    reader = JournalReader(running.state(SERVER))
+    try:
+        return reader.tail.bodies
+    finally:
+        reader.close()
+
+
+def records(folder: Path) -> int:
+    """Number of records in a journal, without changing the file."""
     copy = folder.with_name(folder.name + "-looked-at")
     shutil.copytree(folder, copy)
-    database = sqlite3.connect(copy / JOURNAL_NAME)
+    reader = JournalReader(copy)
     try:
-        return int(database.execute("SELECT MAX(step) FROM common").fetchone()[0])
+        return len(list(reader.common()))
     finally:
-        database.close()
+        reader.close()
         shutil.rmtree(copy)
 
 
-@pytest.mark.parametrize("party", [SERVER, pytest.param("agent-1", marks=long_lane)])
-def test_a_torn_tail_is_mended_by_the_others(party: str, team: MakeTeam, undisturbed: Digest) -> None:
+@pytest.mark.parametrize(
+    ("party", "suffix"),
+    [
+        (SERVER, TAIL_SUFFIX),
+        pytest.param(SERVER, "-wal", marks=long_lane),
+        pytest.param("agent-1", "-wal", marks=long_lane),
+    ],
+)
+def test_a_torn_tail_is_mended_by_the_others(party: str, suffix: str, team: MakeTeam, undisturbed: Digest) -> None:
     running = killed(team, LONGER)
-    before = tip(running.state(party))
-    log = running.state(party) / f"{JOURNAL_NAME}-wal"
+    before = records(running.state(party))
+    log = running.state(party) / f"{JOURNAL_NAME}{suffix}"
     whole = log.read_bytes()
     log.write_bytes(whole[: -len(whole) // 3])
-    assert tip(running.state(party)) < before
+    assert records(running.state(party)) < before
+    running.start()
+    running.supervise(120)
+    assert_undisturbed(running, undisturbed(LONGER))
+
+
+@long_lane
+def test_a_rotten_entry_is_named_and_mended_by_the_others(team: MakeTeam, undisturbed: Digest) -> None:
+    running = killed(team, LONGER)
+    path = running.state(SERVER) / f"{JOURNAL_NAME}{TAIL_SUFFIX}"
+    second = entries(running)[1]
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(second) + len(second) // 2] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(CorruptStateError, match=f"{path} is damaged at byte .* before that of record"):
+        check(find_journals([running.folder]))
+    running.start()
+    running.supervise(120)
+    assert "is rotten" in running.log(SERVER)
+    assert "the agents are asked for" in running.stderr(SERVER)
+    assert_undisturbed(running, undisturbed(LONGER))
+
+
+@long_lane
+def test_a_server_without_its_tail_is_mended_by_the_others(team: MakeTeam, undisturbed: Digest) -> None:
+    running = killed(team, LONGER)
+    (running.state(SERVER) / f"{JOURNAL_NAME}{TAIL_SUFFIX}").unlink()
+    with pytest.raises(CorruptStateError, match="was copied while its party was running, without the file"):
+        check(find_journals([running.folder]))
     running.start()
     running.supervise(120)
     assert_undisturbed(running, undisturbed(LONGER))

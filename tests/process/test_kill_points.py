@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.commands import SMALL, wait_for
-from tests.process.conftest import MakeTeam, assert_undisturbed
+from tests.process.conftest import LONGER, MakeTeam, assert_undisturbed
 from tests.process.kill_point import VARIABLE, arm
 from tests.process.process_team import SERVER, ProcessTeam
 
@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 AGENT = "agent-2"
 
 _COMMIT = "dadc_net.runtime.server_journal:ServerJournalFile.commit"
+_GROUP = "dadc_net.runtime.journal_file:JournalFile.transact"
+_CUT = "dadc_net.runtime.tail_file:TailFile.cut"
 _SERVER_SEND = "dadc_net.wire.server_socket:ServerSocket.send"
 _AGENT_SEND = "dadc_net.wire.agent_socket:AgentSocket.send"
 _RECEIVE = "dadc_net.node.agent:AgentNode.receive"
@@ -47,10 +49,19 @@ POINTS = {
     "server with the environment moved, before it is written down": (SERVER, f"{_ADVANCE}:after:12"),
     "server at the last answers": (SERVER, f"{_COMMIT}:before:32"),
     "server with the last answers written down": (SERVER, f"{_COMMIT}:after:32"),
+    "server before it puts the last group into the database": (SERVER, f"{_GROUP}:before:2"),
+    "server between the last group and the cutting of the tail": (SERVER, f"{_CUT}:before:1"),
+    "server with the last group written and the tail cut": (SERVER, f"{_CUT}:after:1"),
+    "server before it puts a group into the database": (SERVER, f"{_GROUP}:before:6"),
+    "server between a group and the cutting of the tail": (SERVER, f"{_CUT}:before:5"),
+    "server with a group written and the tail cut": (SERVER, f"{_CUT}:after:5"),
 }
+IN_A_LONGER_RUN = {name for name in POINTS if " a group " in name and name.startswith("server")}
+"""Points that thirty-one records do not come to."""
 IN_CI = {
     "agent with the answer computed and not sent",
     "server in the middle of a publication",
+    "server between the last group and the cutting of the tail",
 }
 
 
@@ -67,14 +78,15 @@ def with_kill_point(party: str, point: str, team: ProcessTeam) -> None:
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in IN_CI else pytest.mark.faults) for name in POINTS])
 def test_a_party_killed_at_this_point_is_not_missed(name: str, team: MakeTeam, undisturbed: Callable[..., str]) -> None:
     party, point = POINTS[name]
-    running = team()
+    options = LONGER if name in IN_A_LONGER_RUN else SMALL
+    running = team(options)
     with_kill_point(party, point, running)
     wait_for(lambda: party in running.reap(), f"the kill {name}", 60)
     assert running.codes[party] == [-signal.SIGKILL], running.errors()
     assert all(name in running.running for name in running.parties if name != party), running.errors()
     running.start(party)
     running.supervise(90)
-    assert_undisturbed(running, undisturbed())
+    assert_undisturbed(running, undisturbed(options))
 
 
 @pytest.mark.parametrize("name", POINTS)

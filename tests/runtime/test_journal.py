@@ -80,7 +80,7 @@ def test_the_servers_journal_comes_back(mode: str, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [JOURNAL_NAME]
     assert (folder / JOURNAL_NAME).stat().st_mode & 0o777 == 0o600
     reader = JournalReader(folder)
-    assert reader.facts == {**FACTS, "format": 1, "state": "finished"}
+    assert reader.facts == {**FACTS, "format": 2, "state": "finished"}
     assert list(reader.common(2)) == common_rows(5)[2:]
     assert next(iter(reader.answers(2))) == (0, b"a2", b"e" * 32, b"")
     assert list(reader.observations(1))[4] == (4, b"o1")

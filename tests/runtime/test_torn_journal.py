@@ -1,4 +1,8 @@
-"""A journal whose last record is torn at any byte: it was written or it was not, and nothing in between."""
+"""A journal whose last record is torn at any byte: it was written or it was not, and nothing in between.
+
+An agent's last rows are in SQLite's log. The server's last record is in its tail; in its log is a group of rows, and while
+that is being written the tail still has them.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,20 @@ from dadc_net.runtime.journal_audit import audit
 from dadc_net.runtime.journal_file import JOURNAL_NAME
 from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.server_journal import ServerJournalFile
+from dadc_net.runtime.tail_file import TAIL_SUFFIX, TailFile
 from tests.runtime.test_journal import FACTS, agent_rows, agent_store, common_rows, server_journal
 
 _RECORDS = 6
 _FRAME_HEADER = 24
+_LOG, _TAIL = f"{JOURNAL_NAME}-wal", JOURNAL_NAME + TAIL_SUFFIX
 
 
-def torn_at(before: Path, after: Path, stride: int) -> list[int]:
-    """Lengths of the log between two transactions: every byte of the headers, every ``stride``-th of the pages."""
-    name = f"{JOURNAL_NAME}-wal"
+def torn_at(before: Path, after: Path, name: str, stride: int) -> list[int]:
+    """Lengths of a file between two writes: in the log every byte of the headers, every ``stride``-th of the pages."""
     first, last = os.path.getsize(before / name), os.path.getsize(after / name)
     assert last > first
+    if name == _TAIL:
+        return list(range(first, last + 1))
     frame = 4096 + _FRAME_HEADER
     return [at for at in range(first, last + 1) if (at - first) % frame <= _FRAME_HEADER or (at - first) % stride == 0]
 
@@ -51,14 +58,13 @@ def copies_around_the_last_record(kind: str, folder: Path) -> tuple[Path, Path]:
 
 def check_every_length(kind: str, tmp_path: Path, stride: int) -> None:
     before, after = copies_around_the_last_record(kind, tmp_path)
-    log = f"{JOURNAL_NAME}-wal"
-    whole = (after / log).read_bytes()
+    name = _TAIL if kind == "server" else _LOG
+    whole = (after / name).read_bytes()
     tips = []
-    lengths = torn_at(before, after, stride)
-    for length in lengths:
+    for length in torn_at(before, after, name, stride):
         torn = tmp_path / "torn"
         shutil.copytree(after, torn)
-        (torn / log).write_bytes(whole[:length])
+        (torn / name).write_bytes(whole[:length])
         reader = JournalReader(torn)
         tips.append(audit(reader))
         reader.close()
@@ -76,6 +82,33 @@ def check_every_length(kind: str, tmp_path: Path, stride: int) -> None:
     assert set(tips[:-1]) == {_RECORDS - 2}, "a part of a transaction was taken for the whole"
 
 
+def check_every_length_of_a_group(tmp_path: Path, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server killed in the middle of writing a group into its database, before the tail was cut."""
+    live = tmp_path / "live"
+    live.mkdir()
+    writer = server_journal(live, _RECORDS)
+    shutil.copytree(live, tmp_path / "before")
+    monkeypatch.setattr(TailFile, "cut", lambda _: shutil.copytree(live, tmp_path / "after"))
+    writer.sync()
+    monkeypatch.undo()
+    whole = (tmp_path / "after" / _LOG).read_bytes()
+    for length in torn_at(tmp_path / "before", tmp_path / "after", _LOG, stride):
+        torn = Path(shutil.copytree(tmp_path / "after", tmp_path / "torn"))
+        (torn / _LOG).write_bytes(whole[:length])
+        reader = JournalReader(torn)
+        assert audit(reader) == _RECORDS - 1, f"torn at byte {length}"
+        reader.close()
+        opened = ServerJournalFile(torn, 2, "process")
+        assert opened.open_or_create(FACTS)
+        opened.close()
+        assert [path.name for path in torn.iterdir()] == [JOURNAL_NAME]
+        reader = JournalReader(torn)
+        assert audit(reader) == _RECORDS - 1, f"torn at byte {length}"
+        reader.close()
+        shutil.rmtree(torn)
+    writer.close()
+
+
 @pytest.mark.parametrize("kind", ["server", "agent"])
 def test_the_last_record_torn_at_many_bytes(kind: str, tmp_path: Path) -> None:
     check_every_length(kind, tmp_path, 97)
@@ -86,3 +119,13 @@ def test_the_last_record_torn_at_many_bytes(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["server", "agent"])
 def test_the_last_record_torn_at_every_byte(kind: str, tmp_path: Path) -> None:
     check_every_length(kind, tmp_path, 1)
+
+
+def test_a_group_torn_at_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_every_length_of_a_group(tmp_path, 997, monkeypatch)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+def test_a_group_torn_at_every_third_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_every_length_of_a_group(tmp_path, 3, monkeypatch)
