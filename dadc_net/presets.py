@@ -12,6 +12,7 @@ Where ``paper`` must differ from what is printed, or the paper is silent:
 * The target x_{t+1} of L_nu is not detached, as printed. The AIS collapses, here as in every prototype.
 * The multi-access critic's own layer is 5 units; trace decay 1, entropy bonus 0, no clipping: none is printed.
 * The length of a run is not printed but drawn (Fig. 2): 1,000 updates of 300 steps for the broadcast problem.
+* The broadcast problem begins afresh after 300 steps, a batch; E.1 prints that its horizon is infinite and no restart.
 * PPO's epochs, clip and advantage estimator are not printed for the broadcast problem: ChainerRL's defaults, 10 and 0.2.
 * NAF's numbers for the broadcast problem are those of the implementation that E.1 names as its base: 2 layers of 128, Adam
   0.001, target rate 0.001, noise 0.3, 5 steps of 128 transitions per environment step, norm at most 1. Its batch
@@ -21,6 +22,8 @@ Where ``paper`` must differ from what is printed, or the paper is silent:
 * Demand response (E.2) names ChainerRL for what is not printed: advantages normalised, lambda 0.97, clip 0.2, 10 epochs, KL
   0.01, damping 0.1, target rate 0.01; minibatches of a batch are the whole batch here. Runs of 40,000 steps are as drawn.
   The stream never restarts. NAF's rectifiers are cut off at 8, and its noise is independent over time.
+* E.2 prints one tanh in the value network; here both its layers have one, as the policy's. It prints 6 neurons for NAF's L;
+  here L is a whole lower triangle, 21 (see ``coordinator.naf_network``).
 """
 
 from __future__ import annotations
@@ -62,6 +65,7 @@ _TUNED_LOADS = {
     "normalise_advantages": True,
     "value_loss_weight": 1.0,
 }
+_PAPER_LOADS_EVALUATION = {"monte_carlo_trajectories": 10}
 _PAPER_LOADS = {
     **_TUNED_LOADS,
     "num_envs": 1,
@@ -171,6 +175,7 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
     ("paper", "demand-response", "ppo"): {
         "updates": 200,
         "env": {"restart_steps": 0},
+        "evaluation": _PAPER_LOADS_EVALUATION,
         "ais": {"encoder": "none"},
         "learner": _PAPER_LOADS,
         "ppo": {"epochs": 10, "clip": 0.2},
@@ -179,6 +184,7 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
     ("paper", "demand-response", "trpo"): {
         "updates": 200,
         "env": {"restart_steps": 0},
+        "evaluation": _PAPER_LOADS_EVALUATION,
         "ais": {"encoder": "none"},
         "learner": _PAPER_LOADS,
         "trpo": {"value_learning_rate": 0.001},
@@ -186,6 +192,7 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
     ("paper", "demand-response", "naf-dqn"): {
         "updates": 10_000,
         "env": {"restart_steps": 0},
+        "evaluation": _PAPER_LOADS_EVALUATION,
         "ais": {"encoder": "none"},
         "learner": {"num_envs": 1, "batch_steps": 4},
         "naf": {

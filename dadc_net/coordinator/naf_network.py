@@ -5,6 +5,9 @@ its diagonal. Theta is taken in the units of its code, in which the box is -1 ..
 
 mu may lie outside the box. What is played lies inside, and so does the maximum that a target is made of: Q at a *candidate*,
 which is the point of the box nearest to mu, or the best corner of the box.
+
+Deviation: E.2 prints as many neurons for L as for mu, D. That is its diagonal alone, with which no two entries of theta
+could matter together; here L has all D (D + 1) / 2 entries, as in Gu et al.
 """
 
 from __future__ import annotations

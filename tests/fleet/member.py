@@ -1,6 +1,7 @@
-"""What each host of the fleet runs: ``python -m tests.fleet.member UPDATES [--threads N]`` prints one JSON object.
+"""What a host of the fleet runs: ``python -m tests.fleet.member UPDATES [--threads N] [--run NAME ..]`` prints JSON.
 
-The self-test, then every algorithm for UPDATES updates, and demand response for ``COMMON_UPDATES`` at most. ``digest``
+The self-test, then every algorithm (or the named golden runs) for UPDATES updates, and demand response for
+``COMMON_UPDATES`` at most. ``digest``
 covers the self-test and the learners up to ``COMMON_UPDATES`` updates: it is what all hosts must have in common, the
 emulated ones too, which stop there. ``plain`` holds digests of the same kind of work done by NumPy, torch and the C
 library without any care: the negative control, which shows that two hosts are two.
@@ -12,6 +13,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -52,11 +54,11 @@ def length(name: str, updates: int) -> int:
     return updates if name in ALGORITHMS else min(updates, COMMON_UPDATES)
 
 
-def report(updates: int) -> dict[str, object]:
+def report(updates: int, names: Iterable[str] = RUNS) -> dict[str, object]:
     """All that this host has to say."""
     begun = time.monotonic()
     selftest = checked_selftest()
-    learners = {name: learner_digests(name, length(name, updates)) for name in RUNS}
+    learners = {name: learner_digests(name, length(name, updates)) for name in names}
     common = [
         f"{name} {mark} {value}".encode("ascii")
         for name, digests in learners.items()
@@ -78,10 +80,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("updates", type=int)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--run", action="append", choices=list(RUNS), help="only this run (repeatable)")
     arguments = parser.parse_args()
     # A run pins torch to one thread, for speed; a host that does not must give the same bits.
     simulation.pin_threads = lambda: torch.set_num_threads(arguments.threads)
-    print(json.dumps(report(arguments.updates)))
+    print(json.dumps(report(arguments.updates, arguments.run or RUNS)))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@
 
 Deviation: the target of (5) is data, as always in temporal-difference learning; (5) and (6) are printed with the same
 sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because
-its prescription is drawn after the update. The entropy bonus is not in the paper; 0 leaves it out, as ``theorem`` does.
-With Robbins-Monro step sizes, b_k / a_k and c_k / b_k go to 0: ``settings`` refuses exponents of which that is not true.
+its prescription is drawn after the update. (6) takes the critic that (5) has just made, phi_{k+1} where phi_k is printed: it
+is one update less stale, and in the limit of Theorem 4, where the actor is slowest, the same. The entropy bonus is not in
+the paper; 0 leaves it out, as ``theorem`` does. With Robbins-Monro step sizes, b_k / a_k and c_k / b_k go to 0: ``settings``
+refuses exponents of which that is not true.
 """
 
 from __future__ import annotations
