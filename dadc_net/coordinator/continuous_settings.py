@@ -8,6 +8,7 @@ from dadc_net.errors import ConfigError
 from dadc_net.sections import closest, require
 
 ACTIVATIONS = ("tanh", "relu")
+PLAYS = ("peak", "corners")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class GaussianSettings:
 class NafSettings:
     """Normalised advantage functions (Gu et al., 2016); used by the algorithm ``naf-dqn`` only, on continuous theta."""
 
+    plays: str = "peak"
+    """peak: the point of the box of theta that is nearest to the critic's peak mu. corners: the corner of the box that the
+    critic values most; for tasks whose best theta is a corner."""
     memory_steps: int = 100_000
     """Environment steps that are remembered."""
     steps: int = 4
@@ -71,11 +75,12 @@ class NafSettings:
         require(0 <= self.warm_up < self.window, "naf.warm_up", self.warm_up, "Give less than naf.window.")
         require(0 <= self.first_steps < 2**32, "naf.first_steps", self.first_steps, "Give 0 or more.")
         require(1 <= self.hidden_layers <= 8, "naf.hidden_layers", self.hidden_layers, "Give 1 to 8.")
-        if self.activation not in ACTIVATIONS:
-            raise ConfigError(
-                f"naf.activation is {self.activation!r}, which does not exist. {closest(self.activation, ACTIVATIONS)} "
-                f"Choose one of {', '.join(ACTIVATIONS)}."
-            )
+        for key, known in (("activation", ACTIVATIONS), ("plays", PLAYS)):
+            word = getattr(self, key)
+            if word not in known:
+                raise ConfigError(
+                    f"naf.{key} is {word!r}, which does not exist. {closest(word, known)} Choose one of {', '.join(known)}."
+                )
         require(0 < self.learning_rate <= 10, "naf.learning_rate", self.learning_rate, "Give a number in (0, 10].")
         for key in ("final_learning_rate_share", "target_rate"):
             value = getattr(self, key)

@@ -9,6 +9,8 @@ from dadc_net.errors import ConfigError
 if TYPE_CHECKING:
     from dadc_net.coordinator.settings import CoordinatorSettings
 
+_MOST_DIMENSIONS = 8
+"""Of theta whose corners are looked at one by one."""
 _THETAS = {"q-actor-critic": ("menu",), "ais-planning": ("menu",), "naf-dqn": ("box",)}
 
 
@@ -26,6 +28,12 @@ def check_demands(settings: CoordinatorSettings) -> None:
         raise ConfigError(
             f"the prescriptions are {kind}, but the algorithm {algorithm} can learn {wanted} only. They come from the key "
             "prescriptions. Choose other prescriptions, or another algorithm."
+        )
+    if settings.plays_corners and settings.theta_dimensions > _MOST_DIMENSIONS:
+        raise ConfigError(
+            f"naf.plays is 'corners', but theta has {settings.theta_dimensions} dimensions, and the critic is asked at "
+            f"every corner of its box: {_MOST_DIMENSIONS} dimensions are the most. "
+            'Set naf.plays = "peak", or choose other prescriptions.'
         )
     if algorithm == "ais-planning" and ais.encoder == "none":
         raise ConfigError(

@@ -12,5 +12,6 @@ GOLDEN: dict[str, str] = {
     "learner trpo, continuous theta": "33ddc1bb97752dd3e0373ac7ec715eefbb65cd9258471edb1240216d64e925dc",
     "learner q-actor-critic": "03d5b7c1d379b2c09a05f99b23da083f55e8fe406c86f7b97307258bc1f6d156",
     "learner ais-planning": "dc56c6a36b38fb170219c7dcfb7293dbe7a8ef348a83a4aa44f92beb86e12b4a",
-    "learner naf-dqn, continuous theta": "41ebb58d7476d9e7c2f3a5d37b7a404291eaf824ccb77cfc3b5f640f1fcc72ed",
+    "learner naf-dqn, continuous theta": "0966eba5701b1fdc77c8b70a93cd21fc7c3118b3393cff21885ec2c2ac57fdfa",
+    "learner naf-dqn, corners of theta": "b84a7e9619fae725cfde3fc7e62e06758a9bbf63e2d1ecb438746e370a3ee03e",
 }

@@ -39,7 +39,7 @@ _SPACE = FiniteSpace((2, 3))
 _THETAS: dict[str, Space] = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 2.0))}
 
 
-def _settings(algorithm: str, theta: Space) -> CoordinatorSettings:
+def _settings(algorithm: str, theta: Space, plays: str) -> CoordinatorSettings:
     return CoordinatorSettings(
         num_agents=2,
         updates=_UPDATES,
@@ -62,6 +62,7 @@ def _settings(algorithm: str, theta: Space) -> CoordinatorSettings:
             uniform_share=0.0,
         ),
         naf=NafSettings(
+            plays=plays,
             memory_steps=_COPIES * _LOCK_STEPS * _UPDATES,
             steps=1,
             windows=3,
@@ -85,9 +86,9 @@ def _records(ending: int) -> Iterator[CommonRecord]:
         yield CommonRecord(step, _SPACE.values((draws[:, 0] * _SPACE.num_values).astype(np.int64)), rewards, begin, ended)
 
 
-def _run(algorithm: str, theta: Space) -> bytes:
+def _run(algorithm: str, theta: Space, plays: str = "peak") -> bytes:
     """Digest of the learner after two updates, of what it chose on the way, and of its scores."""
-    coordinator = Coordinator(_settings(algorithm, theta), seed_bytes(7))
+    coordinator = Coordinator(_settings(algorithm, theta, plays), seed_bytes(7))
     # The learned model of ais-planning knows no termination, and refuses it.
     ending = _TRUNCATED if algorithm == "ais-planning" else _TERMINATED
     decisions = [coordinator.receive(record) for record in _records(ending)]
@@ -97,11 +98,12 @@ def _run(algorithm: str, theta: Space) -> bytes:
 
 
 def _runs() -> dict[str, Callable[[], bytes]]:
-    return {
+    runs: dict[str, Callable[[], bytes]] = {
         f"learner {algorithm}" + (", continuous theta" if kind == "box" else ""): partial(_run, algorithm, _THETAS[kind])
         for algorithm in ALGORITHMS
         for kind in thetas(algorithm)
     }
+    return {**runs, "learner naf-dqn, corners of theta": partial(_run, "naf-dqn", _THETAS["box"], "corners")}
 
 
 LEARNERS = KnownAnswers(_runs(), GOLDEN)

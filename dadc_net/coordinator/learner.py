@@ -80,7 +80,7 @@ class Coordinator:
         self.space = finite_common_space(settings)
         self.stream = Stream("coordinator", shared_seed)
         initial = Stream("initial-parameters/ais", shared_seed)
-        self.theta = theta_space(settings.theta_space)
+        self.theta = theta_space(settings.theta_space, settings.plays_corners)
         features = self.space.feature_size
         self.approximator: StateApproximator | CommonObservation
         if settings.ais.encoder == "none":

@@ -3,11 +3,17 @@
 One tower of hidden layers on the AIS, one linear layer whose outputs are V, mu and the lower triangle L, the logarithm of
 its diagonal. Theta is taken in the units of its code, in which the box is -1 .. 1 (paper, E.2: value head, mu head, L head).
 
+mu may lie outside the box. What is played lies inside, and so does the maximum that a target is made of: Q at a *candidate*,
+which is the point of the box nearest to mu, or the best corner of the box.
+
 Deviation: E.2 prints as many neurons for L as for mu, D. That is its diagonal alone, with which no two entries of theta
 could matter together; here L has all D (D + 1) / 2 entries, as in Gu et al.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,8 +21,8 @@ from torch import Tensor
 
 from dadc_net.coordinator.layers import Tower
 from dadc_net.coordinator.parameters import ParameterGroup, TargetCopy
-from dadc_net.coordinator.prescription import Box
-from dadc_net.exact import functions
+from dadc_net.coordinator.prescription import Box, Corners
+from dadc_net.exact import elementary, functions
 from dadc_net.exact.acting import Arrays, PreparedTower
 from dadc_net.exact.grid import Array
 from dadc_net.exact.streams import Stream
@@ -51,28 +57,64 @@ class NafNetwork:
         others = functions.expand_rows(torch.from_numpy(1.0 - self._on_diagonal), entries.shape[0])
         return functions.exp(parts[0].clamp(-_LARGEST_LOG, _LARGEST_LOG)) * diagonal + parts[1] * others
 
-    def rule(self) -> _Peak:
-        """AIS [n, X] -> mu in units of theta [n, D]."""
-        return _Peak(self._tower.acting(self.group), self._box)
+    def rule(self) -> Callable[[Array], Array]:
+        """AIS [n, X] -> theta that is played [n, D]."""
+        return _Rule(self._quadratic(self.group), self._box)
 
-    def values(self, source: Arrays) -> _Value:
-        """AIS [n, X] -> V [n], with the parameters of ``source``: the group's or the target's."""
-        return _Value(self._tower.acting(source))
+    def values(self, source: Arrays) -> Callable[[Array], Array]:
+        """AIS [n, X] -> Q of what is played [n], with the parameters of ``source``: the group's or the target's."""
+        return _Value(self._quadratic(source))
+
+    def _quadratic(self, source: Arrays) -> _Quadratic:
+        return _Quadratic(self._tower.acting(source), self._on_diagonal, _candidates(self._box))
 
 
-class _Peak:
-    def __init__(self, layers: PreparedTower, box: Box) -> None:
-        self._layers, self._box = layers, box
+Candidates = Callable[[Array], list[Array]]
+"""mu [n, D] -> codes of theta that might be played, [n, D] each."""
+
+
+def _candidates(box: Box) -> Candidates:
+    if not isinstance(box, Corners):
+        return lambda peak: [np.minimum(np.maximum(peak, -1.0), 1.0) + 0.0]
+    corners = [np.array(corner) for corner in itertools.product((-1.0, 1.0), repeat=box.code_size)]
+    return lambda peak: [np.tile(corner, (len(peak), 1)) for corner in corners]
+
+
+class _Quadratic:
+    """Q off the graph, with the bits of ``NafNetwork.forward``."""
+
+    def __init__(self, layers: PreparedTower, on_diagonal: Array, candidates: Candidates) -> None:
+        self._layers, self._on_diagonal, self._candidates = layers, on_diagonal, candidates
+
+    def best(self, states: Array) -> tuple[Array, Array]:
+        """Code of the candidate with the largest Q, ties to the first one [n, D], and that Q [n]."""
+        size = int(self._on_diagonal.sum())
+        outputs = self._layers(states)
+        value, peak, entries = outputs[:, 0], outputs[:, 1 : 1 + size], outputs[:, 1 + size :]
+        exponents = np.minimum(np.maximum(entries, -_LARGEST_LOG), _LARGEST_LOG)
+        lower = elementary.exp(exponents) * self._on_diagonal + entries * (1.0 - self._on_diagonal)
+        first, *others = self._candidates(peak)
+        chosen, most = first, value + functions.triangular_values(lower, first - peak)
+        for code in others:
+            worth = value + functions.triangular_values(lower, code - peak)
+            better = worth > most
+            chosen, most = np.where(better[:, None], code, chosen), np.where(better, worth, most)
+        return chosen, most
+
+
+class _Rule:
+    def __init__(self, quadratic: _Quadratic, box: Box) -> None:
+        self._quadratic, self._box = quadratic, box
 
     def __call__(self, states: Array) -> Array:
-        peaks: Array = self._box.centre + self._box.half_width * self._layers(states)[:, 1 : 1 + self._box.code_size]
-        return peaks
+        code, _ = self._quadratic.best(states)
+        theta: Array = self._box.centre + self._box.half_width * code
+        return theta
 
 
 class _Value:
-    def __init__(self, layers: PreparedTower) -> None:
-        self._layers = layers
+    def __init__(self, quadratic: _Quadratic) -> None:
+        self._quadratic = quadratic
 
     def __call__(self, states: Array) -> Array:
-        values: Array = self._layers(states)[:, 0]
-        return values
+        return self._quadratic.best(states)[1]

@@ -6,6 +6,8 @@ information. It is told the space of theta, and not what theta does: agent k kno
     Menu    theta is one of M entries; psi a softmax; its code is one-hot          (paper, E.1)
     Box     theta is a point of a box in R^D; psi a Gaussian; its code is theta
             scaled to -1 .. 1                                                     (paper, Section 5)
+    Corners theta is a corner of such a box: a point is played as the corner
+            on its side of the centre
 
 A Gaussian draw outside the box is played as the nearest point of the box. What is *drawn* stays as it is, because that is
 what the likelihood of a policy gradient is about; what is *played* is clamped. The two are the same for a menu.
@@ -112,17 +114,28 @@ class Box(ThetaSpace):
         return np.minimum(np.maximum(scaled, -1.0), 1.0) + 0.0
 
 
+class Corners(Box):
+    """A corner of a box: where only the extremes of every dimension of theta are to be tried and played."""
+
+    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
+        return self.greedy(super().draw(scores, deviation, words))
+
+    def greedy(self, scores: Array) -> Theta:
+        corner: Array = np.where(scores >= self.centre, self.high, self.low) + 0.0
+        return corner
+
+
 def one_hot(index: NDArray[np.int64], size: int) -> Array:
     """[...] -> [..., size]"""
     coded: Array = (index[..., None] == np.arange(size)).astype(np.float64)
     return coded
 
 
-def theta_space(record: Mapping[str, Any]) -> ThetaSpace:
-    """The space of theta that ``team.spaces`` describes as plain data."""
+def theta_space(record: Mapping[str, Any], corners: bool = False) -> ThetaSpace:
+    """The space of theta that ``team.spaces`` describes as plain data; of a box only its ``corners``, if asked for."""
     space = space_from_record(record)
     if isinstance(space, FiniteSpace):
         return Menu(space.num_values)
     if isinstance(space, BoxSpace):
-        return Box(np.array(space.low), np.array(space.high))
+        return (Corners if corners else Box)(np.array(space.low), np.array(space.high))
     raise TypeError(f"{space} is no space of prescriptions")

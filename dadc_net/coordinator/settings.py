@@ -17,7 +17,7 @@ from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.sections import closest, from_mapping, require, to_mapping
-from dadc_net.team.spaces import FiniteSpace, space_from_record
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_record
 
 AIS_LOSSES = ("next-observation", "next-ais-nll", "next-ais-energy", "next-ais-mmd")
 BESIDE = ("none", *AIS_LOSSES[1:])
@@ -336,6 +336,17 @@ class CoordinatorSettings:
         """M, entries of the prescription menu; 0 where theta is continuous."""
         space = space_from_record(self.theta_space)
         return space.num_values if isinstance(space, FiniteSpace) else 0
+
+    @property
+    def theta_dimensions(self) -> int:
+        """D, dimensions of a continuous theta; 0 for a menu."""
+        space = space_from_record(self.theta_space)
+        return len(space.low) if isinstance(space, BoxSpace) else 0
+
+    @property
+    def plays_corners(self) -> bool:
+        """Whether only the corners of the box of theta are played."""
+        return self.algorithm == "naf-dqn" and self.naf.plays == "corners"
 
     @property
     def is_shared(self) -> bool:

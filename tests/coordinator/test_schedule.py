@@ -94,6 +94,18 @@ def test_the_paper_preset_has_the_numbers_of_e_2() -> None:
     assert naf.settings.naf.windows == 200
 
 
+def test_the_paper_preset_of_naf_has_the_numbers_of_the_implementation_that_e_1_names() -> None:
+    settings = resolve("mabc", [], {"algorithm": "naf-dqn", "preset": "paper"}).settings
+    naf = settings.naf
+    assert (naf.hidden_size, naf.hidden_layers, naf.activation, naf.learning_rate) == (128, 2, "tanh", 0.001)
+    assert (naf.target_rate, naf.noise, naf.final_noise, naf.gradient_norm) == (0.001, 0.3, 0.3, 1.0)
+    assert (naf.memory_steps, naf.first_steps, naf.steps / settings.learner.batch_steps) == (10**6, 640, 5)
+    assert naf.windows * (naf.window - naf.warm_up) == 128
+    assert (naf.plays, naf.final_learning_rate_share) == ("peak", 1.0)
+    assert (settings.ais.learning_rate, settings.ais.loss, settings.ais.size) == (0.08, "next-ais-nll", 5)
+    assert (settings.discount, settings.updates * settings.learner.batch_steps) == (0.9, 300_000)
+
+
 def test_a_preset_that_does_not_exist_is_refused_with_what_exists() -> None:
     with pytest.raises(ConfigError, match="It exists for mabc q-actor-critic"):
         resolve("mabc", [], {"algorithm": "ppo", "preset": "theorem"})

@@ -24,6 +24,7 @@ OVERRIDES = (
     *("learner.num_envs=4", "learner.batch_steps=48", "ais.size=5", "learner.hidden_size=5"),
     *("planning.model_steps=1", "planning.windows=8", "planning.window=10", "planning.warm_up=3"),
     *("planning.value_steps=2", "planning.states=16", "planning.memory_steps=4000"),
+    *("naf.steps=1", "naf.windows=8", "naf.window=10", "naf.warm_up=3", "naf.memory_steps=4000", "naf.hidden_size=16"),
 )
 LOAD_OVERRIDES = (
     *("env.agents=5", "learner.num_envs=2", "learner.batch_steps=24", "learner.hidden_size=6", "ppo.epochs=2"),

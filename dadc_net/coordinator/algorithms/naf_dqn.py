@@ -1,15 +1,25 @@
 """NAF-DQN (Gu et al., 2016; paper, E.1 and E.2): Q-learning over continuous theta with a critic that is quadratic in it.
 
     Q(x, theta) = V(x) - 1/2 |L(x)^T (theta - mu(x))|^2
-    target      R_t + gamma V'(x_{t+1}), V' from a slowly following copy; max over theta of Q' is V'
+    target      R_t + gamma Q'(x_{t+1}, what is played there), Q' from a slowly following copy
     loss        smooth L1, on windows of a replay memory whose AIS the present encoder makes anew
-    behaviour   mu(x) + noise, clamped to the box of theta; the noise comes from the coordinator stream and falls linearly
-    rule        mu(x), clamped
+    rule        mu(x), clamped to the box of theta; or, with ``naf.plays`` corners, the corner with the largest Q
+    behaviour   the rule's theta + noise, clamped or moved to a corner as well; the noise comes from the coordinator stream
+                and falls linearly
 
-The state approximator is trained on the present batch, as everywhere; the critic's gradient never enters it.
+The state approximator is trained on the same windows as the critic, each time before it, because the critic reads the AIS
+of windows that begin at zero; the critic's gradient never enters it.
+
+Deviation: the target of Gu et al. is R_t + gamma V', which is the maximum over all theta. Where mu lies outside the box no
+theta that can be played is worth V', and the target would promise too much.
 
 Deviation: the paper's base implementation explores with an Ornstein-Uhlenbeck process; here noise is independent over time,
 because a process would be one more state to carry. Layers and loss are settings; those of E.2 are in the preset ``paper``.
+
+Deviation: with corners, theta is one of the deterministic prescriptions of E.1, silence among them, and the maximum over
+them is taken by looking at each. E.1 does not say how NAF's theta becomes one of them. In the broadcast problem Q is convex
+in each chance to transmit, so that a concave quadratic fitted to it in between has its peak at no good prescription; at the
+corners of a square the quadratic can take any four values.
 """
 
 from __future__ import annotations
@@ -21,6 +31,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dadc_net.coordinator.ais import StateApproximator
+from dadc_net.coordinator.ais_step import improve_ais
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.layers import Tower
@@ -36,6 +48,8 @@ from dadc_net.exact.streams import Stream
 
 class NafDqn(Algorithm):
     """One critic that contains its own rule."""
+
+    learns_ais_on_policy = False
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -57,7 +71,7 @@ class NafDqn(Algorithm):
         return {"naf/target": self.network.target.values}
 
     def acting(self, update: int) -> Scores:
-        return _Clamped(self.network.rule(), self._box)
+        return self.network.rule()
 
     def deviation(self, update: int) -> Array:
         naf = self.settings.naf
@@ -83,12 +97,19 @@ class NafDqn(Algorithm):
         for step in range(naf.steps):
             address = (update - 1) * naf.steps + step
             windows = memory.windows(self._replay, address, naf.windows, naf.window, naf.warm_up)
-            losses["critic"] = self._descend(windows, rate)
+            states, losses = self._encode(windows, update)
+            losses["critic"] = self._descend(windows, states, rate)
             self.network.target.follow(naf.target_rate)
         return losses
 
-    def _descend(self, windows: Batch, rate: float) -> float:
-        states = self.parts.approximator.encode(windows).detach().numpy()
+    def _encode(self, windows: Batch, update: int) -> tuple[Array, dict[str, float]]:
+        """AIS [T+1, E, X] of windows, and the losses of the approximator's step on them."""
+        approximator = self.parts.approximator
+        if isinstance(approximator, StateApproximator):
+            return improve_ais(approximator, windows, self.settings, update)
+        return approximator.encode(windows).detach().numpy(), {}
+
+    def _descend(self, windows: Batch, states: Array, rate: float) -> float:
         rows = windows.steps * windows.copies
         goes_on = (windows.ended[1:] != ENDED_TERMINATED).reshape(rows)
         following = self.network.values(self.network.target)(states[1:].reshape(rows, -1))
@@ -100,14 +121,3 @@ class NafDqn(Algorithm):
         loss = functions.mean(functions.smooth_l1(error) * torch.from_numpy(valid), count)
         self.network.group.descend(loss, rate, self.settings.naf.gradient_norm)
         return loss.item()
-
-
-class _Clamped:
-    """A rule's theta within the box, around which the behaviour explores."""
-
-    def __init__(self, rule: Scores, box: Box) -> None:
-        self._rule, self._box = rule, box
-
-    def __call__(self, states: Array) -> Array:
-        inside: Array = self._box.played(self._rule(states))
-        return inside

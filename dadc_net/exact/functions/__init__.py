@@ -34,7 +34,7 @@ from dadc_net.exact.functions.linear import (
     row_sums,
 )
 from dadc_net.exact.functions.nonlinear import divide, exp, log, log_softmax, smooth_l1, sqrt, tanh
-from dadc_net.exact.functions.quadratic import triangular_form
+from dadc_net.exact.functions.quadratic import triangular_form, triangular_values
 
 __all__ = [
     "HALF_LOG_TWO_PI",
@@ -57,4 +57,5 @@ __all__ = [
     "sqrt",
     "tanh",
     "triangular_form",
+    "triangular_values",
 ]

@@ -28,15 +28,21 @@ def _images(lower: Array, difference: Array) -> list[Array]:
     return images
 
 
+def triangular_values(lower: Array, difference: Array) -> Array:
+    """The bits of ``triangular_form`` off the graph, same arguments: [n]."""
+    images = _images(lower, difference)
+    total = images[0] * images[0]
+    for image in images[1:]:
+        total = total + image * image
+    result: Array = -0.5 * total
+    return result
+
+
 class _TriangularForm(Function):
     @staticmethod
     def forward(ctx: Context, lower: Tensor, difference: Tensor) -> Tensor:
         ctx.save_for_backward(lower, difference)
-        images = _images(to_numpy(lower), to_numpy(difference))
-        total = images[0] * images[0]
-        for image in images[1:]:
-            total = total + image * image
-        return to_tensor(-0.5 * total)
+        return to_tensor(triangular_values(to_numpy(lower), to_numpy(difference)))
 
     @staticmethod
     @once_differentiable
