@@ -218,10 +218,20 @@ class Translated:
             ) from error
 
 
-def read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
+class Facts(dict[str, Any]):
+    """The facts of a journal; they have no check, so the name of one can rot and be missing."""
+
+    def __missing__(self, name: str) -> Any:
+        raise CorruptStateError(
+            f"a journal does not state {name!r} of its run, which every journal of this version does. Its table facts is "
+            "damaged, and nothing was used. Restore the party's folder whole from a copy."
+        )
+
+
+def read_facts(connection: sqlite3.Connection) -> Facts:
     """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more."""
     try:
-        return {str(name): json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts")}
+        return Facts((str(name), json.loads(value)) for name, value in connection.execute("SELECT name, value FROM facts"))
     except (ValueError, TypeError) as error:
         raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
 

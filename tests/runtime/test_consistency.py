@@ -155,6 +155,13 @@ def test_a_rotten_row_is_named(party: int, table: str, name: str, small: MakeCon
         check(folders)
 
 
+def test_a_fact_whose_name_has_rotted_is_missed_in_a_sentence(small: MakeConfig, tmp_path: Path) -> None:
+    folders = write_journals(Team(small(updates=1)).run(), tmp_path)
+    change(folders[0], "UPDATE facts SET name = ? WHERE name = 'num_agents'", "num_agentr")
+    with pytest.raises(CorruptStateError, match="does not state 'num_agents' of its run"):
+        check(folders)
+
+
 @pytest.mark.parametrize(("party", "table"), [(0, "common"), (2, "steps"), (1, "private"), (0, "observations")])
 def test_a_hole_and_a_finished_journal_without_its_end_are_named(
     party: int, table: str, small: MakeConfig, tmp_path: Path
