@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.losses import energy_distance
+from dadc_net.coordinator.view import Prediction
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.certificate import Certificate, certify, transport
 from dadc_net.planning.coordinated_model import CoordinatedModel
@@ -80,16 +81,6 @@ def learn(model: CoordinatedModel, value_error: Array) -> Learned:
     return Learned(reward, probability, following, exact + value_error, exact)
 
 
-class Shown(NamedTuple):
-    states: Array
-    value: Array
-    reward: Array
-    probability: Array
-    following: Array
-    scores: Array
-    chosen: NDArray[np.int64]
-
-
 class View:
     """n copies of the AIS driven by common information, for the certificate."""
 
@@ -100,14 +91,14 @@ class View:
         self.point = np.zeros(copies, dtype=np.int64)
         self.chosen: NDArray[np.int64] | None = None
 
-    def observe(self, common: NDArray[np.int64]) -> Shown:
+    def observe(self, common: NDArray[np.int64]) -> Prediction:
         if self.chosen is not None:
             self.point = self.learned.following[self.point, self.chosen, common[:, 0]]
         x, learned = self.point, self.learned
         best = np.argmax(learned.scores[x], axis=1)
         following = AIS[learned.following[x]][..., None]
         shown = AIS[x][:, None], learned.value[x], learned.reward[x], learned.probability[x], following
-        return Shown(*shown, learned.scores[x], best)
+        return Prediction(*shown, learned.scores[x], best)
 
     def follow(self, prescriptions: NDArray[np.int64]) -> None:
         self.chosen = prescriptions

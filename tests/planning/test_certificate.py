@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import resolve
+from dadc_net.coordinator.view import Prediction
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.certificate import certify, transport
-from dadc_net.planning.coordinated_model import Array, CoordinatedModel
+from dadc_net.planning.coordinated_model import CoordinatedModel
 from dadc_net.planning.planners import Plan, plan
 from dadc_net.planning.value_iteration import Solution
 from dadc_net.runtime.evaluation import Evaluator
 from dadc_net.runtime.simulation import Simulation
-
-
-class Seen(NamedTuple):
-    states: Array
-    value: Array
-    reward: Array
-    probability: Array
-    following: Array
-    scores: Array
-    chosen: NDArray[np.int64]
 
 
 class BeliefView:
@@ -40,14 +29,14 @@ class BeliefView:
         self.belief = np.full(copies, self.model.start)
         self.chosen: NDArray[np.int64] | None = None
 
-    def observe(self, common: NDArray[np.int64]) -> Seen:
+    def observe(self, common: NDArray[np.int64]) -> Prediction:
         model, solution = self.model, self.solution
         if self.chosen is not None:
             outcome = np.argmax((model.outcomes[None] == common[:, None]).all(axis=2), axis=1)
             self.belief = model.next_belief[self.belief, self.chosen, outcome]
         b = self.belief
         scores = model.reward[b] + 0.9 * (model.expected(solution.value)[b] + self.value_error)
-        return Seen(
+        return Prediction(
             model.beliefs[b],
             solution.value[b] + self.value_error,
             model.reward[b] + self.reward_error,

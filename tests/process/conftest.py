@@ -53,3 +53,10 @@ def assert_undisturbed(ended: ProcessTeam, expected: str) -> None:
     assert checked.code == 0, checked.out + checked.err
     assert (checked.last["consistent"], checked.last["complete"]) == (True, True)
     assert checked.last["learner_digest"] == expected
+
+
+def assert_mended(stopped: ProcessTeam, expected: str) -> None:
+    """Started again, with whatever was done to its folders, the run ends as if nothing had been."""
+    stopped.start()
+    stopped.supervise(120)
+    assert_undisturbed(stopped, expected)
