@@ -219,7 +219,7 @@ class Translated:
 
 
 class Facts(dict[str, Any]):
-    """The facts of a journal; they have no check, so the name of one can rot and be missing."""
+    """The facts of a journal, or what is inside one; they have no check, so a name can rot and be missing."""
 
     def __missing__(self, name: str) -> Any:
         raise CorruptStateError(
@@ -231,7 +231,8 @@ class Facts(dict[str, Any]):
 def read_facts(connection: sqlite3.Connection) -> Facts:
     """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more."""
     try:
-        return Facts((str(name), json.loads(value)) for name, value in connection.execute("SELECT name, value FROM facts"))
+        rows = connection.execute("SELECT name, value FROM facts")
+        return Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
     except (ValueError, TypeError) as error:
         raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -12,9 +13,11 @@ from dadc_net.errors import CorruptStateError, MismatchError, UsageError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.journal import row_check
+from dadc_net.node.roster import Fingerprint
 from dadc_net.runtime.consistency import CheckResult, check
 from dadc_net.runtime.first_divergence import FirstDivergence
 from dadc_net.runtime.journal_file import JOURNAL_NAME
+from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.sabotage import Sabotage
 from tests.journals import write_journals
 from tests.team_in_memory import MakeConfig, Team
@@ -160,6 +163,14 @@ def test_a_fact_whose_name_has_rotted_is_missed_in_a_sentence(small: MakeConfig,
     change(folders[0], "UPDATE facts SET name = ? WHERE name = 'num_agents'", "num_agentr")
     with pytest.raises(CorruptStateError, match="does not state 'num_agents' of its run"):
         check(folders)
+
+
+def test_a_name_inside_a_fact_that_has_rotted_is_missed_in_a_sentence(small: MakeConfig, tmp_path: Path) -> None:
+    folders = write_journals(Team(small(updates=1)).run(), tmp_path)
+    team = json.dumps({"commitmemt": "00", "selftest": "00", "answers": {}})
+    change(folders[0], "INSERT OR REPLACE INTO facts VALUES ('team', ?)", team)
+    with pytest.raises(CorruptStateError, match="does not state 'commitment' of its run"):
+        Fingerprint.from_record(JournalReader(folders[0]).facts["team"])
 
 
 @pytest.mark.parametrize(("party", "table"), [(0, "common"), (2, "steps"), (1, "private"), (0, "observations")])
