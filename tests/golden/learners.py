@@ -26,6 +26,8 @@ OVERRIDES = (
     *("planning.value_steps=2", "planning.states=16", "planning.memory_steps=4000"),
     *("naf.steps=1", "naf.windows=8", "naf.window=10", "naf.warm_up=3", "naf.memory_steps=4000", "naf.hidden_size=16"),
 )
+OWN_OVERRIDES = {"ais-planning": ("ais.learning_rate=0.01",)}
+"""What else is held fixed where a preset may move."""
 LOAD_OVERRIDES = (
     *("env.agents=5", "learner.num_envs=2", "learner.batch_steps=24", "learner.hidden_size=6", "ppo.epochs=2"),
     *("naf.steps=2", "naf.windows=12", "naf.hidden_size=6", "naf.first_steps=50", "naf.memory_steps=2000"),
@@ -46,7 +48,7 @@ def learner_digests(name: str, updates: int) -> dict[str, str]:
     Schedules always run over 1,000 updates, so that a short run is a prefix.
     """
     task, algorithm = RUNS[name]
-    overrides = OVERRIDES if task == "mabc" else LOAD_OVERRIDES
+    overrides = (*OVERRIDES, *OWN_OVERRIDES.get(algorithm, ())) if task == "mabc" else LOAD_OVERRIDES
     return _digests(resolve(task, overrides, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
 
 
