@@ -101,8 +101,8 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
     },
     # 469 x 640 = 300,160 environment steps. What limits this algorithm is the model, not V: with V fitted further at the end
     # the rule hardly changed. The model's error at one and the same belief differed from history to history, and many
-    # short windows made it smaller than few long ones with as many steps; so did smaller steps, and twice as many. (Windows
-    # of 16 steps are better for most seeds, but with them one in three stayed at a gap of 3 %; of 12, none of eight did.)
+    # short windows made it smaller than few long ones with as many steps; so did smaller steps, and twice as many. (With
+    # windows of 16 steps some seeds are better, but two in five stayed at a gap of 3 %; of 12, none of eight did.)
     # Prescriptions that cost 0.01 to 0.03 must be told apart, so all that are nearly best are tried often to the end:
     # temperature 0.1 and three in ten at random.
     ("tuned", "mabc", "ais-planning"): {
@@ -159,10 +159,10 @@ _PRESETS: dict[tuple[str, str, str], dict[str, Any]] = {
     ("tuned", "demand-response", "trpo"): {"updates": 150, "ais": _MEAN_FIELD, "learner": _TUNED_LOADS},
     ("tuned", "demand-response", "actor-critic"): {"updates": 300, "ais": _MEAN_FIELD, "learner": _TUNED_LOADS},
     # 937 x 64 = 59,968 environment steps. A quadratic fits Q in logits only nearby: the memory must forget what was tried
-    # with wide noise. With the last 10,000 steps instead of all the gap is a third; seeds that have found no good
-    # neighbourhood by then stay behind, and wide noise at first and many copies make them rare. So few steps are learned by
-    # heart, noise and all, if each comes up often: at 16 gradient steps an update the gap is 1.3 % on the default
-    # parameters, but 12 % where costs and dynamics differ; at 4 it is 3.0 % and 2.5 %.
+    # with wide noise. Seeds that have found no good neighbourhood by then stay behind, and wide noise at first and many
+    # copies make them rare. So few steps are learned by heart, noise and all, if each comes up often. At 16 gradient steps
+    # an update the gap is 1.3 % on the default parameters (6.9 % with everything remembered), but 12 % where costs and
+    # dynamics differ; at 4 it is 3.0 % and 2.5 %.
     ("tuned", "demand-response", "naf-dqn"): {
         "updates": 937,
         "ais": _MEAN_FIELD,

@@ -169,8 +169,10 @@ def test_a_name_inside_a_fact_that_has_rotted_is_missed_in_a_sentence(small: Mak
     folders = write_journals(Team(small(updates=1)).run(), tmp_path)
     team = json.dumps({"commitmemt": "00", "selftest": "00", "answers": {}})
     change(folders[0], "INSERT OR REPLACE INTO facts VALUES ('team', ?)", team)
+    reader = JournalReader(folders[0])
     with pytest.raises(CorruptStateError, match="does not state 'commitment' of its run"):
-        Fingerprint.from_record(JournalReader(folders[0]).facts["team"])
+        Fingerprint.from_record(reader.facts["team"])
+    reader.close()
 
 
 @pytest.mark.parametrize(("party", "table"), [(0, "common"), (2, "steps"), (1, "private"), (0, "observations")])
