@@ -28,6 +28,7 @@ from dadc_net.errors import (
 from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.journal import AgentRow, AgentStore, CommonRow, UpdateRow
 from dadc_net.node.messages import (
+    EPOCH_MAX,
     NO_HEAD,
     NO_RUN,
     Account,
@@ -192,6 +193,12 @@ class AgentNode:
     def _begin(self, message: Begin) -> None:
         if message.run_id == self.run_id and message.epoch < self.epoch:
             return  # A server that was thought dead, and was replaced.
+        if message.epoch > EPOCH_MAX:
+            raise ProtocolError(
+                f"the server says that it is epoch {message.epoch} of its run, agent {self.identity.agent} accepts up to "
+                f"{EPOCH_MAX}. An epoch counts the starts of a server, so its journal is damaged; nothing was noted. Start "
+                "the server again with dadc-env of this version, which says what to do."
+            )
         settings = CoordinatorSettings.from_record(message.settings)
         own = b"" if self.member is None else self.member.settings.digest()
         wanted = self.identity.settings_digest or own

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import CorruptStateError
+from dadc_net.node.admission import next_epoch
 from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.journal import CommonRow, Round, ServerJournal, ServerRow
 from dadc_net.node.record import unpack_actions, unpack_rewards
@@ -23,15 +24,18 @@ from dadc_net.node.tip import WORLD_EVERY, Tip, not_repeatable
 
 
 def take_up(
-    world: TeamEnvironment, journal: ServerJournal, plan: ServerPlan, world_every: int = WORLD_EVERY
+    world: TeamEnvironment, journal: ServerJournal, plan: ServerPlan, world_every: int = WORLD_EVERY, least_epoch: int = 0
 ) -> tuple[EnvironmentServerNode, Recovery]:
     """The server of the run in ``journal``, under an epoch higher than any before; ``world`` is new.
 
+    Args:
+        least_epoch: what its epoch is at least, where the journal is an older copy or its epoch damaged; 0: nothing asked.
+
     Raises:
-        CorruptStateError: if a record comes out otherwise than it was.
+        CorruptStateError: if a record comes out otherwise than it was, or the journal's epoch is implausible.
     """
     facts = journal.facts
-    epoch = int(facts["epoch"]) + 1
+    epoch = next_epoch(int(facts["epoch"]), least_epoch)
     journal.note("epoch", epoch)
     journal.sync()  # Agents refuse a server whose epoch is below the one that they have met.
     recovery = recover(world, journal, world_every)

@@ -8,6 +8,7 @@ checkpoints while the run goes on.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -27,12 +28,13 @@ from dadc_net.errors import (
 )
 from dadc_net.node.agent import Tamper
 from dadc_net.node.independent_replica import joint_snapshot
-from dadc_net.node.messages import RUN_ID_BYTES
+from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
 from dadc_net.runtime.children import AgentOrder, Child, Nursery, ServerOrder, agent_child, server_child
 from dadc_net.runtime.consistency import check
 from dadc_net.runtime.first_divergence import FirstDivergence
+from dadc_net.runtime.journal_reader import JournalReader
 from dadc_net.runtime.party import StopRequest, open_folder
 from dadc_net.wire.keys import write_keys
 
@@ -97,8 +99,8 @@ class Launcher:
         keys = out / "keys"
         write_keys(keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
-        where = (run_id, out / "server", keys)
-        order = ServerOrder(options.config.to_mapping(), options.environment_seed, *where, durable=options.durable)
+        told = (options.config.to_mapping(), options.environment_seed, run_id, out / "server", keys)
+        order = ServerOrder(*told, durable=options.durable, epoch=self._epoch())
         try:
             self._start("server", server_child, order)
             while len(self._ended) < len(self._children):
@@ -110,6 +112,16 @@ class Launcher:
     def agent_folder(self, agent: int) -> Path:
         """Where agent ``agent`` keeps its journal and state."""
         return self.options.out / f"agent-{agent}"
+
+    def _epoch(self) -> int:
+        """One more than any plausible epoch in the agents' journals, which lie here: the server's may be an older copy."""
+        met = [0]
+        for agent in range(1, self.options.config.settings.num_agents + 1):
+            with contextlib.suppress(CorruptStateError):  # There is none yet, or the agent will say what is wrong with it.
+                reader = JournalReader(self.agent_folder(agent))
+                met.append(int(reader.facts.get("epoch", 0)))
+                reader.close()
+        return max(epoch for epoch in met if epoch < EPOCH_MAX) + 1
 
     def _start(self, name: str, body: Callable[..., None], order: object) -> None:
         self._orders[name] = body, order

@@ -51,6 +51,8 @@ class ServerOptions:
     keys: ServerKeys | None
     durable: bool = True
     """False: the journal is forgotten with the process; for measuring what a real one costs."""
+    epoch: int = 0
+    """What the epoch of a run that goes on is at least; 0: one more than at the last start."""
 
 
 class ServerResult(NamedTuple):
@@ -180,7 +182,7 @@ class ServerProcess:
                 "another folder."
             )
         begun = time.monotonic()
-        node, recovery = take_up(self._world(), journal, plan)
+        node, recovery = take_up(self._world(), journal, plan, least_epoch=self.options.epoch)
         seconds = time.monotonic() - begun
         step, epoch = node.tip.step, node.epoch
         _log.info(
