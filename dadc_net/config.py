@@ -72,17 +72,17 @@ class EvaluationSettings:
     every_updates: int = 0
     """Updates between evaluations during a run; 0: twenty times over the run."""
     trajectories: int = 2000
-    """Trajectories of the performance-difference estimator at the end."""
+    """Trajectories of the performance-difference estimator at the end; 0: none."""
     progress_trajectories: int = 200
-    """The same during the run, where evaluation competes with the team for cores."""
+    """The same during the run, where evaluation competes with the team for cores; 0: none."""
     monte_carlo_trajectories: int = 100
-    """Plain Monte-Carlo returns, the paper's protocol."""
+    """Plain Monte-Carlo returns, the paper's protocol: as many copies of the environment; 0: none."""
 
     def __post_init__(self) -> None:
         require(self.every_updates >= 0, "evaluation.every_updates", self.every_updates, "Give 0 or more.")
         for key in ("trajectories", "progress_trajectories", "monte_carlo_trajectories"):
             value = getattr(self, key)
-            require(2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000.")
+            require(value == 0 or 2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000, or 0 for none.")
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def environment_command(
     if not quiet and result.seconds == 0:
         click.echo(f"the run in {state_dir} was finished before; this is its result", err=True)
     elif not quiet:
-        rate = result.steps / result.seconds
+        rate = result.steps / max(result.seconds, 1e-9)
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
     for digest in dict.fromkeys(result.learner_digests.values()):  # One, unless learners are independent.
         click.echo(digest)
