@@ -8,8 +8,6 @@ valid TASK argument. What agents are told (``settings``) is kept apart from what
 from __future__ import annotations
 
 import importlib
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +26,16 @@ from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSet
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.schedule import ScheduleSettings
 from dadc_net.errors import ConfigError, UsageError
+from dadc_net.exact import canonical
 from dadc_net.presets import preset
-from dadc_net.schema import closest, convert, from_plain, require, to_plain
+from dadc_net.schema import closest, convert, from_plain, require, shown, to_plain
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.menu import OWN, own_actions, own_parts
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import MENU, Task, find_task
+from dadc_net.toml_text import read_toml, without_none, write_toml
 
 _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
@@ -72,17 +72,17 @@ class EvaluationSettings:
     every_updates: int = 0
     """Updates between evaluations during a run; 0: twenty times over the run."""
     trajectories: int = 2000
-    """Trajectories of the performance-difference estimator at the end."""
+    """Trajectories of the performance-difference estimator at the end; 0: none."""
     progress_trajectories: int = 200
-    """The same during the run, where evaluation competes with the team for cores."""
+    """The same during the run, where evaluation competes with the team for cores; 0: none."""
     monte_carlo_trajectories: int = 100
-    """Plain Monte-Carlo returns, the paper's protocol."""
+    """Plain Monte-Carlo returns, the paper's protocol: as many copies of the environment; 0: none."""
 
     def __post_init__(self) -> None:
         require(self.every_updates >= 0, "evaluation.every_updates", self.every_updates, "Give 0 or more.")
         for key in ("trajectories", "progress_trajectories", "monte_carlo_trajectories"):
             value = getattr(self, key)
-            require(2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000.")
+            require(value == 0 or 2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000, or 0 for none.")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class RunConfig:
             "discount": settings.discount,
             "prescriptions": self.prescriptions,
             **({"menu": self.menu} if self.menu else {}),
-            "env": to_plain(self.parameters),
+            "env": to_plain(self.parameters, "env."),
             "learner": to_plain(settings.learner),
             "ais": to_plain(settings.ais),
             "ppo": to_plain(settings.ppo),
@@ -141,18 +141,7 @@ class RunConfig:
 
     def to_toml(self) -> str:
         """The configuration as TOML text; loading it gives an equal configuration."""
-        plain = self.to_plain()
-        lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
-        for name, section in plain.items():
-            if isinstance(section, Mapping):
-                lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items())]
-        return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value)  # bool, int, string and list are written alike in JSON and TOML
+        return write_toml(self.to_plain())
 
 
 def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> RunConfig:
@@ -183,13 +172,13 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
             f"the task file {path} cannot be read: {error.strerror}. A TASK is a built-in name, a TOML file or "
             "package.module:factory. Check the path."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
 
 
@@ -198,8 +187,11 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not separator or not key.strip():
         raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
     try:
-        return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = read_toml(f"value = {text}")
+        if list(found) == ["value"]:
+            return key.strip(), found["value"]
+        raise ValueError("more than one value")
+    except ValueError:
         if text and all(character.isalnum() or character in "-_." for character in text):
             return key.strip(), text
         raise UsageError(
@@ -215,7 +207,9 @@ def _assign(given: dict[str, Any], key: str, value: Any) -> None:
         return
     if section not in _SECTIONS:
         raise ConfigError(f"There is no section {section!r}. {closest(section, _SECTIONS)} Correct the key {key}.")
-    given.setdefault(section, {})[name] = value
+    if not isinstance(given.setdefault(section, {}), dict):
+        raise ConfigError(f"{section} is a section, and was set to {given[section]!r}. Set its keys: {section}.KEY = VALUE.")
+    given[section][name] = value
 
 
 def build(given: Mapping[str, Any]) -> RunConfig:
@@ -268,7 +262,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         naf=from_plain(NafSettings, sections["naf"], "naf."),
         schedule=from_plain(ScheduleSettings, sections["schedule"], "schedule."),
     )
-    return RunConfig(
+    config = RunConfig(
         task,
         top["task"],
         parameters,
@@ -281,6 +275,23 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
+    _check_kept(config)
+    return config
+
+
+def _check_kept(config: RunConfig) -> None:
+    """The run's folder will say what was run. Raises ConfigError if reading that gives another configuration."""
+    held, read = config.to_plain(), read_toml(config.to_toml())
+    # The task's own parameters may not keep what they are given; the other sections are this package's.
+    again = to_plain(from_plain(config.task.parameters_type, read.get("env", {}), "env."), "env.")
+    compared = [(name, without_none(section), read.get(name)) for name, section in held.items()]
+    for name, section, found in [*compared, ("env", held["env"], again)]:
+        if canonical.encode(found) != canonical.encode(section):
+            raise ConfigError(
+                f"{name} is {shown(section)}, and would be read back as {shown(found)}. A run keeps its configuration in "
+                "config.toml, to be resumed and evaluated from it, and was not begun. Give the task's parameters plain "
+                "types, bool, int, float, str, and tuples of them, and let them keep what they are given."
+            )
 
 
 def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:

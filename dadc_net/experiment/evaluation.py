@@ -7,9 +7,10 @@ Monte-Carlo mean, the paper's protocol, is reported beside it with its own stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ from dadc_net.planning.planners import Plan, has_planner, plan
 from dadc_net.team.menu import all_combinations
 
 _EVALUATION_SEED = seed_bytes(0)
+_NOTHING = 1e-12
+_Found = TypeVar("_Found")
 Snapshot = Mapping[str, NDArray[Any]]
 
 
@@ -36,12 +39,13 @@ class Exact:
     value: float
     stderr: float
     optimum: float
-    gap: float
-    """(V* - J) / |V*|"""
+    gap: float | None
+    """(V* - J) / |V*|; None where V* is 0, as far as the planner can tell."""
     round_robin: float | None
     """Value of blind round-robin; None where there is no such thing."""
     round_robin_share: float | None
-    """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind."""
+    """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind. None also
+    where blind round-robin is optimal."""
     method: str
 
 
@@ -50,9 +54,19 @@ class Valuation:
     """What a rule is worth."""
 
     exact: Exact | None
-    """None where the task has no exact planner."""
-    value_monte_carlo: float
-    value_monte_carlo_stderr: float
+    """None where the task has no exact planner, or it is switched off or failed."""
+    monte_carlo: Estimate | None
+    """None where it is switched off or failed."""
+    troubles: tuple[str, ...] = ()
+    """What failed and why, a sentence each."""
+
+
+def ratio(part: float, whole: float, residual: float) -> float | None:
+    """part / whole; None where ``whole`` cannot be told from 0, being known to ``residual``, or the ratio is no number."""
+    if not abs(whole) > max(residual, _NOTHING):
+        return None
+    found = part / whole
+    return found if math.isfinite(found) else None
 
 
 def plan_of(config: RunConfig) -> Plan:
@@ -85,9 +99,8 @@ class Evaluator:
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
-        """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner."""
-        found = self.plan
-        if found is None:
+        """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner or trajectories."""
+        if not trajectories or (found := self.plan) is None:
             return None
         if self.config.settings.is_shared:
             rule = GreedyRule(self.config.settings, snapshot)
@@ -99,9 +112,8 @@ class Evaluator:
             estimate, method = self.monte_carlo(snapshot, trajectories), "monte-carlo"
         share: float | None = None
         if found.round_robin is not None:
-            distance = found.value - found.round_robin
-            share = (estimate.value - found.round_robin) / distance if distance > 0 else 0.0
-        gap = (found.value - estimate.value) / abs(found.value)
+            share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
+        gap = ratio(found.value - estimate.value, abs(found.value), found.residual)
         return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, method)
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
@@ -153,7 +165,27 @@ class Evaluator:
         return self.monte_carlo(snapshot, trajectories) if found is None else Estimate(found.value, found.stderr)
 
     def valuation(self, snapshot: Snapshot) -> Valuation:
-        """Both estimates of the greedy rule's value."""
+        """Both estimates of the greedy rule's value. What fails is said in the result: it must not cost what was learned."""
         evaluation = self.config.evaluation
-        plain = self.monte_carlo(snapshot, evaluation.monte_carlo_trajectories)
-        return Valuation(self.exact(snapshot, evaluation.trajectories), plain.value, plain.stderr)
+        troubles: list[str] = []
+        returns, trajectories = evaluation.monte_carlo_trajectories, evaluation.trajectories
+        plain = None
+        if returns:
+            plain = attempt(lambda: self.monte_carlo(snapshot, returns), "monte_carlo_trajectories", troubles)
+        exact = attempt(lambda: self.exact(snapshot, trajectories), "trajectories", troubles)
+        return Valuation(exact, plain, tuple(troubles))
+
+
+def attempt(value: Callable[[], _Found | None], key: str, troubles: list[str]) -> _Found | None:
+    """What ``value`` returns; None if it fails, and why is added to ``troubles``.
+
+    ``key``: of the section evaluation; 0 switches it off.
+    """
+    try:
+        return value()
+    except Exception as error:  # A user's environment may raise anything, and a planner may be new to such a task.
+        troubles.append(
+            f"the learned rule could not be valued: {type(error).__name__}: {error}. What was learned is kept. Give "
+            f"evaluation.{key} a number of copies that the environment can make, or 0 to leave this valuation out."
+        )
+        return None

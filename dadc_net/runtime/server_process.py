@@ -50,6 +50,8 @@ class ServerOptions:
     state_dir: Path
     keys: ServerKeys | None
     journals: Journals = ON_DISK
+    epoch: int = 0
+    """What the epoch of a run that goes on is at least; 0: one more than at the last start."""
 
 
 class ServerResult(NamedTuple):
@@ -151,7 +153,7 @@ class ServerProcess:
                 "another folder."
             )
         begun = time.monotonic()
-        node, recovery = take_up(self._world(), journal, terms)
+        node, recovery = take_up(self._world(), journal, terms, least_epoch=self.options.epoch)
         seconds = time.monotonic() - begun
         step, epoch = node.log.step, node.epoch
         _log.info(

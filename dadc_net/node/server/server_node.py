@@ -128,8 +128,6 @@ class EnvironmentServerNode:
         refusal = self.roster.check(join, key_agent)
         if refusal is None:
             refusal = check_past(join, self.run_id, self.epoch, self.log)
-            if join.run_id == self.run_id and join.epoch > int(self.log.journal.facts["epoch"]):
-                self.log.journal.note("epoch", join.epoch)  # An older copy of the folder: the next start is above it.
         if self.phase is ServerPhase.FAILED:
             refusal = self.error
         elif self.phase is ServerPhase.EXAMINING and self.divergence is not None:
@@ -143,8 +141,10 @@ class EnvironmentServerNode:
         return self._seat(member, now)
 
     def _seat(self, member: Member, now: float) -> list[Delivery]:
+        join = member.join
         self.roster.seat(member)
-        self._outstanding.answered(member.join.agent)
+        self.log.witness(join.agent, join.next_step - 1, join.head)
+        self._outstanding.answered(join.agent)
         if self.phase is ServerPhase.JOINING:
             return self._begin_if_complete(now)
         return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
@@ -308,9 +308,13 @@ class EnvironmentServerNode:
         """The member has gone; whoever claims its place gets it."""
         claim = self.roster.claims.pop(agent, None)
         self._leave(agent)
-        if claim is not None:
+        # The log may have gone on since the claim was made.
+        refusal = None if claim is None else check_past(claim.member.join, self.run_id, self.epoch, self.log)
+        if claim is not None and refusal is None:
             return self._seat(claim.member, now)
-        return self._conclude(now) if self.phase is ServerPhase.EXAMINING else self._begin_if_complete(now)
+        refused = [] if claim is None or refusal is None else [_refuse(claim.member.peer, refusal)]
+        rest = self._conclude(now) if self.phase is ServerPhase.EXAMINING else self._begin_if_complete(now)
+        return [*refused, *rest]
 
     def take_closed(self) -> ClosedStep | None:
         """The record that the last message closed, once."""
