@@ -32,6 +32,7 @@ from dadc_net.node.farewell import Farewell
 from dadc_net.node.inquiry import Inquiry, error_of
 from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
 from dadc_net.node.pace import Pace
+from dadc_net.node.probing import Probing
 from dadc_net.node.roster import Fingerprint, Member, Roster
 from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
 from dadc_net.node.tip import Tip
@@ -60,6 +61,7 @@ class EnvironmentServerNode:
         self.answers: dict[int, Act] = {}
         self._farewell = Farewell(plan.last_step, tip.world.num_agents)
         self._pace = Pace()
+        self._probing = Probing()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
@@ -101,6 +103,8 @@ class EnvironmentServerNode:
         if isinstance(message, Join):
             return self._join(Member(peer, message), key_agent, now)
         agent = self.roster.agent_of(peer)
+        if agent is not None:
+            self._probing.heard(agent)
         if agent is None and isinstance(message, Act | Alive | Bye):
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
@@ -139,12 +143,13 @@ class EnvironmentServerNode:
         agent = join.agent
         holder = self.roster.members.get(agent)
         if holder is not None and holder.peer != member.peer:
-            return [Delivery(holder.peer, Probe(agent, self.roster.claim(member, now)))]
+            self.roster.claim(member, now)
+            return self._probe(agent, now)
         return self._seat(member, now)
 
     def _seat(self, member: Member, now: float) -> list[Delivery]:
+        self._leave(member.join.agent)
         self.roster.seat(member)
-        self._pace.answered(member.join.agent)
         if self.phase is ServerPhase.JOINING:
             return self._begin_if_complete(now)
         return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
@@ -286,6 +291,7 @@ class EnvironmentServerNode:
     def _leave(self, agent: int) -> None:
         self.roster.leave(agent)
         self._pace.answered(agent)
+        self._probing.forget(agent)
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
         error = error_for_exit_code(fault.exit_code, fault.text)
@@ -319,9 +325,27 @@ class EnvironmentServerNode:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def keepalive(self) -> list[Delivery]:
-        """A sign of life to every member; sending it also finds out who has vanished."""
-        return [Delivery(member.peer, Probe(agent)) for agent, member in sorted(self.roster.members.items())]
+    def keepalive(self, now: float) -> list[Delivery]:
+        """A sign of life to every member who answered the last one; sending it also finds out who has vanished."""
+        return [delivery for agent in sorted(self.roster.members) for delivery in self._probe(agent, now)]
+
+    def _probe(self, agent: int, now: float) -> list[Delivery]:
+        if not self._probing.ask(agent, now):
+            return []
+        claim = self.roster.claims.get(agent)
+        return [Delivery(self.roster.members[agent].peer, Probe(agent, 0 if claim is None else claim.probe))]
+
+    def environment_took(self, seconds: float, now: float) -> list[Delivery]:
+        """The environment needed ``seconds`` until ``now`` for a record: nobody else was late meanwhile."""
+        self._pace.postpone(seconds)
+        self.roster.postpone(seconds)
+        if self.phase is ServerPhase.FAILED:
+            return []
+        if seconds > self.plan.lockstep_timeout_s:
+            return self._fail(self.plan.environment_too_late(self.tip.step, seconds))
+        if self.deadline is not None:
+            self._progress(now)
+        return []
 
     def tick(self, now: float) -> list[Delivery]:
         """Repetitions and deadlines: silent holders of a disputed id, missing agents, stragglers."""
@@ -333,7 +357,7 @@ class EnvironmentServerNode:
     def _tick(self, now: float) -> list[Delivery]:
         deliveries: list[Delivery] = []
         for agent, claim in list(self.roster.claims.items()):
-            if now >= claim.deadline:
+            if now >= claim.deadline and not self._pace.busy(agent):
                 deliveries += self._hand_over(agent, now)
         if self.phase is ServerPhase.FAILED:
             return deliveries

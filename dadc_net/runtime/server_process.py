@@ -15,12 +15,13 @@ from dadc_net.errors import InvariantError, MismatchError, ProtocolError, Tempor
 from dadc_net.exact.digest import digest
 from dadc_net.node.environment_server import EnvironmentServerNode
 from dadc_net.node.journal import ServerJournal
-from dadc_net.node.messages import Fault, Join
+from dadc_net.node.messages import Fault, Join, Probe
 from dadc_net.node.recovery import take_up
 from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
-from dadc_net.node.team_environment import Problem, TeamEnvironment
+from dadc_net.node.team_environment import Problem
 from dadc_net.node.tip import Tip
 from dadc_net.runtime import arrays_file, status
+from dadc_net.runtime.environment_patience import EnvironmentPatience, TimedEnvironment, take_seconds
 from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.memory_journal import MemoryServerJournal
 from dadc_net.runtime.party import Control, open_folder
@@ -33,6 +34,8 @@ from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.sockets import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
+_SLOW_SECONDS = 0.5
+"""What the environment needs for a record below this delays nobody's deadline."""
 _METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
@@ -156,8 +159,8 @@ class ServerProcess:
             "state": "running",
         }
 
-    def _world(self) -> TeamEnvironment:
-        return TeamEnvironment(make_problem(self.options.config), self.options.environment_seed)
+    def _world(self) -> TimedEnvironment:
+        return TimedEnvironment(make_problem(self.options.config), self.options.environment_seed)
 
     def _start(self, journal: ServerJournal, plan: ServerPlan) -> EnvironmentServerNode:
         return EnvironmentServerNode(Tip(self._world(), journal), plan, self.options.run_id)
@@ -196,9 +199,18 @@ class ServerProcess:
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self.control.report("listening", endpoint=socket.endpoint)
-            self._serve(node, socket, journal)
+            patience = EnvironmentPatience(node)
+            socket.say_while_away(lambda: self._signs_of_life(node, patience))
+            with patience:
+                self._serve(node, socket, journal)
         finally:
             socket.close()
+
+    def _signs_of_life(self, node: EnvironmentServerNode, patience: EnvironmentPatience) -> list[tuple[bytes, list[bytes]]]:
+        """What members are sent while this process is busy with the environment; on the thread that minds the socket."""
+        fault = patience.look(time.monotonic())
+        members = list(node.roster.members.items())
+        return [(member.peer, encode(fault or Probe(agent))) for agent, member in members]
 
     def _serve(
         self, node: EnvironmentServerNode, socket: ServerSocket, journal: ServerJournalFile | MemoryServerJournal
@@ -214,7 +226,7 @@ class ServerProcess:
             now = time.monotonic()
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
-                self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
+                self._deliver(node, socket, [*node.tick(now), *node.keepalive(now)])
                 self._note_presence(node)
                 self._name_stragglers(node, now)
                 self._write_status(node)
@@ -228,6 +240,10 @@ class ServerProcess:
             _log.warning("a message from %r was refused: %s", received.agent, error)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
+        took = take_seconds(node)
+        if took >= _SLOW_SECONDS:
+            late = node.environment_took(took, time.monotonic())
+            deliveries = late or deliveries
         self._watchkeeper.heard(node.roster.agent_of(received.peer), message, now)
         closed = node.take_closed()
         if closed is not None:
@@ -303,12 +319,7 @@ class ServerProcess:
         pending = list(deliveries)
         while pending:
             peer, message = pending.pop(0)
-            try:
-                sent = socket.send(peer, encode(message))
-            except TemporaryError as error:  # Connected, but it reads nothing: as good as gone.
-                _log.warning("%s", error)
-                sent = False
-            if not sent:
+            if not socket.send(peer, encode(message)):
                 pending += node.peer_gone(peer, time.monotonic())
 
     def _stop_if_asked(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:

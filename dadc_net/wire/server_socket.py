@@ -7,7 +7,10 @@ authenticator gave for the connection's key. ``peer`` names one connection; an a
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import zmq
@@ -18,11 +21,19 @@ from dadc_net.wire.authenticator import Authenticator, prove_closed
 from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.keys import ServerKeys
-from dadc_net.wire.multipart import Intake, send_frames
+from dadc_net.wire.minder import Minder
+from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
 _PEERS_REMEMBERED = 4096
+_DRAINED_MAX = 10_000
+"""Messages taken over at once while the owner is busy."""
+_AWAY_SECONDS = 1.0
+"""An owner that has not used the socket for so long is busy with something else."""
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
+
+
+_log = logging.getLogger(__name__)
 
 
 class Received(NamedTuple):
@@ -57,6 +68,13 @@ class ServerSocket:
         self._socket: Socket = self._context.socket(zmq.ROUTER)
         self._authenticator: Authenticator | None = None
         self._closed = False
+        self._minder: Minder | None = None
+        self._deaf: set[bytes] = set()
+        """Connections of which it was said that they read nothing."""
+        self._lock = threading.Lock()
+        self._used = time.monotonic()
+        self._said = 0.0
+        self._signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]] = lambda: ()
         try:
             options.configure_server(self._socket, keys.pair if keys else None, heartbeat or Heartbeat())
             if keys is not None:
@@ -65,7 +83,8 @@ class ServerSocket:
         except BaseException:
             self.close(flush=False)
             raise
-        self._intake = Intake(self._socket)
+        self._intake = Intake(self._socket, self._lock)
+        self._minder = Minder(self._lock, self._while_away, "dadc-server-socket")
 
     @property
     def endpoint(self) -> str:
@@ -83,6 +102,7 @@ class ServerSocket:
         A ready wake descriptor is noticed within a tenth of a second, also while messages keep coming.
         """
         frames = self._intake.receive(timeout_ms, wake_fds)
+        self._used = time.monotonic()
         if frames is None:
             return []
         peer = frames[0].bytes
@@ -91,20 +111,38 @@ class ServerSocket:
             agent = self._remember(peer, frames[-1])
         return [Received(peer, agent, [frame.bytes for frame in frames[1:]])]
 
-    def send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
-        """Send to one connection; False when it is gone.
+    def say_while_away(self, signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]]) -> None:
+        """While the owner is busy, send what ``signs`` returns, (peer, frames), once a second; another thread calls it."""
+        self._signs = signs
 
-        Raises:
-            TemporaryError: if the peer is connected but has not read for a long time.
-        """
+    def send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
+        """Send to one connection, now or never; False when it is gone, or reads nothing and its queue is full."""
+        self._used = time.monotonic()
+        with self._lock:
+            return self._send(peer, frames)
+
+    def close(self, flush: bool = True) -> None:
+        """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._minder is not None:
+            self._minder.close()
+        self._socket.close(options.FLUSH_MS if flush else 0)
+        self._context.term()
+        if self._authenticator is not None:
+            self._authenticator.join()
+
+    def _send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
         try:
-            send_frames(self._socket, (peer, *frames))
-        except zmq.Again as error:
-            raise TemporaryError(
-                f"{self._name(peer)} is connected but reads nothing: its queue is full and has not moved for "
-                f"{options.SEND_TIMEOUT_MS / 1000:g} s. The message was not sent. Look at that process, then start the "
-                "run again."
-            ) from error
+            send_frames(self._socket, (peer, *frames), NOW)
+        except zmq.Again:
+            if peer not in self._deaf:
+                if len(self._deaf) >= _PEERS_REMEMBERED:
+                    self._deaf.clear()
+                self._deaf.add(peer)
+                _log.warning("%s is connected but reads nothing: its queue is full", self._name(peer))
+            return False
         except zmq.ZMQError as error:
             if error.errno != errno.EHOSTUNREACH:
                 raise
@@ -112,15 +150,13 @@ class ServerSocket:
             return False
         return True
 
-    def close(self, flush: bool = True) -> None:
-        """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._socket.close(options.FLUSH_MS if flush else 0)
-        self._context.term()
-        if self._authenticator is not None:
-            self._authenticator.join()
+    def _while_away(self, now: float) -> None:
+        """The owner is busy, with a slow environment perhaps: keep the queue empty, and those that wait from despair."""
+        self._intake.drain(_DRAINED_MAX)
+        if now - self._used >= _AWAY_SECONDS and now - self._said >= _AWAY_SECONDS:
+            self._said = now
+            for peer, frames in self._signs():
+                self._send(peer, frames)
 
     def _admit_only(self, keys: ServerKeys) -> None:
         stranger = new_pair()
