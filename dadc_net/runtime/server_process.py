@@ -28,6 +28,7 @@ from dadc_net.runtime.party import Control, open_folder
 from dadc_net.runtime.server_journal import ServerJournalFile
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.sections import differences
+from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
@@ -195,7 +196,9 @@ class ServerProcess:
 
     def _serve_at(self, node: EnvironmentServerNode, journal: ServerJournalFile | MemoryServerJournal) -> None:
         options = self.options
-        socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
+        heartbeat = Heartbeat.for_team(options.config.settings.num_agents)
+        conduct = Conduct(lambda peer: node.roster.agent_of(peer) is not None)
+        socket = ServerSocket(options.bind, options.keys, heartbeat, conduct=conduct)
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self.control.report("listening", endpoint=socket.endpoint)
@@ -219,7 +222,7 @@ class ServerProcess:
         while not node.done:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
             for received in messages:
-                self._deliver(node, socket, self._handle(node, received))
+                self._deliver(node, socket, self._handle(node, socket, received))
             journal.settle()  # Everything is sent, and the agents compute.
             if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked(node, socket)
@@ -232,12 +235,13 @@ class ServerProcess:
                 self._write_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
-    def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
+    def _handle(self, node: EnvironmentServerNode, socket: ServerSocket, received: Received) -> list[Delivery]:
         now = time.monotonic()
         try:
             message = decode(received.frames)
         except ProtocolError as error:
             _log.warning("a message from %r was refused: %s", received.agent, error)
+            socket.complain(received.peer)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
         took = take_seconds(node)
