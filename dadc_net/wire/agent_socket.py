@@ -10,6 +10,7 @@ server has been silent for longer than it may be, ``reopen`` and join again.
 
 from __future__ import annotations
 
+import logging
 import select
 import threading
 import time
@@ -19,13 +20,16 @@ import zmq
 
 from dadc_net.errors import InvariantError, TemporaryError
 from dadc_net.wire import options, refusals
+from dadc_net.wire.connections import Unfinished, descriptor_of, shut
 from dadc_net.wire.endpoint import parse_connect, refuse_insecure
 from dadc_net.wire.handshake import HandshakeWatch, Outcome
 from dadc_net.wire.keys import AgentKeys
+from dadc_net.wire.limits import UNFINISHED_SERVER_BYTES_MAX
 from dadc_net.wire.minder import Minder
 from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
+_log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 5.0
 """How long broken-off handshakes may be an accident: a port forwarder accepts before the server behind it listens."""
 _RETRY_MS = 250
@@ -63,8 +67,14 @@ class AgentSocket:
         self._socket: Socket | None = None
         self._intake: Intake | None = None
         self._reflex = reflex
+        port = self._server.port
+        self._unfinished = Unfinished(lambda connection: connection.getpeername()[1] == port)
         self._lock = threading.Lock()
         self._minder: Minder | None = None
+        self._descriptor: int | None = None
+        """Of the connection, once a message has come over it."""
+        self._heard = False
+        """Whether one has come since the last look at its bytes."""
 
     @property
     def raw(self) -> Socket:
@@ -82,7 +92,7 @@ class AgentSocket:
         deadline = time.monotonic() + (self._connect_timeout_s if timeout_s is None else timeout_s)
         patience = _Patience()
         if self._minder is None:
-            self._minder = Minder(self._lock, self._while_away, "dadc-agent-socket")
+            self._minder = Minder(self._lock, self._while_away, "dadc-agent-socket", self._cut_endless)
         while True:
             with self._lock:
                 self._drop(0)
@@ -151,7 +161,23 @@ class AgentSocket:
         if self._intake is not None:
             self._intake.drain(_DRAINED_MAX, self._needs_the_owner)
 
+    def _note(self, frames: list[zmq.Frame]) -> bool:
+        self._heard = True
+        if self._descriptor is None:
+            self._descriptor = descriptor_of(frames[-1])
+        return True
+
+    def _cut_endless(self, _now: float) -> None:
+        """End the connection if a message comes over it that is larger than any may be; on the minder's thread."""
+        descriptor, heard, self._heard = self._descriptor, self._heard, False
+        limits = {} if descriptor is None or not heard else {descriptor: None}
+        for guilty in self._unfinished.look(limits, UNFINISHED_SERVER_BYTES_MAX):
+            self._descriptor = None
+            shut(guilty)
+            _log.warning("cut the connection to the server: a message came over it that does not end")
+
     def _needs_the_owner(self, frames: list[zmq.Frame]) -> bool:
+        self._note(frames)
         answer = self._reflex([frame.bytes for frame in frames])
         return answer is None or not self._try_send(answer)
 
@@ -165,6 +191,7 @@ class AgentSocket:
             self._socket.close(linger_ms)
         self._socket = None
         self._intake = None
+        self._descriptor = None
 
     def _attempt(self, deadline: float, patience: _Patience, wake_fds: Sequence[int]) -> Outcome:
         """Open a socket and watch it until it is READY, WOKEN or FOREIGN; other ends raise."""
@@ -188,7 +215,7 @@ class AgentSocket:
         if self._context is None:
             self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
-        self._intake = Intake(self._socket, self._lock)
+        self._intake = Intake(self._socket, self._lock, self._note)
         keys = self._keys
         options.configure_agent(
             self._socket, keys.pair if keys else None, keys.server_public if keys else b"", self._heartbeat

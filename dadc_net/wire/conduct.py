@@ -136,6 +136,10 @@ class Conduct:
             return Verdict.DROP
         return self._cut(connection, agent, now)
 
+    def is_seated(self, peer: bytes) -> bool:
+        """Whether ``peer`` has an agent's place."""
+        return self._seated(peer)
+
     def is_cut(self, peer: bytes) -> bool:
         """Whether nothing is to be sent to ``peer`` any more."""
         connection = self._connections.get(peer)

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import closing
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
 import zmq
 
 _UINT32 = 2**32
 _DESCRIPTORS_REMEMBERED = 4096
+_INFO_BYTES, _RECEIVED_AT = 232, 128
+"""Of Linux's struct tcp_info: enough of it, and where tcpi_bytes_received is."""
 
 
 class Connections:
@@ -38,6 +42,10 @@ class Connections:
             self._descriptors, self._owners = {}, {}
         self._descriptors[peer], self._owners[descriptor] = descriptor, peer
 
+    def of(self, peer: bytes) -> int | None:
+        """The descriptor over which ``peer`` is heard, as far as known."""
+        return self._descriptors.get(peer)
+
     def cut(self, peer: bytes) -> bool:
         """End the connection of ``peer``; False if it is not known any more."""
         descriptor = self._descriptors.pop(peer, None)
@@ -58,11 +66,24 @@ def descriptor_of(frame: zmq.Frame) -> int | None:
 def shut(descriptor: int) -> bool:
     """End the TCP connection of ``descriptor``, which stays open for its owner to close; False if it is none."""
     try:
-        with closing(socket.socket(fileno=os.dup(descriptor))) as connection:
+        with _borrowed(descriptor) as connection:
             connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """The socket of ``descriptor``, which stays open. Raises OSError if it is none."""
+    copy = os.dup(descriptor)
+    try:
+        borrowed = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with closing(borrowed):
+        yield borrowed
 
 
 def _newer(peer: bytes, other: bytes | None) -> bool:
@@ -71,3 +92,49 @@ def _newer(peer: bytes, other: bytes | None) -> bool:
         return True
     ahead = (int.from_bytes(peer[1:]) - int.from_bytes(other[1:])) % _UINT32
     return ahead < _UINT32 // 2
+
+
+class Unfinished:
+    """Finds messages that never end.
+
+    The transport collects all frames of a message before it delivers the first, and limits the size of a frame only. The
+    kernel knows how many bytes have come over a connection: more than a message may have since the last one was
+    delivered means that this one breaks the limits, whatever is still to come.
+    """
+
+    def __init__(self, ours: Callable[[socket.socket], bool]) -> None:
+        """``ours`` tells which TCP sockets of this process belong to the transport."""
+        self._ours = ours
+        self._base: dict[tuple[int, object], int] = {}
+        """(descriptor, peer's address) -> bytes that had come when a message was last known to be finished."""
+
+    def look(self, limits: Mapping[int, int | None], otherwise: int) -> list[int]:
+        """Descriptors to be shut. ``limits``: descriptor -> bytes; None: it delivered a message since the last look."""
+        base: dict[tuple[int, object], int] = {}
+        guilty = []
+        for descriptor, address, received in self._received():
+            limit = limits.get(descriptor, otherwise)
+            known = self._base.get((descriptor, address), received)
+            base[descriptor, address] = received if limit is None else known
+            if limit is not None and received - known > limit:
+                guilty.append(descriptor)
+        self._base = base
+        return guilty
+
+    def _received(self) -> Iterator[tuple[int, object, int]]:
+        """(descriptor, peer's address, bytes received) of each connection; nothing where the system does not tell."""
+        try:
+            names = os.listdir("/proc/self/fd")
+        except OSError:
+            return
+        for name in names:
+            try:
+                with _borrowed(int(name)) as connection:
+                    if connection.type != socket.SOCK_STREAM or not self._ours(connection):
+                        continue
+                    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+                    address = connection.getpeername()
+            except (OSError, ValueError):
+                continue  # No socket, or gone in the meantime.
+            if len(info) >= _RECEIVED_AT + 8:
+                yield int(name), address, int.from_bytes(info[_RECEIVED_AT : _RECEIVED_AT + 8], sys.byteorder)

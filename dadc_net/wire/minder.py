@@ -19,9 +19,19 @@ _log = logging.getLogger(__name__)
 
 
 class Minder:
-    """Calls ``look(now)`` with ``lock`` held, about ten times a second while nobody else holds it; now: monotonic s."""
+    """Calls ``look(now)`` with ``lock`` held, about ten times a second while nobody else holds it; now: monotonic s.
 
-    def __init__(self, lock: threading.Lock, look: Callable[[float], None], name: str) -> None:
+    ``always(now)`` is called as often, whoever holds the lock; it must not use the socket.
+    """
+
+    def __init__(
+        self,
+        lock: threading.Lock,
+        look: Callable[[float], None],
+        name: str,
+        always: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._always = always
         self._lock = lock
         self._look = look
         self._ended = threading.Event()
@@ -35,11 +45,15 @@ class Minder:
 
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL_SECONDS):
-            if not self._lock.acquire(blocking=False):
-                continue
-            try:
-                self._look(time.monotonic())
-            except Exception:
-                _log.exception("what a socket needs while its owner is busy failed; the owner goes on without")
-            finally:
-                self._lock.release()
+            self._try(self._always)
+            if self._lock.acquire(blocking=False):
+                try:
+                    self._try(self._look)
+                finally:
+                    self._lock.release()
+
+    def _try(self, look: Callable[[float], None]) -> None:
+        try:
+            look(time.monotonic())
+        except Exception:
+            _log.exception("what a socket needs while its owner is busy failed; the owner goes on without")

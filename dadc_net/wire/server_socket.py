@@ -19,10 +19,11 @@ from dadc_net.errors import DadcError, InvariantError, TemporaryError, UsageErro
 from dadc_net.wire import options
 from dadc_net.wire.authenticator import Authenticator, prove_closed
 from dadc_net.wire.conduct import Conduct, Verdict
-from dadc_net.wire.connections import Connections
+from dadc_net.wire.connections import Connections, Unfinished, shut
 from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.keys import ServerKeys
+from dadc_net.wire.limits import UNFINISHED_MEMBER_BYTES_MAX, UNFINISHED_STRANGER_BYTES_MAX
 from dadc_net.wire.minder import Minder
 from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
@@ -83,6 +84,8 @@ class ServerSocket:
         self._conduct = conduct
         self._connections = Connections()
         self._cut_logged = 0.0
+        self._heard: set[bytes] = set()
+        """Connections that delivered a message since the last look at their bytes."""
         self._minder: Minder | None = None
         self._deaf: set[bytes] = set()
         """Connections of which it was said that they read nothing."""
@@ -99,7 +102,10 @@ class ServerSocket:
             self.close(flush=False)
             raise
         self._intake = Intake(self._socket, self._lock, self._keep) if conduct else Intake(self._socket, self._lock)
-        self._minder = Minder(self._lock, self._while_away, "dadc-server-socket")
+        port = int(self.endpoint.rpartition(":")[2])
+        self._unfinished = Unfinished(lambda connection: connection.getsockname()[1] == port)
+        always = self._cut_endless if conduct else (lambda _now: None)
+        self._minder = Minder(self._lock, self._while_away, "dadc-server-socket", always)
 
     @property
     def endpoint(self) -> str:
@@ -202,11 +208,24 @@ class ServerSocket:
         peer, last, now = frames[0].bytes, frames[-1], time.monotonic()
         if peer not in self._agents:
             self._connections.note(peer, last)
+        self._heard.add(peer)
         size = sum(map(len, frames))
         verdict = self._conduct.heard(peer, self._agent(peer, last), size, now)
         if verdict is Verdict.CUT:
             self._cut(peer)
         return verdict is Verdict.KEEP
+
+    def _cut_endless(self, _now: float) -> None:
+        """End connections over which a message comes that is larger than any may be; on the minder's thread."""
+        assert self._conduct is not None
+        heard, self._heard = self._heard, set()
+        seated = [peer for peer in list(self._agents) if self._conduct.is_seated(peer)]
+        found = {self._connections.of(peer): UNFINISHED_MEMBER_BYTES_MAX for peer in seated}
+        finished = {self._connections.of(peer): None for peer in list(heard)}
+        limits = {descriptor: limit for descriptor, limit in {**found, **finished}.items() if descriptor is not None}
+        for descriptor in self._unfinished.look(limits, UNFINISHED_STRANGER_BYTES_MAX):
+            shut(descriptor)
+            _log.warning("cut a connection over which a message came that does not end")
 
     def _cut(self, peer: bytes) -> None:
         assert self._conduct is not None

@@ -3,7 +3,7 @@
     python -m tests.process.rogue KIND ENDPOINT KEYS_FOLDER AGENT SECONDS
 
 Kinds: every type of message by name; ``reset`` (220 tiny messages, then the connection is thrown away, again and again);
-``deaf`` (never reads what it provokes); ``endless`` (one message whose frames never end).
+``deaf`` (never reads what it provokes).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def messages(agent: int) -> dict[str, Message]:
     return {type(sample).__name__: sample for sample in samples}
 
 
-KINDS = (*messages(1), "garbage", "reset", "deaf", "endless")
+KINDS = (*messages(1), "garbage", "reset", "deaf")
 
 
 class Rogue:
@@ -74,6 +74,10 @@ class Rogue:
         socket.set(zmq.SNDTIMEO, 200)
         socket.connect(self._endpoint)
         return socket
+
+    def close(self) -> None:
+        """Throw everything away."""
+        self._context.destroy(0)
 
     def flood(self, frames: list[bytes], until: float) -> int:
         """At most PER_SECOND messages a second; reads what comes."""
@@ -108,13 +112,6 @@ class Rogue:
             time.sleep(4 / PER_SECOND)
         return sent
 
-    def endless(self, until: float) -> int:
-        """Returns mebibytes sent."""
-        socket, sent, frame = self.connect(), 0, bytes(2**20)
-        while time.monotonic() < until:
-            sent += _attempt(lambda: socket.send(frame, zmq.SNDMORE))
-        return sent
-
 
 def _attempt(action: Callable[[], object]) -> bool:
     try:
@@ -133,7 +130,6 @@ def main() -> None:
         "garbage": lambda: rogue.flood([b"x"], until),
         "reset": lambda: rogue.reset(until),
         "deaf": lambda: rogue.deaf(join, until),
-        "endless": lambda: rogue.endless(until),
     }
     if kind in special:
         sent = special[kind]()

@@ -110,6 +110,7 @@ def test_a_flood_is_cut_and_the_honest_are_not_disturbed(folder: Path, agents: A
                     answered |= received.peer == peer
                     kept += received.peer != peer
             assert answered
+        rogue.close()
         assert conduct.cuts > 0
         assert kept < sent / 3
         assert not conduct.is_cut(peer)
