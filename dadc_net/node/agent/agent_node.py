@@ -309,7 +309,11 @@ class AgentNode:
     # --- after sending, and while waiting -------------------------------------------------------------------------
 
     def settle(self, now: float) -> bool:
-        """Write down what was answered, if a group is full; whether a checkpoint was made."""
+        """Write down what was answered, if a group is full; whether a checkpoint was made.
+
+        An agent does not listen while it computes, so its own silence until ``now`` is none of the server's.
+        """
+        self.watch.heard(now)
         update, self._update = self._update, 0
         self.log.settle(update > 0)
         if update == 0:

@@ -31,6 +31,7 @@ from dadc_net.node.server.admission import check_answer, check_past
 from dadc_net.node.server.agreement import Divergence, compare, compare_again
 from dadc_net.node.server.ending import RunEnding
 from dadc_net.node.server.inquiry import Inquiry, error_of
+from dadc_net.node.server.probing import Probing
 from dadc_net.node.server.resending import Outstanding
 from dadc_net.node.server.roster import Credentials, Member, Roster
 from dadc_net.node.server.server_log import ServerLog
@@ -60,6 +61,7 @@ class EnvironmentServerNode:
         self.answers: dict[int, Act] = {}
         self._ending = RunEnding(terms.last_step, log.world.num_agents)
         self._outstanding = Outstanding()
+        self._probing = Probing()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
@@ -101,6 +103,8 @@ class EnvironmentServerNode:
         if isinstance(message, Join):
             return self._join(Member(peer, message), key_agent, now)
         agent = self.roster.agent_of(peer)
+        if agent is not None:
+            self._probing.heard(agent)
         if agent is None and isinstance(message, Act | Alive | Bye):
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
@@ -134,17 +138,16 @@ class EnvironmentServerNode:
             refusal = error_of(self.divergence)
         if refusal is not None:
             return [_refuse(member.peer, refusal)]
-        agent = join.agent
-        holder = self.roster.members.get(agent)
+        holder = self.roster.members.get(join.agent)
         if holder is not None and holder.peer != member.peer:
-            return [Delivery(holder.peer, Probe(agent, self.roster.claim(member, now)))]
+            self.roster.claim(member, now)
+            return self._probe(join.agent, now)
         return self._seat(member, now)
 
     def _seat(self, member: Member, now: float) -> list[Delivery]:
-        join = member.join
+        self._leave(member.join.agent)
         self.roster.seat(member)
-        self.log.witness(join.agent, join.next_step - 1, join.head)
-        self._outstanding.answered(join.agent)
+        self.log.witness(member.join.agent, member.join.next_step - 1, member.join.head)
         if self.phase is ServerPhase.JOINING:
             return self._begin_if_complete(now)
         return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
@@ -286,6 +289,7 @@ class EnvironmentServerNode:
     def _leave(self, agent: int) -> None:
         self.roster.leave(agent)
         self._outstanding.answered(agent)
+        self._probing.forget(agent)
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
         error = error_for_exit_code(fault.exit_code, fault.text)
@@ -323,9 +327,27 @@ class EnvironmentServerNode:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def keepalive(self) -> list[Delivery]:
-        """A sign of life to every member; sending it also finds out who has vanished."""
-        return [Delivery(member.peer, Probe(agent)) for agent, member in sorted(self.roster.members.items())]
+    def keepalive(self, now: float) -> list[Delivery]:
+        """A sign of life to every member who answered the last one; sending it also finds out who has vanished."""
+        return [delivery for agent in sorted(self.roster.members) for delivery in self._probe(agent, now)]
+
+    def _probe(self, agent: int, now: float) -> list[Delivery]:
+        if not self._probing.ask(agent, now):
+            return []
+        claim = self.roster.claims.get(agent)
+        return [Delivery(self.roster.members[agent].peer, Probe(agent, 0 if claim is None else claim.probe))]
+
+    def environment_took(self, seconds: float, now: float) -> list[Delivery]:
+        """The environment needed ``seconds`` until ``now`` for a record: nobody else was late meanwhile."""
+        self._outstanding.postpone(seconds)
+        self.roster.postpone(seconds)
+        if self.phase is ServerPhase.FAILED:
+            return []
+        if seconds > self.terms.lockstep_timeout_s:
+            return self._fail(self.terms.environment_too_late(self.log.step, seconds))
+        if self.deadline is not None:
+            self._progress(now)
+        return []
 
     def tick(self, now: float) -> list[Delivery]:
         """Repetitions and deadlines: silent holders of a disputed id, missing agents, stragglers."""
@@ -337,7 +359,7 @@ class EnvironmentServerNode:
     def _tick(self, now: float) -> list[Delivery]:
         deliveries: list[Delivery] = []
         for agent, claim in list(self.roster.claims.items()):
-            if now >= claim.deadline:
+            if now >= claim.deadline and not self._outstanding.busy(agent):
                 deliveries += self._hand_over(agent, now)
         if self.phase is ServerPhase.FAILED:
             return deliveries
