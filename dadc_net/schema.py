@@ -1,7 +1,14 @@
 """Frozen dataclasses as the schema of configuration: from plain data, with errors that name key, value and remedy.
 
-A section is a frozen dataclass whose fields are bool, int, float, str, or tuples of numbers. Ranges are checked by the
-dataclass itself in ``__post_init__`` with ``require``; names and types are checked here.
+A section is a frozen dataclass whose fields are bool, int, float, str, or tuples of numbers. Which values are allowed stands
+in its type hints, and is checked whenever one is made, whoever makes it:
+
+    @dataclass(frozen=True)
+    class PpoSettings(Checked, section="ppo"):
+        epochs: Annotated[int, Range(1, 1000)] = 4
+        kind: Literal["clip", "penalty"] = "clip"
+
+What concerns several fields at once is checked in ``__post_init__`` with ``require``, after that of ``Checked``.
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from dadc_net.errors import ConfigError
 
@@ -31,6 +38,48 @@ def require_word(key: str, word: str, known: tuple[str, ...]) -> None:
         raise ConfigError(
             f"{key} is {word!r}, which does not exist. {closest(word, known)} Choose one of {', '.join(known)}."
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """In a type hint: the numbers from ``low`` to ``high``, both included unless ``above`` leaves ``low`` out."""
+
+    low: float
+    high: float = math.inf
+    remedy: str = ""
+    """What to give instead, as a sentence; made from the two ends where it is not said."""
+    above: bool = False
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise ConfigError for a value outside."""
+        inside = self.low <= value <= self.high and not (self.above and value == self.low)
+        require(inside, key, value, self.remedy or f"Give {self.low} to {self.high}.")
+
+
+class Checked:
+    """Base of the sections whose type hints say which values are allowed; see the module."""
+
+    section: ClassVar[str]
+    """Name of the section, written before each key in messages."""
+
+    def __init_subclass__(cls, section: str) -> None:
+        cls.section = section
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the key, its value and what is allowed."""
+        for name, hint in _hints(type(self)).items():
+            key, value = f"{self.section}.{name}", getattr(self, name)
+            if typing.get_origin(hint) is Literal:
+                require_word(key, value, typing.get_args(hint))
+            if typing.get_origin(hint) is Annotated:
+                for extra in hint.__metadata__:
+                    extra.check(key, value)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Type hints of the fields of a dataclass, with what stands beside the types."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -55,6 +104,13 @@ def differences(held: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {before.get(key, 'absent')!r} (given {now.get(key, 'absent')!r})" for key in keys)
 
 
+def sections_of(kind: type[Any]) -> dict[str, type[Checked]]:
+    """The fields of a dataclass that are sections themselves."""
+    return {
+        name: hint for name, hint in _hints(kind).items() if isinstance(hint, type) and issubclass(hint, Checked)
+    }
+
+
 def from_plain(kind: type[Section], mapping: Mapping[str, Any], prefix: str, base: Section | None = None) -> Section:
     """Build the section ``kind`` from plain data.
 
@@ -65,7 +121,7 @@ def from_plain(kind: type[Section], mapping: Mapping[str, Any], prefix: str, bas
     Raises:
         ConfigError: for an unknown key, a missing key without default, or a value of the wrong type or range.
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
@@ -83,6 +139,10 @@ def from_plain(kind: type[Section], mapping: Mapping[str, Any], prefix: str, bas
 
 def convert(hint: Any, value: Any, key: str) -> Any:
     """``value`` as the type ``hint``: exact types, except that an integer may stand for a float."""
+    if typing.get_origin(hint) is Annotated:
+        return convert(hint.__origin__, value, key)
+    if typing.get_origin(hint) is Literal:
+        return convert(str, value, key)
     if typing.get_origin(hint) is tuple:
         return _convert_tuple(hint, value, key)
     if isinstance(hint, types.UnionType):

@@ -19,4 +19,4 @@ class Overheard(ControlSharing):
 
 def make_task() -> Task:
     """What ``tests.user_task:make_task`` names."""
-    return replace(TASKS["mabc"], name="two-radios", structure=Overheard())
+    return replace(TASKS["mabc"], name="two-radios", structure=Overheard(), presets={})
