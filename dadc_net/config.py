@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
+from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, to_plain
@@ -215,11 +216,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_plain(task.parameters_type, sections["env"], "env.")
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
-    learning = top.get("learning", "shared")
-    prescriptions = top.get("prescriptions", defaults.get("prescriptions", task.default_prescriptions))
-    prescriptions = top.get("prescriptions", OWN) if learning == "independent" else prescriptions
-    menu = top.get("menu", task.default_menu)
-    _check_prescriptions(task, prescriptions, menu, learning)
+    learning = top.get("learning", SHARED.name)
+    prescriptions, menu = _prescriptions(task, top, defaults.get("prescriptions", task.default_prescriptions), learning)
     spec = task.make(parameters, learner.num_envs).spec
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     family = _family(task, prescriptions, menu, spec, theta)
@@ -262,10 +260,12 @@ def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, th
     return own_actions(spec.action_space.num_values, values)
 
 
-def _check_prescriptions(task: Task, prescriptions: str, menu: str, learning: str) -> None:
+def _prescriptions(task: Task, top: Mapping[str, Any], default: str, learning: str) -> tuple[str, str]:
+    """Prescriptions and menu that were asked for, checked; independent learners choose their own parts."""
     known = [*([MENU] if task.menus else []), *task.families]
-    if learning == "independent":
-        known = [OWN]
+    if learning == INDEPENDENT.name:
+        known, default = [OWN], OWN
+    prescriptions, menu = top.get("prescriptions", default), top.get("menu", task.default_menu)
     if prescriptions not in known:
         raise ConfigError(
             f"prescriptions is {prescriptions!r}, which the task {task.name} does not have. {closest(prescriptions, known)} "
@@ -276,6 +276,7 @@ def _check_prescriptions(task: Task, prescriptions: str, menu: str, learning: st
             f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
             f"Choose one of {', '.join(task.menus) or 'its prescriptions: ' + ', '.join(known)}."
         )
+    return prescriptions, menu
 
 
 def load_task(name: str) -> Task:

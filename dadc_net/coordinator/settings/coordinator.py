@@ -16,6 +16,7 @@ from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
+from dadc_net.coordinator.settings.learning import MODES, SHARED, LearningMode
 from dadc_net.coordinator.settings.schedule import ScheduleSettings
 from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
@@ -23,7 +24,6 @@ from dadc_net.exact.digest import digest
 from dadc_net.schema import Checked, convert, from_plain, require, require_word, to_plain
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 
-LEARNING = ("shared", "independent")
 OWN_SECTIONS = {spec.settings.section: spec.settings for spec in ALGORITHMS.values() if spec.settings is not None}
 """Sections of single algorithms: name -> defaults."""
 Section = TypeVar("Section", bound=Checked)
@@ -42,9 +42,8 @@ class CoordinatorSettings:
     """Record of the space of z_t."""
     theta_space: dict[str, Any]
     """Record of the space of prescription parameters: one finite factor for a menu, or a box."""
-    learning: str = "shared"
-    """shared: all agents are replicas of one coordinator. independent: each learns alone from what it knows itself, the
-    baseline of Section 7."""
+    learning: str = SHARED.name
+    """Name of the mode of learning."""
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
     gaussian: GaussianSettings = field(default_factory=GaussianSettings)
@@ -58,7 +57,7 @@ class CoordinatorSettings:
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
         require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
         require_word("algorithm", self.algorithm, tuple(ALGORITHMS))
-        require_word("learning", self.learning, LEARNING)
+        require_word("learning", self.learning, tuple(MODES))
         self.spec.check(Situation(self.own_section, self.ais, self.num_prescriptions, self.theta_dimensions))
 
     @property
@@ -94,9 +93,14 @@ class CoordinatorSettings:
         return self.spec.plays_corners(self.own_section)
 
     @property
-    def is_shared(self) -> bool:
-        """Whether all agents are replicas of one learner, so that everything they compute must be equal."""
-        return self.learning == "shared"
+    def mode(self) -> LearningMode:
+        """Who learns: what is compared between agents, valued and kept."""
+        return MODES[self.learning]
+
+    @property
+    def learners(self) -> list[list[int]]:
+        """The agents that are replicas of each learner."""
+        return self.mode.learners(self.num_agents)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data for the wire and for files; the sections of single algorithms stand beside the others."""
