@@ -33,6 +33,8 @@ _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
     **{"prescriptions": str, "menu": str, "learning": str},
 }
+_PRESET_KEYS = ("updates", "prescriptions")
+"""What a preset may say beside sections."""
 _LEARNER_SECTIONS = (*sections_of(CoordinatorSettings), *OWN_SECTIONS)
 """Sections that agents are told."""
 _SECTIONS = ("env", *_LEARNER_SECTIONS, "theta", "evaluation", "runtime")
@@ -198,11 +200,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
-    for key in given:
-        if key in _SECTIONS and not isinstance(given[key], Mapping):
-            raise ConfigError(f"{key} is a section, and was set to {given[key]!r}. Set its keys: {key}.KEY = VALUE.")
-        if key not in _TOP_LEVEL and key not in _SECTIONS:
-            raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
+    _check_keys(given, (*_TOP_LEVEL, *_SECTIONS), "")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
     task = load_task(top["task"])
     algorithm = top.get("algorithm", task.default_algorithm)
@@ -213,6 +211,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         )
     name = top.get("preset", DEFAULT_PRESET)
     defaults = preset(task, algorithm, name)
+    _check_keys(defaults, (*_PRESET_KEYS, *_SECTIONS), f" in the preset {name!r} of the task {task.name}")
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_plain(task.parameters_type, sections["env"], "env.")
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
@@ -243,6 +242,15 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
+
+
+def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Raise ConfigError for a key that is not ``known``, and for a section that holds no keys."""
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
+        if key in _SECTIONS and not isinstance(value, Mapping):
+            raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
 
 
 def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:

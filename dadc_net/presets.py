@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import ConfigError
 from dadc_net.schema import closest
 from dadc_net.team.tasks import Task
@@ -43,6 +44,12 @@ def preset(task: Task, algorithm: str, name: str = DEFAULT_PRESET) -> Mapping[st
         ConfigError: if there is no preset of this name for them, or the task's file cannot be read.
     """
     known = presets(task)
+    for one in (one for tables in known.values() for one in tables):
+        if one not in ALGORITHMS:
+            raise ConfigError(
+                f"the presets of the task {task.name} have a table for the algorithm {one!r}, which does not exist. "
+                f"{closest(one, ALGORITHMS)} Correct the table's name, [PRESET.ALGORITHM]."
+            )
     if algorithm in known.get(name, {}):
         return known[name][algorithm]
     if name == DEFAULT_PRESET:
