@@ -1,8 +1,15 @@
 """Frozen dataclasses as the schema of configuration: from plain data, with errors that name key, value and remedy.
 
 A section is a frozen dataclass whose fields are bool, int, float, str, or tuples of these. What else a user's own defaults
-hold (NumPy's numbers, paths) is made plain before it is used, so that a run computes with what its folder says. Ranges are
-checked by the dataclass itself in ``__post_init__`` with ``require``; names and types are checked here.
+hold (NumPy's numbers, paths) is made plain before it is used, so that a run computes with what its folder says. Which values
+are allowed stands in the type hints, and is checked whenever a section is made, whoever makes it:
+
+    @dataclass(frozen=True)
+    class PpoSettings(Checked, section="ppo"):
+        epochs: Annotated[int, Range(1, 1000)] = 4
+        kind: Literal["clip", "penalty"] = "clip"
+
+What concerns several fields at once is checked in ``__post_init__`` with ``require``, after that of ``Checked``.
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -52,6 +59,51 @@ def require_word(key: str, word: str, known: tuple[str, ...]) -> None:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """In a type hint: the numbers from ``low`` to ``high``, both included unless ``above`` leaves ``low`` out."""
+
+    low: float
+    high: float = math.inf
+    remedy: str = ""
+    """What to give instead, as a sentence; made from the two ends where it is not said."""
+    above: bool = False
+    or_zero: bool = False
+    """Whether 0 is allowed besides."""
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise ConfigError for a value outside."""
+        inside = self.low <= value <= self.high and not (self.above and value == self.low)
+        inside |= self.or_zero and value == 0
+        require(inside, key, value, self.remedy or f"Give {self.low} to {self.high}.")
+
+
+class Checked:
+    """Base of the sections whose type hints say which values are allowed; see the module."""
+
+    section: ClassVar[str]
+    """Name of the section, written before each key in messages."""
+
+    def __init_subclass__(cls, section: str) -> None:
+        cls.section = section
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the key, its value and what is allowed."""
+        for name, hint in _hints(type(self)).items():
+            key, value = f"{self.section}.{name}", getattr(self, name)
+            if typing.get_origin(hint) is Literal:
+                require_word(key, value, typing.get_args(hint))
+            if typing.get_origin(hint) is Annotated:
+                for extra in hint.__metadata__:
+                    extra.check(key, value)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Type hints of the fields of a dataclass, with what stands beside the types."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """A did-you-mean sentence, or the list of what is known."""
     names = sorted(known)
@@ -74,6 +126,13 @@ def differences(held: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {before.get(key, 'absent')!r} (given {now.get(key, 'absent')!r})" for key in keys)
 
 
+def sections_of(kind: type[Any]) -> dict[str, type[Checked]]:
+    """The fields of a dataclass that are sections themselves."""
+    return {
+        name: hint for name, hint in _hints(kind).items() if isinstance(hint, type) and issubclass(hint, Checked)
+    }
+
+
 def from_plain(kind: type[Section], mapping: Mapping[str, Any], prefix: str, base: Section | None = None) -> Section:
     """Build the section ``kind`` from plain data.
 
@@ -85,7 +144,7 @@ def from_plain(kind: type[Section], mapping: Mapping[str, Any], prefix: str, bas
     Raises:
         ConfigError: for an unknown key, a missing key without default, or a value of the wrong type or range.
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
@@ -114,6 +173,10 @@ def convert(hint: Any, value: Any, key: str) -> Any:
         ConfigError: if it is not of that type, or the type is none that a configuration has.
     """
     origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return convert(hint.__origin__, value, key)
+    if origin is Literal and all(isinstance(word, str) for word in typing.get_args(hint)):
+        return convert(str, value, key)  # Which words there are is checked where the section is made.
     if origin in (types.UnionType, typing.Union):
         return _convert_union(typing.get_args(hint), value, key)
     if origin is tuple or hint is tuple:

@@ -24,7 +24,7 @@ class Overheard(ControlSharing):
 
 def make_task() -> Task:
     """What ``tests.user_task:make_task`` names."""
-    return replace(TASKS["mabc"], name="two-radios", structure=Overheard())
+    return replace(TASKS["mabc"], name="two-radios", structure=Overheard(), presets={})
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class NumpyParameters(MultiAccessBroadcastParameters):
 
 def make_numpy_task() -> Task:
     """Parameters whose defaults TOML and JSON do not have."""
-    return replace(TASKS["mabc"], name="numpy-radios", parameters_type=NumpyParameters)
+    return replace(TASKS["mabc"], name="numpy-radios", parameters_type=NumpyParameters, presets={})
 
 
 class FewCopies(MultiAccessBroadcast):
@@ -54,4 +54,4 @@ class FewCopies(MultiAccessBroadcast):
 
 def make_scarce_task() -> Task:
     """An environment that cannot make as many copies as an evaluation asks for."""
-    return replace(TASKS["mabc"], name="scarce-radios", make=FewCopies)
+    return replace(TASKS["mabc"], name="scarce-radios", make=FewCopies, presets={})

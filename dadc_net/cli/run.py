@@ -29,7 +29,7 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
 
 
 def _progress(config: RunConfig, quiet: bool) -> Progress:
-    return Progress(config.settings.updates, quiet, *([] if config.settings.is_shared else ["common log equal"]))
+    return Progress(config.settings.updates, quiet, *([] if config.settings.mode.one_learner else ["common log equal"]))
 
 
 def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
@@ -284,7 +284,6 @@ def simulate_command(
     begun = time.monotonic()
     from dadc_net.experiment.report import make_report
     from dadc_net.experiment.simulation import Simulation
-    from dadc_net.node.agent.independent_replica import own_snapshot
     from dadc_net.runtime.control import StopRequest
     from dadc_net.storage import arrays_file
     from dadc_net.storage.agent_journal import checkpoint_path
@@ -317,11 +316,10 @@ def simulate_command(
         report = make_report(
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
-        # Replicas are equal, so one is kept; independent learners are not.
-        for agent in [1] if config.settings.is_shared else range(1, config.settings.num_agents + 1):
+        for agent, *_ in config.settings.learners:  # Replicas of one learner are equal, so one is kept.
             meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates}
             meta["learner_digest"] = ended.agent_digests[agent]
-            arrays = ended.snapshot if config.settings.is_shared else own_snapshot(ended.snapshot, agent)
+            arrays = config.settings.mode.part(ended.snapshot, agent)
             path = checkpoint_path(open_folder(folder / f"agent-{agent}"), ended.lock_steps)
             arrays_file.save(path, dict(arrays), meta)
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
@@ -335,7 +333,7 @@ def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
 def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path) -> str:
     settings = config.settings
     shown = _shown_seed(seed, seed_file)
-    algorithm = settings.algorithm if settings.is_shared else f"independent {settings.algorithm}"
+    algorithm = settings.algorithm if settings.mode.one_learner else f"independent {settings.algorithm}"
     return (
         f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
         f"{settings.updates} updates of {settings.learner.batch_steps} steps, "

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.errors import DivergenceError, Interrupted, InvariantError
-from dadc_net.node.agent.independent_replica import IndependentReplica, joint_snapshot
+from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
-from dadc_net.node.agent.replica import Replica, StepAccount
+from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.record import pack_actions, unpack_actions
 from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import LogEntry, World
@@ -51,26 +51,21 @@ class Simulation:
         settings = config.settings
         problem = self.world.problem
         space = _finite(problem.environment.spec.observation_space.to_plain())
-        agents = range(1, settings.num_agents + 1)
-        self.replicas: list[Replica]
-        if settings.is_shared:
-            self.replicas = [Replica(settings, shared_seed) for _ in (agents if replicas == "all" else [1])]
-        else:
-            self.replicas = [IndependentReplica(settings, shared_seed, agent, space) for agent in agents]
+        # Replicas of one learner agree, so that one of them is enough, and one object acts for all who obey it.
+        groups = settings.learners
+        learning = [agent for group in groups for agent in (group if replicas == "all" else group[:1])]
+        self.replicas = [replica_of(settings, shared_seed, agent, space) for agent in learning]
         self._action_space = _finite(problem.environment.spec.action_space.to_plain())
-        # Replicas agree, so that one object serves all agents; of independent learners each has one of its own.
         copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
-        streams = {agent: private_stream(agent, shared_seed) for agent in agents}
-        groups = [streams] if settings.is_shared else [{agent: stream} for agent, stream in streams.items()]
-        self._passive = [PassiveAgents(group, copies, structure, family, space) for group in groups]
+        streams = [{agent: private_stream(agent, shared_seed) for agent in group} for group in groups]
+        self._passive = [PassiveAgents(of_group, copies, structure, family, space) for of_group in streams]
         self.reward_sum = 0.0
         self.reward_count = 0
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
         """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
-        if self.config.settings.is_shared:
-            return self.replicas[0].coordinator.snapshot()
-        return joint_snapshot([replica.coordinator.snapshot() for replica in self.replicas])
+        count = len(self.config.settings.learners)
+        return self.config.settings.mode.joined([replica.coordinator.snapshot() for replica in self.replicas[:count]])
 
     def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
@@ -129,7 +124,7 @@ class Simulation:
             agent: b"" if account.update is None else account.update.digest
             for agent, account in enumerate(accounts, start=1)
         }
-        update = report.update if report is not None and self.config.settings.is_shared else None
+        update = report.update if report is not None and self.config.settings.mode.one_learner else None
         found = compare(accounts[0].step, update, sent, learners)
         if found is not None:
             raise DivergenceError(found.text())

@@ -20,6 +20,7 @@ from typing import Any
 from dadc_net.audit.consistency import check
 from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig, structure_argument
+from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import (
     CorruptStateError,
     DadcError,
@@ -29,7 +30,6 @@ from dadc_net.errors import (
     error_for_exit_code,
 )
 from dadc_net.node.agent.agent_node import Tamper
-from dadc_net.node.agent.independent_replica import joint_snapshot
 from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
@@ -136,8 +136,8 @@ class Launcher:
         if len(self._children) > 1:
             return
         for agent in range(1, options.config.settings.num_agents + 1):
-            # Independent learners have no checkpoint of the same update at the same time; they are valued at the end.
-            valued = agent == 1 and options.config.settings.is_shared
+            # Several learners have no checkpoint of the same update at the same time; they are valued at the end.
+            valued = options.config.settings.mode.one_learner and agent == 1
             every = options.config.evaluate_every if valued else 0
             folder, keys = self.agent_folder(agent), options.out / "keys"
             tamper = options.tamper.get(agent)
@@ -289,10 +289,10 @@ def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[Snapshot, dict[str, Any]]:
     """What a run has learned, from the checkpoint of ``agent``; of independent learners from all agents' checkpoints."""
     snapshot, meta = load_snapshot(run / f"agent-{agent}")
-    if config.settings.is_shared:
+    settings = config.settings
+    if settings.mode.one_learner:
         return snapshot, meta
-    agents = range(1, config.settings.num_agents + 1)
-    return joint_snapshot([load_snapshot(run / f"agent-{agent}")[0] for agent in agents]), meta
+    return settings.mode.joined([load_snapshot(run / f"agent-{first}")[0] for first, *_ in settings.learners]), meta

@@ -45,6 +45,9 @@ class Task:
     default_prescriptions: str = MENU
     """``menu``, or the name of a family."""
     default_algorithm: str = "actor-critic"
+    presets: str | Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Preset -> algorithm -> what a run of it uses when nobody says otherwise, in the form of a configuration; or where a
+    TOML file with such tables lies, as ``package:file``."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -60,6 +63,7 @@ TASKS: dict[str, Task] = {
         menus=MENUS,
         default_menu="paper",
         default_discount=0.9,
+        presets="dadc_net.team:presets/mabc.toml",
         families={
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
             "gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, 2, 2, theta.bound),
@@ -73,6 +77,7 @@ TASKS: dict[str, Task] = {
         menus={},
         default_menu="",
         default_discount=0.9,
+        presets="dadc_net.team:presets/demand-response.toml",
         families={
             "randomised": lambda _, theta: GibbsFamily("randomised", 1, 2, 3, theta.bound),
             "deterministic": lambda *_: DETERMINISTIC,

@@ -21,7 +21,8 @@ from dadc_net.exact.digest import digest
 
 if TYPE_CHECKING:
     from dadc_net.coordinator.coordinator import UpdateReport
-    from dadc_net.experiment.evaluation import Evaluator, Snapshot
+    from dadc_net.coordinator.settings.learning import Snapshot
+    from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.experiment.simulation import Simulation
 
 FORMAT = "dadc-net sweep result 1"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, ProtocolError
 from dadc_net.node.agent.identity import AgentIdentity
-from dadc_net.node.agent.independent_replica import IndependentReplica
+from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
-from dadc_net.node.agent.replica import Replica, StepAccount
+from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.record import pack_actions
 from dadc_net.team.families import family_from_plain
 from dadc_net.team.information import structure_by_name
@@ -41,8 +41,7 @@ class TeamMember:
                 "Prescriptions are tables over finitely many local values. Use a finite observation space."
             )
         self.settings = settings
-        agent, seed, shared = identity.agent, identity.shared_seed, settings.is_shared
-        self.replica = Replica(settings, seed) if shared else IndependentReplica(settings, seed, agent, space)
+        self.replica = replica_of(settings, identity.shared_seed, identity.agent, space)
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])
         self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
