@@ -27,7 +27,8 @@ from pathlib import Path
 import zmq
 from dadc_net.wire import options
 from dadc_net.wire.keys import load_agent_keys
-from dadc_net.wire.sockets import AgentSocket, Heartbeat
+from dadc_net.wire.agent_socket import AgentSocket
+from dadc_net.wire.options import Heartbeat
 folder, endpoint, bound, how = sys.argv[1:]
 configure = options._configure
 def as_before(socket, heartbeat):
