@@ -54,7 +54,7 @@ class RuntimeSettings(Checked, section="runtime"):
     """What a run survives: ``process``, any killed process; ``host``, also a loss of power (every step is synced)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(Checked, section="evaluation"):
     """How the learned rule is valued; evaluation has streams of its own and cannot change a digest."""
 
@@ -271,7 +271,7 @@ def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, th
     if not isinstance(spaces[0], FiniteSpace) or not isinstance(spec.observation_space, FiniteSpace):
         raise ConfigError(
             f"learning is 'independent', but the task {task.name} has the observations {spaces}. An independent learner "
-            "joins common and private ones, and both must be finite. Use learning = \"shared\"."
+            'joins common and private ones, and both must be finite. Use learning = "shared".'
         )
     if menu:
         return own_parts(task.menus[menu])

@@ -43,7 +43,7 @@ class UpdateReport(NamedTuple):
     """What one update did."""
 
     update: int
-    digest: bytes
+    learner_digest: bytes
     tensors: dict[str, bytes]
     """Full tensor name -> digest, in the order of the learner digest."""
     losses: dict[str, float]

@@ -24,7 +24,7 @@ _NOTHING = 1e-12
 _Found = TypeVar("_Found")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exact:
     """A value beside the exact optimum."""
 
@@ -87,7 +87,15 @@ class Evaluator:
         if found.round_robin is not None:
             share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
         gap = ratio(found.value - estimate.value, abs(found.value), found.residual)
-        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, method)
+        return Exact(
+            value=estimate.value,
+            stderr=estimate.stderr,
+            optimum=found.value,
+            gap=gap,
+            round_robin=found.round_robin,
+            round_robin_share=share,
+            method=method,
+        )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
         """Theorem 5's constants for the learner of ``snapshot``; None without a planner.

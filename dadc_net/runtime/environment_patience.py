@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import TemporaryError
 from dadc_net.node.messages import Fault
+from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.server_node import EnvironmentServerNode
-from dadc_net.node.server.world import LogEntry, World
+from dadc_net.node.server.world import World
 
 _SIGNAL = signal.SIGRTMIN + 3
 """One that nobody else is likely to use."""
@@ -35,7 +36,7 @@ class TimedEnvironment(World):
     seconds = 0.0
     """What the last record took."""
 
-    def advance(self, joint_action: NDArray[np.int64]) -> LogEntry:
+    def advance(self, joint_action: NDArray[np.int64]) -> ServerRow:
         """As the base class, timed."""
         self.since = time.monotonic()
         try:

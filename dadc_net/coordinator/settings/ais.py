@@ -9,7 +9,7 @@ from dadc_net.coordinator.settings.hints import Share, StepSize, Weight
 from dadc_net.schema import Checked, Range, require
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AisSettings(Checked, section="ais"):
     """The state approximator. Paper: Section 5 item 1, Section 7 (P2a, P2b), E.1."""
 

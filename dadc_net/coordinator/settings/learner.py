@@ -9,7 +9,7 @@ from dadc_net.coordinator.settings.hints import Layers, Share, StepSize, Weight,
 from dadc_net.schema import Checked, Range, require
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LearnerSettings(Checked, section="learner"):
     """What every algorithm of the family shares. Paper: Section 5 and E.1."""
 

@@ -17,7 +17,7 @@ _Exponent = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScheduleSettings(Checked, section="schedule"):
     """How step sizes fall, and what a step is. Paper: Section 5, and the conditions of Theorem 4."""
 

@@ -14,7 +14,7 @@ from dadc_net.node.messages import Act
 from dadc_net.node.rows import Answers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Divergence:
     """The first record whose digests differ."""
 
@@ -67,7 +67,7 @@ def find_suspects(digests: Mapping[int, bytes]) -> tuple[int, ...]:
 
 
 def compare(
-    step: int, update: int | None, step_digests: Mapping[int, bytes], update_digests: Mapping[int, bytes]
+    step: int, update: int | None, step_digests: Mapping[int, bytes], learner_digests: Mapping[int, bytes]
 ) -> Divergence | None:
     """The divergence in one record's answers, if any.
 
@@ -75,22 +75,23 @@ def compare(
 
     Args:
         update: index of the update that this record closed, None if it closed none.
-        step_digests, update_digests: agent -> digest.
+        step_digests, learner_digests: agent -> digest.
     """
-    if update is not None and len(set(update_digests.values())) > 1:
-        return Divergence(step, "update", update, dict(update_digests), find_suspects(update_digests))
-    if len(set(step_digests.values())) > 1:
-        return Divergence(step, "act", update, dict(step_digests), find_suspects(step_digests))
+    compared = {"act": step_digests} if update is None else {"update": learner_digests, "act": step_digests}
+    for phase, digests in compared.items():
+        if len(set(digests.values())) > 1:
+            suspects = find_suspects(digests)
+            return Divergence(step=step, phase=phase, update=update, digests=dict(digests), suspects=suspects)
     return None
 
 
 def compare_again(before: Answers, agent: int, act: Act, update: int | None) -> Divergence | None:
     """Does an agent that goes through an old record again answer it as it did ``before``?"""
-    now = (act.update_digest, act.digest, act.actions)
-    kept = (before.update_digests, before.digests, before.actions)
+    now = (act.learner_digest, act.step_digest, act.actions)
+    kept = (before.learner_digests, before.step_digests, before.actions)
     for phase, value, columns in zip(("update", "act", "action"), now, kept, strict=True):
         if value != columns[agent - 1]:
             shown = {k: digest(column) if phase == "action" else column for k, column in enumerate(columns, start=1)}
             shown[agent] = digest(value) if phase == "action" else value
-            return Divergence(act.sequence, phase, update, shown, (agent,), again=True)
+            return Divergence(step=act.step, phase=phase, update=update, digests=shown, suspects=(agent,), again=True)
     return None
