@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from dadc_net.runtime import arrays_file
 from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.memory_journal import MemoryAgentStore
-from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
+from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_state_folder, pin_threads
 from dadc_net.runtime.state_at import STOPPED_FILE
 from dadc_net.team.information import InformationStructure
 from dadc_net.wire.framing import decode, encode
@@ -48,7 +48,7 @@ class AgentOptions:
 
     agent: int
     server: str
-    shared_seed: bytes
+    shared_seed: bytes = field(repr=False)
     state_dir: Path
     keys: AgentKeys | None
     settings_digest: bytes = b""
@@ -62,7 +62,7 @@ class AgentOptions:
     durable: bool = True
     """False: the journal is forgotten with the process; for measuring what a real one costs."""
     structure: InformationStructure | None = None
-    private_seed: bytes = b""
+    private_seed: bytes = field(default=b"", repr=False)
     """Of the agent's own draws; empty: the shared seed."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
@@ -94,7 +94,7 @@ class AgentProcess:
         pin_threads()
         keep_freed_memory()
         selftest = checked_selftest()
-        open_folder(options.state_dir)
+        open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             kind = AgentStoreFiles if options.durable else MemoryAgentStore
             store = kind(options.state_dir, options.journal)

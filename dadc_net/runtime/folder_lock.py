@@ -21,7 +21,7 @@ def locked(folder: Path, party: str) -> Iterator[None]:
         DuplicateAgentError: if another process holds it.
         TemporaryError: if the file system has no locks.
     """
-    descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+    descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

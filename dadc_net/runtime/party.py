@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dadc_net.errors import Interrupted, UsageError
+from dadc_net.wire.secret_files import check_folder, make_folder
 
 if TYPE_CHECKING:
     from dadc_net.exact.selftest import SelftestResult
@@ -108,7 +109,7 @@ def open_folder(path: Path) -> Path:
         UsageError: if it cannot be made or written.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path)
     except OSError as error:
         raise UsageError(
             f"the folder {path} cannot be made: {error.strerror}. A process needs one for its journal and state. "
@@ -116,6 +117,17 @@ def open_folder(path: Path) -> Path:
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(f"the folder {path} cannot be written. A process needs it. Give another, or change its mode.")
+    return path
+
+
+def open_state_folder(path: Path) -> Path:
+    """The same for what only one party may see: its journal, its log, its seed.
+
+    Raises:
+        UsageError: if it cannot be made or written.
+        AuthenticationError: if it is another user's, or others can read or write what is in it.
+    """
+    check_folder(open_folder(path), secret=True)
     return path
 
 

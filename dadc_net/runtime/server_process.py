@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,14 +22,16 @@ from dadc_net.node.team_environment import Problem, TeamEnvironment
 from dadc_net.node.tip import Tip
 from dadc_net.runtime import arrays_file, status
 from dadc_net.runtime.folder_lock import locked
+from dadc_net.runtime.journal_file import JOURNAL_NAME
 from dadc_net.runtime.memory_journal import MemoryServerJournal
-from dadc_net.runtime.party import Control, open_folder
+from dadc_net.runtime.party import Control, open_state_folder
 from dadc_net.runtime.server_journal import ServerJournalFile
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.sections import differences
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
+from dadc_net.wire.seed_files import drawn_seed
 from dadc_net.wire.sockets import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
@@ -44,7 +46,8 @@ class ServerOptions:
     """What a server process is started with."""
 
     config: RunConfig
-    environment_seed: bytes
+    environment_seed: bytes | None = field(repr=False)
+    """None: drawn at the first start, and kept in the state folder."""
     bind: str
     run_id: bytes
     state_dir: Path
@@ -96,6 +99,7 @@ class ServerProcess:
     def __init__(self, options: ServerOptions, control: Control) -> None:
         self.options = options
         self.control = control
+        self._seed = b""
         self._metrics: BinaryIO | None = None
         self._reward_sum = 0.0
         self._reward_count = 0
@@ -112,9 +116,10 @@ class ServerProcess:
             DadcError: whatever ended it early.
         """
         options = self.options
-        folder = open_folder(options.state_dir)
+        folder = open_state_folder(options.state_dir)
         with locked(folder, "the environment server"):
             plan = make_plan(options.config)
+            self._seed = options.environment_seed or drawn_seed(folder, (folder / JOURNAL_NAME).exists())
             kind = ServerJournalFile if options.durable else MemoryServerJournal
             journal = kind(folder, options.config.settings.num_agents, options.config.runtime.journal)
             try:
@@ -151,13 +156,13 @@ class ServerProcess:
             "epoch": 1,
             "settings": plan.settings,
             "settings_digest": plan.settings_digest.hex(),
-            "environment": environment_digest(self.options.config, self.options.environment_seed).hex(),
+            "environment": environment_digest(self.options.config, self._seed).hex(),
             "last_step": plan.updates * plan.batch_lock_steps,
             "state": "running",
         }
 
     def _world(self) -> TeamEnvironment:
-        return TeamEnvironment(make_problem(self.options.config), self.options.environment_seed)
+        return TeamEnvironment(make_problem(self.options.config), self._seed)
 
     def _start(self, journal: ServerJournal, plan: ServerPlan) -> EnvironmentServerNode:
         return EnvironmentServerNode(Tip(self._world(), journal), plan, self.options.run_id)
@@ -176,8 +181,8 @@ class ServerProcess:
             differing = differing or f"another {what.replace('_', ' ')}, {facts[what][:16]} (given {given[what][:16]})"
             raise MismatchError(
                 f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with {differing}. Nothing was "
-                f"changed; it stands at record {journal.tip}. Start it with the same task, options and --env-seed, or give "
-                "another folder."
+                f"changed; it stands at record {journal.tip}. Start it with the same task, options and "
+                "--env-seed or --env-seed-file, or give another folder."
             )
         begun = time.monotonic()
         node, recovery = take_up(self._world(), journal, plan)
