@@ -12,7 +12,7 @@ import click
 
 from dadc_net.cli import shell
 from dadc_net.cli.progress import Progress
-from dadc_net.runtime.party import Control, StopRequest
+from dadc_net.runtime.control import Control, StopRequest
 
 if TYPE_CHECKING:
     from dadc_net.wire.keys import ServerKeys
@@ -57,8 +57,8 @@ def _is_loopback(address: str) -> bool:
 
 def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> ServerKeys | None:
     """The server's keys; a server on loopback makes them on its first start."""
+    from dadc_net.runtime.seed_files import TEAM_SEED
     from dadc_net.wire.keys import load_server_keys, write_keys
-    from dadc_net.wire.seed_files import TEAM_SEED
 
     if insecure:
         return None
@@ -110,8 +110,9 @@ def environment_command(
     """The environment server alone; agents join it with dadc-agent."""
     from dadc_net.config import check_agents, resolve
     from dadc_net.node.messages import RUN_ID_BYTES
-    from dadc_net.runtime.party import log_to_file, open_state_folder
+    from dadc_net.runtime.host import log_to_file
     from dadc_net.runtime.server_process import ServerOptions, ServerProcess
+    from dadc_net.storage.folder import open_state_folder
 
     config = resolve(
         task, options["overrides"], shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
@@ -212,9 +213,10 @@ def agent_command(
     from dadc_net.config import load_structure
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
-    from dadc_net.runtime.party import log_to_file, open_state_folder
+    from dadc_net.runtime.host import log_to_file
+    from dadc_net.runtime.seed_files import read_seed
+    from dadc_net.storage.folder import open_state_folder
     from dadc_net.wire.keys import load_agent_keys
-    from dadc_net.wire.seed_files import read_seed
 
     if agent is None or agent < 1:
         given = "no agent id was given" if agent is None else f"the agent id is {agent}"
@@ -259,8 +261,8 @@ def agent_command(
 def keys_command(folder: Path, agents: int) -> None:
     """Make CurveZMQ keys, one pair for the server and one per agent, and the agents' team.seed. Existing keys stay."""
     from dadc_net.errors import UsageError
+    from dadc_net.runtime.seed_files import TEAM_SEED, draw_seed
     from dadc_net.wire.keys import write_keys
-    from dadc_net.wire.seed_files import TEAM_SEED, draw_seed
 
     if agents < 1:
         raise UsageError(f"-K is {agents}. A team has at least one agent. Give the number of agents.")

@@ -153,7 +153,7 @@ def _seed(seed: int | None, seed_file: Path | None, option: str, what: str) -> b
     from dadc_net.exact.streams import seed_bytes
 
     if seed_file is not None:
-        from dadc_net.wire.seed_files import read_seed
+        from dadc_net.runtime.seed_files import read_seed
 
         if seed is not None:
             raise UsageError(f"{_given(option)} and {option}-file were both given. There is {what}. Give one of them.")

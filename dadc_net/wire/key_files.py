@@ -20,7 +20,7 @@ import zmq
 from zmq.utils import z85
 
 from dadc_net.errors import AuthenticationError, UsageError
-from dadc_net.wire.secret_files import check_file
+from dadc_net.secret_files import check_file
 
 KEY_TEXT_BYTES = 40
 _FILE_BYTES_MAX = 2**20

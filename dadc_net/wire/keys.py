@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dadc_net.errors import AuthenticationError, UsageError
+from dadc_net.secret_files import check_folder, make_folder
 from dadc_net.wire import key_files
 from dadc_net.wire.key_files import KeyPair, new_pair
-from dadc_net.wire.secret_files import check_folder, make_folder
 
 _SERVER_KEY = "server.key"
 _SERVER_PUBLIC = "server.pub"

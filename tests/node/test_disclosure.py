@@ -13,12 +13,12 @@ from dadc_net.config import resolve
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError
 from dadc_net.exact.digest import digest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agreement import compare_again
-from dadc_net.node.identity import commitment
-from dadc_net.node.journal import Round
+from dadc_net.node.agent.identity import commitment
 from dadc_net.node.messages import Act, Fault, Join
 from dadc_net.node.record import pack_actions, pack_observations, unpack_actions
-from dadc_net.node.roster import Member, Roster
+from dadc_net.node.rows import Answers
+from dadc_net.node.server.agreement import compare_again
+from dadc_net.node.server.roster import Member, Roster
 from dadc_net.team.spaces import FiniteSpace
 from tests.team_in_memory import Team
 
@@ -39,8 +39,8 @@ def found_by_trying(text: str) -> Iterator[tuple[int, ...]]:
             yield actions
 
 
-def before(step: int = 5, learner: bytes = b"l" * 32) -> Round:
-    return Round(step, tuple(packed(a) for a in PLAYED.values()), (b"d" * 32,) * 2, (learner,) * 2)
+def before(step: int = 5, learner: bytes = b"l" * 32) -> Answers:
+    return Answers(step, tuple(packed(a) for a in PLAYED.values()), (b"d" * 32,) * 2, (learner,) * 2)
 
 
 def again(**changed: bytes) -> Act:

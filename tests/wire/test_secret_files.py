@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dadc_net import secret_files
 from dadc_net.errors import AuthenticationError, DadcError, UsageError
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.runtime.folder_lock import locked
-from dadc_net.runtime.party import open_state_folder
-from dadc_net.wire import secret_files
+from dadc_net.runtime.seed_files import ENVIRONMENT_SEED, SEED_BYTES_MIN, draw_seed, drawn_seed, read_seed
+from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
-from dadc_net.wire.seed_files import ENVIRONMENT_SEED, SEED_BYTES_MIN, draw_seed, drawn_seed, read_seed
 
 STRANGER = 54_321
 Use = Callable[[Path], object]
