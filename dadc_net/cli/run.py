@@ -38,15 +38,22 @@ def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
     Raises:
         MismatchError: if it holds a run of another one.
     """
-    from dadc_net.config import resolve
+    from dadc_net.config import RUN_CONFIG, resolve, task_of
     from dadc_net.errors import MismatchError
     from dadc_net.schema import differences
 
-    if out is None or not (out / "config.toml").is_file():
+    if out is None or not (out / RUN_CONFIG).is_file():
         return False
     if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
         return False  # A simulation, which has no journals.
-    held, given = resolve(str(out / "config.toml"), ()).to_plain(), config.to_plain()
+    if task_of(out) != config.task_argument:  # Before anything that the folder names is imported.
+        raise MismatchError(
+            f"--out {out} holds a run of the task {task_of(out)!r}, and {config.task_argument!r} was given. Nothing was "
+            "changed, and nothing that the folder names was imported. Give the task of that run to resume it, or another "
+            "folder."
+        )
+    named = {"task": config.task_argument}
+    held, given = resolve(str(out / RUN_CONFIG), (), named).to_plain(), config.to_plain()
     for section in ("runtime", "evaluation"):
         del held[section], given[section]
     if held != given:
