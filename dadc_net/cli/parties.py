@@ -123,6 +123,7 @@ def environment_command(
     log_to_file(open_state_folder(state_dir))
     stop = StopRequest()
     stop.install()
+    stop.reread_on_hangup()
     served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys)
     process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
     result = process.run()

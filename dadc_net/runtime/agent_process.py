@@ -13,6 +13,7 @@ from dadc_net.errors import (
     AuthenticationError,
     DadcError,
     DivergenceError,
+    KeyRefusedError,
     MismatchError,
     ProtocolError,
     SelftestError,
@@ -37,6 +38,8 @@ from dadc_net.wire.keys import AgentKeys
 
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
+_REFUSED_SECONDS = 10.0
+"""How long a key that was admitted before may be refused before it counts as revoked."""
 _RECONNECT_SECONDS = 10.0
 """How long one attempt to connect anew may take."""
 _log = logging.getLogger(__name__)
@@ -201,6 +204,7 @@ class AgentProcess:
         silent = node.watch.silent(time.monotonic())
         _log.warning("the server has been silent for %.1f s; connecting anew", silent)
         self.control.report("silent", agent=self.options.agent, seconds=silent)
+        refused_since: float | None = None
         while True:
             remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
             try:
@@ -208,6 +212,10 @@ class AgentProcess:
                     break
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
+                now = time.monotonic()
+                refused_since = (refused_since or now) if isinstance(error, KeyRefusedError) else None
+                if refused_since is not None and now - refused_since >= _REFUSED_SECONDS:
+                    raise  # Nothing but refusals for so long: the key was revoked.
                 time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
             node.tick(time.monotonic())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from dadc_net.config import RunConfig
-from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
+from dadc_net.errors import AuthenticationError, InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import Fault, Join
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
@@ -38,6 +38,10 @@ _KEEPALIVE_SECONDS = 1.0
 _METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
+_REVOKED = (
+    "the key of agent %d is not in the server's list any more. It was cut, and the run waits for a process with a key that "
+    "is. Get a new agent key from whoever keeps the server's keys, or ask to be listed again."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -191,10 +195,18 @@ class ServerProcess:
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
                 self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
+                self._cut_revoked(node, socket, now)
                 self._note_presence(node)
                 self._name_stragglers(node, now)
                 self._write_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
+
+    def _cut_revoked(self, node: EnvironmentServerNode, socket: ServerSocket, now: float) -> None:
+        """Read the list of keys again if it has changed; who is admitted no more is told so, and heard no more."""
+        for peer, agent in socket.read_keys_again(self.control.stop.take_reread()):
+            _log.warning("agent %d is cut: its key was revoked", agent)
+            self._deliver(node, socket, [Delivery(peer, Fault(AuthenticationError.exit_code, _REVOKED % agent))])
+            self._deliver(node, socket, node.peer_gone(peer, now))
 
     def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
         now = time.monotonic()
