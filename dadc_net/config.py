@@ -67,7 +67,7 @@ class RuntimeSettings:
         require(self.journal in ("process", "host"), "runtime.journal", self.journal, "Give process or host.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
     """How the learned rule is valued; evaluation has streams of its own and cannot change a digest."""
 
@@ -87,7 +87,7 @@ class EvaluationSettings:
             require(2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run, resolved."""
 
@@ -290,17 +290,17 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         schedule=from_plain(ScheduleSettings, sections["schedule"], "schedule."),
     )
     return RunConfig(
-        task,
-        top["task"],
-        parameters,
-        prescriptions,
-        menu,
-        theta,
-        family,
-        name,
-        settings,
-        from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
-        from_plain(RuntimeSettings, sections["runtime"], "runtime."),
+        task=task,
+        task_argument=top["task"],
+        parameters=parameters,
+        prescriptions=prescriptions,
+        menu=menu,
+        theta=theta,
+        family=family,
+        preset=name,
+        settings=settings,
+        evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
+        runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
 
 
@@ -311,7 +311,7 @@ def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, th
     if not isinstance(spaces[0], FiniteSpace) or not isinstance(spec.observation_space, FiniteSpace):
         raise ConfigError(
             f"learning is 'independent', but the task {task.name} has the observations {spaces}. An independent learner "
-            "joins common and private ones, and both must be finite. Use learning = \"shared\"."
+            'joins common and private ones, and both must be finite. Use learning = "shared".'
         )
     if menu:
         return own_parts(task.menus[menu])

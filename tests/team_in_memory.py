@@ -58,7 +58,9 @@ class Team:
     def _agent(self, agent: int) -> AgentNode:
         seed = seed_bytes(self.seeds.get(agent, 7))
         private = seed_bytes(self.private_seeds[agent]) if agent in self.private_seeds else b""
-        identity = AgentIdentity(agent, seed, SELFTEST.digest, structure=self.structure, private_seed=private)
+        identity = AgentIdentity(
+            agent=agent, shared_seed=seed, selftest=SELFTEST.digest, structure=self.structure, private_seed=private
+        )
         return AgentNode(identity, DiskAgentStore(Disk()), self.tamper.get(agent))
 
     def run(self) -> Team:

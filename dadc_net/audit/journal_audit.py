@@ -59,12 +59,12 @@ def _refuse_rotten_wal(path: Path) -> None:
 
 def _audit_chain(reader: JournalReader) -> int:
     head, tip = GENESIS, -1
-    for row in reader.common():
-        if row.step != tip + 1:
-            raise _hole(reader.path, "common", tip + 1)
-        if not continues(head, row.record, row.head):
-            raise rotten(reader.path, "common", row.step)
-        head, tip = row.head, row.step
+    for step, now, common in reader.records():
+        if step != tip + 1:
+            raise _hole(reader.path, "records", tip + 1)
+        if not continues(head, common, now):
+            raise rotten(reader.path, "records", step)
+        head, tip = now, step
     return tip
 
 

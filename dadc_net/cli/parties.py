@@ -221,13 +221,9 @@ def agent_command(
 
     if agent is None or agent < 1:
         given = "no agent id was given" if agent is None else f"the agent id is {agent}"
-        raise UsageError(
-            f"{given}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
-        )
+        raise UsageError(f"{given}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID.")
     if overrides and insisted is None:
-        raise UsageError(
-            "--set was given without --config. An agent takes its settings from the server. Add --config TASK."
-        )
+        raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
     shared = shell.shared_seed(seed, seed_file)
     private = b"" if private_seed_file is None else read_seed(private_seed_file, "--private-seed-file")
     digest = b""
@@ -242,7 +238,14 @@ def agent_command(
     stop.install()
     own = None if structure is None else load_structure(structure)
     options = AgentOptions(
-        *(agent, server, shared, folder, agent_keys, digest, connect_timeout, rejoin_timeout),
+        agent=agent,
+        server=server,
+        shared_seed=shared,
+        state_dir=folder,
+        keys=agent_keys,
+        settings_digest=digest,
+        connect_timeout_s=connect_timeout,
+        patience_s=rejoin_timeout,
         structure=own,
         journal=journal,
         private_seed=private,

@@ -217,9 +217,7 @@ def run_command(
             progress.note(note)
         if kind == "update":
             valuer.reward = details["reward_per_step"]
-            progress.update(
-                *(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"])
-            )
+            progress.update(*(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"]))
         elif kind == "checkpoint":
             snapshot, meta = load_snapshot(folder / party)
             valuer.checkpoint(int(meta["update"]), snapshot, details["losses"])
@@ -297,7 +295,7 @@ def simulate_command(
     valuer = _Valuer(config, folder, progress)
 
     def on_update(report: UpdateReport, simulation: Simulation) -> None:
-        valuer.reward = simulation.reward_sum / max(1, simulation.reward_count)
+        valuer.reward = simulation.rewards.value
         lock_steps = report.update * config.settings.learner.batch_lock_steps
         progress.update(report.update, lock_steps, time.monotonic() - started, valuer.reward)
         if report.update % config.evaluate_every == 0:

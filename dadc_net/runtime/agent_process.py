@@ -45,7 +45,7 @@ _RECONNECT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentOptions:
     """What an agent process is started with."""
 
@@ -101,14 +101,14 @@ class AgentProcess:
             store = options.journals.agent(options.state_dir, options.journal)
             try:
                 identity = AgentIdentity(
-                    options.agent,
-                    options.shared_seed,
-                    selftest.digest,
-                    options.settings_digest,
-                    process_facts(),
-                    selftest.answers,
-                    options.structure,
-                    options.private_seed,
+                    agent=options.agent,
+                    shared_seed=options.shared_seed,
+                    selftest=selftest.digest,
+                    settings_digest=options.settings_digest,
+                    host=process_facts(),
+                    answers=selftest.answers,
+                    structure=options.structure,
+                    private_seed=options.private_seed,
                     patience_s=options.patience_s,
                     checkpoint_every=options.checkpoint_every,
                 )
@@ -122,9 +122,7 @@ class AgentProcess:
             _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
             self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
         if node.phase is not Phase.FINISHED:
-            socket = AgentSocket(
-                self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s
-            )
+            socket = AgentSocket(self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s)
             try:
                 self._converse(node, socket)
             except DadcError as error:
@@ -156,8 +154,8 @@ class AgentProcess:
             kept = node.settle(time.monotonic())
             if node.phase is Phase.RUNNING and not self._begun:
                 self._note_begin(node)
-            if reaction.account is not None and reaction.account.update is not None:
-                self._after_update(node, reaction.account.update.update, reaction.account.update.losses, kept)
+            if reaction.account is not None and reaction.account.report is not None:
+                self._after_update(node, reaction.account.report.update, reaction.account.report.losses, kept)
 
     def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
         """Hand a message to the node; at a divergence write down every tensor's digest, for ``dadc check``."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.errors import CorruptStateError
-from dadc_net.node.rows import CommonRow, UpdateRow
+from dadc_net.node.record import Record
+from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.storage.agent_journal import unpack_tensors
 from dadc_net.storage.journal_file import (
     JOURNAL_NAME,
@@ -23,12 +24,12 @@ from dadc_net.storage.tail_entry import TailEntry
 from dadc_net.storage.tail_file import TAIL_SUFFIX, Tail, read_tail, tail_path
 
 CHECKED_COLUMNS = {
-    "observations": "parts",
-    "answers": "actions, sent, learner",
+    "observations": "observations",
+    "answers": "actions, step_digests, learner_digests",
     "worlds": "state",
     "private": "observation, actions",
-    "steps": "parameters, ais, prescription, sent",
-    "updates": "learner, tensors",
+    "steps": "parameters, ais, prescription, step_digest",
+    "updates": "learner_digest, tensors",
 }
 """Table -> the columns that its check covers."""
 _LOOKS = 3
@@ -75,22 +76,21 @@ class JournalReader:
         """Whose it is; 0: the server's."""
         return int(self.facts.get("agent", 0))
 
-    def common(self, first: int = 0) -> Iterator[CommonRow]:
+    def records(self, first: int = 0) -> Iterator[Record]:
         """The common log from record ``first`` on, in order."""
-        rows = self._query("SELECT step, head, record FROM common WHERE step >= ? ORDER BY step", first)
-        for row in self._with_newer("common", rows):
+        rows = self._query("SELECT step, head, common FROM records WHERE step >= ? ORDER BY step", first)
+        for row in self._with_newer("records", rows):
             if row[0] >= first:
-                yield CommonRow(*row)
+                yield Record(*row)
 
     def steps(self) -> Iterator[Row]:
-        """(step, chain head, digests of parameters, AIS and prescription, digest sent) in order; server: the first two."""
+        """(step, chain head, columns of ``StepDigests``) in order; of the server's journal the first two."""
         if self.agent == 0:
-            for row in self.common():
-                yield row.step, row.head, None, None, None, None
+            for step, head, _ in self.records():
+                yield step, head, None, None, None, None
             return
-        yield from self._query(
-            "SELECT step, head, parameters, ais, prescription, sent FROM common JOIN steps USING (step) ORDER BY step"
-        )
+        digests = ", ".join(StepDigests._fields)
+        yield from self._query(f"SELECT step, head, {digests} FROM records JOIN steps USING (step) ORDER BY step")
 
     def checked_rows(self, table: str) -> Iterator[Row]:
         """(step, columns that the check covers ..., check) of ``table``, in order."""
@@ -103,22 +103,22 @@ class JournalReader:
 
     def observations(self, agent: int) -> Iterator[tuple[int, bytes]]:
         """(step, observation) of one agent in the server's journal, in order."""
-        for step, parts, _ in self.checked_rows("observations"):
-            yield step, split(parts, int(self.facts["num_agents"]))[agent - 1]
+        for step, joined, _ in self.checked_rows("observations"):
+            yield step, split(joined, int(self.facts["num_agents"]))[agent - 1]
 
     def answers(self, agent: int) -> Iterator[tuple[int, bytes, bytes, bytes]]:
-        """(step, actions, sent digest, learner digest) of one agent in the server's journal, in order."""
+        """(step, actions, step digest, learner digest) of one agent in the server's journal, in order."""
         agents = int(self.facts["num_agents"])
         for step, *columns, _ in self.checked_rows("answers"):
-            actions, sent, learner = (split(column, agents)[agent - 1] for column in columns)
-            yield step, actions, sent, learner
+            actions, step_digest, learner_digest = (split(column, agents)[agent - 1] for column in columns)
+            yield step, actions, step_digest, learner_digest
 
     def updates(self) -> Iterator[UpdateRow]:
         """An agent's updates in order."""
-        for step, number, learner, packed in self._query(
-            "SELECT step, number, learner, tensors FROM updates ORDER BY step"
+        for step, number, learner_digest, packed in self._query(
+            "SELECT step, number, learner_digest, tensors FROM updates ORDER BY step"
         ):
-            yield UpdateRow(number, step, learner, unpack_tensors(self.facts, packed))
+            yield UpdateRow(step, number, learner_digest, unpack_tensors(self.facts, packed))
 
     def close(self) -> None:
         """Close the file."""

@@ -22,21 +22,22 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.errors import CorruptStateError, DadcError
-from dadc_net.node.rows import Answers, Arrays, CommonRow, ServerRow, row_check
+from dadc_net.node.rows import Answers, Arrays, ServerRow, row_check
 from dadc_net.storage import arrays_file
 from dadc_net.storage.journal_file import JournalFile, Translated, rotten
 from dadc_net.storage.tail_entry import TailEntry, pack_entry
 from dadc_net.storage.tail_file import Tail, TailFile, key_of, read_tail, tail_path
 
 _SCHEMA = """
-CREATE TABLE observations (step INTEGER PRIMARY KEY, parts BLOB NOT NULL, checked BLOB NOT NULL);
+CREATE TABLE observations (step INTEGER PRIMARY KEY, observations BLOB NOT NULL, checked BLOB NOT NULL);
 CREATE TABLE answers (
-    step INTEGER PRIMARY KEY, actions BLOB NOT NULL, sent BLOB NOT NULL, learner BLOB NOT NULL, checked BLOB NOT NULL
+    step INTEGER PRIMARY KEY, actions BLOB NOT NULL, step_digests BLOB NOT NULL, learner_digests BLOB NOT NULL,
+    checked BLOB NOT NULL
 );
 CREATE TABLE worlds (step INTEGER PRIMARY KEY, state BLOB NOT NULL, checked BLOB NOT NULL);
 """
 _INSERTS = {
-    "common": "INSERT OR REPLACE INTO common VALUES (?, ?, ?)",
+    "records": "INSERT OR REPLACE INTO records VALUES (?, ?, ?)",
     "observations": "INSERT OR REPLACE INTO observations VALUES (?, ?, ?)",
     "answers": "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
     "worlds": "INSERT OR REPLACE INTO worlds VALUES (?, ?, ?)",
@@ -103,30 +104,30 @@ class ServerJournalFile:
         """Record ``step``, checked."""
         if step in self._made:
             entry = TailEntry.unpack(self._made[step])
-            return ServerRow(CommonRow(step, entry.head, entry.record), split(entry.parts, self._num_agents))
+            return ServerRow(entry.record, split(entry.observations, self._num_agents))
         before = self._made.get(step - 1)
-        common = self._file.common(step, None if before is None else TailEntry.unpack(before).head)
-        found = self._file.query("SELECT parts, checked FROM observations WHERE step = ?", (step,))
-        if common is None or found is None:
+        record = self._file.record(step, None if before is None else TailEntry.unpack(before).record.head)
+        found = self._file.query("SELECT observations, checked FROM observations WHERE step = ?", (step,))
+        if record is None or found is None:
             return None
-        parts, check = found
-        if row_check(step, parts) != check:
+        observations, check = found
+        if row_check(step, observations) != check:
             raise rotten(self._file.path, "observations", step)
-        return ServerRow(common, split(parts, self._num_agents))
+        return ServerRow(record, split(observations, self._num_agents))
 
     def answers(self, step: int) -> Answers | None:
         """The answers to record ``step``, checked."""
-        agents = self._num_agents
         if step in self._answered:
-            entry = TailEntry.unpack(self._answered[step])
-            return Answers(step, split(entry.actions, agents), split(entry.sent, agents), split(entry.learner, agents))
-        found = self._file.query("SELECT actions, sent, learner, checked FROM answers WHERE step = ?", (step,))
-        if found is None:
-            return None
-        actions, sent, learner, check = found
-        if row_check(step, actions, sent, learner) != check:
-            raise rotten(self._file.path, "answers", step)
-        return Answers(step, split(actions, agents), split(sent, agents), split(learner, agents))
+            columns = TailEntry.unpack(self._answered[step]).answers
+        else:
+            statement = "SELECT actions, step_digests, learner_digests, checked FROM answers WHERE step = ?"
+            found = self._file.query(statement, (step,))
+            if found is None:
+                return None
+            columns = found[:-1]
+            if row_check(step, *columns) != found[-1]:
+                raise rotten(self._file.path, "answers", step)
+        return Answers(step, *(split(column, self._num_agents) for column in columns))
 
     def commit(self, answers: Answers | None, row: ServerRow | None, world: Arrays | None) -> None:
         """One entry: answers to record t, record t+1, state of the environment after it.
@@ -136,7 +137,7 @@ class ServerJournalFile:
         """
         if self._refused is not None:
             raise self._refused
-        state = b"" if row is None or world is None else arrays_file.pack(world, {"step": row.common.step})
+        state = b"" if row is None or world is None else arrays_file.pack(world, {"step": row.step})
         body = pack_entry(answers, row, state)
         try:
             if len(self._pending) >= _ENTRIES_MAX:
@@ -148,7 +149,7 @@ class ServerJournalFile:
             raise
         self._pending.append(body)
         if row is not None:
-            self._made[row.common.step] = body
+            self._made[row.step] = body
         if answers is not None:
             self._answered[answers.step] = body
 
