@@ -164,11 +164,11 @@ def rebuilt(config: RunConfig, seeds: Iterable[bytes], own: list[bytes], agent: 
     for seed in seeds:
         world = World(make_problem(config), seed)
         entries = [world.first()]
-        if entries[0].private[agent - 1] != own[0]:
+        if entries[0].observations[agent - 1] != own[0]:
             continue
         nothing = np.zeros((COPIES, len(AGENTS)), dtype=np.int64)
         entries += [world.advance(nothing) for _ in range(records - 1)]
-        return [list(entry.private) for entry in entries]
+        return [list(entry.observations) for entry in entries]
     return []
 
 
@@ -187,7 +187,7 @@ def test_a_public_or_short_environment_seed_gives_everything_away(seed: int) -> 
     config = resolve(TASK, (), SMALL)
     team = Team(config, environment_seed=seed, structure=config.task.structure).run()
     assert team.finished
-    own, others = ([message.private for message in received(team, k)] for k in AGENTS)
+    own, others = ([message.observation for message in received(team, k)] for k in AGENTS)
     again = rebuilt(config, short_seeds(), own, 1, len(own))
     assert [row[1] for row in again] == others
 
