@@ -10,6 +10,7 @@ import pytest
 
 from tests.process.commands import SMALL, Ended, descendants, finish, free_port, run, start, wait_for
 
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 FIXED = "20260101"
 
 
