@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from dadc_net.errors import (
     AuthenticationError,
     DadcError,
     DivergenceError,
+    KeyRefusedError,
     MismatchError,
     ProtocolError,
     SelftestError,
@@ -27,7 +28,7 @@ from dadc_net.node.rows import Arrays
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
 from dadc_net.storage import arrays_file
-from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.information import InformationStructure
@@ -37,6 +38,8 @@ from dadc_net.wire.keys import AgentKeys
 
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
+_REFUSED_SECONDS = 10.0
+"""How long a key that was admitted before may be refused before it counts as revoked."""
 _RECONNECT_SECONDS = 10.0
 """How long one attempt to connect anew may take."""
 _log = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ class AgentOptions:
 
     agent: int
     server: str
-    shared_seed: bytes
+    shared_seed: bytes = field(repr=False)
     state_dir: Path
     keys: AgentKeys | None
     settings_digest: bytes = b""
@@ -61,7 +64,7 @@ class AgentOptions:
     """What the state survives: ``process`` or ``host``."""
     journals: Journals = ON_DISK
     structure: InformationStructure | None = None
-    private_seed: bytes = b""
+    private_seed: bytes = field(default=b"", repr=False)
     """Of the agent's own draws; empty: the shared seed."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
@@ -93,7 +96,7 @@ class AgentProcess:
         pin_threads()
         keep_freed_memory()
         selftest = checked_selftest()
-        open_folder(options.state_dir)
+        open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             store = options.journals.agent(options.state_dir, options.journal)
             try:
@@ -212,6 +215,7 @@ class AgentProcess:
         silent = node.watch.silent(time.monotonic())
         _log.warning("the server has been silent for %.1f s; connecting anew", silent)
         self.control.report("silent", agent=self.options.agent, seconds=silent)
+        refused_since: float | None = None
         while True:
             remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
             try:
@@ -219,6 +223,10 @@ class AgentProcess:
                     break
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
+                now = time.monotonic()
+                refused_since = (refused_since or now) if isinstance(error, KeyRefusedError) else None
+                if refused_since is not None and now - refused_since >= _REFUSED_SECONDS:
+                    raise  # Nothing but refusals for so long: the key was revoked.
                 time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
             node.tick(time.monotonic())

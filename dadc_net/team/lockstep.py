@@ -55,7 +55,8 @@ class LockStep:
         begin = self._clock.begin()
         outcome = self.environment.advance(joint_action, begin, draws)
         if not np.isfinite(outcome.rewards).all():
-            raise InvariantError(f"the environment's reward is {outcome.rewards}; it must be finite")
+            bad = outcome.rewards[~np.isfinite(outcome.rewards)]  # The others may be of what no agent is told.
+            raise InvariantError(f"the environment's reward holds {bad}; it must be finite")
         ended = self._clock.observe(outcome.ended)
         self._history.append(joint_step(outcome, joint_action, begin))
         common = self._structure.common(self._history)
