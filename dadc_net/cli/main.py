@@ -11,7 +11,9 @@ from dadc_net.cli.check import check_command
 from dadc_net.cli.inspect import evaluate_command, plan_command, selftest_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
 from dadc_net.cli.plot import plot_command
+from dadc_net.cli.launch import launch_command
 from dadc_net.cli.replay import replay_command
+from dadc_net.cli.restarts import run_party
 from dadc_net.cli.run import run_command, simulate_command
 from dadc_net.cli.status import status_command
 from dadc_net.cli.sweep import sweep_command
@@ -33,6 +35,7 @@ for _command in (
     status_command,
     selftest_command,
     keys_command,
+    launch_command,
     bench_command,
     sweep_command,
     plot_command,
@@ -47,9 +50,9 @@ def main() -> None:
 
 def environment_main() -> None:
     """``dadc-env``"""
-    shell.run_command(environment_command)
+    run_party(environment_command)
 
 
 def agent_main() -> None:
     """``dadc-agent``"""
-    shell.run_command(agent_command)
+    run_party(agent_command)

@@ -22,14 +22,15 @@ from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.identity import AgentIdentity
 from dadc_net.node.journal import Arrays
-from dadc_net.node.messages import Alive, Fault
+from dadc_net.node.messages import NO_RUN, Alive, Fault
 from dadc_net.node.watch import Verdict
-from dadc_net.runtime import arrays_file
+from dadc_net.runtime import arrays_file, status
 from dadc_net.runtime.agent_store import AgentStoreFiles
 from dadc_net.runtime.folder_lock import locked
 from dadc_net.runtime.memory_journal import MemoryAgentStore
 from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
 from dadc_net.runtime.state_at import STOPPED_FILE
+from dadc_net.runtime.status import OwnStatus
 from dadc_net.team.information import InformationStructure
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
@@ -37,6 +38,7 @@ from dadc_net.wire.sockets import AgentSocket
 
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
+_STATUS_SECONDS = 1.0
 _RECONNECT_SECONDS = 10.0
 """How long one attempt to connect anew may take."""
 _log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class AgentProcess:
         self.control = control
         self._begun = False
         self._trouble = ""
+        self._status_due = 0.0
 
     def run(self) -> AgentResult:
         """Take part in one run, from its beginning or from where the state folder stands.
@@ -132,6 +135,8 @@ class AgentProcess:
             finally:
                 self._settle_whatever_happens(node)
                 socket.close()
+        self._status_due = 0.0
+        self._write_status(node)
         digest = node.learner_digest.hex()
         _log.info("agent %d finished with learner digest %s", self.options.agent, digest)
         self.control.report("finished", agent=self.options.agent, learner_digest=digest)
@@ -144,6 +149,7 @@ class AgentProcess:
         _log.info("agent %d asked to join at %s", self.options.agent, self.options.server)
         node.watch.heard(time.monotonic())
         while node.phase is not Phase.FINISHED:
+            self._write_status(node)
             frames = socket.receive(_LOOK_MS, self.control.wake_fds)
             if frames is None:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked()
@@ -181,6 +187,16 @@ class AgentProcess:
         except OSError as error:
             _log.warning("the diverged state could not be kept: %s", error)
 
+    def _write_status(self, node: AgentNode) -> None:
+        """Once a second; a start, a wait for the server and a long update write none."""
+        now = time.monotonic()
+        if now >= self._status_due:
+            self._status_due = now + _STATUS_SECONDS
+            silent = None if node.phase is Phase.FINISHED else node.watch.silent(now)
+            run_id = "" if node.run_id == NO_RUN else node.run_id.hex()
+            found = OwnStatus(self.options.agent, node.phase.value, run_id, node.next_step, silent, now)
+            status.write(self.options.state_dir, found)
+
     def _stop_if_asked(self) -> None:
         self.control.poll()
         if self.control.stop.reason:
@@ -212,6 +228,7 @@ class AgentProcess:
                 _log.info("not connected yet: %s", error)
                 time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
+            self._write_status(node)
             node.tick(time.monotonic())
         socket.send(encode(node.join()))
 
