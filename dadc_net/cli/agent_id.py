@@ -50,8 +50,8 @@ def agent_id(option: int | None, variables: Mapping[str, str]) -> tuple[int, str
             value = read(text)
             if value is None:
                 raise UsageError(
-                    f"{name} is {text!r}, which is not {meaning}. No agent was started. Correct or unset it, or give --id N "
-                    f"after unsetting it."
+                    f"{name} is {text!r}, which is not {meaning}. No agent was started. Correct it, or unset it and give "
+                    "--id N."
                 )
             found[f"{name}={text}"] = value
     if not found:
@@ -69,6 +69,7 @@ def agent_id(option: int | None, variables: Mapping[str, str]) -> tuple[int, str
         )
     if agent < 1:
         raise UsageError(
-            f"the agent id is {agent} ({first}). Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID."
+            f"the agent id is {agent} ({first}). Agents are numbered from 1, as in the paper. Give --id N, or set "
+            "DADC_AGENT_ID."
         )
     return agent, first if len(found) == 1 else " and ".join(found)

@@ -52,7 +52,7 @@ def launch_command(
             (out / name).write_text(text, encoding="utf-8")
         click.echo(f"wrote {', '.join(made)} to {out}", err=True)
     elif out is not None:
-        out.write_text(*made.values(), encoding="utf-8")
+        out.write_text("".join(made.values()), encoding="utf-8")
         click.echo(f"wrote {out}", err=True)
     else:
         for name, text in made.items():
@@ -74,8 +74,8 @@ def _team(engine: str, task: str | None, image: str, memory: str, options: dict[
             overrides.append(f"env.agents={agents}")
     if Path(task).suffix == ".toml" and engine in ("compose", "swarm", "kubernetes"):
         raise UsageError(
-            f"the task is the file {task}, which a container does not see. Nothing was written. Name the task, and give what "
-            "differs with --set."
+            f"the task is the file {task}, which a container does not see. Nothing was written. Name the task, and give "
+            "what differs with --set."
         )
     dedicated = {key: options[key] for key in ("updates", "num_envs", "algorithm")}
     config = resolve(task, overrides, shell.dotted_options(**dedicated))

@@ -13,7 +13,7 @@ import click
 from dadc_net.cli import shell
 from dadc_net.cli.agent_id import agent_id
 from dadc_net.cli.progress import Progress
-from dadc_net.runtime.party import Control, StopRequest
+from dadc_net.runtime.control import Control, StopRequest
 
 if TYPE_CHECKING:
     from dadc_net.wire.keys import ServerKeys
@@ -103,8 +103,9 @@ def environment_command(
     """The environment server alone; agents join it with dadc-agent."""
     from dadc_net.config import check_agents, resolve
     from dadc_net.node.messages import RUN_ID_BYTES
-    from dadc_net.runtime.party import log_to_file, open_folder
+    from dadc_net.runtime.host import log_to_file
     from dadc_net.runtime.server_process import ServerOptions, ServerProcess
+    from dadc_net.storage.folder import open_folder
 
     config = resolve(
         task, options["overrides"], shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
@@ -205,7 +206,8 @@ def agent_command(
     from dadc_net.config import load_structure
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
-    from dadc_net.runtime.party import log_to_file, open_folder
+    from dadc_net.runtime.host import log_to_file
+    from dadc_net.storage.folder import open_folder
     from dadc_net.wire.keys import load_agent_keys
 
     agent, source = agent_id(given_id, os.environ)
@@ -260,8 +262,8 @@ def keys_command(folder: Path, agents: int, folders: bool, seed_file: Path | Non
         raise UsageError(f"-K is {agents}. A team has at least one agent. Give the number of agents.")
     if seed_file is not None and not folders:
         raise UsageError(
-            "--seed-file was given without --folders. The seed goes into a folder of each agent, and never into the server's. "
-            "Add --folders."
+            "--seed-file was given without --folders. The seed goes into a folder of each agent, and never into the "
+            "server's. Add --folders."
         )
     if folders:
         made = write_folders(folder, agents, b"" if seed_file is None else shell.shared_seed(None, seed_file))

@@ -29,8 +29,8 @@ def run_party(command: click.Command) -> NoReturn:
     try:
         if rule not in (ON_FAILURE, "no", ""):
             raise UsageError(
-                f"{VARIABLE} is {rule!r}, but must be {ON_FAILURE} (the engine starts again whatever ends other than with 0) "
-                "or no. Nothing was started. Correct or unset it."
+                f"{VARIABLE} is {rule!r}, but must be {ON_FAILURE} (the engine starts again whatever ends other than with "
+                "0) or no. Nothing was started. Correct or unset it."
             )
         shell.run_command(command)
     except SystemExit as ended:

@@ -23,8 +23,8 @@ AGENTS_MAX = 256
 _HEAD = Template("""\
 # A whole run in containers: docker compose up. Made by: $made_by
 #
-# The service keys makes the keys and the shared seed, and ends; then the environment server and $agents agents run to the end,
-# and each prints the same learner digest as its last line. Valid for Compose v2 and for docker-compose 1.29.
+# The service keys makes the keys and the shared seed, and ends; then the environment server and $agents agents run to the
+# end, and each prints the same learner digest as its last line. Valid for Compose v2 and for docker-compose 1.29.
 #
 #   DADC_OPTIONS="--updates 100 --algorithm ppo" docker compose up     further options of dadc-env
 #   docker compose down; docker compose up                          stop it, and go on later

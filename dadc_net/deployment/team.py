@@ -48,8 +48,8 @@ class Team:
         for argument in (self.task, *self.options, self.structure):
             if not argument.isprintable():
                 raise UsageError(
-                    f"{argument!r} holds a line break or another sign that is not printed. It cannot stand in a command line "
-                    "of these files. Leave it out."
+                    f"{argument!r} holds a line break or another sign that is not printed. It cannot stand in a command "
+                    "line of these files. Leave it out."
                 )
         if not _IMAGE.fullmatch(self.image):
             raise UsageError(

@@ -1,8 +1,9 @@
 """What a running party knows, once a second in a small file: the server of its agents, an agent of itself.
 
-The server's answers "who is holding us up?", any of them "does it live?", which is what container engines ask. The file is replaced, never appended to, and never synced: it is for people, and nothing reads it but ``dadc status``. It
-holds digests of steps, which say nothing without the shared seed, and no private data. Its age is told by the monotonic
-clock, which all processes of a host share until it boots anew.
+The server's answers "who is holding us up?", any of them "does it live?", which is what container engines ask. The file
+is replaced, never appended to, and never synced: nothing reads it but ``dadc status``. It holds digests of steps, which say
+nothing without the shared seed, and no private data. Its age is told by the monotonic clock, which all processes of a host
+share until it boots anew.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class TeamStatus:
         """The server wrote it as its last act."""
         return self.phase in ("finished", "failed", STOPPED)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Plain data for --json and for the file."""
         return asdict(self)
 
@@ -98,7 +99,7 @@ class OwnStatus:
         """It has all records; one that failed or was stopped leaves its last status behind, which grows old."""
         return self.phase == "finished"
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """As of ``TeamStatus``."""
         return asdict(self)
 
@@ -107,7 +108,7 @@ def write(folder: Path, status: TeamStatus | OwnStatus) -> None:
     """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
     temporary = folder / f".{STATUS_NAME}.tmp"
     try:
-        temporary.write_text(json.dumps(status.to_mapping()), encoding="utf-8")
+        temporary.write_text(json.dumps(status.to_plain()), encoding="utf-8")
         os.replace(temporary, folder / STATUS_NAME)
     except OSError:
         return
@@ -138,8 +139,8 @@ def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) 
     if not status.ended and not 0 <= status.age <= seconds:
         age = f"{status.age:.0f} s ago" if status.age >= 0 else "before this host was booted"
         raise TemporaryError(
-            f"the status in {folder} was written {age}, and {seconds:g} s were allowed. A party writes it every second: this "
-            "one has gone, or hangs. Look at its log.txt, or start it again."
+            f"the status in {folder} was written {age}, and {seconds:g} s were allowed. A party writes it every second: "
+            "this one has gone, or hangs. Look at its log.txt, or start it again."
         )
 
 

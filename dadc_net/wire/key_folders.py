@@ -55,8 +55,8 @@ def write_folders(root: Path, num_agents: int, seed: bytes = b"") -> list[str]:
             (server / key).unlink(missing_ok=True)  # After its copy is on the disk.
     except OSError as error:
         raise UsageError(
-            f"{error.filename or root} cannot be written: {error.strerror}. Nothing was overwritten. Name a folder that this "
-            "user can write to."
+            f"{error.filename or root} cannot be written: {error.strerror}. Nothing was overwritten. Name a folder that "
+            "this user can write to."
         ) from error
     return made
 
@@ -68,8 +68,8 @@ def _agreed_seed(folders: list[Path], given: bytes) -> bytes:
     others = [path for path, held in found.items() if held != seed]
     if others:
         raise UsageError(
-            f"{others[0]} holds another shared seed than {'the given file' if given else next(iter(found))}. A team has one, "
-            "and no seed is overwritten. Delete the wrong files, or give no seed."
+            f"{others[0]} holds another shared seed than {'the given file' if given else next(iter(found))}. A team has "
+            "one, and no seed is overwritten. Delete the wrong files, or give no seed."
         )
     return seed
 
