@@ -24,7 +24,7 @@ BESIDE = {"errors", "schema"}
 CONFIGURATION = {"config", "presets"}
 """Modules beside the rooms that only those may import who start something."""
 _CORE = {"exact", "team", "coordinator", "node"}
-_STORED = {*_CORE, "storage", "audit"}
+_STORED = {*_CORE, "storage", "audit", "secret_files"}
 _RUNNING = {*_STORED, *CONFIGURATION, "wire", "runtime"}
 ALLOWED = {
     "exact": set(),
@@ -32,8 +32,8 @@ ALLOWED = {
     "planning": {"exact", "team"},
     "coordinator": {"exact", "team"},
     "node": {"exact", "team", "coordinator"},
-    "wire": {"node"},
-    "storage": {"exact", "node"},
+    "wire": {"node", "secret_files"},
+    "storage": {"exact", "node", "secret_files"},
     "audit": {"exact", "coordinator", "node", "storage"},
     "runtime": {*_STORED, *CONFIGURATION, "wire"},
     "experiment": {*_RUNNING, "planning"},

@@ -174,7 +174,8 @@ def run_command(
     task: str,
     seed: int | None,
     seed_file: Path | None,
-    env_seed: int,
+    env_seed: int | None,
+    env_seed_file: Path | None,
     out: Path | None,
     breaks: tuple[str, ...],
     quiet: bool,
@@ -190,7 +191,7 @@ def run_command(
     from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
-    shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
     learner = config.settings.learner
     tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
     resumes = _take_up(out, config, shared)
@@ -199,7 +200,8 @@ def run_command(
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
-    progress.note(_headline(config, seed, seed_file, folder) + (", resumed" if resumes else ""))
+    shown = shell.shown_environment_seed(env_seed, env_seed_file)
+    progress.note(_headline(config, seed, seed_file, folder, shown) + (", resumed" if resumes else ""))
     valuer = _Valuer(config, folder, progress)
 
     def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
@@ -258,7 +260,8 @@ def simulate_command(
     task: str,
     seed: int | None,
     seed_file: Path | None,
-    env_seed: int,
+    env_seed: int | None,
+    env_seed_file: Path | None,
     out: Path | None,
     replicas: str,
     quiet: bool,
@@ -276,13 +279,14 @@ def simulate_command(
     from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
-    shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
     folder = open_folder(_run_folder(task, _shown_seed(seed, seed_file), out))
     (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
-    progress.note(_headline(config, seed, seed_file, folder))
+    shown = shell.shown_environment_seed(env_seed, env_seed_file)
+    progress.note(_headline(config, seed, seed_file, folder, shown))
     valuer = _Valuer(config, folder, progress)
 
     def on_update(report: UpdateReport, simulation: Simulation) -> None:
@@ -317,12 +321,12 @@ def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
     return None if seed_file is not None else seed or 0
 
 
-def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path) -> str:
+def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path, environment: str) -> str:
     settings = config.settings
     shown = _shown_seed(seed, seed_file)
     algorithm = settings.algorithm if settings.is_shared else f"independent {settings.algorithm}"
     return (
         f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
         f"{settings.updates} updates of {settings.learner.batch_steps} steps, "
-        f"seed {'from file' if shown is None else shown}, folder {folder}"
+        f"seed {'from file' if shown is None else shown}, environment seed {environment}, folder {folder}"
     )

@@ -92,7 +92,7 @@ def unpack_actions(raw: bytes, step: int, copies: int, agent: int, space: Finite
     actions = np.frombuffer(raw, dtype="<i2").astype(np.int64)
     if not space.contains(actions[:, None]):
         raise ProtocolError(
-            f"agent {agent} answered record {step} with the actions {actions.tolist()}, but an action is one of "
+            f"agent {agent} answered record {step} with {_outside(actions, space)} of {copies} actions outside the space "
             f"0..{space.sizes[0] - 1}. The run stops before the environment moves. Correct the agent's prescription."
         )
     return actions
@@ -100,8 +100,14 @@ def unpack_actions(raw: bytes, step: int, copies: int, agent: int, space: Finite
 
 def _pack_int16(values: NDArray[Any]) -> bytes:
     if values.size and (values.max() > _INT16_MAX or values.min() < 0):
-        raise InvariantError(f"a record value {values.max()} does not fit 0..{_INT16_MAX}")
+        # Without the value: the server tells every agent why it stopped, and the value may be for one of them only.
+        raise InvariantError(f"a value in a record does not fit 0..{_INT16_MAX}")
     return values.astype("<i2").tobytes()
+
+
+def _outside(actions: NDArray[np.int64], space: FiniteSpace) -> int:
+    """How many there are, and not which: an error is read by every agent, and actions are private."""
+    return int(((actions < 0) | (actions >= space.sizes[0])).sum())
 
 
 def _check_length(what: str, raw: bytes, step: int, expected: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ from dadc_net.runtime.control import Control
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
 from dadc_net.runtime.status import OwnStatus
 from dadc_net.storage import arrays_file
-from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.information import InformationStructure
@@ -51,7 +51,7 @@ class AgentOptions:
 
     agent: int
     server: str
-    shared_seed: bytes
+    shared_seed: bytes = field(repr=False)
     state_dir: Path
     keys: AgentKeys | None
     settings_digest: bytes = b""
@@ -64,7 +64,7 @@ class AgentOptions:
     """What the state survives: ``process`` or ``host``."""
     journals: Journals = ON_DISK
     structure: InformationStructure | None = None
-    private_seed: bytes = b""
+    private_seed: bytes = field(default=b"", repr=False)
     """Of the agent's own draws; empty: the shared seed."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
@@ -97,7 +97,7 @@ class AgentProcess:
         pin_threads()
         keep_freed_memory()
         selftest = checked_selftest()
-        open_folder(options.state_dir)
+        open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             store = options.journals.agent(options.state_dir, options.journal)
             try:

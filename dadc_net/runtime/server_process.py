@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,10 +22,12 @@ from dadc_net.node.server.world import World
 from dadc_net.runtime import status
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
+from dadc_net.runtime.seed_files import drawn_seed
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.schema import differences
 from dadc_net.storage import atomic_file
-from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.folder import locked, open_state_folder
+from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
@@ -44,7 +46,8 @@ class ServerOptions:
     """What a server process is started with."""
 
     config: RunConfig
-    environment_seed: bytes
+    environment_seed: bytes | None = field(repr=False)
+    """None: drawn at the first start, and kept in the state folder."""
     bind: str
     run_id: bytes
     state_dir: Path
@@ -68,6 +71,7 @@ class ServerProcess:
     def __init__(self, options: ServerOptions, control: Control) -> None:
         self.options = options
         self.control = control
+        self._seed = b""
         self._metrics: BinaryIO | None = None
         self._reward_sum = 0.0
         self._reward_count = 0
@@ -84,9 +88,10 @@ class ServerProcess:
             DadcError: whatever ended it early.
         """
         options = self.options
-        folder = open_folder(options.state_dir)
+        folder = open_state_folder(options.state_dir)
         with locked(folder, "the environment server"):
             terms = make_terms(options.config)
+            self._seed = options.environment_seed or drawn_seed(folder, (folder / JOURNAL_NAME).exists())
             journal = options.journals.server(folder, options.config.settings.num_agents, options.config.runtime.journal)
             try:
                 existed = journal.open_or_create(self._facts(terms))
@@ -122,13 +127,13 @@ class ServerProcess:
             "epoch": 1,
             "settings": terms.settings,
             "settings_digest": terms.settings_digest.hex(),
-            "environment": environment_digest(self.options.config, self.options.environment_seed).hex(),
+            "environment": environment_digest(self.options.config, self._seed).hex(),
             "last_step": terms.updates * terms.batch_lock_steps,
             "state": "running",
         }
 
     def _world(self) -> World:
-        return World(make_problem(self.options.config), self.options.environment_seed)
+        return World(make_problem(self.options.config), self._seed)
 
     def _start(self, journal: ServerJournal, terms: RunTerms) -> EnvironmentServerNode:
         return EnvironmentServerNode(ServerLog(self._world(), journal), terms, self.options.run_id)
@@ -147,8 +152,8 @@ class ServerProcess:
             differing = differing or f"another {what.replace('_', ' ')}, {facts[what][:16]} (given {given[what][:16]})"
             raise MismatchError(
                 f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with {differing}. Nothing was "
-                f"changed; it stands at record {journal.tip}. Start it with the same task, options and --env-seed, or give "
-                "another folder."
+                f"changed; it stands at record {journal.tip}. Start it with the same task, options and "
+                "--env-seed or --env-seed-file, or give another folder."
             )
         begun = time.monotonic()
         node, recovery = take_up(self._world(), journal, terms)

@@ -15,6 +15,8 @@ from typing import Any
 
 SCRIPTS = {"dadc": "main", "dadc-env": "environment_main", "dadc-agent": "agent_main"}
 PATIENCE_SECONDS = 90
+ENVIRONMENT_SEED = "20260101"
+"""What ``run`` and ``simulate`` use when nothing is said; ``dadc-env`` must be told, or it draws its own."""
 SMALL = ["--updates", "3", "--num-envs", "4", "--set", "learner.batch_steps=40"]
 
 

@@ -76,7 +76,8 @@ class World:
         draws = self._stream.uniforms(step, self.copies, problem.environment.spec.draws_per_step)
         outcome = problem.environment.advance(joint_action, begin, draws)
         if not np.isfinite(outcome.rewards).all():
-            raise InvariantError(f"the environment's reward at step {step} is {outcome.rewards}; it must be finite")
+            bad = outcome.rewards[~np.isfinite(outcome.rewards)]  # The others may be of what no agent is told.
+            raise InvariantError(f"the environment's reward at step {step} holds {bad}; it must be finite")
         ended = self._clock.observe(outcome.ended)
         before = np.where(begin[:, None], 0, joint_action)
         self._history.append(JointStep(outcome.observations, outcome.public, before, begin))

@@ -14,11 +14,10 @@ import secrets
 from pathlib import Path
 
 from dadc_net.errors import UsageError
+from dadc_net.runtime.seed_files import TEAM_SEED, fresh_seed, read_raw_seed
+from dadc_net.secret_files import check_folder, make_folder
 from dadc_net.wire import key_files
 from dadc_net.wire.keys import write_keys
-
-SEED_NAME = "team.seed"
-SEED_BYTES = 32
 
 
 def write_folders(root: Path, num_agents: int, seed: bytes = b"") -> list[str]:
@@ -34,7 +33,7 @@ def write_folders(root: Path, num_agents: int, seed: bytes = b"") -> list[str]:
 
     Raises:
         UsageError: if a folder cannot be written, or holds another seed.
-        AuthenticationError: if keys that are there cannot be used, or if others may write to a folder.
+        AuthenticationError: if keys that are there cannot be used, or if others can read or write what is in a folder.
     """
     server = root / "server"
     made = [name for name in write_keys(server, num_agents) if not name.startswith("agent-")]
@@ -43,14 +42,14 @@ def write_folders(root: Path, num_agents: int, seed: bytes = b"") -> list[str]:
     folders = {agent: root / f"agent-{agent}" for agent in agents}
     try:
         for folder in folders.values():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            key_files.refuse_open_folder(folder)
+            make_folder(folder)
+            check_folder(folder, secret=True)
         seed = _agreed_seed(list(folders.values()), seed)
         for agent, folder in folders.items():
             key = f"agent-{agent}.key"
             made += _copy(server / key, folder / key)
             made += _copy(server / "server.pub", folder / "server.pub")
-            made += _write(folder / SEED_NAME, seed)
+            made += _write(folder / TEAM_SEED, seed)
             key_files.sync_folder(folder)
             (server / key).unlink(missing_ok=True)  # After its copy is on the disk.
     except OSError as error:
@@ -63,8 +62,9 @@ def write_folders(root: Path, num_agents: int, seed: bytes = b"") -> list[str]:
 
 def _agreed_seed(folders: list[Path], given: bytes) -> bytes:
     """The seed that the folders hold, or else the given one, or else a random one."""
-    found = {path: path.read_bytes() for folder in folders if (path := folder / SEED_NAME).exists()}
-    seed = given or next(iter(found.values()), b"") or secrets.token_bytes(SEED_BYTES)
+    paths = [path for folder in folders if (path := folder / TEAM_SEED).exists()]
+    found = {path: read_raw_seed(path, "this agent") for path in paths}
+    seed = given or next(iter(found.values()), b"") or fresh_seed().encode("ascii")
     others = [path for path, held in found.items() if held != seed]
     if others:
         raise UsageError(
