@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dadc_net.cli import shell
+from dadc_net.deployment.engines import ENGINES, files
 
 if TYPE_CHECKING:
     from dadc_net.deployment.team import Team
 
-_ENGINES = ("compose", "swarm", "kubernetes", "slurm", "systemd")
 _OWN_IMAGE = "dadc-net:local"
 
 
 @click.command("launch")
-@click.argument("engine", type=click.Choice(_ENGINES))
+@click.argument("engine", type=click.Choice(ENGINES))
 @click.argument("task", required=False)
 @shell.task_options
 @click.option(
@@ -41,8 +41,6 @@ def launch_command(
     ENGINE is compose, swarm, kubernetes, slurm or systemd. TASK is mabc for two agents, and demand-response for any other
     number, unless it is given.
     """
-    from dadc_net.deployment.engines import files
-
     team = _team(engine, task, image or _OWN_IMAGE, memory, options)
     made_by = "dadc " + shlex.join(["launch", *_given_arguments(engine, task, image, memory, server, options)])
     made = files(engine, team, build=image is None, server=server, made_by=made_by)

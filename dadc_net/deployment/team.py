@@ -73,7 +73,7 @@ class Team:
         return ["--task", self.task, "--agents", str(self.agents), *self.options]
 
     def server_command(self, keys: str, state: str) -> list[str]:
-        """``dadc-env`` with its folders."""
+        """``dadc-env`` with its folders, listening at every address of a container's own network."""
         bind = f"tcp://0.0.0.0:{PORT}"
         return ["dadc-env", *self.task_arguments, "--bind", bind, "--keys", keys, "--state-dir", state]
 
