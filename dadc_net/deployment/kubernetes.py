@@ -109,7 +109,7 @@ $counting
           values: $final
       - action: Ignore              # a drained host is no failure
         onPodConditions:
-          - type: DisruptionTarget
+          - {type: DisruptionTarget, status: "True"}
   template:
     metadata:
       labels: {app.kubernetes.io/name: dadc-net, app.kubernetes.io/component: $component}
