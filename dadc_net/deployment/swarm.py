@@ -32,7 +32,7 @@ _HEAD = Template("""\
 #   docker node update --label-add dadc=server HOST
 #
 # Swarm starts again what ends other than with 0. DADC_RESTART lets a party that was refused, or that diverged, end with 0.
-version: "3.8"
+version: "3.9"
 
 x-party: &party
   image: $image
@@ -49,7 +49,7 @@ x-party: &party
       max-file: "$log_files"
   healthcheck:
     test: $health
-    interval: 30s
+    interval: 10s                   # Swarm tells others a service's address once it is healthy
     timeout: 15s
     retries: 3
     start_period: ${start}s
@@ -73,6 +73,7 @@ services:
     command: $command
     deploy:
       <<: *deploy
+      endpoint_mode: dnsrr          # the name is the container's address: there is one, and no load to balance
       placement:
         constraints:
           - node.labels.dadc == server
