@@ -5,9 +5,9 @@ from __future__ import annotations
 from string import Template
 
 from dadc_net.deployment.team import (
-    ALIVE_SECONDS,
     LOG_FILES,
     LOG_MIB,
+    START_SECONDS,
     STOP_SECONDS,
     TMP_MIB,
     USER_ID,
@@ -70,7 +70,7 @@ $build  image: $image
     interval: 30s
     timeout: 15s
     retries: 3
-    start_period: ${alive}s
+    start_period: ${start}s
 
 services:
   keys:
@@ -151,7 +151,7 @@ def compose_file(team: Team, build: bool = True, made_by: str = "") -> str:
         log=LOG_MIB,
         log_files=LOG_FILES,
         grace=STOP_SECONDS,
-        alive=ALIVE_SECONDS,
+        start=START_SECONDS,
         health=health,
         issued="".join(f"      - agent-{agent}-keys:/issued/agent-{agent}\n" for agent in ids),
         server=_interpolated(team.server_command("/keys", "/state")),

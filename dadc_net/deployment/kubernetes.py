@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from string import Template
 
-from dadc_net.deployment.team import PORT, STOP_SECONDS, TMP_MIB, USER_ID, Team, health_command, mebibytes
+from dadc_net.deployment.team import PORT, START_SECONDS, STOP_SECONDS, TMP_MIB, USER_ID, Team, health_command, mebibytes
 from dadc_net.errors import FINAL_EXIT_CODES
 
 _HEAD = Template("""\
@@ -141,9 +141,9 @@ $counting
             limits: {memory: ${memory}Mi}
 $ports          startupProbe:
             exec: {command: $status}
-            periodSeconds: 5
+            periodSeconds: 10
             timeoutSeconds: 15
-            failureThreshold: 60
+            failureThreshold: $starts
           livenessProbe:
             exec: {command: $status}
             periodSeconds: 30
@@ -218,6 +218,7 @@ def _job(team: Team, *, command: list[str], **parts: str) -> str:
         memory=mebibytes(team.memory),
         status=json.dumps([*health_command(_STATE), "--json"]),
         tmp=TMP_MIB,
+        starts=START_SECONDS // 10,
     )
 
 

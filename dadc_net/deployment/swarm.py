@@ -6,9 +6,9 @@ import json
 from string import Template
 
 from dadc_net.deployment.team import (
-    ALIVE_SECONDS,
     LOG_FILES,
     LOG_MIB,
+    START_SECONDS,
     STOP_SECONDS,
     TMP_MIB,
     USER_ID,
@@ -124,7 +124,7 @@ def stack_file(team: Team, made_by: str) -> str:
         log=LOG_MIB,
         log_files=LOG_FILES,
         health=json.dumps(["CMD", *health_command("/state")]),
-        start=ALIVE_SECONDS,
+        start=START_SECONDS,
         memory=team.memory,
         command=_list(team.server_command(_KEYS, "/state")),
     )

@@ -18,6 +18,8 @@ USER_ID = 10001
 """Of the user ``dadc`` in the image."""
 ALIVE_SECONDS = 60
 """A party writes its status every second; one that has not for so long hangs."""
+START_SECONDS = 300
+"""What a start may take on a slow host: the self-test, and catching up with a long run."""
 STOP_SECONDS = 30
 """To tell the other parties, and to close the books."""
 TMP_MIB = 64

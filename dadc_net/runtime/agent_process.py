@@ -123,6 +123,7 @@ class AgentProcess:
             _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
             self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
         if node.phase is not Phase.FINISHED:
+            self._write_status(node)
             socket = AgentSocket(
                 self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s
             )
@@ -191,7 +192,7 @@ class AgentProcess:
         now = time.monotonic()
         if now >= self._status_due:
             self._status_due = now + _STATUS_SECONDS
-            silent = None if node.phase is Phase.FINISHED else node.watch.silent(now)
+            silent = node.watch.silent(now) if node.phase is Phase.RUNNING else None
             run_id = "" if node.run_id == NO_RUN else node.run_id.hex()
             found = OwnStatus(self.options.agent, node.phase.value, run_id, node.next_step, silent, now)
             status.write(self.options.state_dir, found)

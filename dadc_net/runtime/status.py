@@ -85,7 +85,7 @@ class OwnStatus:
     step: int
     """Number of the record it waits for."""
     server_silent_s: float | None
-    """Seconds since the server was heard; null: it has all records."""
+    """Seconds since the server was heard; null: it has not joined, or has all records."""
     written: float
     """Monotonic seconds."""
 
