@@ -29,7 +29,8 @@ SuccessExitStatus=130
 TimeoutStopSec=$grace
 
 # Its own folders, its own memory, the network, and nothing else. MemoryDenyWriteExecute is missing, because numba, where it
-# is installed, compiles kernels; ProcSubset=pid is, because torch reads /proc/cpuinfo.
+# is installed, compiles kernels; ProcSubset=pid is, because torch reads /proc/cpuinfo. libzmq asks for the names of network
+# interfaces by AF_NETLINK, and aborts where it may not.
 MemoryMax=${memory}M
 MemorySwapMax=0
 TasksMax=256
@@ -50,7 +51,7 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectControlGroups=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes

@@ -105,6 +105,12 @@ def test_options_reach_the_server_as_they_were_given() -> None:
     assert [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(unit)] == wanted
 
 
+def test_the_units_let_the_transport_ask_for_interfaces() -> None:
+    found = re.findall(r"^RestrictAddressFamilies=(.*)$", text("systemd", Team(2, "mabc")), re.MULTILINE)
+    assert len(found) == 2
+    assert all("AF_NETLINK" in families.split() for families in found), "libzmq aborts without it"
+
+
 def test_what_would_break_a_file_is_refused() -> None:
     for bad in (
         {"options": ("--set=a=1\nb",)},
