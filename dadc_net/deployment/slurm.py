@@ -27,6 +27,8 @@ _SCRIPT = Template("""\
 #SBATCH --mem-per-cpu=${memory}M
 #SBATCH --open-mode=append
 #SBATCH --no-kill
+# What stands in single quotes is not for this shell.
+# shellcheck disable=SC2016
 set -u
 umask 077
 export OMP_NUM_THREADS=1
@@ -58,7 +60,6 @@ server=$$!
 trap 'kill -TERM "$$server" 2>/dev/null' EXIT
 
 # SLURM_PROCID + 1 is the agent's id. The program in quotes is expanded by each task.
-# shellcheck disable=SC2016
 srun --kill-on-bad-exit=0 bash -c '
   keys="$$DADC_RUN/keys/agent-$$((SLURM_PROCID + 1))"
   keep dadc-agent --keys "$$keys" --seed-file "$$keys/team.seed" --state-dir "$$DADC_STATE/agent-$$((SLURM_PROCID + 1))"$own
@@ -74,7 +75,7 @@ wait "$$server"
 
 def batch_script(team: Team, made_by: str) -> str:
     """Text of a script for sbatch; ``made_by`` is the command that made it."""
-    own = shell_line(["", "--structure", team.structure])[2:] if team.structure else ""
+    own = f" --structure {team.structure}" if team.structure else ""  # Its name needs no quotes, as ``Team`` knows.
     return _SCRIPT.substitute(
         made_by=made_by,
         agents=team.agents,

@@ -26,6 +26,7 @@ TMP_MIB = 64
 LOG_MIB, LOG_FILES = 10, 3
 
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
+_STRUCTURE = re.compile(r"[\w.]+:[\w.]+")
 _MEMORY = re.compile(r"[1-9][0-9]*[mg]")
 
 
@@ -53,6 +54,11 @@ class Team:
                     f"{argument!r} holds a line break or another sign that is not printed. It cannot stand in a command "
                     "line of these files. Leave it out."
                 )
+        if self.structure and not _STRUCTURE.fullmatch(self.structure):
+            raise UsageError(
+                f"the task's information structure is {self.structure}, which agents cannot load by this name. Nothing was "
+                "written. Define it at the top of a module."
+            )
         if not _IMAGE.fullmatch(self.image):
             raise UsageError(
                 f"--image is {self.image!r}, which is no name of an image. It goes into the file as it is. Give one like "

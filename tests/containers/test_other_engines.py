@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def swarm(image: str) -> Iterator[None]:
 def test_a_team_in_a_swarm(swarm: None, image: str, tmp_path: Path) -> None:
     stack = f"dadc-test-{os.getpid()}"
     call(sys.executable, "-m", "dadc_net", "keys", tmp_path / "dadc-keys", "-K", "2", "--folders")
-    (file,) = written(tmp_path, "swarm", Team(2, "mabc", ("--updates=60", "--env-seed=5"), image=image))
+    (file,) = written(tmp_path, "swarm", Team(2, "mabc", ("--updates=150", "--env-seed=5"), image=image))
     call("docker", "stack", "deploy", "--compose-file", file, stack)
 
     def tasks(service: str) -> list[str]:
@@ -107,15 +108,23 @@ def test_a_team_in_a_swarm(swarm: None, image: str, tmp_path: Path) -> None:
         wanted = f"label=com.docker.swarm.service.name={stack}_{service}"
         return call("docker", "ps", "--quiet", "--filter", wanted).split()
 
+    def runs() -> bool:
+        status = ("dadc", "status", "/state", "--json")
+        try:
+            return '"phase": "running"' in call("docker", "exec", *container("environment"), *status)
+        except CannotBuild:
+            return False
+
     try:
-        wait_until(lambda: "begins" in call("docker", "service", "logs", "--raw", f"{stack}_agent-1"), "the run")
-        call("docker", "exec", *container("agent-2"), "sh", "-c", "kill -KILL -1 || true; true")
+        wait_until(runs, "the run")
+        with suppress(CannotBuild):  # The container goes under the command.
+            call("docker", "exec", *container("agent-2"), "sh", "-c", "kill -KILL -1")
         wait_until(lambda: len(tasks("agent-2")) > 1, "another task for agent 2")
         services = ("environment", "agent-1", "agent-2")
         wait_until(lambda: all(tasks(service)[0].startswith("Complete") for service in services), "the end")
         printed = {call("docker", "service", "logs", "--raw", f"{stack}_{service}") for service in services}
         seed = tmp_path / "dadc-keys" / "agent-1" / "team.seed"
-        program = ("-m", "dadc_net", "simulate", "mabc", "--updates", "60", "--env-seed", "5", "--seed-file", seed)
+        program = ("-m", "dadc_net", "simulate", "mabc", "--updates", "150", "--env-seed", "5", "--seed-file", seed)
         out = call(sys.executable, *program, "--out", tmp_path / "run", "--set", "evaluation.trajectories=10", "--json")
         digest = re.findall(r'"learner_digest": "([0-9a-f]{64})"', out)[0]
         assert all(digest in text for text in printed)

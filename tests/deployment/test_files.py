@@ -117,6 +117,7 @@ def test_what_would_break_a_file_is_refused() -> None:
         {"image": "Not An Image"},
         {"memory": "lots"},
         {"agents": 0},
+        {"structure": "a:f.<locals>.C"},
     ):
         with pytest.raises(UsageError):
             Team(**{"agents": 2, "task": "mabc", **bad})  # type: ignore[arg-type]
