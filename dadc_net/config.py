@@ -37,6 +37,8 @@ from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import MENU, Task, find_task
 
+RUN_CONFIG = "config.toml"
+"""What the folder of a run calls its configuration."""
 _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
     **{"prescriptions": str, "menu": str, "learning": str},
@@ -65,7 +67,7 @@ class RuntimeSettings:
         require(self.journal in ("process", "host"), "runtime.journal", self.journal, "Give process or host.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
     """How the learned rule is valued; evaluation has streams of its own and cannot change a digest."""
 
@@ -85,7 +87,7 @@ class EvaluationSettings:
             require(2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run, resolved."""
 
@@ -163,6 +165,9 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
         overrides: ``key=value`` strings, values in TOML syntax; a bare word counts as a string.
         options: dotted key -> value from dedicated command options; None values are left out.
 
+    A task that is code (``package.module:factory``) is not loaded because the folder of a run says so: such folders are
+    copied from host to host. ``overrides`` or ``options`` must name it too.
+
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
@@ -173,12 +178,28 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
         given["task"] = task_argument
-    for override in overrides:
-        _assign(given, *_parse_override(override))
-    for key, value in (options or {}).items():
-        if value is not None:
-            _assign(given, key, value)
+    named = [*map(_parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
+    for key, value in named:
+        _assign(given, key, value)
+    if Path(task_argument).name == RUN_CONFIG and ":" in str(given["task"]) and "task" not in dict(named):
+        raise UsageError(
+            f"{task_argument} names the task {given['task']!r}, which is code to be imported and called. A run's folder "
+            "may come from anywhere, so nothing was imported. If you trust that code, name it too: --set "
+            f"task={given['task']} (dadc evaluate: --task {given['task']})"
+        )
     return build(given)
+
+
+def task_of(run: Path) -> str:
+    """The task that the folder of a run names in its ``config.toml``; nothing is imported.
+
+    Raises:
+        ConfigError, UsageError: if the file cannot be read or names none.
+    """
+    task = _read_file(run / RUN_CONFIG).get("task")
+    if not isinstance(task, str):
+        raise ConfigError(f"{run / RUN_CONFIG} names no task. It is no folder of a run, or damaged. Give another one.")
+    return task
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -200,7 +221,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     try:
         return key.strip(), tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        if text and all(character.isalnum() or character in "-_." for character in text):
+        if text and all(character.isalnum() or character in "-_.:" for character in text):
             return key.strip(), text
         raise UsageError(
             f"--set {override!r} has a value that is not TOML. Nothing was set. "
@@ -269,17 +290,17 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         schedule=from_plain(ScheduleSettings, sections["schedule"], "schedule."),
     )
     return RunConfig(
-        task,
-        top["task"],
-        parameters,
-        prescriptions,
-        menu,
-        theta,
-        family,
-        name,
-        settings,
-        from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
-        from_plain(RuntimeSettings, sections["runtime"], "runtime."),
+        task=task,
+        task_argument=top["task"],
+        parameters=parameters,
+        prescriptions=prescriptions,
+        menu=menu,
+        theta=theta,
+        family=family,
+        preset=name,
+        settings=settings,
+        evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
+        runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
 
 
@@ -290,7 +311,7 @@ def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, th
     if not isinstance(spaces[0], FiniteSpace) or not isinstance(spec.observation_space, FiniteSpace):
         raise ConfigError(
             f"learning is 'independent', but the task {task.name} has the observations {spaces}. An independent learner "
-            "joins common and private ones, and both must be finite. Use learning = \"shared\"."
+            'joins common and private ones, and both must be finite. Use learning = "shared".'
         )
     if menu:
         return own_parts(task.menus[menu])

@@ -7,6 +7,7 @@
     |-- MismatchError         11   configuration, seed or self-test differ at joining
     |-- SelftestError         11   this host's arithmetic does not give the specified bits
     |-- AuthenticationError   12   keys missing, unreadable or refused
+    |   `-- KeyRefusedError   12   ... the server does not admit this key
     |-- ProtocolError         13   the peer speaks another protocol version, or nonsense
     |-- DuplicateAgentError   14   another process already runs under this agent id
     |-- CorruptStateError     15   a file of a run fails its digest
@@ -58,6 +59,10 @@ class AuthenticationError(DadcError):
     """A key is missing, unreadable, badly protected or not authorised."""
 
     exit_code = 12
+
+
+class KeyRefusedError(AuthenticationError):
+    """The server does not admit this agent's key: it was never listed, or is listed no more."""
 
 
 class ProtocolError(DadcError):

@@ -8,7 +8,7 @@ from typing import Any
 
 from dadc_net.errors import DivergenceError
 from dadc_net.node.messages import Step
-from dadc_net.node.rows import AgentRow, Answers, CommonRow, ServerRow, UpdateRow
+from dadc_net.node.rows import AgentRow, Answers, ServerRow
 from dadc_net.storage.agent_journal import AgentJournalFile
 from dadc_net.storage.server_journal import ServerJournalFile
 from tests.team_in_memory import Team
@@ -24,11 +24,7 @@ def agent_rows(team: Team, agent: int) -> list[AgentRow]:
     """An agent's journal."""
     rows = []
     for step, account, answer in zip(received(team, agent), team.accounts[agent], team.answers[agent], strict=True):
-        report = account.update
-        update = None if report is None else UpdateRow(report.update, account.step, report.digest, report.tensors)
-        common = CommonRow(account.step, account.head, step.common)
-        digests = (account.parameters, account.ais, account.prescription, account.step_digest)
-        rows.append(AgentRow(common, step.private, answer.actions, *digests, update))
+        rows.append(AgentRow(step.record, step.observation, answer.actions, account.digests, account.update))
     return rows
 
 
@@ -49,7 +45,7 @@ def write_journals(
     for index, row in enumerate(rows[agents[0]]):
         before = [team.answers[agent][index - 1] for agent in agents] if index else []
         observations = tuple(rows[agent][index].observation for agent in agents)
-        server.commit(_round(index - 1, before), ServerRow(row.common, observations), None)
+        server.commit(_round(index - 1, before), ServerRow(row.record, observations), None)
     server.commit(_round(len(rows[1]) - 1, [team.answers[agent][-1] for agent in agents]), None, None)
     server.close()
     for agent, path in zip(agents, folders[1:], strict=True):
@@ -73,5 +69,5 @@ def _stopped(team: Team, agent: int) -> dict[str, Any]:
 def _round(step: int, answers: list[Any]) -> Answers | None:
     if not answers:
         return None
-    columns = zip(*((one.actions, one.digest, one.update_digest) for one in answers), strict=True)
+    columns = zip(*((one.actions, one.step_digest, one.learner_digest) for one in answers), strict=True)
     return Answers(step, *(tuple(column) for column in columns))

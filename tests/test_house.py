@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import tokenize
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -265,6 +266,27 @@ def test_no_global_random_generator() -> None:
         text = path.read_text(encoding="utf-8")
         for call in ("np.random.seed", "np.random.default_rng", "torch.manual_seed", "torch.rand", "import random"):
             assert call not in text, f"{path.relative_to(HOUSE)} uses {call}"
+
+
+def fields_given_by_place(text: str) -> list[str]:
+    """Dataclasses in ``text`` with three or more fields of one type whose fields can be given by place: no type checker
+    sees two of them swapped."""
+    found = []
+    for node in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)):
+        decorators = [ast.unparse(one) for one in node.decorator_list]
+        if any(one.startswith("dataclass") and "kw_only=True" not in one for one in decorators):
+            types = Counter(ast.unparse(one.annotation) for one in node.body if isinstance(one, ast.AnnAssign))
+            if max(types.values(), default=0) >= 3:
+                found.append(node.name)
+    return found
+
+
+def test_many_fields_of_one_type_are_given_by_name() -> None:
+    for path in FILES:
+        assert fields_given_by_place(path.read_text(encoding="utf-8")) == [], path.relative_to(HOUSE)
+    row = "class Row:\n    a: bytes\n    b: bytes\n    c: bytes\n"
+    assert fields_given_by_place(f"@dataclass(frozen=True)\n{row}") == ["Row"]
+    assert fields_given_by_place(f"@dataclass(frozen=True, kw_only=True)\n{row}") == []
 
 
 def test_files_and_functions_stay_small() -> None:

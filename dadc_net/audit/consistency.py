@@ -39,7 +39,7 @@ _SERVER, _REFEREE = 0, -1
 _NAMES = {_SERVER: "server", _REFEREE: REFEREE}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckResult:
     """What the harness found."""
 
@@ -156,7 +156,7 @@ class _Comparison:
         settings = [party.reader.facts.get("settings", {}) for party in self._agents]
         self._shared = all(one.get("learning") != "independent" for one in settings)
         self._steps = self._updates = 0
-        self._learner = b""
+        self._learner_digest = b""
 
     def result(self, tips: dict[str, int]) -> CheckResult:
         found = self._computed()
@@ -169,8 +169,18 @@ class _Comparison:
         last = {int(reader.facts.get("last_step", -1)) for reader in readers_of.values()}
         complete = found is None and len(last) == 1 and set(tips.values()) == last
         recomputed = any(party.agent == _REFEREE for party in self._parties)
-        counts = (self._steps, self._updates, self._learner.hex())
-        return CheckResult(found is None, found, list(readers_of), tips, *counts, complete, recomputed, self._shared)
+        return CheckResult(
+            consistent=found is None,
+            first_divergence=found,
+            parties=list(readers_of),
+            last_records=tips,
+            steps_compared=self._steps,
+            updates_compared=self._updates,
+            learner_digest=self._learner_digest.hex(),
+            complete=complete,
+            recomputed=recomputed,
+            learners_compared=self._shared,
+        )
 
     def _computed(self) -> FirstDivergence | None:
         """The first difference in what was seen and computed."""
@@ -207,7 +217,16 @@ class _Comparison:
             wrong = find_suspects(by_agent)
             decided_by = "majority" if len(wrong) < len(by_agent) else ""
         wrong = tuple(sorted(wrong))
-        return FirstDivergence(step, phase, component, tensor, list(wrong), shown, decided_by, self._hosts(wrong))
+        return FirstDivergence(
+            step=step,
+            phase=phase,
+            component=component,
+            tensor=tensor,
+            agents=list(wrong),
+            digests=shown,
+            decided_by=decided_by,
+            hosts=self._hosts(wrong),
+        )
 
     def _hosts(self, wrong: Sequence[int]) -> dict[str, dict[str, str]]:
         """Hosts of the agents that are named and, to compare with, of one that is not."""
@@ -219,17 +238,17 @@ class _Comparison:
     def _compare_updates(self, step: int, rows: Sequence[UpdateRow | None]) -> FirstDivergence | None:
         made = [row for row in rows if row is not None]
         if len(made) < len(rows):
-            values = [b"" if row is None else row.learner for row in rows]
+            values = [b"" if row is None else row.learner_digest for row in rows]
             return self._compare(step, "update", "learner", "an update that not everybody made", self._learners, values)
         self._updates += 1
-        self._learner = made[0].learner
+        self._learner_digest = made[0].learner_digest
         for name in made[0].tensors:
             component, _, tensor = name.partition("/")
             values = [row.tensors.get(name, b"") for row in made]
             found = self._compare(step, "update", component, tensor, self._learners, values)
             if found is not None:
                 return found
-        return self._compare(step, "update", "learner", "all", self._learners, [row.learner for row in made])
+        return self._compare(step, "update", "learner", "all", self._learners, [row.learner_digest for row in made])
 
     def _named(self, found: FirstDivergence) -> FirstDivergence:
         """The parameter that differs, where every agent wrote down its tensors when the run stopped at this step."""

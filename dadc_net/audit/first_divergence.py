@@ -10,7 +10,7 @@ REFEREE = "referee"
 """Name of the fresh learner among the parties."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FirstDivergence:
     """The first value that is not the same everywhere."""
 

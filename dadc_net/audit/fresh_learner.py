@@ -14,21 +14,22 @@ from typing import Any
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.node.agent.replica import Replica, StepAccount
-from dadc_net.node.rows import CommonRow, UpdateRow
+from dadc_net.node.record import Record
+from dadc_net.node.rows import UpdateRow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecomputedState:
     """The learner after one record; digests in hex."""
 
     step: int
     head: str
     """Chain hash of the common log."""
-    parameters: str
+    parameters_digest: str
     ais_digest: str
     prescription_digest: str
-    sent: str
-    """Keyed digest of the step, as every agent must have sent it."""
+    step_digest: str
+    """Keyed, as every agent must have sent it."""
     update: int
     """How many updates were made."""
     learner_digest: str
@@ -59,23 +60,22 @@ class FreshLearner:
         self.last_update: UpdateRow | None = None
         self._account: StepAccount | None = None
 
-    def follow(self, log: Iterable[CommonRow]) -> Iterator[StepAccount]:
+    def follow(self, log: Iterable[Record]) -> Iterator[StepAccount]:
         """The account of every record of ``log``, which begins with record 0.
 
         Raises:
             CorruptStateError: if a record is missing or does not continue the chain.
         """
-        for expected, row in enumerate(log):
-            if row.step != expected:
+        for expected, record in enumerate(log):
+            if record.step != expected:
                 raise CorruptStateError(
-                    f"the common log has a hole: record {row.step} stands where record {expected} belongs. Nothing after "
+                    f"the common log has a hole: record {record.step} stands where record {expected} belongs. Nothing after "
                     "it was computed. Restore the party's folder from a copy."
                 )
-            account = self.replica.receive(row.step, row.record, row.head)
+            account = self.replica.receive(record)
             self._account = account
             if account.update is not None:
-                report = account.update
-                self.last_update = UpdateRow(report.update, row.step, report.digest, report.tensors)
+                self.last_update = account.update
             yield account
 
     def state(self) -> RecomputedState:
@@ -84,17 +84,17 @@ class FreshLearner:
         if account is None:
             raise CorruptStateError("the common log is empty. There is no state to show. Give a party that took a step.")
         coordinator = self.replica.coordinator
-        chosen = account.prescriptions
+        chosen, update = account.prescriptions, self.last_update
         return RecomputedState(
-            account.step,
-            account.head.hex(),
-            account.parameters.hex(),
-            account.ais.hex(),
-            account.prescription.hex(),
-            account.step_digest.hex(),
-            0 if self.last_update is None else self.last_update.number,
-            "" if self.last_update is None else self.last_update.learner.hex(),
-            coordinator.digest().hex(),
-            coordinator.snapshot()["carried/ais"].tolist(),
-            None if chosen is None else chosen.tolist(),
+            step=account.record.step,
+            head=account.record.head.hex(),
+            parameters_digest=account.digests.parameters.hex(),
+            ais_digest=account.digests.ais.hex(),
+            prescription_digest=account.digests.prescription.hex(),
+            step_digest=account.digests.step_digest.hex(),
+            update=0 if update is None else update.number,
+            learner_digest="" if update is None else update.learner_digest.hex(),
+            state_digest=coordinator.digest().hex(),
+            ais=coordinator.snapshot()["carried/ais"].tolist(),
+            prescriptions=None if chosen is None else chosen.tolist(),
         )

@@ -87,9 +87,9 @@ def kept_state(reader: JournalReader, shared_seed: bytes, step: int) -> KeptStat
     replica = Replica(CoordinatorSettings.from_plain(reader.facts["settings"]), shared_seed)
     first, origin = _begin(replica, reader, folder, step)
     done = first - 1
-    for row in islice(reader.common(first), step + 1 - first):
-        replica.receive(row.step, row.record, row.head)
-        done = row.step
+    for record in islice(reader.records(first), step + 1 - first):
+        replica.receive(record)
+        done = record.step
     if done != step:
         raise CorruptStateError(
             f"{reader.path} ends at record {done}, record {step} was asked for. There is no state to compare. Give an "

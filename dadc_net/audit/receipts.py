@@ -34,7 +34,14 @@ def _compare(server: JournalReader, reader: JournalReader) -> FirstDivergence | 
         for (component, tensor, way), here, there in zip(_WAYS, own, theirs, strict=True):
             if there is not None and here != there:
                 shown = {"server": digest(there).hex(), f"agent {agent}": digest(here).hex()}
-                return FirstDivergence(step, "delivery", f"{component} on the way {way}", tensor, [agent], shown)
+                return FirstDivergence(
+                    step=step,
+                    phase="delivery",
+                    component=f"{component} on the way {way}",
+                    tensor=tensor,
+                    agents=[agent],
+                    digests=shown,
+                )
     return None
 
 
@@ -44,8 +51,8 @@ def _own(reader: JournalReader) -> Iterator[tuple[int, tuple[bytes, ...]]]:
     update = next(updates, None)
     steps: Iterator[tuple[Any, ...]] = reader.steps()
     for (step, observation, actions, _), row in zip(reader.private(), steps, strict=False):
-        learner = b""
+        learner_digest = b""
         if update is not None and update.step == step:
-            learner = update.learner
+            learner_digest = update.learner_digest
             update = next(updates, None)
-        yield step, (observation, actions, row[5], learner)
+        yield step, (observation, actions, row[5], learner_digest)

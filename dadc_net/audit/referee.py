@@ -29,12 +29,12 @@ class Referee:
         Raises:
             MismatchError: if all agents began with the same other parameters and digest key.
         """
-        first = next(iter(FreshLearner(self._settings, self._seed).follow(self._log.common())), None)
+        first = next(iter(FreshLearner(self._settings, self._seed).follow(self._log.records())), None)
         begun = {row[5] for row in (next(reader.steps(), None) for reader in agents) if row is not None}
-        if first is not None and len(begun) == 1 and first.step_digest not in begun:
+        if first is not None and len(begun) == 1 and first.digests.step_digest not in begun:
             raise MismatchError(
                 f"the shared seed is not this run's: recomputed with it, record 0 has the digest "
-                f"{first.step_digest.hex()[:16]}, every agent has {next(iter(begun)).hex()[:16]}. "
+                f"{first.digests.step_digest.hex()[:16]}, every agent has {next(iter(begun)).hex()[:16]}. "
                 "Give the seed that the agents were started with."
             )
 
@@ -47,10 +47,9 @@ class Referee:
 
     def steps(self) -> Iterator[tuple[Any, ...]]:
         """Rows as an agent's journal has them, computed when they are asked for."""
-        for account in self._learner.follow(self._log.common()):
+        for account in self._learner.follow(self._log.records()):
             self._made = self._learner.last_update
-            digests = (account.parameters, account.ais, account.prescription, account.step_digest)
-            yield account.step, account.head, *digests
+            yield account.record.step, account.record.head, *account.digests
 
     def update_at(self, step: int) -> UpdateRow | None:
         """The update that record ``step``, where it stands, closed; None where it closed none."""

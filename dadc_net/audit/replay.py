@@ -71,7 +71,7 @@ def replay(folders: Sequence[Path], shared_seed: bytes, until: int | None = None
         log = agents[chosen]
         Referee(log, shared_seed).refuse_wrong_seed(list(agents.values()))
         learner = FreshLearner(CoordinatorSettings.from_plain(log.facts["settings"]), shared_seed)
-        for _ in learner.follow(islice(log.common(), step + 1)):
+        for _ in learner.follow(islice(log.records(), step + 1)):
             pass
         state = learner.state()
         return Replayed(state, chosen, tips[chosen], _differing(state, agents))
@@ -101,7 +101,7 @@ def compare_states(folders: Sequence[Path], shared_seed: bytes, pair: tuple[int,
         Referee(two[0], shared_seed).refuse_wrong_seed(two)
         states = [kept_state(reader, shared_seed, step) for reader in two]
         learner = FreshLearner(CoordinatorSettings.from_plain(two[0].facts["settings"]), shared_seed)
-        for _ in learner.follow(islice(two[0].common(), step + 1)):
+        for _ in learner.follow(islice(two[0].records(), step + 1)):
             pass
         right = learner.replica.coordinator.snapshot()
         left, other = (_only(right, state.arrays) for state in states)
@@ -119,7 +119,7 @@ def _only(names: Arrays, state: Arrays) -> Arrays:
 
 
 def _differing(state: RecomputedState, agents: dict[int, JournalReader]) -> dict[int, list[str]]:
-    right = (state.head, state.parameters, state.ais_digest, state.prescription_digest, state.sent)
+    right = (state.head, state.parameters_digest, state.ais_digest, state.prescription_digest, state.step_digest)
     found: dict[int, list[str]] = {}
     for number, reader in sorted(agents.items()):
         row = next(islice(reader.steps(), state.step, None), None)

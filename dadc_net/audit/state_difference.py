@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 _MISSING = "missing"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TensorDifference:
     """One tensor that is not the same in two states."""
 
@@ -51,16 +51,27 @@ def _difference(name: str, left: NDArray[Any] | None, right: NDArray[Any] | None
         present = left if left is not None else right
         size = 0 if present is None else present.size
         shown = [_MISSING if one is None else _form(one) for one in (left, right)]
-        return TensorDifference(name, [], shown[0], shown[1], size, size)
+        return _whole(name, shown[0], shown[1], size)
     if left.shape != right.shape or left.dtype != right.dtype:
-        return TensorDifference(name, [], _form(left), _form(right), max(left.size, right.size), max(left.size, right.size))
+        return _whole(name, _form(left), _form(right), max(left.size, right.size))
     unequal = _bits(left) != _bits(right)
     if not unequal.any():
         return None
     first = int(np.flatnonzero(unequal)[0])
     index = [int(i) for i in np.unravel_index(first, left.shape)] if left.ndim else []
-    values = (left.reshape(-1)[first], right.reshape(-1)[first])
-    return TensorDifference(name, index, _shown(values[0]), _shown(values[1]), int(unequal.sum()), left.size)
+    return TensorDifference(
+        name=name,
+        index=index,
+        left=_shown(left.reshape(-1)[first]),
+        right=_shown(right.reshape(-1)[first]),
+        differing=int(unequal.sum()),
+        values=left.size,
+    )
+
+
+def _whole(name: str, left: str, right: str, size: int) -> TensorDifference:
+    """Two tensors that cannot be compared value by value."""
+    return TensorDifference(name=name, index=[], left=left, right=right, differing=size, values=size)
 
 
 def _bits(array: NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from dadc_net.storage.journals import ON_DISK
 WITHOUT = "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JournalCost:
     """One mode at one number of copies; rates in lock-steps per second."""
 
@@ -47,6 +47,13 @@ def bench_journal(copies: Sequence[int], modes: Sequence[str], steps: int, round
             for mode in modes:
                 pairs = list(zip(rates[WITHOUT], rates[mode], strict=True))
                 cost = statistics.median(1 - one / other for other, one in pairs)
-                medians = (statistics.median(rates[WITHOUT]), statistics.median(rates[mode]))
-                found.append(JournalCost(num_envs, mode, *medians, cost, pairs))
+                one = JournalCost(
+                    num_envs=num_envs,
+                    mode=mode,
+                    without=statistics.median(rates[WITHOUT]),
+                    rate=statistics.median(rates[mode]),
+                    cost=cost,
+                    rounds=pairs,
+                )
+                found.append(one)
     return found

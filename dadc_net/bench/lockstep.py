@@ -17,6 +17,7 @@ from dadc_net.config import resolve
 from dadc_net.errors import InvariantError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, Act, Step
+from dadc_net.node.record import Record
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.fork_server import ForkServer
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
@@ -31,7 +32,7 @@ _AGENTS = 2
 _BATCH_LOCK_STEPS = 300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """Lock-steps per second; medians over the rounds."""
 
@@ -83,8 +84,16 @@ def raw_agent_child(order: RawOrder, connection: Connection) -> None:
 
 def raw_rate(fork_server: ForkServer, num_envs: int, steps: int, keys: Path) -> float:
     """Lock-steps per second of the raw loop with the frames of multi-access broadcast for E copies."""
-    step = Step(NO_RUN, 0, 0, bytes(DIGEST_BYTES), bytes(num_envs * (8 + 1 + 1 + 3 * 2)), bytes(num_envs * 2))
-    act = Act(NO_RUN, 0, 1, 0, bytes(num_envs * 2), bytes(DIGEST_BYTES), b"")
+    step = Step(NO_RUN, 0, Record(0, bytes(DIGEST_BYTES), bytes(num_envs * (8 + 1 + 1 + 3 * 2))), bytes(num_envs * 2))
+    act = Act(
+        run_id=NO_RUN,
+        epoch=0,
+        agent=1,
+        step=0,
+        actions=bytes(num_envs * 2),
+        step_digest=bytes(DIGEST_BYTES),
+        learner_digest=b"",
+    )
     step_sizes, act_sizes = (tuple(map(len, encode(message))) for message in (step, act))
     server = fork_server.start("raw-server", raw_server_child, RawOrder(0, steps, step_sizes, keys))
     endpoint = server.connection.recv()
@@ -140,4 +149,13 @@ def bench(num_envs: int, steps: int, rounds: int) -> BenchResult:
             raw.append(raw_rate(fork_server, num_envs, steps, keys))
             full.append(full_rate(num_envs, steps, base / f"run-{index}"))
     ratio = statistics.median(f / r for f, r in zip(full, raw, strict=True))
-    return BenchResult(statistics.median(full), statistics.median(raw), ratio, full, raw, _AGENTS, num_envs, steps)
+    return BenchResult(
+        full=statistics.median(full),
+        raw=statistics.median(raw),
+        ratio=ratio,
+        full_rounds=full,
+        raw_rounds=raw,
+        num_agents=_AGENTS,
+        num_envs=num_envs,
+        steps=steps,
+    )

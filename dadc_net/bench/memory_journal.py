@@ -44,7 +44,7 @@ class MemoryServerJournal:
             self._answers[answers.step] = answers
             self._answers.pop(answers.step - _ROWS_KEPT, None)
         if row is not None:
-            self.tip = row.common.step
+            self.tip = row.step
             self._rows[self.tip] = row
             self._rows.pop(self.tip - _ROWS_KEPT, None)
 

@@ -32,7 +32,7 @@ _UPDATES_PER_ROUND = 5
 _ACTS_PER_ROUND = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """One variant at one shape; medians over the rounds."""
 
@@ -55,7 +55,7 @@ class Memory:
     peak: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NumericsResult:
     """All that was measured."""
 
@@ -80,7 +80,7 @@ def bench_numerics(rounds: int, ais_size: int, hidden_size: int) -> NumericsResu
         timings += _time_shape(names, _settings(steps, copies, ais_size, hidden_size), rounds)
     compiled.unload()
     memory = [_weigh(name, ais_size, hidden_size) for name in names]
-    return NumericsResult(ais_size, hidden_size, rounds, timings, memory)
+    return NumericsResult(ais_size=ais_size, hidden_size=hidden_size, rounds=rounds, timings=timings, memory=memory)
 
 
 def kernels_usable() -> bool:
@@ -119,18 +119,18 @@ def _time_shape(names: list[str], settings: CoordinatorSettings, rounds: int) ->
             if index > 0:  # the first round compiles and loads
                 updates[name].append(update)
                 acts[name].append(act)
-    digests = {v.report.digest for v in variants.values() if isinstance(v, ExactVariant) and v.report is not None}
+    digests = {v.report.learner_digest for v in variants.values() if isinstance(v, ExactVariant) and v.report is not None}
     if len(digests) != 1:
         raise InvariantError(f"the exact variants hold {len(digests)} different digests after the same records")
     return [
         Timing(
-            name,
-            settings.learner.batch_lock_steps,
-            settings.learner.num_envs,
-            1e3 * statistics.median(updates[name]),
-            _ratio(updates[name], updates[FLOAT64]),
-            1e6 * statistics.median(acts[name]),
-            _ratio(acts[name], acts[FLOAT64]),
+            variant=name,
+            lock_steps=settings.learner.batch_lock_steps,
+            copies=settings.learner.num_envs,
+            update_ms=1e3 * statistics.median(updates[name]),
+            update_ratio=_ratio(updates[name], updates[FLOAT64]),
+            act_us=1e6 * statistics.median(acts[name]),
+            act_ratio=_ratio(acts[name], acts[FLOAT64]),
         )
         for name in names
     ]

@@ -124,6 +124,7 @@ def environment_command(
     log_to_file(open_state_folder(state_dir))
     stop = StopRequest()
     stop.install()
+    stop.reread_on_hangup()
     served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys)
     process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
     result = process.run()
@@ -221,9 +222,7 @@ def agent_command(
 
     agent, source = agent_id(given_id, os.environ)
     if overrides and insisted is None:
-        raise UsageError(
-            "--set was given without --config. An agent takes its settings from the server. Add --config TASK."
-        )
+        raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
     shared = shell.shared_seed(seed, seed_file)
     private = b"" if private_seed_file is None else read_seed(private_seed_file, "--private-seed-file")
     digest = b""
@@ -238,7 +237,14 @@ def agent_command(
     stop.install()
     own = None if structure is None else load_structure(structure)
     options = AgentOptions(
-        *(agent, server, shared, folder, agent_keys, digest, connect_timeout, rejoin_timeout),
+        agent=agent,
+        server=server,
+        shared_seed=shared,
+        state_dir=folder,
+        keys=agent_keys,
+        settings_digest=digest,
+        connect_timeout_s=connect_timeout,
+        patience_s=rejoin_timeout,
         structure=own,
         journal=journal,
         private_seed=private,

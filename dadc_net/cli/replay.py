@@ -56,10 +56,10 @@ def _text(found: Replayed) -> str:
     lines = [
         f"record {state.step} of 0..{found.last_record}, after update {state.update}, from the log of agent {found.agent}",
         f"{'chain head':16} {state.head}",
-        f"{'parameters':16} {state.parameters}",
+        f"{'parameters':16} {state.parameters_digest}",
         f"{'AIS x_t':16} {state.ais_digest}",
         f"{'prescription':16} {state.prescription_digest}",
-        f"{'step digest':16} {state.sent}",
+        f"{'step digest':16} {state.step_digest}",
         f"{'learner':16} {state.learner_digest or 'no update yet'}",
         f"{'whole state':16} {state.state_digest}",
     ]

@@ -38,15 +38,22 @@ def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
     Raises:
         MismatchError: if it holds a run of another one.
     """
-    from dadc_net.config import resolve
+    from dadc_net.config import RUN_CONFIG, resolve, task_of
     from dadc_net.errors import MismatchError
     from dadc_net.schema import differences
 
-    if out is None or not (out / "config.toml").is_file():
+    if out is None or not (out / RUN_CONFIG).is_file():
         return False
     if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
         return False  # A simulation, which has no journals.
-    held, given = resolve(str(out / "config.toml"), ()).to_plain(), config.to_plain()
+    if task_of(out) != config.task_argument:  # Before anything that the folder names is imported.
+        raise MismatchError(
+            f"--out {out} holds a run of the task {task_of(out)!r}, and {config.task_argument!r} was given. Nothing was "
+            "changed, and nothing that the folder names was imported. Give the task of that run to resume it, or another "
+            "folder."
+        )
+    named = {"task": config.task_argument}
+    held, given = resolve(str(out / RUN_CONFIG), (), named).to_plain(), config.to_plain()
     for section in ("runtime", "evaluation"):
         del held[section], given[section]
     if held != given:
@@ -210,9 +217,7 @@ def run_command(
             progress.note(note)
         if kind == "update":
             valuer.reward = details["reward_per_step"]
-            progress.update(
-                *(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"])
-            )
+            progress.update(*(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"]))
         elif kind == "checkpoint":
             snapshot, meta = load_snapshot(folder / party)
             valuer.checkpoint(int(meta["update"]), snapshot, details["losses"])
@@ -290,7 +295,7 @@ def simulate_command(
     valuer = _Valuer(config, folder, progress)
 
     def on_update(report: UpdateReport, simulation: Simulation) -> None:
-        valuer.reward = simulation.reward_sum / max(1, simulation.reward_count)
+        valuer.reward = simulation.rewards.value
         lock_steps = report.update * config.settings.learner.batch_lock_steps
         progress.update(report.update, lock_steps, time.monotonic() - started, valuer.reward)
         if report.update % config.evaluate_every == 0:

@@ -160,8 +160,8 @@ class StateApproximator:
 
     def acting(self) -> RecurrentEncoder:
         """rho with its present parameters for one record at a time, the bits of ``encode``."""
-        names = ("encoder.input", "encoder.gates", "encoder.recurrent")
-        return RecurrentEncoder(*(PreparedLinear.of(self.group, name) for name in names))
+        layers = {name: PreparedLinear.of(self.group, f"encoder.{name}") for name in ("input", "gates", "recurrent")}
+        return RecurrentEncoder(**layers)
 
 
 def _stretches(gates: Tensor, batch: Batch, recurrent: tuple[Tensor, Tensor], stretch: int) -> Tensor:

@@ -17,7 +17,7 @@ from dadc_net.exact.array import Array
 ENDED_NO, ENDED_TRUNCATED, ENDED_TERMINATED = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """The arrays of one batch.
 

@@ -43,7 +43,7 @@ class UpdateReport(NamedTuple):
     """What one update did."""
 
     update: int
-    digest: bytes
+    learner_digest: bytes
     tensors: dict[str, bytes]
     """Full tensor name -> digest, in the order of the learner digest."""
     losses: dict[str, float]
@@ -140,11 +140,12 @@ class Coordinator:
         self._ais = self._encode(self._inputs[row], self._keep[row], carried)
         report = None
         if closes:
-            report = self._update(record.step // batch_steps)
+            update = record.step // batch_steps
+            losses = self._improve(update)
             self._begin_batch(carried)
             self._ais = self._encode(self._inputs[0], self._keep[0], carried)
-            report = report._replace(tensors=self.tensor_digests())
-            report = report._replace(digest=_root(report.tensors))
+            tensors = self.tensor_digests()
+            report = UpdateReport(update, _root(tensors), tensors, losses)
             row = 0
         if record.step == self.last_step:
             return Decision(None, self._ais, report)
@@ -170,15 +171,16 @@ class Coordinator:
             array[0] = array[-1]
         self._start = carried
 
-    def _update(self, update: int) -> UpdateReport:
+    def _improve(self, update: int) -> dict[str, float]:
+        """Update number ``update`` from the batch that is full; what is worth telling of it, by name."""
         batch = Batch(
-            self._inputs,
-            self._keep,
-            self._start,
-            self._common_index,
-            self._prescriptions,
-            self._rewards[1:],
-            self._ended,
+            inputs=self._inputs,
+            keep=self._keep,
+            start=self._start,
+            common_index=self._common_index,
+            prescriptions=self._prescriptions,
+            rewards=self._rewards[1:],
+            ended=self._ended,
         )
         if self.algorithm.learns_ais_on_policy and isinstance(self.approximator, StateApproximator):
             states, losses = improve_ais(self.approximator, batch, self.settings, update)
@@ -188,7 +190,7 @@ class Coordinator:
         losses |= {"ais_spread": spread(varied), "ais_rank": float(rank(varied))}
         losses |= self.algorithm.improve(batch, states, update)
         self._prepare_acting(update)
-        return UpdateReport(update, b"", {}, losses)
+        return losses
 
     def tensor_digests(self) -> dict[str, bytes]:
         """Full name -> digest of every tensor of the learner's state."""

@@ -98,14 +98,14 @@ class ReplayMemory:
         begun = np.cumsum(taken["begin"][:-1], axis=0) > 0
         counted = begun | (np.arange(length)[:, None] >= warm_up)
         return Batch(
-            np.concatenate((features, taken["previous"]), axis=2),
-            1.0 - taken["begin"][:, :, None],
-            np.zeros((number, self._state_size)),
-            taken["common-index"],
-            taken["prescriptions"][:-1],
-            taken["rewards"][:-1],
-            taken["ended"],
-            counted.astype(np.float64),
+            inputs=np.concatenate((features, taken["previous"]), axis=2),
+            keep=1.0 - taken["begin"][:, :, None],
+            start=np.zeros((number, self._state_size)),
+            common_index=taken["common-index"],
+            prescriptions=taken["prescriptions"][:-1],
+            rewards=taken["rewards"][:-1],
+            ended=taken["ended"],
+            counted=counted.astype(np.float64),
         )
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

@@ -74,7 +74,7 @@ class PreparedLinear:
         return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecurrentEncoder:
     """tanh layer, gate layer and recurrent step: x_t = rho(x_{t-1}, inputs_t)."""
 

@@ -21,7 +21,7 @@ from dadc_net.exact.grid import total
 _FLOOR = math.ldexp(1.0, -300)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Adam:
     """Optimiser state of one flat vector of ``size`` parameters."""
 

@@ -124,9 +124,7 @@ def _ieee() -> bytes:
     powers = np.array([2.0 ** float(exponent) for exponent in range(-1074, 1024)])
     literals = np.array([0.1, 1e-8, 0.999, 1.7976931348623157e308, 2.2250738585072011e-308])
     in_torch = torch.from_numpy(x) / torch.from_numpy(y) + torch.from_numpy(x) * torch.from_numpy(y)
-    return _encoded(
-        x / y, np.sqrt(x), roots, x * y + x, subnormal, subnormal + _TINY, powers, literals, in_torch.numpy()
-    )
+    return _encoded(x / y, np.sqrt(x), roots, x * y + x, subnormal, subnormal + _TINY, powers, literals, in_torch.numpy())
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -141,9 +139,7 @@ def _gradients() -> bytes:
     }
     weight, bias, head, head_bias = tensors.values()
     x = torch.from_numpy(_numbers("gradients/x", 42).reshape(7, 6))
-    logs = functions.log_softmax(
-        functions.affine(functions.tanh(functions.affine(x, weight, bias, 0)), head, head_bias, 0)
-    )
+    logs = functions.log_softmax(functions.affine(functions.tanh(functions.affine(x, weight, bias, 0)), head, head_bias, 0))
     parts = functions.fork(logs, 5)
     picked = functions.pick(parts[0], torch.arange(7) % 3)
     density = functions.gaussian_log_density(parts[1], parts[2], functions.tanh(parts[3]))
@@ -194,7 +190,7 @@ def _acting() -> bytes:
     first, gates, recurrent, square, output = (acting.PreparedLinear.of(source, name) for name in shapes)
     inputs, keep = np.eye(5)[[0, 4, 2]] * [[1.0], [0.0], [1.0]], np.array([[1.0], [0.0], [1.0]])
     previous = grid.round_to_grid(_numbers("acting/previous", 12).reshape(3, 4), scan.STATE_GRID)
-    encode = acting.RecurrentEncoder(first, gates, recurrent)
+    encode = acting.RecurrentEncoder(input=first, gates=gates, recurrent=recurrent)
     states = encode(inputs, keep, previous)
     logits = acting.PreparedTower((square,), output)(states)
     words = streams.Stream("selftest/acting", streams.seed_bytes(7)).words(0, 3, 1)[:, 0]
@@ -203,7 +199,7 @@ def _acting() -> bytes:
 
 
 def _adam() -> bytes:
-    parameters, optimiser = _numbers("adam/parameters", 40), Adam(40)
+    parameters, optimiser = _numbers("adam/parameters", 40), Adam(size=40)
     norms = []
     for index in range(25):
         gradient = _numbers(f"adam/{index}", 40) * 3.0

@@ -59,7 +59,7 @@ def _tested_step(gates: Array, kept: Array, weight: Operand, bias: Array) -> tup
     return both, candidate, recurrent[:, 2 * size :], state
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trace:
     """What the backward pass needs of a forward scan; all [T, E, X] but ``both`` [T, E, 2X]."""
 
@@ -70,7 +70,7 @@ class Trace:
     recurrent_candidate: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     """A forward scan at work: its inputs, its trace so far, and the library's tanh values before rounding."""
 
@@ -163,14 +163,30 @@ def forward(gates: Array, keep: Array, start: Array, weight: Array, bias: Array)
     steps, copies, triple = gates.shape
     size = triple // 3
     states, kept, candidate, recurrent_candidate = (np.empty((steps, copies, size)) for _ in range(4))
-    trace = Trace(states, kept, np.empty((steps, copies, 2 * size)), candidate, recurrent_candidate)
+    trace = Trace(
+        states=states,
+        kept=kept,
+        both=np.empty((steps, copies, 2 * size)),
+        candidate=candidate,
+        recurrent_candidate=recurrent_candidate,
+    )
     prepared, bias = grid.operand(weight, size), bias + 0.0
     if compiled.kernels is not None:
         _forward_compiled(compiled.kernels.scan_forward, trace, gates, keep, start, prepared, bias)
         return trace
     short = grid.operand_bits(size) >= _STATE_BITS
     raw_both, raw_candidate = np.empty((steps, copies, 2 * size)), np.empty((steps, copies, size))
-    run = _Run(gates, keep, start, prepared, bias, short, trace, raw_both, raw_candidate)
+    run = _Run(
+        gates=gates,
+        keep=keep,
+        start=start,
+        weight=prepared,
+        bias=bias,
+        short=short,
+        trace=trace,
+        raw_both=raw_both,
+        raw_candidate=raw_candidate,
+    )
     first = 0
     while first < steps:
         run.steps_from(first)

@@ -29,7 +29,7 @@ _EVALUATION_SEED = seed_bytes(0)
 Snapshot = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exact:
     """A value beside the exact optimum."""
 
@@ -102,7 +102,15 @@ class Evaluator:
             distance = found.value - found.round_robin
             share = (estimate.value - found.round_robin) / distance if distance > 0 else 0.0
         gap = (found.value - estimate.value) / abs(found.value)
-        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, method)
+        return Exact(
+            value=estimate.value,
+            stderr=estimate.stderr,
+            optimum=found.value,
+            gap=gap,
+            round_robin=found.round_robin,
+            round_robin_share=share,
+            method=method,
+        )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
         """Theorem 5's constants for the learner of ``snapshot``; None without a planner.

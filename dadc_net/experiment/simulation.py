@@ -21,9 +21,10 @@ from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agent.independent_replica import IndependentReplica, joint_snapshot
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import Replica, StepAccount
-from dadc_net.node.record import pack_actions, unpack_actions
+from dadc_net.node.record import RewardMean, pack_actions, unpack_actions
+from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.agreement import compare
-from dadc_net.node.server.world import LogEntry, World
+from dadc_net.node.server.world import World
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads
 from dadc_net.runtime.problem import make_problem
@@ -63,8 +64,7 @@ class Simulation:
         streams = {agent: private_stream(agent, shared_seed) for agent in agents}
         groups = [streams] if settings.is_shared else [{agent: stream} for agent, stream in streams.items()]
         self._passive = [PassiveAgents(group, copies, structure, family, space) for group in groups]
-        self.reward_sum = 0.0
-        self.reward_count = 0
+        self.rewards = RewardMean(copies)
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
         """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
@@ -83,54 +83,52 @@ class Simulation:
         keep_freed_memory()
         checked_selftest()
         begun = time.monotonic()
-        entry = self.world.first()
+        row = self.world.first()
         while True:
-            for replica, private in zip(self.replicas, entry.private, strict=False):
+            for replica, observation in zip(self.replicas, row.observations, strict=False):
                 if isinstance(replica, IndependentReplica):
-                    replica.show(entry.step, private)
-            accounts = [replica.receive(entry.step, entry.common, entry.head) for replica in self.replicas]
+                    replica.show(row.step, observation)
+            accounts = [replica.receive(row.record) for replica in self.replicas]
             self._refuse_divergence(accounts)
-            report = accounts[0].update
+            report = accounts[0].report
             if report is not None and on_update is not None:
                 on_update(report, self)
             if accounts[0].prescriptions is None:
                 break
             if stop is not None and stop.reason:
-                raise Interrupted(f"stopped by {stop.reason} at step {entry.step}. Nothing else runs. Start it again.")
-            entry = self.world.advance(self._act(entry, accounts))
-            self.reward_sum += float(entry.rewards.sum())
-            self.reward_count += int((~entry.begin).sum())
+                raise Interrupted(f"stopped by {stop.reason} at step {row.step}. Nothing else runs. Start it again.")
+            row = self.world.advance(self._act(row, accounts))
+            self.rewards.add(row.record.common)
         digests = [replica.coordinator.digest().hex() for replica in self.replicas]
         seconds = time.monotonic() - begun
         shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
         by_agent = dict(enumerate(shared, start=1))
-        return SimulationResult(by_agent, entry.step, seconds, self.snapshot())
+        return SimulationResult(by_agent, row.step, seconds, self.snapshot())
 
-    def _act(self, entry: LogEntry, accounts: list[StepAccount]) -> NDArray[np.int64]:
+    def _act(self, row: ServerRow, accounts: list[StepAccount]) -> NDArray[np.int64]:
         """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""
         columns = []
-        share = len(entry.private) // len(self._passive)
+        share = len(row.observations) // len(self._passive)
         for index, passive in enumerate(self._passive):
             account = accounts[index]
-            passive.observe(entry.step, entry.private[index * share : (index + 1) * share], account.begin)
+            passive.observe(row.step, row.observations[index * share : (index + 1) * share], account.begin)
             if account.prescriptions is None:
-                raise InvariantError(f"no prescriptions were chosen at record {entry.step}")
-            columns.append(passive.act(entry.step, account.prescriptions))
+                raise InvariantError(f"no prescriptions were chosen at record {row.step}")
+            columns.append(passive.act(row.step, account.prescriptions))
         actions = np.concatenate(columns, axis=1)
         raw = pack_actions(actions.reshape(-1))
-        return unpack_actions(raw, entry.step, actions.size, 0, self._action_space).reshape(actions.shape)
+        return unpack_actions(raw, row.step, actions.size, 0, self._action_space).reshape(actions.shape)
 
     def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
         if len(accounts) == 1:
             return
-        report = accounts[0].update
-        sent = {agent: account.step_digest for agent, account in enumerate(accounts, start=1)}
-        learners = {
-            agent: b"" if account.update is None else account.update.digest
-            for agent, account in enumerate(accounts, start=1)
-        }
+        report = accounts[0].report
+        by_agent = dict(enumerate(accounts, start=1))
+        step_digests = {agent: account.digests.step_digest for agent, account in by_agent.items()}
+        reports = {agent: account.report for agent, account in by_agent.items()}
+        learner_digests = {agent: b"" if one is None else one.learner_digest for agent, one in reports.items()}
         update = report.update if report is not None and self.config.settings.is_shared else None
-        found = compare(accounts[0].step, update, sent, learners)
+        found = compare(accounts[0].record.step, update, step_digests, learner_digests)
         if found is not None:
             raise DivergenceError(found.text())
 

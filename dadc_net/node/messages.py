@@ -2,7 +2,7 @@
 
     Join    agent -> server   "I am agent k, and this far I have come": what must be equal is compared first
     Begin   server -> agent   the run's identity and every setting an agent may know
-    Step    server -> agent   record t: common bytes (identical for all) and agent k's private bytes
+    Step    server -> agent   record t: common bytes (identical for all) and agent k's own observation
     Act     agent -> server   the answer to record t: actions, step digest, and after an update the learner digest
     End     server -> agents  the run is complete
     Bye     agent -> server   the agent has kept the result and leaves
@@ -13,13 +13,15 @@
     Account agent -> server   the answer to Query
     Fault   either way        the sender stops, and why; carries the exit code
 
-A message is plain data. Which run, server epoch, agent and sequence number it belongs to is part of the
+A message is plain data. Which run, server epoch, agent and step it belongs to is part of the
 message, because the roles reason about them; how it becomes bytes is the business of ``wire``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from dadc_net.node.record import Record
 
 RUN_ID_BYTES = 16
 DIGEST_BYTES = 32
@@ -28,7 +30,7 @@ NO_HEAD = bytes(DIGEST_BYTES)
 """Chain hash of an empty log."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Join:
     """Agent ``agent`` (1..K) asks to take part."""
 
@@ -53,7 +55,7 @@ class Join:
     """Chain hash after the last record it holds: it witnesses that the log was at least this long, and which log."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Begin:
     """The run's identity and the settings of the coordinator; first to all K, later to each that comes back."""
 
@@ -71,31 +73,28 @@ class Begin:
 
 @dataclass(frozen=True)
 class Step:
-    """Record ``sequence``: z_t, R_{t-1}, begin and ended for all copies; plus the receiver's observation."""
+    """A record: z_t, R_{t-1}, begin and ended for all copies; plus the receiver's own observation."""
 
     run_id: bytes
     epoch: int
-    sequence: int
-    head: bytes
-    """Chain hash of the common log up to and including this record."""
-    common: bytes
-    private: bytes
+    record: Record
+    observation: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Act:
-    """The answer to record ``sequence``."""
+    """The answer to record ``step``."""
 
     run_id: bytes
     epoch: int
     agent: int
-    sequence: int
+    step: int
     actions: bytes
     """One int16 per copy, little endian; empty for the last record of a run."""
-    digest: bytes
+    step_digest: bytes
     """Keyed digest of (head, parameters, AIS, prescription parameters) of this step."""
-    update_digest: bytes
-    """Learner digest after the update that this record closed; empty when there was none."""
+    learner_digest: bytes
+    """Digest of the learner after the update that this record closed; empty when there was none."""
 
 
 @dataclass(frozen=True)
@@ -104,18 +103,19 @@ class End:
 
     run_id: bytes
     epoch: int
-    sequence: int
+    step: int
+    """The run's last record."""
     learner_digest: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bye:
     """The answer to End: the result is kept, and the agent needs nothing more."""
 
     run_id: bytes
     epoch: int
     agent: int
-    sequence: int
+    step: int
 
 
 @dataclass(frozen=True)
@@ -143,21 +143,21 @@ class Who:
 
 @dataclass(frozen=True)
 class Query:
-    """Asks for the component digests of record ``sequence``."""
+    """Asks for the component digests of record ``step``."""
 
     run_id: bytes
     epoch: int
-    sequence: int
+    step: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """The answer to ``Query``."""
 
     run_id: bytes
     epoch: int
     agent: int
-    sequence: int
+    step: int
     digests: dict[str, bytes]
     """Name -> keyed digest, causes before effects: update/COMPONENT/TENSOR, act/COMPONENT/WHAT, state/COMPONENT/TENSOR."""
 

@@ -1,17 +1,17 @@
-"""Records as bytes: the common part, equal for all agents, and one agent's private part.
+"""Records as bytes: the common part, equal for all agents, and one agent's own observation.
 
 Both sides know E, the spaces and the number of agents from ``Begin``, so the layout is fixed and needs no names:
 
-    common    rewards E x float64 | begin E x uint8 | ended E x uint8 | z_t E x Z x int16
-    private   observation E x O x int16
-    actions   E x int16
+    common       rewards E x float64 | begin E x uint8 | ended E x uint8 | z_t E x Z x int16
+    observation  E x O x int16
+    actions      E x int16
 
 All little endian. The common bytes are what the chain hashes, so this layout is part of the protocol's version.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,16 @@ from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
 
 _INT16_MAX = 2**15 - 1
+
+
+class Record(NamedTuple):
+    """Record ``step`` of the common log, as it is sent, chained and kept; ``CommonRecord`` is the same, unpacked."""
+
+    step: int
+    head: bytes
+    """Chain hash of the log up to and including this record."""
+    common: bytes
+    """What every agent is told."""
 
 
 def pack_common(record: CommonRecord) -> bytes:
@@ -55,27 +65,45 @@ def unpack_common(raw: bytes, step: int, copies: int, space: FiniteSpace) -> Com
     return CommonRecord(step, common, rewards.astype(np.float64), begin.astype(np.bool_), ended.astype(np.uint8))
 
 
-def unpack_rewards(raw: bytes, copies: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """R_{t-1} [E] and begin [E] of a common record that was checked before."""
-    rewards = np.frombuffer(raw, dtype="<f8", count=copies)
-    return rewards, np.frombuffer(raw, dtype="u1", count=copies, offset=8 * copies).astype(np.bool_)
+class RewardMean:
+    """The mean reward of the steps that were taken, from common bytes that were checked before."""
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._sum, self._count = 0.0, 0
+
+    def add(self, common: bytes) -> None:
+        """Count what a record brought: R_{t-1} of the copies that do not begin there."""
+        rewards = np.frombuffer(common, dtype="<f8", count=self._copies)
+        begin = np.frombuffer(common, dtype="u1", count=self._copies, offset=8 * self._copies)
+        self._sum += float(rewards.sum())
+        self._count += int((begin == 0).sum())
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._sum, self._count = 0.0, 0
+
+    @property
+    def value(self) -> float:
+        """Mean over copies and records; 0 where there was none."""
+        return self._sum / max(1, self._count)
 
 
-def pack_observations(observations: NDArray[np.int64]) -> list[bytes]:
-    """Private bytes of each agent: observations int64 [E, K, O]."""
+def pack_observations(observations: NDArray[np.int64]) -> tuple[bytes, ...]:
+    """Own bytes of each agent: observations int64 [E, K, O]."""
     raw = _pack_int16(observations.transpose(1, 0, 2))
     length = 2 * observations.shape[0] * observations.shape[2]
-    return [raw[first : first + length] for first in range(0, len(raw), length)]
+    return tuple(raw[first : first + length] for first in range(0, len(raw), length))
 
 
 def unpack_observation(raw: bytes, step: int, copies: int, space: FiniteSpace) -> NDArray[np.int64]:
     """Observation int64 [E, O]. Raises ProtocolError if it does not fit the space."""
     columns = len(space.sizes)
-    _check_length("private", raw, step, 2 * copies * columns)
+    _check_length("own", raw, step, 2 * copies * columns)
     observation = np.frombuffer(raw, dtype="<i2").reshape(copies, columns).astype(np.int64)
     if not space.contains(observation):
         raise ProtocolError(
-            f"the private part of record {step} holds a value outside its space {space.sizes}. It came from the "
+            f"the own part of record {step} holds a value outside its space {space.sizes}. It came from the "
             "environment server. Check that server and agent run the same version of dadc-net."
         )
     return observation

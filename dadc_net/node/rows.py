@@ -4,13 +4,13 @@ The common log is one thing and private things another: common records may be sh
 observation or an action only to its owner and the environment. Rows, tables and interfaces keep them apart for that
 reason, so that whoever answers a question about the common log cannot touch the rest by mistake.
 
-    environment server   common records with their chain heads; observations of all agents; answers of all agents;
-                         now and then the state of the environment
-    agent k              common records with their chain heads; its own observations and actions; its account of each
-                         step and each update; checkpoints of its whole state
+    environment server   records of the common log; observations of all agents; answers of all agents; now and then the
+                         state of the environment
+    agent k              records of the common log; its own observations and actions; the digests of each step and each
+                         update; checkpoints of its whole state
 
-A row is trusted when its check fits: the chain head for a common record, a short hash for every other row. The storage
-behind the interfaces is SQLite (``runtime``) or, under test, a simulated disk that tears, forgets and rots.
+A row is trusted when its check fits: the chain head for a record of the common log, a short hash for every other row.
+The storage behind the interfaces is SQLite (``storage``) or, under test, a simulated disk that tears, forgets and rots.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
+
+from dadc_net.node.record import Record
 
 Arrays = Mapping[str, NDArray[Any]]
 CHECK_BYTES = 8
@@ -47,31 +49,27 @@ def _frame(count: int) -> struct.Struct:
     return struct.Struct(f">q{count}Q")
 
 
-class CommonRow(NamedTuple):
-    """Record ``step`` of the common log."""
-
-    step: int
-    head: bytes
-    """Chain hash after this record."""
-    record: bytes
-
-
 class Answers(NamedTuple):
     """What all K agents answered to record ``step``; entry k-1 is agent k's."""
 
     step: int
     actions: tuple[bytes, ...]
-    digests: tuple[bytes, ...]
-    """Keyed step digests."""
-    update_digests: tuple[bytes, ...]
-    """Learner digests after the update that the record closed; empty bytes where it closed none."""
+    step_digests: tuple[bytes, ...]
+    """Keyed."""
+    learner_digests: tuple[bytes, ...]
+    """After the update that the record closed; empty bytes where it closed none."""
 
 
 class ServerRow(NamedTuple):
-    """Record ``step`` with what it holds for each agent; entry k-1 of ``observations`` is for agent k only."""
+    """A record with what each agent alone is told; entry k-1 of ``observations`` is for agent k only."""
 
-    common: CommonRow
+    record: Record
     observations: tuple[bytes, ...]
+
+    @property
+    def step(self) -> int:
+        """Number of the record."""
+        return self.record.step
 
 
 class ServerJournal(Protocol):
@@ -123,34 +121,42 @@ class ServerJournal(Protocol):
 
 
 class UpdateRow(NamedTuple):
-    """One update in an agent's journal."""
+    """One update, which record ``step`` closed."""
 
-    number: int
     step: int
-    learner: bytes
+    number: int
+    """Of the update, from 1."""
+    learner_digest: bytes
     tensors: dict[str, bytes]
+    """Full tensor name -> digest, in the order of the learner digest."""
+
+
+class StepDigests(NamedTuple):
+    """What one record made of a replica, as digests: kept in the agent's own folder and compared by ``dadc check``."""
+
+    parameters: bytes
+    """Of all parameters: a bit that flips in memory shows at the next record, not at the next update."""
+    ais: bytes
+    """Of x_t."""
+    prescription: bytes
+    """Of theta_t; of nothing at the last record."""
+    step_digest: bytes
+    """Keyed digest of chain head and the three above: the only one that is sent."""
 
 
 class AgentRow(NamedTuple):
-    """Record ``step`` at agent k: what came, what was made of it, what was answered."""
+    """A record at agent k: what came, what was made of it, what was answered."""
 
-    common: CommonRow
+    record: Record
     observation: bytes
     actions: bytes
-    parameters: bytes
-    """Digest of all parameters."""
-    ais: bytes
-    """Digest of x_t."""
-    prescription: bytes
-    """Digest of theta_t."""
-    sent: bytes
-    """Keyed digest of the step, as it was sent."""
+    digests: StepDigests
     update: UpdateRow | None
 
     @property
     def step(self) -> int:
         """Number of the record."""
-        return self.common.step
+        return self.record.step
 
 
 class AgentJournal(Protocol):

@@ -91,7 +91,7 @@ class LearnedView(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The constants, as largest and as mean over what was visited."""
 
@@ -185,16 +185,16 @@ def _gather(found: dict[str, Array], discount: float) -> Certificate:
         return of["kappa"] + (of["epsilon"] + slope * of["delta"]) / (1.0 - discount)
 
     return Certificate(
-        largest["epsilon"],
-        mean["epsilon"],
-        largest["delta"],
-        mean["delta"],
-        largest["kappa"],
-        mean["kappa"],
-        slope,
-        bound(largest),
-        bound(mean),
-        largest["error"],
-        mean["error"],
-        len(found["value"]),
+        epsilon=largest["epsilon"],
+        epsilon_mean=mean["epsilon"],
+        delta=largest["delta"],
+        delta_mean=mean["delta"],
+        kappa=largest["kappa"],
+        kappa_mean=mean["kappa"],
+        lipschitz=slope,
+        bound=bound(largest),
+        bound_mean=bound(mean),
+        error=largest["error"],
+        error_mean=mean["error"],
+        points=len(found["value"]),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CoordinatedModel:
     """Axis letters: N beliefs, M prescriptions, Z common outcomes, C columns of z, D columns of a belief."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
-from dadc_net.team.information import JointStep
+from dadc_net.team.lockstep import LockStep
 from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import Task
@@ -62,30 +61,26 @@ def monte_carlo(
     local = np.zeros((trajectories, spec.num_agents, len(local_space.sizes)), dtype=np.int64)
     action = np.zeros((trajectories, spec.num_agents), dtype=np.int64)
     agents = np.arange(1, spec.num_agents + 1)
-    begin = np.ones(trajectories, dtype=np.bool_)
-    history: deque[JointStep] = deque(maxlen=structure.history_steps)
+    lockstep = LockStep(environment, structure)
     returns = np.zeros(trajectories)
     alive = np.ones(trajectories)
     rule.begin(trajectories)
     for t in range((steps or horizon(discount)) + 1):
-        outcome = environment.advance(action, begin, stream.uniforms(t, trajectories, spec.draws_per_step))
+        # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
+        now = lockstep.advance(action, stream.uniforms(t, trajectories, spec.draws_per_step))
         if t > 0:
-            returns += discount ** (t - 1) * alive * outcome.rewards
-        alive = alive * (outcome.ended == 0)
-        history.append(JointStep(outcome.observations, outcome.public, np.where(begin[:, None], 0, action), begin))
-        common = structure.common(history)
+            returns += discount ** (t - 1) * alive * now.rewards
+        alive = alive * (now.ended == 0)
         rows = (spec.num_agents * trajectories, -1)
         local = structure.local(
-            local.reshape(rows), action.reshape(-1), outcome.observations.reshape(rows), np.repeat(begin, spec.num_agents)
+            local.reshape(rows), action.reshape(-1), now.observations.reshape(rows), np.repeat(now.begin, spec.num_agents)
         )
         index = local_space.index(local).reshape(trajectories, spec.num_agents)
         words = private.words(t, spec.num_agents, trajectories).T if family.is_random else None
         if isinstance(rule, IndependentRules):
-            chosen = rule.choose(common, outcome.observations)
+            chosen = rule.choose(now.common, now.observations)
             columns = [family.draw(own, agents[k : k + 1], index[:, k : k + 1]) for k, own in enumerate(chosen)]
             action = np.concatenate(columns, axis=1)
         else:
-            action = family.draw(rule.choose(common), agents, index, words)
-        # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
-        begin = outcome.ended != 0
+            action = family.draw(rule.choose(now.common), agents, index, words)
     return mean_estimate(returns)

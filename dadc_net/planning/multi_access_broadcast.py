@@ -94,16 +94,16 @@ def build_model(parameters: MultiAccessBroadcastParameters, menu_name: str, digi
             beliefs, expansion, following = found
             z_0 = np.array([0, 0, parameters.start_symbol], dtype=np.int64)
             return CoordinatedModel(
-                beliefs,
-                expansion.reward,
-                expansion.probability,
-                following,
-                OUTCOMES,
-                0,
-                z_0,
-                menu.entries,
-                _COLUMNS,
-                10.0**-kept,
+                beliefs=beliefs,
+                reward=expansion.reward,
+                probability=expansion.probability,
+                next_belief=following,
+                outcomes=OUTCOMES,
+                start=0,
+                start_common=z_0,
+                prescriptions=menu.entries,
+                columns=_COLUMNS,
+                rounding=10.0**-kept,
             )
     raise ConfigError(
         f"the model with {parameters} reaches more than {_MOST_BELIEFS} beliefs that differ by 1e-{_FEWEST_DIGITS}. "

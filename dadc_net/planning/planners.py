@@ -23,7 +23,7 @@ Valuer = Callable[[PrescriptionFamily, Rule, int, Stream], Estimate]
 """(what theta means, rule, trajectories where it samples, stream) -> J of the rule"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A solved task."""
 
@@ -103,7 +103,20 @@ def _plan_broadcast(parameters: Any, menu: str, discount: float, prescriptions: 
 
     kind = "performance-difference"
     residual = solution.residual
-    return Plan(value, menu, start, method, residual, random, round_robin, text, estimate, kind, model, solution)
+    return Plan(
+        value=value,
+        menu=menu,
+        start=start,
+        method=method,
+        residual=residual,
+        random=random,
+        round_robin=round_robin,
+        text=text,
+        estimate=estimate,
+        estimator=kind,
+        model=model,
+        solution=solution,
+    )
 
 
 def _plan_demand_response(parameters: Any, _: str, discount: float, prescriptions: str) -> Plan:
@@ -111,16 +124,16 @@ def _plan_demand_response(parameters: Any, _: str, discount: float, prescription
     best = found.solution
     extra = {"infinite_population": found.limit, "doing_nothing": found.idle}
     return Plan(
-        best.start_value,
-        "",
-        found.start,
-        found.method,
-        best.residual,
-        found.random,
-        None,
-        found.text(),
-        found.estimate,
-        "exact linear solve",
+        value=best.start_value,
+        menu="",
+        start=found.start,
+        method=found.method,
+        residual=best.residual,
+        random=found.random,
+        round_robin=None,
+        text=found.text(),
+        estimate=found.estimate,
+        estimator="exact linear solve",
         extra=extra,
     )
 

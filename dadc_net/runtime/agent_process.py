@@ -13,6 +13,7 @@ from dadc_net.errors import (
     AuthenticationError,
     DadcError,
     DivergenceError,
+    KeyRefusedError,
     MismatchError,
     ProtocolError,
     SelftestError,
@@ -40,12 +41,14 @@ from dadc_net.wire.keys import AgentKeys
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
 _STATUS_SECONDS = 1.0
+_REFUSED_SECONDS = 10.0
+"""How long a key that was admitted before may be refused before it counts as revoked."""
 _RECONNECT_SECONDS = 10.0
 """How long one attempt to connect anew may take."""
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentOptions:
     """What an agent process is started with."""
 
@@ -102,14 +105,14 @@ class AgentProcess:
             store = options.journals.agent(options.state_dir, options.journal)
             try:
                 identity = AgentIdentity(
-                    options.agent,
-                    options.shared_seed,
-                    selftest.digest,
-                    options.settings_digest,
-                    process_facts(),
-                    selftest.answers,
-                    options.structure,
-                    options.private_seed,
+                    agent=options.agent,
+                    shared_seed=options.shared_seed,
+                    selftest=selftest.digest,
+                    settings_digest=options.settings_digest,
+                    host=process_facts(),
+                    answers=selftest.answers,
+                    structure=options.structure,
+                    private_seed=options.private_seed,
                     patience_s=options.patience_s,
                     checkpoint_every=options.checkpoint_every,
                 )
@@ -124,9 +127,7 @@ class AgentProcess:
             self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
         if node.phase is not Phase.FINISHED:
             self._write_status(node)
-            socket = AgentSocket(
-                self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s
-            )
+            socket = AgentSocket(self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s)
             try:
                 self._converse(node, socket)
             except DadcError as error:
@@ -161,8 +162,8 @@ class AgentProcess:
             kept = node.settle(time.monotonic())
             if node.phase is Phase.RUNNING and not self._begun:
                 self._note_begin(node)
-            if reaction.account is not None and reaction.account.update is not None:
-                self._after_update(node, reaction.account.update.update, reaction.account.update.losses, kept)
+            if reaction.account is not None and reaction.account.report is not None:
+                self._after_update(node, reaction.account.report.update, reaction.account.report.losses, kept)
 
     def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
         """Hand a message to the node; at a divergence write down every tensor's digest, for ``dadc check``."""
@@ -219,6 +220,7 @@ class AgentProcess:
         silent = node.watch.silent(time.monotonic())
         _log.warning("the server has been silent for %.1f s; connecting anew", silent)
         self.control.report("silent", agent=self.options.agent, seconds=silent)
+        refused_since: float | None = None
         while True:
             remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
             try:
@@ -226,6 +228,10 @@ class AgentProcess:
                     break
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
+                now = time.monotonic()
+                refused_since = (refused_since or now) if isinstance(error, KeyRefusedError) else None
+                if refused_since is not None and now - refused_since >= _REFUSED_SECONDS:
+                    raise  # Nothing but refusals for so long: the key was revoked.
                 time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
             self._write_status(node)

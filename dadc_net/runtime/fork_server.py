@@ -49,7 +49,7 @@ class ServerOrder:
     journals: Journals = ON_DISK
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentOrder:
     """What a child that becomes an agent is told."""
 
@@ -120,11 +120,11 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
 
     def role(control: Control) -> None:
         options = AgentOptions(
-            order.agent,
-            order.server,
-            order.shared_seed,
-            order.state_dir,
-            load_agent_keys(order.keys_dir, order.agent),
+            agent=order.agent,
+            server=order.server,
+            shared_seed=order.shared_seed,
+            state_dir=order.state_dir,
+            keys=load_agent_keys(order.keys_dir, order.agent),
             checkpoint_every=order.checkpoint_every,
             structure=configuration.load_structure(order.structure) if order.structure else None,
             tamper=order.tamper,

@@ -127,11 +127,15 @@ class Launcher:
             # Independent learners have no checkpoint of the same update at the same time; they are valued at the end.
             valued = agent == 1 and options.config.settings.is_shared
             every = options.config.evaluate_every if valued else 0
-            folder, keys = self.agent_folder(agent), options.out / "keys"
-            tamper = options.tamper.get(agent)
-            structure = structure_argument(options.config)
             order = AgentOrder(
-                *(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper),
+                agent=agent,
+                server=endpoint,
+                shared_seed=options.shared_seed,
+                state_dir=self.agent_folder(agent),
+                keys_dir=options.out / "keys",
+                checkpoint_every=every,
+                structure=structure_argument(options.config),
+                tamper=options.tamper.get(agent),
                 journal=options.config.runtime.journal,
                 journals=options.journals,
             )

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from dadc_net.config import RunConfig
-from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
+from dadc_net.errors import AuthenticationError, InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import Fault, Join
+from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
 from dadc_net.node.server.server_log import ServerLog
@@ -38,6 +39,10 @@ _KEEPALIVE_SECONDS = 1.0
 _METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
+_REVOKED = (
+    "the key of agent %d is not in the server's list any more. It was cut, and the run waits for a process with a key that "
+    "is. Get a new agent key from whoever keeps the server's keys, or ask to be listed again."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -73,8 +78,7 @@ class ServerProcess:
         self.control = control
         self._seed = b""
         self._metrics: BinaryIO | None = None
-        self._reward_sum = 0.0
-        self._reward_count = 0
+        self._rewards = RewardMean(options.config.settings.learner.num_envs)
         self._present: set[int] = set()
         self._begun = 0.0
         self._first_step = 0
@@ -176,9 +180,7 @@ class ServerProcess:
         finally:
             socket.close()
 
-    def _serve(
-        self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal
-    ) -> None:
+    def _serve(self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal) -> None:
         quiet_since = time.monotonic()
         while not node.done:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
@@ -191,10 +193,18 @@ class ServerProcess:
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
                 self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
+                self._cut_revoked(node, socket, now)
                 self._note_presence(node)
                 self._name_stragglers(node, now)
                 self._write_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
+
+    def _cut_revoked(self, node: EnvironmentServerNode, socket: ServerSocket, now: float) -> None:
+        """Read the list of keys again if it has changed; who is admitted no more is told so, and heard no more."""
+        for peer, agent in socket.read_keys_again(self.control.stop.take_reread()):
+            _log.warning("agent %d is cut: its key was revoked", agent)
+            self._deliver(node, socket, [Delivery(peer, Fault(AuthenticationError.exit_code, _REVOKED % agent))])
+            self._deliver(node, socket, node.peer_gone(peer, now))
 
     def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
         now = time.monotonic()
@@ -214,10 +224,9 @@ class ServerProcess:
 
     def _account(self, node: EnvironmentServerNode, closed: ClosedStep) -> None:
         self._warned = time.monotonic()
-        entry = node.log.entry
-        if entry is not None and entry.step == closed.step + 1:
-            self._reward_sum += float(entry.rewards.sum())
-            self._reward_count += int((~entry.begin).sum())
+        newest = node.log.newest
+        if newest is not None and newest.step == closed.step + 1:
+            self._rewards.add(newest.record.common)
         if closed.update is not None:
             self._after_update(node, closed.update)
 
@@ -225,12 +234,10 @@ class ServerProcess:
         updates = node.terms.updates
         if update % max(1, updates // _METRIC_LINES) and update != updates:
             return
-        mean = self._reward_sum / max(1, self._reward_count)
-        self._reward_sum, self._reward_count = 0.0, 0
         details: dict[str, Any] = {
             "update": update,
             "updates": updates,
-            "reward_per_step": mean,
+            "reward_per_step": self._rewards.value,
             "learner_digest": node.learner_digests.get(1, b"").hex(),
             "lock_steps": update * node.terms.batch_lock_steps,
             "lock_steps_here": update * node.terms.batch_lock_steps - self._first_step,
@@ -241,6 +248,7 @@ class ServerProcess:
                 self._metrics.write(json.dumps(details).encode("utf-8") + b"\n")
             except OSError as error:  # Nothing depends on them.
                 _log.warning("metrics.jsonl cannot be written: %s", error.strerror)
+        self._rewards.clear()
         self.control.report("update", **details)
 
     def _note_presence(self, node: EnvironmentServerNode) -> None:
@@ -271,7 +279,15 @@ class ServerProcess:
         agents = self._watchkeeper.status(step, present, node.waiting_for, now)
         stopped = bool(self.control.stop.reason) and isinstance(node.error, TemporaryError)
         phase = status.STOPPED if stopped else node.phase.value
-        found = TeamStatus(phase, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
+        found = TeamStatus(
+            phase=phase,
+            run_id=node.run_id.hex(),
+            epoch=node.epoch,
+            step=step,
+            last_step=node.last_step,
+            written=now,
+            agents=agents,
+        )
         status.write(self.options.state_dir, found)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:

@@ -25,7 +25,7 @@ STOPPED = "stopped"
 _PATIENCE_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentStatus:
     """One agent, as the server sees it."""
 
@@ -40,12 +40,12 @@ class AgentStatus:
     """Seconds since anything came from it; null: nothing yet."""
     straggler: bool
     """The server has waited for it, and for nobody but stragglers, for more than a second."""
-    digest: str
-    """Of its last step, hex."""
+    step_digest: str
+    """Of the last record that it answered, hex."""
     host: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TeamStatus:
     """The run, as the server sees it."""
 
@@ -164,7 +164,7 @@ def table(status: TeamStatus | OwnStatus) -> str:
 def _line(agent: AgentStatus, ended: bool) -> str:
     state = "-" if ended else "absent" if not agent.present else "straggler" if agent.straggler else "ready"
     heard = "never" if agent.silent_s is None else f"{agent.silent_s:.1f} s ago"
-    digest = agent.digest[:16] or "-"
+    digest = agent.step_digest[:16] or "-"
     return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {agent.host}"
 
 
@@ -184,7 +184,7 @@ class Watchkeeper:
             return
         self._heard[agent] = now
         if isinstance(message, Act):
-            self._answered[agent] = message.sequence, message.digest
+            self._answered[agent] = message.step, message.step_digest
 
     def status(self, step: int, present: Mapping[int, str], waiting_for: Sequence[int], now: float) -> list[AgentStatus]:
         """One line per agent; ``present``: agent -> host name, ``waiting_for``: who has not answered record ``step``."""
@@ -197,5 +197,15 @@ class Watchkeeper:
             silent = now - self._heard[agent] if agent in self._heard else None
             straggler = late and agent in present and agent in waiting_for
             host = present.get(agent, "")
-            found.append(AgentStatus(agent, agent in present, last, step - last, silent, straggler, digest.hex(), host))
+            one = AgentStatus(
+                agent=agent,
+                present=agent in present,
+                answered=last,
+                lag=step - last,
+                silent_s=silent,
+                straggler=straggler,
+                step_digest=digest.hex(),
+                host=host,
+            )
+            found.append(one)
         return found

@@ -3,7 +3,7 @@
 Rows are written in groups, after the answers were sent: a killed agent may lack the last group, and the server sends those
 records again. Nothing here is on the critical path of a step.
 
-    journal.sqlite            common log, own observations and actions, accounts (``journal_file`` has the format)
+    journal.sqlite            common log, own observations and actions, digests (``journal_file`` has the format)
     checkpoint-STEP.arrays    the state after record STEP: learner, local memory; the last two are kept
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import DIGEST_BYTES
-from dadc_net.node.rows import AgentRow, Arrays, UpdateRow, row_check
+from dadc_net.node.rows import AgentRow, Arrays, StepDigests, UpdateRow, row_check
 from dadc_net.storage import arrays_file
 from dadc_net.storage.journal_file import JournalFile, rotten
 
@@ -24,13 +24,14 @@ _SCHEMA = """
 CREATE TABLE private (step INTEGER PRIMARY KEY, observation BLOB NOT NULL, actions BLOB NOT NULL, checked BLOB NOT NULL);
 CREATE TABLE steps (
     step INTEGER PRIMARY KEY, parameters BLOB NOT NULL, ais BLOB NOT NULL, prescription BLOB NOT NULL,
-    sent BLOB NOT NULL, checked BLOB NOT NULL
+    step_digest BLOB NOT NULL, checked BLOB NOT NULL
 );
 CREATE TABLE updates (
-    step INTEGER PRIMARY KEY, number INTEGER NOT NULL, learner BLOB NOT NULL, tensors BLOB NOT NULL, checked BLOB NOT NULL
+    step INTEGER PRIMARY KEY, number INTEGER NOT NULL, learner_digest BLOB NOT NULL, tensors BLOB NOT NULL,
+    checked BLOB NOT NULL
 );
 """
-_COMMON = "INSERT OR REPLACE INTO common VALUES (?, ?, ?)"
+_RECORDS = "INSERT OR REPLACE INTO records VALUES (?, ?, ?)"
 _PRIVATE = "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)"
 _STEPS = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)"
 _UPDATES = "INSERT OR REPLACE INTO updates VALUES (?, ?, ?, ?, ?)"
@@ -70,25 +71,25 @@ class AgentJournalFile:
     def row(self, step: int) -> AgentRow | None:
         """Record ``step``, every part of it checked."""
         file = self._file
-        common = file.common(step)
+        record = file.record(step)
         private = file.query("SELECT observation, actions, checked FROM private WHERE step = ?", (step,))
-        account = file.query("SELECT parameters, ais, prescription, sent, checked FROM steps WHERE step = ?", (step,))
-        if common is None or private is None or account is None:
+        digests = file.query("SELECT parameters, ais, prescription, step_digest, checked FROM steps WHERE step = ?", (step,))
+        if record is None or private is None or digests is None:
             return None
-        for table, found in (("private", private), ("steps", account)):
+        for table, found in (("private", private), ("steps", digests)):
             if row_check(step, *found[:-1]) != found[-1]:
                 raise rotten(file.path, table, step)
-        (observation, actions, _), (parameters, ais, prescription, sent, _) = private, account
-        return AgentRow(common, observation, actions, parameters, ais, prescription, sent, self._update(step))
+        observation, actions, _ = private
+        return AgentRow(record, observation, actions, StepDigests(*digests[:-1]), self._update(step))
 
     def _update(self, step: int) -> UpdateRow | None:
-        found = self._file.query("SELECT number, learner, tensors, checked FROM updates WHERE step = ?", (step,))
+        found = self._file.query("SELECT number, learner_digest, tensors, checked FROM updates WHERE step = ?", (step,))
         if found is None:
             return None
-        number, learner, packed, check = found
-        if row_check(step, learner, packed) != check:
+        number, learner_digest, packed, check = found
+        if row_check(step, learner_digest, packed) != check:
             raise rotten(self._file.path, "updates", step)
-        return UpdateRow(number, step, learner, unpack_tensors(self.facts, packed))
+        return UpdateRow(step, number, learner_digest, unpack_tensors(self.facts, packed))
 
     def write(self, rows: Sequence[AgentRow]) -> None:
         """One transaction."""
@@ -98,14 +99,13 @@ class AgentJournalFile:
         private, steps, updates = [], [], []
         for row in rows:
             step = row.step
-            account = (row.parameters, row.ais, row.prescription, row.sent)
             private.append((step, row.observation, row.actions, row_check(step, row.observation, row.actions)))
-            steps.append((step, *account, row_check(step, *account)))
+            steps.append((step, *row.digests, row_check(step, *row.digests)))
             if row.update is not None:
-                learner, packed = row.update.learner, b"".join(row.update.tensors.values())
-                updates.append((step, row.update.number, learner, packed, row_check(step, learner, packed)))
-        common = [row.common for row in rows]
-        self._file.transact([(_COMMON, common), (_PRIVATE, private), (_STEPS, steps), (_UPDATES, updates)])
+                digest, packed = row.update.learner_digest, b"".join(row.update.tensors.values())
+                updates.append((step, row.update.number, digest, packed, row_check(step, digest, packed)))
+        records = [row.record for row in rows]
+        self._file.transact([(_RECORDS, records), (_PRIVATE, private), (_STEPS, steps), (_UPDATES, updates)])
 
     def note(self, name: str, value: Any) -> None:
         """Write one fact."""

@@ -1,18 +1,20 @@
 """The file behind a journal: one SQLite database per party, in WAL mode, readable by its owner alone.
 
-Format 2. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
+Format 4. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
 last_step, state (running or finished), learner_digest, host, and what else a party wants to remember.
 
-    every party    common        step, head, record                     the common log, byte for byte, and its chain
-    server         observations  step, parts, checked                   private parts of all K agents, concatenated
-                   answers       step, actions, sent, learner, checked  what the K agents answered, concatenated
-                   worlds        step, state, checked                   state of the environment after that record
-    agent          private       step, observation, actions, checked    its own, nobody else's
-                   steps         step, parameters, ais, prescription, sent, checked
-                   updates       step, number, learner, tensors, checked    tensors: a digest each, names in facts.tensors
+    every party    records       step, head, common              the common log, byte for byte, and its chain
+    server         observations_k  step, observation, checked   what agent k alone was told
+                   answers_k     step, actions, step_digest, learner_digest, checked       what agent k answered
+                   worlds        step, state, checked            state of the environment after that record
+    agent          private       step, observation, actions, checked                        its own, nobody else's
+                   steps         step, parameters, ais, prescription, step_digest, checked
+                   updates       step, number, learner_digest, tensors, checked     tensors: a digest each, names in
+                                                                                    facts.tensors
 
-Common and private data are different tables of one file: tables, so that a query for the common log cannot reach what
-is private; one file, so that one transaction covers both. ``checked`` is ``node.rows.row_check`` of step and columns.
+Common and private data are different tables of one file, and so are the private data of different agents: tables, so that a
+question about the common log, or about one agent, cannot reach what is another's; one file, so that one transaction covers
+them. ``checked`` is ``node.rows.row_check`` of step and columns.
 
 The newest rows of the server are in a file beside its database, ``journal.sqlite-tail`` (``server_journal`` says why,
 ``tail_file`` and ``tail_entry`` how). It is there as long as the server has the journal open.
@@ -36,13 +38,13 @@ from typing import Any
 
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
-from dadc_net.node.rows import CommonRow
+from dadc_net.node.record import Record
 from dadc_net.storage.atomic_file import sync_folder
 from dadc_net.storage.tail_file import TAIL_SUFFIX
 
 JOURNAL_NAME = "journal.sqlite"
 WAL_SUFFIX = "-wal"
-FORMAT = 2
+FORMAT = 4
 _SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
 _WAL_PAGES = 4000
 """Pages (4 KiB) after which SQLite folds the WAL into the database. That syncs, so it should be rare."""
@@ -50,7 +52,7 @@ _WAL_VERSION = 2
 """Byte 18 of a database header that is in WAL mode."""
 _COMMON_SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE common (step INTEGER PRIMARY KEY, head BLOB NOT NULL, record BLOB NOT NULL);
+CREATE TABLE records (step INTEGER PRIMARY KEY, head BLOB NOT NULL, common BLOB NOT NULL);
 """
 
 
@@ -161,10 +163,10 @@ class JournalFile:
     @property
     def tip(self) -> int:
         """Number of the last record of the common log, -1 before the first."""
-        found = self.query("SELECT MAX(step) FROM common")
+        found = self.query("SELECT MAX(step) FROM records")
         return -1 if found is None or found[0] is None else int(found[0])
 
-    def common(self, step: int, previous: bytes | None = None) -> CommonRow | None:
+    def record(self, step: int, previous: bytes | None = None) -> Record | None:
         """Record ``step``, checked against the head before it; None where there is none.
 
         ``previous`` is that head, where the caller knows a newer one than the file.
@@ -172,15 +174,16 @@ class JournalFile:
         Raises:
             CorruptStateError: naming the file and the step.
         """
-        found = self.query("SELECT head, record FROM common WHERE step = ?", (step,))
+        found = self.query("SELECT head, common FROM records WHERE step = ?", (step,))
         if found is None:
             return None
         if previous is None:
-            before = self.query("SELECT head FROM common WHERE step = ?", (step - 1,))
+            before = self.query("SELECT head FROM records WHERE step = ?", (step - 1,))
             previous = GENESIS if step == 0 else b"" if before is None else before[0]
         if not continues(previous, found[1], found[0]):
-            raise rotten(self.path, "common", step)
-        return CommonRow(step, *found)
+            raise rotten(self.path, "records", step)
+        head, common = found
+        return Record(step, head, common)
 
     def close(self) -> bool:
         """Leave a single file, and say whether that was possible. Can be called twice."""
@@ -250,9 +253,9 @@ def refuse_format(path: Path, facts: Mapping[str, Any]) -> None:
         )
 
 
-def continues(previous: object, record: object, head: object) -> bool:
-    """Whether ``head`` is the chain hash of ``record`` after ``previous``; a byte can rot into another type."""
-    return isinstance(previous, bytes) and isinstance(record, bytes) and chain(previous, record) == head
+def continues(previous: object, common: object, head: object) -> bool:
+    """Whether ``head`` is the chain hash of ``common`` after ``previous``; a byte can rot into another type."""
+    return isinstance(previous, bytes) and isinstance(common, bytes) and chain(previous, common) == head
 
 
 def rotten(path: Path, table: str, step: int) -> CorruptStateError:

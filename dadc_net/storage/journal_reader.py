@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.errors import CorruptStateError
-from dadc_net.node.rows import CommonRow, UpdateRow
+from dadc_net.node.record import Record
+from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.storage.agent_journal import unpack_tensors
 from dadc_net.storage.journal_file import (
     JOURNAL_NAME,
@@ -18,19 +19,19 @@ from dadc_net.storage.journal_file import (
     refuse_format,
     refuse_without,
 )
-from dadc_net.storage.server_journal import split, tail_key
-from dadc_net.storage.tail_entry import TailEntry
+from dadc_net.storage.server_journal import tail_key
+from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of
 from dadc_net.storage.tail_file import TAIL_SUFFIX, Tail, read_tail, tail_path
 
 CHECKED_COLUMNS = {
-    "observations": "parts",
-    "answers": "actions, sent, learner",
+    "observations": "observation",
+    "answers": "actions, step_digest, learner_digest",
     "worlds": "state",
     "private": "observation, actions",
-    "steps": "parameters, ais, prescription, sent",
-    "updates": "learner, tensors",
+    "steps": "parameters, ais, prescription, step_digest",
+    "updates": "learner_digest, tensors",
 }
-"""Table -> the columns that its check covers."""
+"""Table, without the agent's number at its end -> the columns that its check covers."""
 _LOOKS = 3
 """A server that cuts its tail while it is read looks like damage for a moment."""
 Row = tuple[Any, ...]
@@ -63,7 +64,7 @@ class JournalReader:
             self.facts: dict[str, Any] = self._read_facts()
             self.tail = self._read_tail()
             """The tail of a server's journal."""
-            self._newer = _rows_by_table(self.tail)
+            self._newer = _rows_by_table(self.tail, self.num_agents)
             self._database.execute("BEGIN")  # All that follows sees one state.
             self.facts = self._read_facts()
         except CorruptStateError:
@@ -75,26 +76,31 @@ class JournalReader:
         """Whose it is; 0: the server's."""
         return int(self.facts.get("agent", 0))
 
-    def common(self, first: int = 0) -> Iterator[CommonRow]:
+    @property
+    def num_agents(self) -> int:
+        """K, of a server's journal; 0 of an agent's, which has nothing of the others."""
+        return 0 if self.agent else int(self.facts["num_agents"])
+
+    def records(self, first: int = 0) -> Iterator[Record]:
         """The common log from record ``first`` on, in order."""
-        rows = self._query("SELECT step, head, record FROM common WHERE step >= ? ORDER BY step", first)
-        for row in self._with_newer("common", rows):
+        rows = self._query("SELECT step, head, common FROM records WHERE step >= ? ORDER BY step", first)
+        for row in self._with_newer("records", rows):
             if row[0] >= first:
-                yield CommonRow(*row)
+                yield Record(*row)
 
     def steps(self) -> Iterator[Row]:
-        """(step, chain head, digests of parameters, AIS and prescription, digest sent) in order; server: the first two."""
+        """(step, chain head, columns of ``StepDigests``) in order; of the server's journal the first two."""
         if self.agent == 0:
-            for row in self.common():
-                yield row.step, row.head, None, None, None, None
+            for step, head, _ in self.records():
+                yield step, head, None, None, None, None
             return
-        yield from self._query(
-            "SELECT step, head, parameters, ais, prescription, sent FROM common JOIN steps USING (step) ORDER BY step"
-        )
+        digests = ", ".join(StepDigests._fields)
+        yield from self._query(f"SELECT step, head, {digests} FROM records JOIN steps USING (step) ORDER BY step")
 
     def checked_rows(self, table: str) -> Iterator[Row]:
         """(step, columns that the check covers ..., check) of ``table``, in order."""
-        rows = self._query(f"SELECT step, {CHECKED_COLUMNS[table]}, checked FROM {table} ORDER BY step")
+        columns = CHECKED_COLUMNS[kind_of(table)]
+        rows = self._query(f"SELECT step, {columns}, checked FROM {table} ORDER BY step")
         yield from self._with_newer(table, rows)
 
     def private(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
@@ -103,22 +109,20 @@ class JournalReader:
 
     def observations(self, agent: int) -> Iterator[tuple[int, bytes]]:
         """(step, observation) of one agent in the server's journal, in order."""
-        for step, parts, _ in self.checked_rows("observations"):
-            yield step, split(parts, int(self.facts["num_agents"]))[agent - 1]
+        for step, observation, _ in self.checked_rows(observations_of(agent)):
+            yield step, observation
 
     def answers(self, agent: int) -> Iterator[tuple[int, bytes, bytes, bytes]]:
-        """(step, actions, sent digest, learner digest) of one agent in the server's journal, in order."""
-        agents = int(self.facts["num_agents"])
-        for step, *columns, _ in self.checked_rows("answers"):
-            actions, sent, learner = (split(column, agents)[agent - 1] for column in columns)
-            yield step, actions, sent, learner
+        """(step, actions, step digest, learner digest) of one agent in the server's journal, in order."""
+        for step, actions, step_digest, learner_digest, _ in self.checked_rows(answers_of(agent)):
+            yield step, actions, step_digest, learner_digest
 
     def updates(self) -> Iterator[UpdateRow]:
         """An agent's updates in order."""
-        for step, number, learner, packed in self._query(
-            "SELECT step, number, learner, tensors FROM updates ORDER BY step"
+        for step, number, learner_digest, packed in self._query(
+            "SELECT step, number, learner_digest, tensors FROM updates ORDER BY step"
         ):
-            yield UpdateRow(number, step, learner, unpack_tensors(self.facts, packed))
+            yield UpdateRow(step, number, learner_digest, unpack_tensors(self.facts, packed))
 
     def close(self) -> None:
         """Close the file."""
@@ -172,10 +176,15 @@ class JournalReader:
             ) from error
 
 
-def _rows_by_table(tail: Tail) -> dict[str, list[Row]]:
+def kind_of(table: str) -> str:
+    """The name of ``table`` without the number of the agent that it belongs to."""
+    return table.partition("_")[0]
+
+
+def _rows_by_table(tail: Tail, num_agents: int) -> dict[str, list[Row]]:
     """Table -> the rows of the tail, in order, the last one written for each record."""
     found: dict[str, dict[int, Row]] = {}
     for body in tail.bodies:
-        for table, row in TailEntry.unpack(body).rows().items():
+        for table, row in TailEntry.unpack(body).rows(num_agents).items():
             found.setdefault(table, {})[int(row[0])] = row
     return {table: [rows[step] for step in sorted(rows)] for table, rows in found.items()}

@@ -1,8 +1,8 @@
 """One lock-step of the server's journal: an entry of its tail, and the rows that it becomes in the database.
 
     body     two step numbers (8 bytes each, -1: not there), seven lengths (4 bytes each), seven byte strings
-    first    record t: actions, digests sent, learner digests of all K agents, each concatenated
-    second   record t + 1: chain head, common record, private parts of all K agents, concatenated;
+    first    record t: actions, step digests, learner digests of all K agents, each concatenated
+    second   record t + 1: chain head, common bytes, observations of all K agents, concatenated;
              state of the environment after it, empty where it was not kept
 
 Checks of rows are not in the entry, which has its own; they are made when the rows are.
@@ -14,9 +14,11 @@ import struct
 from typing import NamedTuple
 
 from dadc_net.errors import CorruptStateError
+from dadc_net.node.record import Record
 from dadc_net.node.rows import Answers, ServerRow, row_check
 
 _HEADER = struct.Struct(">qq7I")
+_NO_RECORD = Record(-1, b"", b"")
 
 
 class TailEntry(NamedTuple):
@@ -24,20 +26,17 @@ class TailEntry(NamedTuple):
 
     answered: int
     """The record that was answered, -1: none."""
-    actions: bytes
-    sent: bytes
-    learner: bytes
-    step: int
-    """The record that was made, -1: none."""
-    head: bytes
-    record: bytes
-    parts: bytes
+    answers: tuple[bytes, bytes, bytes]
+    """Actions, step digests and learner digests, each of all agents, concatenated."""
+    record: Record
+    """The record that was made; step -1: none."""
+    observations: bytes
     world: bytes
 
     @property
     def number(self) -> int:
         """The record that it is about: the one that was made, or the one after the last answers."""
-        return self.step if self.step >= 0 else self.answered + 1
+        return self.record.step if self.record.step >= 0 else self.answered + 1
 
     @staticmethod
     def unpack(body: bytes) -> TailEntry:
@@ -55,36 +54,57 @@ class TailEntry(NamedTuple):
         for length in lengths:
             columns.append(body[at : at + length])
             at += length
-        actions, sent, learner, head, record, parts, world = columns
-        return TailEntry(answered, actions, sent, learner, step, head, record, parts, world)
+        actions, step_digests, learner_digests, head, common, observations, world = columns
+        answers = (actions, step_digests, learner_digests)
+        return TailEntry(answered, answers, Record(step, head, common), observations, world)
 
-    def rows(self) -> dict[str, tuple[int | bytes, ...]]:
-        """Table -> the row that it becomes there, check included."""
+    def rows(self, num_agents: int) -> dict[str, tuple[int | bytes, ...]]:
+        """Table -> the row that it becomes there, check included.
+
+        Raises:
+            CorruptStateError: if what is concatenated here is not ``num_agents`` equal parts.
+        """
         found: dict[str, tuple[int | bytes, ...]] = {}
         if self.answered >= 0:
-            columns = (self.actions, self.sent, self.learner)
-            found["answers"] = (self.answered, *columns, row_check(self.answered, *columns))
-        if self.step >= 0:
-            found["common"] = (self.step, self.head, self.record)
-            found["observations"] = (self.step, self.parts, row_check(self.step, self.parts))
+            columns = [split(column, num_agents) for column in self.answers]
+            for agent, answer in enumerate(zip(*columns, strict=True), start=1):
+                found[answers_of(agent)] = (self.answered, *answer, row_check(self.answered, *answer))
+        step = self.record.step
+        if step >= 0:
+            found["records"] = self.record
+            for agent, observation in enumerate(split(self.observations, num_agents), start=1):
+                found[observations_of(agent)] = (step, observation, row_check(step, observation))
             if self.world:
-                found["worlds"] = (self.step, self.world, row_check(self.step, self.world))
+                found["worlds"] = (step, self.world, row_check(step, self.world))
         return found
+
+
+def observations_of(agent: int) -> str:
+    """The table of what ``agent`` alone was told: apart, so that no question about one agent reaches another."""
+    return f"observations_{agent}"
+
+
+def answers_of(agent: int) -> str:
+    """The table of what ``agent`` answered."""
+    return f"answers_{agent}"
+
+
+def split(joined: bytes, count: int) -> tuple[bytes, ...]:
+    """K equal parts."""
+    size, rest = divmod(len(joined), count)
+    if rest:
+        raise CorruptStateError(f"{len(joined)} bytes of a journal row are not {count} equal parts. It was not used.")
+    return tuple(joined[k * size : (k + 1) * size] for k in range(count))
 
 
 def pack_entry(answers: Answers | None, row: ServerRow | None, world: bytes) -> bytes:
     """The body of the entry of a ``commit``; ``world`` is empty where the state is not kept."""
-    answered, actions, sent, learner = -1, b"", b"", b""
+    answered, columns = -1, [b"", b"", b""]
     if answers is not None:
-        answered = answers.step
-        actions, sent, learner = map(b"".join, answers[1:])
-    step, head, record, parts = -1, b"", b"", b""
-    if row is not None:
-        (step, head, record), observations = row
-        parts = b"".join(observations)
-    lengths = (len(actions), len(sent), len(learner), len(head), len(record), len(parts), len(world))
-    header = _HEADER.pack(answered, step, *lengths)
-    return b"".join((header, actions, sent, learner, head, record, parts, world))
+        answered, columns = answers.step, [b"".join(column) for column in answers[1:]]
+    (step, head, common), observations = (_NO_RECORD, ()) if row is None else row
+    parts: list[bytes] = [*columns, head, common, b"".join(observations), world]
+    return b"".join((_HEADER.pack(answered, step, *map(len, parts)), *parts))
 
 
 def _misshapen(size: int) -> CorruptStateError:

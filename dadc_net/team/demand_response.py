@@ -32,7 +32,7 @@ ACTION_NAMES = ("nothing", "force off", "force on")
 OFF, ON = 0, 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemandResponseParameters:
     """The model; defaults are the paper's."""
 

@@ -26,7 +26,7 @@ _EXP_BITS = 30
 _THRESHOLD_BITS = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GibbsFamily(PrescriptionFamily):
     """Tables of logits [K or 1, L, A], flattened row by row into theta."""
 
@@ -70,7 +70,12 @@ class GibbsFamily(PrescriptionFamily):
     def from_plain(cls, record: Mapping[str, Any]) -> GibbsFamily:
         """The inverse of ``to_plain``. Raises ProtocolError for anything else."""
         try:
-            tables, local_values, num_actions = (int(record[key]) for key in ("tables", "local_values", "num_actions"))
-            return cls(str(record["name"]), tables, local_values, num_actions, float(record["bound"]))
+            return cls(
+                name=str(record["name"]),
+                tables=int(record["tables"]),
+                local_values=int(record["local_values"]),
+                num_actions=int(record["num_actions"]),
+                bound=float(record["bound"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"{dict(record)!r} does not describe a Gibbs family: {error}") from error

@@ -32,7 +32,7 @@ IDLE, BUSY, BLANK = 0, 1, 2
 _DRAWS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MultiAccessBroadcastParameters:
     """The model; defaults are the paper's."""
 

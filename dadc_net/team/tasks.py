@@ -26,7 +26,7 @@ MENU = "menu"
 """The prescriptions that are an entry of one of the task's menus."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A team problem."""
 
@@ -62,7 +62,9 @@ TASKS: dict[str, Task] = {
         default_discount=0.9,
         families={
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
-            "gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, 2, 2, theta.bound),
+            "gibbs": lambda spec, theta: GibbsFamily(
+                name="gibbs", tables=spec.num_agents, local_values=2, num_actions=2, bound=theta.bound
+            ),
         },
     ),
     "demand-response": Task(
@@ -74,9 +76,13 @@ TASKS: dict[str, Task] = {
         default_menu="",
         default_discount=0.9,
         families={
-            "randomised": lambda _, theta: GibbsFamily("randomised", 1, 2, 3, theta.bound),
+            "randomised": lambda _, theta: GibbsFamily(
+                name="randomised", tables=1, local_values=2, num_actions=3, bound=theta.bound
+            ),
             "deterministic": lambda *_: DETERMINISTIC,
-            "one-each": lambda spec, theta: GibbsFamily("one-each", spec.num_agents, 2, 3, theta.bound),
+            "one-each": lambda spec, theta: GibbsFamily(
+                name="one-each", tables=spec.num_agents, local_values=2, num_actions=3, bound=theta.bound
+            ),
         },
         default_prescriptions="randomised",
         default_algorithm="ppo",

@@ -47,16 +47,16 @@ def unpack_join(header: Header, raw: bytes) -> Join:
     host = {printable(name): printable(value) for name, value in body["host"].items()}
     answers = {printable(name): printable(value) for name, value in body["answers"].items()}
     return Join(
-        header.agent,
-        body["commitment"],
-        body["selftest"],
-        body["settings_digest"],
-        host,
-        answers,
-        header.run_id,
-        header.epoch,
-        header.sequence,
-        header.head,
+        agent=header.agent,
+        commitment=body["commitment"],
+        selftest=body["selftest"],
+        settings_digest=body["settings_digest"],
+        host=host,
+        answers=answers,
+        run_id=header.run_id,
+        epoch=header.epoch,
+        next_step=header.step,
+        head=header.head,
     )
 
 
@@ -74,7 +74,7 @@ def pack_begin(begin: Begin) -> bytes:
 def unpack_begin(run_id: bytes, epoch: int, raw: bytes) -> Begin:
     """The inverse of ``pack_begin``, tuples having become lists. Raises ProtocolError naming the field."""
     body = _unpack("Begin", raw, _BEGIN, limits.BEGIN_BYTES_MAX)
-    return Begin(run_id, epoch, body["settings"], body["structure"], body["family"], body["observation_space"])
+    return Begin(run_id=run_id, epoch=epoch, **body)
 
 
 def pack_account(account: Account) -> bytes:

@@ -1,6 +1,6 @@
 """Messages as frames of bytes, and back. PROTOCOL.md is the specification of what is written here.
 
-    Step                   [header][common bytes][private bytes]
+    Step                   [header][common bytes][observation]
     Act                    [header][actions][digests]
     Join, Begin, Fault     [header][msgpack body], see ``bodies``
     End                    [header][learner digest]
@@ -34,6 +34,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import bodies
 from dadc_net.wire.header import (
     ACCOUNT,
@@ -55,7 +56,7 @@ from dadc_net.wire.header import (
     parse_header,
     require_unused,
 )
-from dadc_net.wire.limits import ACTIONS_BYTES_MAX, COMMON_BYTES_MAX, PRIVATE_BYTES_MAX, check_send_size
+from dadc_net.wire.limits import ACTIONS_BYTES_MAX, COMMON_BYTES_MAX, OBSERVATION_BYTES_MAX, check_send_size
 
 _FEWER_COPIES = "Lower learner.num_envs."
 
@@ -84,29 +85,29 @@ def decode(frames: Sequence[bytes]) -> Message:
 
 
 def _encode_step(step: Step) -> list[bytes]:
-    header = pack_header(STEP, step.run_id, step.epoch, 0, step.sequence, step.head)
-    check_send_size("the common part of a record", len(step.common), COMMON_BYTES_MAX, _FEWER_COPIES)
-    check_send_size("the private part of a record", len(step.private), PRIVATE_BYTES_MAX, _FEWER_COPIES)
-    return [header, step.common, step.private]
+    header = pack_header(STEP, step.run_id, step.epoch, 0, step.record.step, step.record.head)
+    check_send_size("the common part of a record", len(step.record.common), COMMON_BYTES_MAX, _FEWER_COPIES)
+    check_send_size("the observation of a record", len(step.observation), OBSERVATION_BYTES_MAX, _FEWER_COPIES)
+    return [header, step.record.common, step.observation]
 
 
 def _decode_step(header: Header, frames: Sequence[bytes]) -> Step:
     if header.agent:
         raise broken(STEP, "agent", header.agent, "zero")
-    _, common, private = frames
+    _, common, observation = frames
     if len(common) > COMMON_BYTES_MAX:
         raise broken(STEP, "size of the common part", len(common), f"at most {COMMON_BYTES_MAX}")
-    if len(private) > PRIVATE_BYTES_MAX:
-        raise broken(STEP, "size of the private part", len(private), f"at most {PRIVATE_BYTES_MAX}")
-    return Step(header.run_id, header.epoch, header.sequence, header.head, common, private)
+    if len(observation) > OBSERVATION_BYTES_MAX:
+        raise broken(STEP, "size of the observation", len(observation), f"at most {OBSERVATION_BYTES_MAX}")
+    return Step(header.run_id, header.epoch, Record(header.step, header.head, common), observation)
 
 
 def _encode_act(act: Act) -> list[bytes]:
-    header = pack_header(ACT, act.run_id, act.epoch, act.agent, act.sequence)
+    header = pack_header(ACT, act.run_id, act.epoch, act.agent, act.step)
     check_send_size("the actions of a record", len(act.actions), ACTIONS_BYTES_MAX, _FEWER_COPIES)
-    digests = _checked_digest(ACT, "digest", act.digest)
-    if act.update_digest:
-        digests += _checked_digest(ACT, "update digest", act.update_digest)
+    digests = _checked_digest(ACT, "step digest", act.step_digest)
+    if act.learner_digest:
+        digests += _checked_digest(ACT, "learner digest", act.learner_digest)
     return [header, act.actions, digests]
 
 
@@ -118,8 +119,15 @@ def _decode_act(header: Header, frames: Sequence[bytes]) -> Act:
         raise broken(ACT, "size of the actions", len(actions), f"at most {ACTIONS_BYTES_MAX}")
     if len(digests) not in (DIGEST_BYTES, 2 * DIGEST_BYTES):
         raise broken(ACT, "size of the digests", len(digests), f"{DIGEST_BYTES} or {2 * DIGEST_BYTES}")
-    digest, update_digest = digests[:DIGEST_BYTES], digests[DIGEST_BYTES:]
-    return Act(header.run_id, header.epoch, header.agent, header.sequence, actions, digest, update_digest)
+    return Act(
+        run_id=header.run_id,
+        epoch=header.epoch,
+        agent=header.agent,
+        step=header.step,
+        actions=actions,
+        step_digest=digests[:DIGEST_BYTES],
+        learner_digest=digests[DIGEST_BYTES:],
+    )
 
 
 def _checked_digest(kind: int, field: str, digest: bytes) -> bytes:
@@ -135,7 +143,7 @@ def _encode_join(join: Join) -> list[bytes]:
 
 def _decode_join(header: Header, frames: Sequence[bytes]) -> Join:
     if header.run_id == NO_RUN:
-        require_unused(header, epoch=0, sequence=0, head=NO_HEAD)
+        require_unused(header, epoch=0, step=0, head=NO_HEAD)
     return bodies.unpack_join(header, frames[1])
 
 
@@ -144,12 +152,12 @@ def _encode_begin(begin: Begin) -> list[bytes]:
 
 
 def _decode_begin(header: Header, frames: Sequence[bytes]) -> Begin:
-    require_unused(header, agent=0, sequence=0, head=NO_HEAD)
+    require_unused(header, agent=0, step=0, head=NO_HEAD)
     return bodies.unpack_begin(header.run_id, header.epoch, frames[1])
 
 
 def _encode_end(end: End) -> list[bytes]:
-    header = pack_header(END, end.run_id, end.epoch, sequence=end.sequence)
+    header = pack_header(END, end.run_id, end.epoch, step=end.step)
     return [header, _checked_digest(END, "learner digest", end.learner_digest)]
 
 
@@ -157,16 +165,16 @@ def _decode_end(header: Header, frames: Sequence[bytes]) -> End:
     require_unused(header, agent=0, head=NO_HEAD)
     if len(frames[1]) != DIGEST_BYTES:
         raise broken(END, "size of the learner digest", len(frames[1]), DIGEST_BYTES)
-    return End(header.run_id, header.epoch, header.sequence, frames[1])
+    return End(header.run_id, header.epoch, header.step, frames[1])
 
 
 def _encode_bye(bye: Bye) -> list[bytes]:
-    return [pack_header(BYE, bye.run_id, bye.epoch, bye.agent, bye.sequence)]
+    return [pack_header(BYE, bye.run_id, bye.epoch, bye.agent, bye.step)]
 
 
 def _decode_bye(header: Header, _frames: Sequence[bytes]) -> Bye:
     require_unused(header, head=NO_HEAD)
-    return Bye(header.run_id, header.epoch, header.agent, header.sequence)
+    return Bye(run_id=header.run_id, epoch=header.epoch, agent=header.agent, step=header.step)
 
 
 def _encode_who(_who: Who) -> list[bytes]:
@@ -174,46 +182,51 @@ def _encode_who(_who: Who) -> list[bytes]:
 
 
 def _decode_who(header: Header, _frames: Sequence[bytes]) -> Who:
-    require_unused(header, run_id=NO_RUN, epoch=0, agent=0, sequence=0, head=NO_HEAD)
+    require_unused(header, run_id=NO_RUN, epoch=0, agent=0, step=0, head=NO_HEAD)
     return Who()
 
 
 def _encode_query(query: Query) -> list[bytes]:
-    return [pack_header(QUERY, query.run_id, query.epoch, sequence=query.sequence)]
+    return [pack_header(QUERY, query.run_id, query.epoch, step=query.step)]
 
 
 def _decode_query(header: Header, _frames: Sequence[bytes]) -> Query:
     require_unused(header, agent=0, head=NO_HEAD)
-    return Query(header.run_id, header.epoch, header.sequence)
+    return Query(header.run_id, header.epoch, header.step)
 
 
 def _encode_account(account: Account) -> list[bytes]:
-    header = pack_header(ACCOUNT, account.run_id, account.epoch, account.agent, account.sequence)
+    header = pack_header(ACCOUNT, account.run_id, account.epoch, account.agent, account.step)
     return [header, bodies.pack_account(account)]
 
 
 def _decode_account(header: Header, frames: Sequence[bytes]) -> Account:
     require_unused(header, head=NO_HEAD)
-    digests = bodies.unpack_account(frames[1])
-    return Account(header.run_id, header.epoch, header.agent, header.sequence, digests)
+    return Account(
+        run_id=header.run_id,
+        epoch=header.epoch,
+        agent=header.agent,
+        step=header.step,
+        digests=bodies.unpack_account(frames[1]),
+    )
 
 
 def _encode_probe(probe: Probe) -> list[bytes]:
-    return [pack_header(PROBE, agent=probe.agent, sequence=probe.number)]
+    return [pack_header(PROBE, agent=probe.agent, step=probe.number)]
 
 
 def _decode_probe(header: Header, _frames: Sequence[bytes]) -> Probe:
     require_unused(header, run_id=NO_RUN, epoch=0, head=NO_HEAD)
-    return Probe(header.agent, header.sequence)
+    return Probe(header.agent, header.step)
 
 
 def _encode_alive(alive: Alive) -> list[bytes]:
-    return [pack_header(ALIVE, agent=alive.agent, sequence=alive.number)]
+    return [pack_header(ALIVE, agent=alive.agent, step=alive.number)]
 
 
 def _decode_alive(header: Header, _frames: Sequence[bytes]) -> Alive:
     require_unused(header, run_id=NO_RUN, epoch=0, head=NO_HEAD)
-    return Alive(header.agent, header.sequence)
+    return Alive(header.agent, header.step)
 
 
 def _encode_fault(fault: Fault) -> list[bytes]:
@@ -221,7 +234,7 @@ def _encode_fault(fault: Fault) -> list[bytes]:
 
 
 def _decode_fault(header: Header, frames: Sequence[bytes]) -> Fault:
-    require_unused(header, run_id=NO_RUN, epoch=0, agent=0, sequence=0, head=NO_HEAD)
+    require_unused(header, run_id=NO_RUN, epoch=0, agent=0, step=0, head=NO_HEAD)
     return bodies.unpack_fault(frames[1])
 
 

@@ -16,9 +16,9 @@ from dadc_net.errors import InvariantError, ProtocolError, UsageError
 from dadc_net.node.messages import DIGEST_BYTES, NO_HEAD, NO_RUN, RUN_ID_BYTES
 
 MAGIC = b"DADC"
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 HEADER = Struct("<4sHBB16sIIQ32s")
-"""magic, version u16, type u8, reserved u8, run id, epoch u32, agent u32, sequence u64, chain hash. Little endian."""
+"""magic, version u16, type u8, reserved u8, run id, epoch u32, agent u32, step u64, chain hash. Little endian."""
 
 JOIN, BEGIN, STEP, ACT, END, PROBE, ALIVE, FAULT, BYE, WHO, QUERY, ACCOUNT = range(1, 13)
 NAMES = ("", "Join", "Begin", "Step", "Act", "End", "Probe", "Alive", "Fault", "Bye", "Who", "Query", "Account")
@@ -35,7 +35,8 @@ class Header(NamedTuple):
     run_id: bytes
     epoch: int
     agent: int
-    sequence: int
+    step: int
+    """Number of the record; of a Probe or an Alive, number of the question."""
     head: bytes
 
 
@@ -44,7 +45,7 @@ def pack_header(
     run_id: bytes = NO_RUN,
     epoch: int = 0,
     agent: int = 0,
-    sequence: int = 0,
+    step: int = 0,
     head: bytes = NO_HEAD,
 ) -> bytes:
     """A header.
@@ -60,14 +61,14 @@ def pack_header(
             f"{DIGEST_BYTES}"
         )
     try:
-        return HEADER.pack(MAGIC, PROTOCOL_VERSION, kind, 0, run_id, epoch, agent, sequence, head)
+        return HEADER.pack(MAGIC, PROTOCOL_VERSION, kind, 0, run_id, epoch, agent, step, head)
     except StructError as error:
         if not 0 <= agent <= _UINT32_MAX:
             raise UsageError(
                 f"agent id {agent} does not fit the protocol, whose ids go from 1 to {_UINT32_MAX}. Nothing was sent. "
                 "Give a smaller id."
             ) from error
-        raise InvariantError(f"{NAMES[kind]}: epoch {epoch} or sequence {sequence} does not fit the header") from error
+        raise InvariantError(f"{NAMES[kind]}: epoch {epoch} or step {step} does not fit the header") from error
 
 
 def parse_header(frames: Sequence[bytes]) -> Header:
@@ -79,12 +80,12 @@ def parse_header(frames: Sequence[bytes]) -> Header:
     raw = frames[0] if frames else b""
     if len(raw) != HEADER.size or raw[: _PREFIX.size] != _GOOD_PREFIX:
         raise _bad_start(raw)
-    _, _, kind, reserved, run_id, epoch, agent, sequence, head = HEADER.unpack(raw)
+    _, _, kind, reserved, run_id, epoch, agent, step, head = HEADER.unpack(raw)
     if reserved:
         raise ProtocolError(_text("the reserved byte of a header", reserved, "0"))
     if not JOIN <= kind <= ACCOUNT:
         raise ProtocolError(_text("the type of a message", kind, f"one of {JOIN} to {ACCOUNT}"))
-    return Header(kind, run_id, epoch, agent, sequence, head)
+    return Header(kind, run_id, epoch, agent, step, head)
 
 
 def require_unused(header: Header, **unused: object) -> None:

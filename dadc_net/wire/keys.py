@@ -30,7 +30,7 @@ from dadc_net.wire.key_files import KeyPair, new_pair
 
 _SERVER_KEY = "server.key"
 _SERVER_PUBLIC = "server.pub"
-_AUTHORISED = "authorised.toml"
+AUTHORISED = "authorised.toml"
 _AGENT_FILE = re.compile(r"agent-([1-9][0-9]{0,8})\.key")
 
 
@@ -40,7 +40,9 @@ class ServerKeys:
 
     pair: KeyPair
     authorised: Mapping[bytes, int]
-    """public key -> agent id"""
+    """public key -> agent id, when they were read"""
+    folder: Path | None = None
+    """Where they came from, so that the list can be read again; None: it never changes."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,12 @@ def load_server_keys(directory: Path) -> ServerKeys:
     """
     _check_folder(directory)
     pair = key_files.read_pair(directory / _SERVER_KEY)
-    authorised = key_files.read_authorised(directory / _AUTHORISED)
+    authorised = key_files.read_authorised(directory / AUTHORISED)
     if not authorised:
         raise AuthenticationError(
-            f"{directory / _AUTHORISED} lists no key. The server would admit nobody. Run: dadc keys {directory}"
+            f"{directory / AUTHORISED} lists no key. The server would admit nobody. Run: dadc keys {directory}"
         )
-    return ServerKeys(pair, authorised)
+    return ServerKeys(pair, authorised, directory)
 
 
 def load_agent_keys(directory: Path, agent: int) -> AgentKeys:
@@ -152,7 +154,7 @@ def _write_server(directory: Path) -> list[str]:
 
 def _write_agents(directory: Path, num_agents: int) -> list[str]:
     """Key files first and the list last: after a crash in between, the next call lists what is here."""
-    listing = directory / _AUTHORISED
+    listing = directory / AUTHORISED
     before = key_files.read_authorised(listing) if listing.exists() else {}
     authorised = dict(before)
     made = []
@@ -167,5 +169,5 @@ def _write_agents(directory: Path, num_agents: int) -> list[str]:
             made.append(path.name)
     if authorised != before:
         key_files.write_over(listing, key_files.format_authorised(authorised))
-        made.append(_AUTHORISED)
+        made.append(AUTHORISED)
     return made

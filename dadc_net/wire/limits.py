@@ -18,8 +18,8 @@ FRAMES_MAX = 3
 COMMON_BYTES_MAX = 16 * MIB
 """Common bytes of one record; at 16 bytes per copy, a million copies."""
 
-PRIVATE_BYTES_MAX = 16 * MIB
-"""Private bytes of one record for one agent."""
+OBSERVATION_BYTES_MAX = 16 * MIB
+"""Observation of one agent in one record."""
 
 ACTIONS_BYTES_MAX = MIB
 """Actions of one agent; at 2 bytes per copy, half a million copies."""

@@ -31,7 +31,7 @@ _HANDSHAKE_MS = 5000
 _SPARE_DESCRIPTORS = 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Heartbeat:
     """When a silent connection counts as gone. Any traffic counts as a beat; the transport's own thread beats."""
 
@@ -44,12 +44,12 @@ class Heartbeat:
     def for_team(cls, agents: int) -> Heartbeat:
         """A server's: the more agents, which may share its cores and compute at once, the later one counts as gone."""
         patience_ms = 5000 + 250 * max(0, agents - 4)
-        return cls(1000, patience_ms, patience_ms + 1000)
+        return cls(timeout_ms=patience_ms, ttl_ms=patience_ms + 1000)
 
     @classmethod
     def of_agent(cls) -> Heartbeat:
         """An agent's, which knows of no team yet: the server notices a vanished agent by its own patience."""
-        return cls(1000, 20_000, 30_000)
+        return cls(timeout_ms=20_000, ttl_ms=30_000)
 
 
 def configure_server(socket: Socket, keys: KeyPair | None, heartbeat: Heartbeat) -> None:

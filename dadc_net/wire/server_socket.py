@@ -14,9 +14,10 @@ import zmq
 
 from dadc_net.errors import DadcError, InvariantError, TemporaryError, UsageError
 from dadc_net.wire import options
-from dadc_net.wire.authenticator import Authenticator, prove_closed
+from dadc_net.wire.authenticator import Authenticator, owner_of, prove_closed
 from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
 from dadc_net.wire.key_files import new_pair
+from dadc_net.wire.key_list import KeyList
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.multipart import Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
@@ -52,6 +53,9 @@ class ServerSocket:
         else:
             options.require_descriptors(len(set(keys.authorised.values())))
         self._secure = keys is not None
+        self._admitted: KeyList | None = None if keys is None else KeyList(keys)
+        self._keys_of: dict[bytes, bytes] = {}
+        """Connection -> the key it was made with."""
         self._agents: dict[bytes, int] = {}
         self._context: Context = zmq.Context(io_threads)
         self._socket: Socket = self._context.socket(zmq.ROUTER)
@@ -59,8 +63,8 @@ class ServerSocket:
         self._closed = False
         try:
             options.configure_server(self._socket, keys.pair if keys else None, heartbeat or Heartbeat())
-            if keys is not None:
-                self._admit_only(keys)
+            if keys is not None and self._admitted is not None:
+                self._admit_only(keys, self._admitted)
             self._bind(wanted)
         except BaseException:
             self.close(flush=False)
@@ -89,6 +93,8 @@ class ServerSocket:
         agent = self._agents.get(peer) if self._secure else None
         if agent is None and self._secure:
             agent = self._remember(peer, frames[-1])
+        if not self._is_admitted(peer):
+            return []  # Its key was revoked: what it says is not read any more.
         return [Received(peer, agent, [frame.bytes for frame in frames[1:]])]
 
     def send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
@@ -109,8 +115,22 @@ class ServerSocket:
             if error.errno != errno.EHOSTUNREACH:
                 raise
             self._agents.pop(peer, None)
+            self._keys_of.pop(peer, None)
             return False
         return True
+
+    def read_keys_again(self, asked: bool = False) -> list[tuple[bytes, int]]:
+        """Read the list of keys again if it has changed, or if somebody ``asked``.
+
+        Returns:
+            (connection, agent) of those whose key is not admitted any more.
+        """
+        if self._admitted is None or not self._admitted.read_again(asked):
+            return []
+        return [(peer, agent) for peer, agent in self._agents.items() if not self._is_admitted(peer)]
+
+    def _is_admitted(self, peer: bytes) -> bool:
+        return self._admitted is None or self._admitted.agent_of(self._keys_of[peer]) == self._agents[peer]
 
     def close(self, flush: bool = True) -> None:
         """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
@@ -122,9 +142,9 @@ class ServerSocket:
         if self._authenticator is not None:
             self._authenticator.join()
 
-    def _admit_only(self, keys: ServerKeys) -> None:
+    def _admit_only(self, keys: ServerKeys, admitted: KeyList) -> None:
         stranger = new_pair()
-        self._authenticator = Authenticator(self._context, keys.authorised, stranger.public)
+        self._authenticator = Authenticator(self._context, admitted, stranger.public)
         prove_closed(self._context, self._socket, keys.pair.public, stranger)
 
     def _bind(self, wanted: Endpoint) -> None:
@@ -138,13 +158,14 @@ class ServerSocket:
     def _remember(self, peer: bytes, frame: zmq.Frame) -> int:
         """Ask the transport once per connection: its answer cannot change, and asking costs a microsecond."""
         try:
-            agent = int(frame.get("User-Id"))
+            agent, key = owner_of(str(frame.get("User-Id")))
         except (zmq.ZMQError, KeyError, ValueError) as error:
             raise InvariantError(f"a message came over a connection without an authenticated key: {error}") from error
         if len(self._agents) >= _PEERS_REMEMBERED:
             # Connections that went away unnoticed; whoever still lives is asked for again.
             self._agents.clear()
-        self._agents[peer] = agent
+            self._keys_of.clear()
+        self._agents[peer], self._keys_of[peer] = agent, key
         return agent
 
     def _name(self, peer: bytes) -> str:

@@ -108,12 +108,12 @@ def test_the_wrong_seed_is_not_taken_for_a_divergence(small: MakeConfig, tmp_pat
 def test_another_record_in_one_log_is_a_difference_of_the_log(small: MakeConfig, tmp_path: Path) -> None:
     """A forged journal whose chain and checks fit: only the others can tell."""
     folders = write_journals(Team(small(updates=2)).run(), tmp_path)
-    head = column(folders[2], "common", 5, "head")[0]
+    head = column(folders[2], "records", 5, "head")[0]
     for step in range(6, 11):
-        record = column(folders[2], "common", step, "record")[0]
-        forged = bytes([record[0] ^ 1]) + record[1:] if step == 6 else record
+        common = column(folders[2], "records", step, "common")[0]
+        forged = bytes([common[0] ^ 1]) + common[1:] if step == 6 else common
         head = chain(head, forged)
-        change(folders[2], "UPDATE common SET head = ?, record = ? WHERE step = ?", head, forged, step)
+        change(folders[2], "UPDATE records SET head = ?, common = ? WHERE step = ?", head, forged, step)
     found = divergence(check(folders))
     assert (found.step, found.phase, found.agents, found.decided_by) == (6, "log", [2], "majority")
     assert divergence(check(folders[1:])).agents == [1, 2]
@@ -140,10 +140,10 @@ def test_what_did_not_arrive_as_it_was_sent(
 
 
 ROTTEN = [
-    (0, "common", "record"),
-    (1, "common", "head"),
-    (0, "observations", "parts"),
-    (0, "answers", "sent"),
+    (0, "records", "common"),
+    (1, "records", "head"),
+    (0, "observations_2", "observation"),
+    (0, "answers_1", "step_digest"),
     (1, "private", "observation"),
     (2, "steps", "ais"),
 ]
@@ -175,7 +175,7 @@ def test_a_name_inside_a_fact_that_has_rotted_is_missed_in_a_sentence(small: Mak
     reader.close()
 
 
-@pytest.mark.parametrize(("party", "table"), [(0, "common"), (2, "steps"), (1, "private"), (0, "observations")])
+@pytest.mark.parametrize(("party", "table"), [(0, "records"), (2, "steps"), (1, "private"), (0, "observations_1")])
 def test_a_hole_and_a_finished_journal_without_its_end_are_named(
     party: int, table: str, small: MakeConfig, tmp_path: Path
 ) -> None:
@@ -187,7 +187,7 @@ def test_a_hole_and_a_finished_journal_without_its_end_are_named(
 
 def test_a_shorter_journal_is_sound_unless_it_says_that_it_is_finished(small: MakeConfig, tmp_path: Path) -> None:
     folders = write_journals(Team(small(updates=2)).run(), tmp_path)
-    for table in ("common", "private", "steps", "updates"):
+    for table in ("records", "private", "steps", "updates"):
         change(folders[2], f"DELETE FROM {table} WHERE step > 7")
     result = check(folders, SEED)
     assert (result.consistent, result.complete, result.steps_compared) == (True, False, 8)
@@ -240,5 +240,5 @@ def test_what_cannot_be_compared_is_refused(small: MakeConfig, tmp_path: Path) -
 
 def test_the_chain_of_the_test_is_the_real_one(small: MakeConfig, tmp_path: Path) -> None:
     folders = write_journals(Team(small(updates=1)).run(), tmp_path)
-    head, record = column(folders[0], "common", 0, "head, record")
-    assert head == chain(GENESIS, record)
+    head, common = column(folders[0], "records", 0, "head, common")
+    assert head == chain(GENESIS, common)

@@ -22,7 +22,7 @@ SEED = seed_bytes(7)
 def replica_after(team: Team, step: int) -> Replica:
     replica = Replica(team.config.settings, SEED)
     for message in received(team, 1)[: step + 1]:
-        replica.receive(message.sequence, message.common, message.head)
+        replica.receive(message.record)
     return replica
 
 

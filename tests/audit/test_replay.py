@@ -11,7 +11,6 @@ from dadc_net.audit.replay import replay
 from dadc_net.errors import CorruptStateError, MismatchError, UsageError
 from dadc_net.exact.digest import digest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.rows import CommonRow
 from dadc_net.runtime.sabotage import Sabotage
 from tests.journals import received, write_journals
 from tests.team_in_memory import MakeConfig, Team
@@ -26,17 +25,18 @@ def test_the_state_at_a_step_is_what_agents_had_there(step: int | None, small: M
     found = replay([tmp_path], SEED, step)
     account = team.accounts[2][15 if step is None else step]
     state = found.state
-    assert (state.step, state.update) == (account.step, account.step // 5)
-    assert (state.parameters, state.ais_digest) == (account.parameters.hex(), account.ais.hex())
-    assert (state.prescription_digest, state.sent) == (account.prescription.hex(), account.step_digest.hex())
+    at, digests = account.record.step, account.digests
+    assert (state.step, state.update) == (at, at // 5)
+    assert (state.parameters_digest, state.ais_digest) == (digests.parameters.hex(), digests.ais.hex())
+    assert (state.prescription_digest, state.step_digest) == (digests.prescription.hex(), digests.step_digest.hex())
     chosen = account.prescriptions
     assert state.prescriptions == (None if chosen is None else chosen.tolist())
     assert (len(state.ais), len(state.ais[0])) == (4, team.config.settings.ais.size)
-    updates = [one.update.digest.hex() for one in team.accounts[1][: account.step + 1] if one.update is not None]
+    updates = [one.update.learner_digest.hex() for one in team.accounts[1][: at + 1] if one.update is not None]
     assert state.learner_digest == (updates[-1] if updates else "")
     assert (found.agents, found.agreed, found.last_record) == ({1: [], 2: []}, True, 15)
     assert replay([tmp_path / "agent-2"], SEED, step).state == state
-    if account.step == 15:
+    if at == 15:
         node = team.agents[1].member
         assert node is not None
         assert state.state_digest == node.replica.coordinator.digest().hex()
@@ -66,10 +66,10 @@ def test_what_cannot_be_replayed_is_refused(small: MakeConfig, tmp_path: Path) -
 
 def test_a_fresh_learner_refuses_a_hole_and_an_empty_log(small: MakeConfig) -> None:
     team = Team(small(updates=1)).run()
-    rows = [CommonRow(step.sequence, step.head, step.common) for step in received(team, 1)]
+    rows = [step.record for step in received(team, 1)]
     learner = FreshLearner(team.config.settings, SEED)
     with pytest.raises(CorruptStateError, match="log is empty"):
         learner.state()
     with pytest.raises(CorruptStateError, match="record 2 stands where record 1 belongs"):
         list(learner.follow([rows[0], rows[2]]))
-    assert digest(b"") != learner.state().sent
+    assert digest(b"") != learner.state().step_digest

@@ -14,7 +14,9 @@ RECORD = {"gap": 0.0125, "value": 0.85, "wall_s": 3.0}
 
 
 def _trial(seed: int) -> Trial:
-    return Trial("curve", "panel", "label", "curve", seed, seed, {})
+    return Trial(
+        curve="curve", panel="panel", label="label", folder="curve", seed=seed, environment_seed=seed, configuration={}
+    )
 
 
 def _drive(progress: SweepProgress) -> None:

@@ -94,7 +94,7 @@ def test_updates_happen_at_the_records_that_close_a_batch() -> None:
         decision = learner.receive(record)
         if decision.update is not None:
             closed.append((record.step, decision.update.update))
-            assert decision.update.digest
+            assert decision.update.learner_digest
         assert (decision.prescriptions is None) == (record.step == 15)
     assert closed == [(5, 1), (10, 2), (15, 3)]
 
@@ -167,13 +167,13 @@ def test_acting_gives_the_states_of_the_batch_scan() -> None:
         acted.append(learner.receive(record).ais)
         window = learner.snapshot()
     batch = Batch(
-        window["window/inputs"][:6],
-        window["window/keep"][:6],
-        window["window/start"],
-        window["window/common-index"][:6].astype(np.int64),
-        window["window/prescriptions"][:5].astype(np.int64),
-        window["window/rewards"][1:6],
-        window["window/ended"][:6].astype(np.uint8),
+        inputs=window["window/inputs"][:6],
+        keep=window["window/keep"][:6],
+        start=window["window/start"],
+        common_index=window["window/common-index"][:6].astype(np.int64),
+        prescriptions=window["window/prescriptions"][:5].astype(np.int64),
+        rewards=window["window/rewards"][1:6],
+        ended=window["window/ended"][:6].astype(np.uint8),
     )
     states = learner.approximator.encode(batch).detach().numpy()
     assert np.array_equal(states, np.stack(acted))
@@ -311,13 +311,13 @@ def test_advantages_against_a_direct_sum() -> None:
     rewards = np.arange(12, dtype=np.float64).reshape(steps, copies) / 7
     values = np.cos(np.arange(14, dtype=np.float64)).reshape(steps + 1, copies)
     batch = Batch(
-        np.zeros((steps + 1, copies, 1)),
-        np.ones((steps + 1, copies, 1)),
-        np.zeros((copies, 1)),
-        np.zeros((steps + 1, copies), dtype=np.int64),
-        np.zeros((steps, copies), dtype=np.int64),
-        rewards,
-        np.zeros((steps + 1, copies), dtype=np.uint8),
+        inputs=np.zeros((steps + 1, copies, 1)),
+        keep=np.ones((steps + 1, copies, 1)),
+        start=np.zeros((copies, 1)),
+        common_index=np.zeros((steps + 1, copies), dtype=np.int64),
+        prescriptions=np.zeros((steps, copies), dtype=np.int64),
+        rewards=rewards,
+        ended=np.zeros((steps + 1, copies), dtype=np.uint8),
     )
     found = generalised_advantages(batch, values, gamma, 1.0)
     for t in range(steps):
@@ -329,13 +329,13 @@ def test_truncated_bootstraps_and_terminated_does_not() -> None:
     values = np.array([[1.0, 1.0], [5.0, 5.0], [7.0, 7.0]])
     ended = np.array([[0, 0], [1, 2], [0, 0]], dtype=np.uint8)
     batch = Batch(
-        np.zeros((3, 2, 1)),
-        np.ones((3, 2, 1)),
-        np.zeros((2, 1)),
-        np.zeros((3, 2), dtype=np.int64),
-        np.zeros((2, 2), dtype=np.int64),
-        np.zeros((2, 2)),
-        ended,
+        inputs=np.zeros((3, 2, 1)),
+        keep=np.ones((3, 2, 1)),
+        start=np.zeros((2, 1)),
+        common_index=np.zeros((3, 2), dtype=np.int64),
+        prescriptions=np.zeros((2, 2), dtype=np.int64),
+        rewards=np.zeros((2, 2)),
+        ended=ended,
     )
     found = generalised_advantages(batch, values, 0.5, 1.0)
     assert found[0].tolist() == [0.5 * 5.0 - 1.0, -1.0]

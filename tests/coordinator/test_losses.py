@@ -81,13 +81,13 @@ def _encoder_gradient(**ais: object) -> np.ndarray:
         learner.receive(record)
     window = learner.snapshot()
     batch = Batch(
-        window["window/inputs"][:6],
-        window["window/keep"][:6],
-        window["window/start"],
-        window["window/common-index"][:6].astype(np.int64),
-        window["window/prescriptions"][:5].astype(np.int64),
-        window["window/rewards"][1:6],
-        window["window/ended"][:6].astype(np.uint8),
+        inputs=window["window/inputs"][:6],
+        keep=window["window/keep"][:6],
+        start=window["window/start"],
+        common_index=window["window/common-index"][:6].astype(np.int64),
+        prescriptions=window["window/prescriptions"][:5].astype(np.int64),
+        rewards=window["window/rewards"][1:6],
+        ended=window["window/ended"][:6].astype(np.uint8),
     )
     approximator = learner.approximator
     found = approximator.losses(batch, approximator.encode(batch)).transition

@@ -32,7 +32,13 @@ def batches(number: int) -> list[Batch]:
         keep = 1.0 - begin[part, :, None].astype(np.float64)
         found.append(
             Batch(
-                inputs[part], keep, np.zeros((COPIES, 6)), index[part], theta[first:last], rewards[first:last], ended[part]
+                inputs=inputs[part],
+                keep=keep,
+                start=np.zeros((COPIES, 6)),
+                common_index=index[part],
+                prescriptions=theta[first:last],
+                rewards=rewards[first:last],
+                ended=ended[part],
             )
         )
     return found

@@ -174,14 +174,14 @@ def test_adam_against_plain_floats() -> None:
     start, gradients = generator.normal(size=7), generator.normal(size=(40, 7))
     gradients[:, 0] = 0.0  # a dead unit
     gradients[5:, 1] = 0.0
-    current, optimiser = start.copy(), Adam(7)
+    current, optimiser = start.copy(), Adam(size=7)
     for gradient in gradients:
         optimiser.step(current, gradient, 0.03)
     assert oracle.same_bits(current, oracle.adam(start.tolist(), gradients.tolist(), 0.03))
 
 
 def test_moments_and_powers_never_become_subnormal() -> None:
-    optimiser, parameters = Adam(1), np.zeros(1)
+    optimiser, parameters = Adam(size=1), np.zeros(1)
     optimiser.step(parameters, np.array([1.0]), 0.1)
     for _ in range(8000):
         optimiser.step(parameters, np.zeros(1), 0.1)
@@ -194,7 +194,7 @@ def test_moments_and_powers_never_become_subnormal() -> None:
 def test_adam_refuses_what_is_not_finite() -> None:
     for gradient in (math.nan, math.inf, 1e200):
         with np.errstate(all="ignore"), pytest.raises(NumericError, match="NaN or infinite"):
-            Adam(2).step(np.zeros(2), np.array([0.0, gradient]), 0.1)
+            Adam(size=2).step(np.zeros(2), np.array([0.0, gradient]), 0.1)
 
 
 def test_clipping() -> None:

@@ -61,7 +61,9 @@ def layers(seed: int, inputs: int, size: int, entries: int) -> SimpleNamespace:
 
 
 def encoder(source: SimpleNamespace) -> acting.RecurrentEncoder:
-    return acting.RecurrentEncoder(*(acting.PreparedLinear.of(source, name) for name in ("input", "gates", "recurrent")))
+    return acting.RecurrentEncoder(
+        **{name: acting.PreparedLinear.of(source, name) for name in ("input", "gates", "recurrent")}
+    )
 
 
 def rows(seed: int, copies: int, inputs: int, size: int) -> tuple[Array, Array, Array]:

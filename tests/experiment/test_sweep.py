@@ -255,7 +255,7 @@ def test_a_damaged_result_is_refused(tmp_path: Path) -> None:
 
 
 def test_quartiles_and_table() -> None:
-    assert Quartiles.of([1.0, 2.0, 3.0, 4.0, 5.0]) == Quartiles(2.0, 3.0, 4.0)
+    assert Quartiles.of([1.0, 2.0, 3.0, 4.0, 5.0]) == Quartiles(first=2.0, median=3.0, third=4.0)
     assert Quartiles.of([]) is None
     assert Quartiles.of([1.0, None]) is None
     shared = {"panel": "p", "env_steps": 1000, "optimum": 2.0, "cpu_s": 3.0}
@@ -264,7 +264,7 @@ def test_quartiles_and_table() -> None:
         for v, g in ((1.0, 0.5), (1.5, 0.25), (1.75, 0.125))
     ]
     (found,) = summarise(records)
-    assert (found.seeds, found.gap, found.round_robin_share) == (3, Quartiles(0.1875, 0.25, 0.375), None)
+    assert (found.seeds, found.gap, found.round_robin_share) == (3, Quartiles(first=0.1875, median=0.25, third=0.375), None)
     lines = table([found], {"a": 5, "b": 2}).splitlines()
     assert lines[1].split("  ")[0] == "a"
     assert "3/5" in lines[1]

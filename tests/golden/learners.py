@@ -66,7 +66,7 @@ def _digests(config: RunConfig, marks: Sequence[int], updates: int) -> dict[str,
 
     def note(report: UpdateReport, _: Simulation) -> None:
         if report.update in marks:
-            found[str(report.update)] = report.digest.hex()
+            found[str(report.update)] = report.learner_digest.hex()
         if report.update == updates:
             raise Enough
 

@@ -113,11 +113,11 @@ def test_theta_does_not_leave_an_agent() -> None:
     needles = [value.tobytes() for theta in chosen for value in theta.reshape(-1)]
     for _, message in team.sent:
         if isinstance(message, Step):
-            assert not any(needle in message.common + message.private for needle in needles)
+            assert not any(needle in message.record.common + message.observation for needle in needles)
 
 
 def test_agents_in_one_object_draw_what_each_draws_alone() -> None:
-    family, space = GibbsFamily("randomised", 1, 2, 3, 5.0), FiniteSpace((2,))
+    family, space = GibbsFamily(name="randomised", tables=1, local_values=2, num_actions=3, bound=5.0), FiniteSpace((2,))
     streams = {agent: private_stream(agent, seed_bytes(3)) for agent in range(1, 6)}
     together = PassiveAgents(streams, 4, MeanFieldSharing(), family, space)
     alone = [PassiveAgents({agent: stream}, 4, MeanFieldSharing(), family, space) for agent, stream in streams.items()]

@@ -39,14 +39,18 @@ def found_by_trying(text: str) -> Iterator[tuple[int, ...]]:
             yield actions
 
 
+def joining(agent: int, commitment: bytes, selftest: bytes = b"s" * 32) -> Join:
+    return Join(agent=agent, commitment=commitment, selftest=selftest, settings_digest=b"")
+
+
 def before(step: int = 5, learner: bytes = b"l" * 32) -> Answers:
     return Answers(step, tuple(packed(a) for a in PLAYED.values()), (b"d" * 32,) * 2, (learner,) * 2)
 
 
 def again(**changed: bytes) -> Act:
     """Agent 2 answers the record as it did, but for what is ``changed``."""
-    fields = {"actions": packed(PLAYED[2]), "digest": b"d" * 32, "update_digest": b"l" * 32, **changed}
-    return Act(bytes(16), 2, 2, 5, **fields)
+    fields = {"actions": packed(PLAYED[2]), "step_digest": b"d" * 32, "learner_digest": b"l" * 32, **changed}
+    return Act(run_id=bytes(16), epoch=2, agent=2, step=5, **fields)
 
 
 def test_an_old_record_answered_otherwise_tells_nobody_the_actions() -> None:
@@ -65,7 +69,7 @@ def test_trying_finds_actions_in_a_text_that_names_their_hashes() -> None:
 
 
 def test_shared_digests_are_shown_and_those_of_independent_learners_are_not() -> None:
-    answer = again(update_digest=b"m" * 32)
+    answer = again(learner_digest=b"m" * 32)
     shared = compare_again(before(), 2, answer, 1, shared=True)
     assert shared is not None
     assert (b"m" * 8).hex() in shared.text()
@@ -81,8 +85,8 @@ def test_a_refused_agent_is_not_told_the_teams_commitment() -> None:
     """By it a short seed could be found by whoever has a key but not the seed."""
     team, own = commitment(seed_bytes(7)), commitment(seed_bytes(8))
     roster = Roster(2, b"")
-    roster.seat(Member(b"one", Join(1, team, b"s" * 32, b"", {}, {})))
-    refusal = roster.check(Join(2, own, b"s" * 32, b"", {}, {}), 2)
+    roster.seat(Member(b"one", joining(1, team)))
+    refusal = roster.check(joining(2, own), 2)
     assert isinstance(refusal, MismatchError)
     assert own.hex()[:16] in str(refusal)
     assert team.hex()[:8] not in str(refusal)
@@ -107,7 +111,7 @@ def test_a_run_that_ends_because_an_agent_changed_its_mind_tells_nobody_its_acti
     team = Team(config).run()
     server, answers, identity = team.server, team.answers[2], team.agents[2].identity
     assert team.finished
-    join = Join(2, identity.commitment, identity.selftest, b"", {}, {})
+    join = joining(2, identity.commitment, identity.selftest)
     server.receive(b"again", 2, join, 1.0)
     for act in answers[:3]:
         server.receive(b"again", 2, act, 1.0)

@@ -13,12 +13,20 @@ RUN = b"r" * 16
 
 def _account(agent: int, **changed: bytes) -> Account:
     names = ("act/parameters/all", "act/ais/x_t", "state/ais/w", "state/actor/w")
-    return Account(RUN, 1, agent, 7, {name: changed.get(name.replace("/", "_"), b"s" * 32) for name in names})
+    return Account(
+        run_id=RUN,
+        epoch=1,
+        agent=agent,
+        step=7,
+        digests={name: changed.get(name.replace("/", "_"), b"s" * 32) for name in names},
+    )
 
 
 def _inquiry(agents: int) -> Inquiry:
     digests = {agent: bytes([agent]) * 32 for agent in range(1, agents + 1)}
-    return Inquiry(Divergence(7, "act", None, digests, tuple(digests)), set(digests), 100.0)
+    return Inquiry(
+        Divergence(step=7, phase="act", update=None, digests=digests, suspects=tuple(digests)), set(digests), 100.0
+    )
 
 
 def test_the_minority_of_three_is_named_with_its_tensor_and_host() -> None:
@@ -48,7 +56,7 @@ def test_one_that_does_not_answer_is_waited_for_and_then_left_out() -> None:
     inquiry = _inquiry(3)
     inquiry.add(_account(1))
     inquiry.add(_account(2, act_ais_x_t=b"x" * 32))
-    inquiry.add(Account(RUN, 1, 3, 6, {}))  # of another record
+    inquiry.add(Account(run_id=RUN, epoch=1, agent=3, step=6, digests={}))  # of another record
     assert not inquiry.over(100.0 + PATIENCE_SECONDS - 0.1, {1, 2, 3})
     assert inquiry.over(100.0 + PATIENCE_SECONDS, {1, 2, 3})
     assert inquiry.over(101.0, {1, 2})
@@ -62,9 +70,16 @@ def test_nobody_speaks_for_another(small: MakeConfig) -> None:
     for agent in (1, 2):
         server.receive(f"peer-{agent}".encode(), agent, team.agents[agent].join(), 0.0)
     digests = {1: b"a" * 32, 2: b"b" * 32}
-    server._examine(Divergence(0, "act", None, digests, (1, 2)), 0.0)
+    server._examine(Divergence(step=0, phase="act", update=None, digests=digests, suspects=(1, 2)), 0.0)
     for agent in (1, 1, 2):
-        server.receive(b"peer-2", 2, Account(server.run_id, 1, agent, 0, {"act/ais/x_t": digests[agent]}), 0.0)
+        server.receive(
+            b"peer-2",
+            2,
+            Account(run_id=server.run_id, epoch=1, agent=agent, step=0, digests={"act/ais/x_t": digests[agent]}),
+            0.0,
+        )
     assert server.phase is ServerPhase.EXAMINING
-    server.receive(b"peer-1", 1, Account(server.run_id, 1, 1, 0, {"act/ais/x_t": digests[1]}), 0.0)
+    server.receive(
+        b"peer-1", 1, Account(run_id=server.run_id, epoch=1, agent=1, step=0, digests={"act/ais/x_t": digests[1]}), 0.0
+    )
     assert server.phase is ServerPhase.FAILED

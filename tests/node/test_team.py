@@ -30,8 +30,8 @@ def test_a_team_finishes_with_equal_digests(small: MakeConfig) -> None:
     assert team.finished
     assert len(team.digests()) == 1
     assert team.server.learner_digests[1] == team.agents[1].learner_digest
-    assert [a.step for a in team.accounts[1]] == list(range(4 * 5 + 1))
-    assert [a.update.update for a in team.accounts[2] if a.update] == [1, 2, 3, 4]
+    assert [a.record.step for a in team.accounts[1]] == list(range(4 * 5 + 1))
+    assert [a.update.number for a in team.accounts[2] if a.update] == [1, 2, 3, 4]
 
 
 def test_order_of_arrival_does_not_matter(small: MakeConfig) -> None:
@@ -41,9 +41,7 @@ def test_order_of_arrival_does_not_matter(small: MakeConfig) -> None:
 
 @pytest.mark.parametrize("algorithm", ["actor-critic", "ppo"])
 @pytest.mark.parametrize(("num_envs", "batch_steps"), [(1, 12), (16, 64)])
-def test_simulation_gives_the_digest_of_the_team(
-    small: MakeConfig, algorithm: str, num_envs: int, batch_steps: int
-) -> None:
+def test_simulation_gives_the_digest_of_the_team(small: MakeConfig, algorithm: str, num_envs: int, batch_steps: int) -> None:
     overrides = [f"learner.num_envs={num_envs}", f"learner.batch_steps={batch_steps}"]
     config = small(updates=12, overrides=overrides, algorithm=algorithm)
     team = Team(config).run()
@@ -64,8 +62,8 @@ def test_the_server_is_told_nothing_secret(small: MakeConfig) -> None:
     """No message to the server holds parameters, AIS or prescriptions; step digests are keyed with the shared seed."""
     first, second = Team(small(updates=2)).run(), Team(small(updates=2), seeds={1: 9, 2: 9}).run()
     one, other = first.accounts[1][0], second.accounts[1][0]
-    assert one.head == other.head
-    assert one.step_digest != other.step_digest
+    assert one.record == other.record
+    assert one.digests.step_digest != other.digests.step_digest
 
 
 def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
@@ -73,11 +71,11 @@ def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
     steps = [(peer, message) for peer, message in team.sent if isinstance(message, Step)]
     by_step: dict[int, dict[bytes, Step]] = {}
     for peer, message in steps:
-        by_step.setdefault(message.sequence, {})[peer] = message
+        by_step.setdefault(message.record.step, {})[peer] = message
     assert all(
-        a[b"peer-1"].common == a[b"peer-2"].common and a[b"peer-1"].head == a[b"peer-2"].head for a in by_step.values()
+        a[b"peer-1"].record == a[b"peer-2"].record for a in by_step.values()
     )
-    assert any(a[b"peer-1"].private != a[b"peer-2"].private for a in by_step.values())
+    assert any(a[b"peer-1"].observation != a[b"peer-2"].observation for a in by_step.values())
 
 
 def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
@@ -181,7 +179,13 @@ def test_sabotage_is_parsed_and_bad_forms_are_refused() -> None:
 def _join(agent: int, seed: int = 7, settings: bytes = b"", selftest: bytes = SELFTEST.digest) -> Join:
     from dadc_net.node.agent.identity import commitment
 
-    return Join(agent, commitment(seed_bytes(seed)), selftest, settings, {"hostname": "h", "pid": "1"})
+    return Join(
+        agent=agent,
+        commitment=commitment(seed_bytes(seed)),
+        selftest=selftest,
+        settings_digest=settings,
+        host={"hostname": "h", "pid": "1"},
+    )
 
 
 def _server(small: MakeConfig) -> Team:
@@ -303,7 +307,7 @@ def test_an_agent_that_goes_is_waited_for_and_may_come_back(small: MakeConfig) -
     assert (begin.peer, step.peer) == (b"peer-3", b"peer-3")
     assert isinstance(begin.message, Begin)
     assert isinstance(step.message, Step)
-    assert step.message.sequence == 0
+    assert step.message.record.step == 0
     assert [delivery.message for delivery in server.receive(b"peer-2", 2, Alive(2), 3.0)] == [Who()]
 
 
@@ -334,13 +338,15 @@ def test_a_hole_is_asked_about_and_a_forged_record_is_refused(small: MakeConfig)
     team, steps = _begun(small)
     agent = team.agents[1]
     agent.receive(steps[0], 0.0)
-    flipped = bytes([steps[1].common[0] ^ 1]) + steps[1].common[1:]
+    common = steps[1].record.common
+    flipped = steps[1].record._replace(common=bytes([common[0] ^ 1]) + common[1:])
+    beheaded = steps[0].record._replace(head=b"h" * 32)
     for strange in (steps[2], replace(steps[1], run_id=b"z" * 16), replace(steps[1], epoch=2)):
         (asked,) = agent.receive(strange, 0.0).messages
         assert isinstance(asked, Join)
-        assert (asked.run_id, asked.next_step, asked.head) == (agent.run_id, 1, steps[0].head)
+        assert (asked.run_id, asked.next_step, asked.head) == (agent.run_id, 1, steps[0].record.head)
     assert agent.receive(replace(steps[1], epoch=0), 0.0).messages == []
-    for bad in (replace(steps[1], common=flipped), replace(steps[0], head=b"h" * 32)):
+    for bad in (replace(steps[1], record=flipped), replace(steps[0], record=beheaded)):
         with pytest.raises(ProtocolError, match="chain hash"):
             agent.receive(bad, 0.0)
 
@@ -381,5 +387,5 @@ def test_an_agent_whose_disk_is_full_at_the_end_does_not_say_that_it_is_finished
         with pytest.raises(TemporaryError, match="Make room"):
             agent.receive(end, 0.0)
         assert store.facts["state"] == "running"
-    assert agent.receive(end, 1.0).messages == [Bye(agent.run_id, 1, 1, len(steps) - 1)]
+    assert agent.receive(end, 1.0).messages == [Bye(run_id=agent.run_id, epoch=1, agent=1, step=len(steps) - 1)]
     assert (store.facts["state"], store.tip) == ("finished", len(steps) - 1)

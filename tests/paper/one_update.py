@@ -75,11 +75,11 @@ def batch_of(seen: Experience, size: int) -> Batch:
     keep = np.ones((records, 1, 1))
     keep[0] = 0.0
     return Batch(
-        seen.inputs[:, None].copy(),
-        keep,
-        np.zeros((1, size)),
-        seen.observed[:, None].copy(),
-        seen.thetas[:, None].copy(),
-        seen.rewards.reshape(steps, 1).copy(),
-        np.zeros((records, 1), dtype=np.uint8),
+        inputs=seen.inputs[:, None].copy(),
+        keep=keep,
+        start=np.zeros((1, size)),
+        common_index=seen.observed[:, None].copy(),
+        prescriptions=seen.thetas[:, None].copy(),
+        rewards=seen.rewards.reshape(steps, 1).copy(),
+        ended=np.zeros((records, 1), dtype=np.uint8),
     )

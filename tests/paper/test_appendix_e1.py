@@ -114,7 +114,7 @@ def test_one_update_of_actor_critic(optimiser: str, decay: float) -> None:
 
 def test_adam_with_default_parameters() -> None:
     """E.1: "ADAM as the optimizer, with the other ADAM parameters being the default values": 0.9, 0.999, 1e-8."""
-    optimiser = Adam(3)
+    optimiser = Adam(size=3)
     assert (optimiser.beta1, optimiser.beta2, optimiser.epsilon) == (0.9, 0.999, 1e-8)
     found, expected = np.array([1.0, -2.0, 0.5]), np.array([1.0, -2.0, 0.5])
     m = v = np.zeros(3)

@@ -37,16 +37,16 @@ def small_model() -> CoordinatedModel:
     pair[:, 0, 0] = (np.arange(BELIEFS) // 2 + 1) % POINTS  # so that every point is visited
     member = rng.integers(2, size=(BELIEFS, MENU, SEEN))
     return CoordinatedModel(
-        np.arange(float(BELIEFS))[:, None],
-        reward,
-        np.stack((likely, 1.0 - likely), axis=2),
-        2 * pair + member,
-        np.arange(SEEN)[:, None],
-        0,
-        np.zeros(1, dtype=np.int64),
-        ("first", "second"),
-        ("number",),
-        0.0,
+        beliefs=np.arange(float(BELIEFS))[:, None],
+        reward=reward,
+        probability=np.stack((likely, 1.0 - likely), axis=2),
+        next_belief=2 * pair + member,
+        outcomes=np.arange(SEEN)[:, None],
+        start=0,
+        start_common=np.zeros(1, dtype=np.int64),
+        prescriptions=("first", "second"),
+        columns=("number",),
+        rounding=0.0,
     )
 
 

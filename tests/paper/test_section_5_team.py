@@ -21,14 +21,15 @@ from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.record import unpack_common
-from dadc_net.node.server.world import LogEntry, World
+from dadc_net.node.rows import ServerRow
+from dadc_net.node.server.world import World
 from dadc_net.runtime.problem import make_problem
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import ControlSharing
 from dadc_net.team.multi_access_broadcast import MENUS
 from dadc_net.team.spaces import FiniteSpace
 
-Change = Callable[[LogEntry], LogEntry]
+Change = Callable[[ServerRow], ServerRow]
 SMALL = ["learner.num_envs=4", "learner.batch_steps=20"]
 
 
@@ -52,54 +53,54 @@ def member(config: RunConfig, agent: int, seed: int) -> TeamMember:
         "family": config.family.to_plain(),
         "observation_space": space.to_plain(),
     }
-    return TeamMember(AgentIdentity(agent, seed_bytes(seed), bytes(32)), config.settings, facts)
+    return TeamMember(AgentIdentity(agent=agent, shared_seed=seed_bytes(seed), selftest=bytes(32)), config.settings, facts)
 
 
-def replay(config: RunConfig, log: list[LogEntry], agent: int, seed: int = 7, change: Change | None = None) -> Played:
+def replay(config: RunConfig, log: list[ServerRow], agent: int, seed: int = 7, change: Change | None = None) -> Played:
     """One agent, given its part of the log."""
     played, one = Played([], [], []), member(config, agent, seed)
     for entry in log:
         given = entry if change is None else change(entry)
-        account, actions = one.advance(given.step, given.common, given.head, given.private[agent - 1])
+        account, actions = one.advance(given.record, given.observations[agent - 1])
         played.accounts.append(account)
         played.actions.append(actions)
         played.states.append(np.concatenate(one.replica.coordinator.parameters()))
     return played
 
 
-def learn(config: RunConfig) -> list[LogEntry]:
+def learn(config: RunConfig) -> list[ServerRow]:
     """A whole run of two members; its log."""
     world = World(make_problem(config), seed_bytes(1))
     members = [member(config, agent, 7) for agent in (1, 2)]
     log = [world.first()]
     while True:
         entry = log[-1]
-        done = [m.advance(entry.step, entry.common, entry.head, entry.private[k]) for k, m in enumerate(members)]
+        done = [m.advance(entry.record, entry.observations[k]) for k, m in enumerate(members)]
         if not done[0][1]:
             return log
         log.append(world.advance(np.stack([np.frombuffer(raw, dtype="<i2") for _, raw in done], axis=1).astype(np.int64)))
 
 
 @pytest.fixture(scope="module")
-def shared() -> tuple[RunConfig, list[LogEntry]]:
+def shared() -> tuple[RunConfig, list[ServerRow]]:
     config = configured()
     return config, learn(config)
 
 
-def other_packets(entry: LogEntry) -> LogEntry:
+def other_packets(entry: ServerRow) -> ServerRow:
     """Every agent has a packet where it had none, and none where it had one; nothing common changes."""
-    flipped = [(1 - np.frombuffer(raw, dtype="<i2")).astype("<i2").tobytes() for raw in entry.private]
-    return entry._replace(private=flipped)
+    flipped = [(1 - np.frombuffer(raw, dtype="<i2")).astype("<i2").tobytes() for raw in entry.observations]
+    return entry._replace(observations=tuple(flipped))
 
 
 def coincide(one: Played, other: Played) -> bool:
     """Whether parameters, AIS and prescriptions were equal at every record, bit for bit."""
     equal = all(np.array_equal(a, b) for a, b in zip(one.states, other.states, strict=True))
     pairs = zip(one.accounts, other.accounts, strict=True)
-    return equal and all((a.parameters, a.ais, a.prescription) == (b.parameters, b.ais, b.prescription) for a, b in pairs)
+    return equal and all(a.digests[:3] == b.digests[:3] for a, b in pairs)
 
 
-def test_all_instances_coincide_given_common_information(shared: tuple[RunConfig, list[LogEntry]]) -> None:
+def test_all_instances_coincide_given_common_information(shared: tuple[RunConfig, list[ServerRow]]) -> None:
     """Section 5: "each agent runs a separate instance of DADC"; with the same generator and seed they are the same."""
     config, log = shared
     one, two = replay(config, log, 1), replay(config, log, 2)
@@ -108,21 +109,21 @@ def test_all_instances_coincide_given_common_information(shared: tuple[RunConfig
     assert one.actions != two.actions  # and are two agents
 
 
-def test_with_another_seed_they_do_not(shared: tuple[RunConfig, list[LogEntry]]) -> None:
+def test_with_another_seed_they_do_not(shared: tuple[RunConfig, list[ServerRow]]) -> None:
     """Section 5: the caveat is that all agents must pick the same sample. The negative control of the test above."""
     config, log = shared
     one, stranger = replay(config, log, 1), replay(config, log, 2, seed=8)
     assert not coincide(one, stranger)
     pairs = zip(one.accounts, stranger.accounts, strict=True)
-    assert all(a.parameters != b.parameters for a, b in pairs)
+    assert all(a.digests.parameters != b.digests.parameters for a, b in pairs)
 
 
-def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tuple[RunConfig, list[LogEntry]]) -> None:
+def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tuple[RunConfig, list[ServerRow]]) -> None:
     """Section 5: equal policies are not enough, their samples must be equal as well."""
     config, log = shared
     mine, theirs = (Coordinator(config.settings, seed_bytes(seed)) for seed in (7, 8))
     theirs.restore(mine.snapshot())
-    record = unpack_common(log[0].common, 0, 4, mine.space)
+    record = unpack_common(log[0].record.common, 0, 4, mine.space)
     one, two = mine.receive(record), theirs.receive(record)
     assert np.array_equal(one.ais, two.ais)
     assert one.prescriptions is not None
@@ -130,7 +131,7 @@ def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tu
     assert not np.array_equal(one.prescriptions, two.prescriptions)
 
 
-def test_one_changed_common_observation_is_enough_to_part_them(shared: tuple[RunConfig, list[LogEntry]]) -> None:
+def test_one_changed_common_observation_is_enough_to_part_them(shared: tuple[RunConfig, list[ServerRow]]) -> None:
     """The negative control: what the instances are given must be common. Two coordinators, one reward changed."""
     config, log = shared
     mine, theirs = (Coordinator(config.settings, seed_bytes(7)) for _ in range(2))
@@ -144,7 +145,7 @@ def test_one_changed_common_observation_is_enough_to_part_them(shared: tuple[Run
 
 
 @pytest.mark.parametrize("agent", [1, 2])
-def test_no_prescription_depends_on_a_private_observation(shared: tuple[RunConfig, list[LogEntry]], agent: int) -> None:
+def test_no_prescription_depends_on_a_private_observation(shared: tuple[RunConfig, list[ServerRow]], agent: int) -> None:
     """Section 3: h_t = psi_t(c_t), a function of common information. Section 5: so are critic and actor.
 
     One agent's private stream is replaced: what it does changes, while theta_t, as a function, changes for nobody, itself
@@ -169,7 +170,7 @@ def test_an_independent_learner_does_depend_on_it() -> None:
 
 def test_gibbs_prescriptions_are_softmax_tables_of_which_each_agent_has_its_own() -> None:
     """Section 5, parameterized prescriptions: theta = (theta^k), h_theta^k Gibbs; P(a | l) = e^theta / sum e^theta."""
-    family = GibbsFamily("gibbs", 2, 2, 2, 5.0)
+    family = GibbsFamily(name="gibbs", tables=2, local_values=2, num_actions=2, bound=5.0)
     theta = np.random.Generator(np.random.Philox(3)).uniform(-3, 3, (4, 8))
     tables = theta.reshape(4, 2, 2, 2)
     expected = np.exp(tables) / np.exp(tables).sum(axis=3, keepdims=True)
@@ -183,7 +184,7 @@ def test_gibbs_prescriptions_are_softmax_tables_of_which_each_agent_has_its_own(
 def test_passive_agents_sample_their_own_actions_independently() -> None:
     """Footnote 3: "each passive agent samples only its own action", independently; here with streams of their own."""
     copies = 20_000
-    family = GibbsFamily("gibbs", 2, 2, 2, 5.0)
+    family = GibbsFamily(name="gibbs", tables=2, local_values=2, num_actions=2, bound=5.0)
     streams = {agent: private_stream(agent, seed_bytes(5)) for agent in (1, 2)}
     passive = PassiveAgents(streams, copies, ControlSharing(), family, FiniteSpace((2,)))
     passive.observe(0, [np.ones(copies, dtype="<i2").tobytes()] * 2, np.ones(copies, dtype=bool))

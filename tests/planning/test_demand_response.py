@@ -153,7 +153,7 @@ class TableRule:
 def test_a_rule_is_valued_exactly_by_differences_and_by_plain_returns_alike() -> None:
     parameters = DemandResponseParameters(agents=20)
     found = DemandResponsePlan(parameters, 0.9, "randomised")
-    family = GibbsFamily("randomised", 1, 2, 3, 5.0)
+    family = GibbsFamily(name="randomised", tables=1, local_values=2, num_actions=3, bound=5.0)
     theta = np.random.Generator(np.random.Philox(5)).normal(size=(21, 6))
     stream = Stream("value", seed_bytes(1))
     exact = found.estimate(family, TableRule(theta, True), 2, stream)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,13 @@ def run(cwd: Path, *arguments: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command in a session of its own, so that a test can send Ctrl-C to its whole group."""
+def start(cwd: Path, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a command in a session of its own, so that a test can send Ctrl-C to its whole group.
+
+    ``prefix``: a program that is given the command's name and arguments, and becomes it.
+    """
     return subprocess.Popen(
-        command(*arguments),
+        [*prefix, *arguments] if prefix else command(*arguments),
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

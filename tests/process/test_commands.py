@@ -89,7 +89,10 @@ def test_a_users_own_task_without_a_planner(tmp_path: Path) -> None:
     assert (real.last["task"], real.last["optimum"], real.last["value"]) == ("two-radios", None, None)
     assert real.last["value_monte_carlo"] is not None
     assert "no exact planner" in real.err
-    assert run(tmp_path, "dadc", "evaluate", "r", "--json").last["method"] == "monte-carlo"
+    assert run(tmp_path, "dadc", "evaluate", "r", "--task", options[0], "--json").last["method"] == "monte-carlo"
+    refused = run(tmp_path, "dadc", "evaluate", "r")
+    assert refused.code == 2
+    assert f"--task {options[0]}" in refused.err
     assert run(tmp_path, "dadc", "plan", options[0]).code == 2
 
 

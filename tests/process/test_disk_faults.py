@@ -59,7 +59,7 @@ def records(folder: Path) -> int:
     shutil.copytree(folder, copy)
     reader = JournalReader(copy)
     try:
-        return len(list(reader.common()))
+        return len(list(reader.records()))
     finally:
         reader.close()
         shutil.rmtree(copy)

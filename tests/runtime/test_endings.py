@@ -51,11 +51,12 @@ def test_a_missing_journal_does_not_hide_a_divergence(small: MakeConfig, tmp_pat
         launcher._result()
 
 
-def test_a_full_disk_does_not_hide_a_divergence(
-    small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_does_not_hide_a_divergence(small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = Team(small(updates=2)).run().agents[1]
-    process = AgentProcess(AgentOptions(1, "tcp://127.0.0.1:1", seed_bytes(7), tmp_path, None), Control())
+    process = AgentProcess(
+        AgentOptions(agent=1, server="tcp://127.0.0.1:1", shared_seed=seed_bytes(7), state_dir=tmp_path, keys=None),
+        Control(),
+    )
 
     def full(_name: str, _value: object) -> None:
         raise TemporaryError("the disk is full")
@@ -66,9 +67,7 @@ def test_a_full_disk_does_not_hide_a_divergence(
     assert (tmp_path / STOPPED_FILE).exists()
 
 
-def test_a_full_disk_takes_metrics_and_no_run(
-    small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_takes_metrics_and_no_run(small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = _server(small, tmp_path)
     server = Team(small(updates=2)).run().server
     with process._open_metrics(tmp_path) as process._metrics:

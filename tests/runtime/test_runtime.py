@@ -50,7 +50,7 @@ def _write_journals(team: Team, folder: Path, run_id: str = "r") -> list[Path]:
         path.mkdir(parents=True)
         store = AgentJournalFile(path, "process")
         store.create({"agent": agent, "run_id": run_id, "last_step": team.server.last_step})
-        store.write([node.log.row(account.step) for account in team.accounts[agent]])
+        store.write([node.log.row(account.record.step) for account in team.accounts[agent]])
         store.close()
         folders.append(path)
     return folders
@@ -80,7 +80,9 @@ def test_what_cannot_be_checked_is_refused(small: MakeConfig, tmp_path: Path) ->
     first, second = _write_journals(team, tmp_path / "one")
     other = _write_journals(team, tmp_path / "two", run_id="q")
     for folders, words in (
-        ([first], "at least two"), ([first, first], "at least two"), ([first, other[1]], "different runs"),
+        ([first], "at least two"),
+        ([first, first], "at least two"),
+        ([first, other[1]], "different runs"),
         ([tmp_path / "none"], "holds no"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -91,8 +93,10 @@ def test_what_cannot_be_checked_is_refused(small: MakeConfig, tmp_path: Path) ->
 
 
 def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    node = AgentNode(AgentIdentity(1, b"s", bytes(32)), DiskAgentStore(Disk()))
-    process = AgentProcess(AgentOptions(1, "tcp://127.0.0.1:1", b"s", tmp_path, None), Control())
+    node = AgentNode(AgentIdentity(agent=1, shared_seed=b"s", selftest=bytes(32)), DiskAgentStore(Disk()))
+    process = AgentProcess(
+        AgentOptions(agent=1, server="tcp://127.0.0.1:1", shared_seed=b"s", state_dir=tmp_path, keys=None), Control()
+    )
     process._after_update(node, 3, {}, False)
     monkeypatch.setattr(agent_process, "flushes_subnormals", lambda: True)
     with pytest.raises(SelftestError, match="after update 3"):

@@ -14,7 +14,9 @@ from dadc_net.runtime.status import OwnStatus, TeamStatus, Watchkeeper
 
 
 def act(agent: int, step: int) -> Act:
-    return Act(b"r" * 16, 1, agent, step, b"", bytes([agent]) * 32, b"")
+    return Act(
+        run_id=b"r" * 16, epoch=1, agent=agent, step=step, actions=b"", step_digest=bytes([agent]) * 32, learner_digest=b""
+    )
 
 
 def test_lag_silence_and_stragglers() -> None:
@@ -31,7 +33,7 @@ def test_lag_silence_and_stragglers() -> None:
     assert (first.answered, first.lag, first.straggler, first.silent_s, first.host) == (5, 0, False, 2.0, "left")
     assert (second.answered, second.lag, second.straggler, second.silent_s) == (4, 1, True, 4.0)
     assert (third.present, third.answered, third.straggler, third.silent_s) == (False, -1, False, None)
-    assert second.digest == "02" * 32
+    assert second.step_digest == "02" * 32
     assert not any(one.straggler for one in keeper.status(6, present, [1, 2, 3], 12.5)), "record 6 is new"
 
 
@@ -39,7 +41,9 @@ def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"status\.json"):
         status.read(tmp_path)
     agents = Watchkeeper(2).status(0, {1: "left"}, [1, 2], 0.0)
-    found = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic(), agents)
+    found = TeamStatus(
+        phase="running", run_id="ab" * 16, epoch=2, step=0, last_step=30, written=time.monotonic(), agents=agents
+    )
     (tmp_path / "server").mkdir()
     status.write(tmp_path / "server", found)
     assert status.read(tmp_path) == status.read(tmp_path / "server") == found
@@ -48,10 +52,16 @@ def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
     assert "epoch 2, running, record 0 of 30" in text
     assert "absent" in text
     assert "never" in text
-    old = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents)
+    old = TeamStatus(
+        phase="running", run_id="ab" * 16, epoch=2, step=0, last_step=30, written=time.monotonic() - 60, agents=agents
+    )
     assert "the server has ended or hangs" in status.table(old)
     for phase in ("finished", "failed", status.STOPPED):
-        text = status.table(TeamStatus(phase, "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents))
+        text = status.table(
+            TeamStatus(
+                phase=phase, run_id="ab" * 16, epoch=2, step=0, last_step=30, written=time.monotonic() - 60, agents=agents
+            )
+        )
         assert f"{phase}, record 0 of 30; ended 60 s ago" in text
         assert "absent" not in text, "whoever has ended is not missed"
     status.write(tmp_path / "not there", found)  # A disk that refuses is put up with.

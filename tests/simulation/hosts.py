@@ -157,8 +157,8 @@ class ServerHost(Host):
             peer, message = pending.pop(0)
             self.operate()
             if isinstance(message, Step):
-                self.sent.setdefault(message.sequence, set()).add(message.head)
-                self.early += [message.sequence] if self.disk.tip < message.sequence else []
+                self.sent.setdefault(message.record.step, set()).add(message.record.head)
+                self.early += [message.record.step] if self.disk.tip < message.record.step else []
             connection = self.network.connections.get(peer)
             if connection is None or not connection.open_at_server:
                 pending += node.peer_gone(peer, self.clock.now)
@@ -215,7 +215,7 @@ class AgentHost(Host):
 
     def _start(self) -> None:
         self.arm()
-        identity = AgentIdentity(self.agent, self.shared_seed, bytes(32), patience_s=1e6)
+        identity = AgentIdentity(agent=self.agent, shared_seed=self.shared_seed, selftest=bytes(32), patience_s=1e6)
         self.node = AgentNode(identity, DiskAgentStore(self.disk))
         self.node.resume()
         if self.node.phase is Phase.FINISHED:

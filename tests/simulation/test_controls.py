@@ -65,7 +65,7 @@ def _apply_twice(patch: pytest.MonkeyPatch) -> None:
     """A repeated record is computed again instead of being answered from the log."""
 
     def again(self: AgentNode, message: Step) -> Act:
-        self._taking_part().replica.receive(message.sequence, message.common, message.head)
+        self._taking_part().replica.receive(message.record)
         raise AssertionError("computed twice")
 
     patch.setattr(AgentNode, "_answer_again", again)

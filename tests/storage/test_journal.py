@@ -14,7 +14,8 @@ import pytest
 
 from dadc_net.errors import CorruptStateError, DuplicateAgentError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
-from dadc_net.node.rows import AgentRow, Answers, CommonRow, ServerRow, UpdateRow
+from dadc_net.node.record import Record
+from dadc_net.node.rows import AgentRow, Answers, ServerRow, StepDigests, UpdateRow
 from dadc_net.storage.agent_journal import AgentJournalFile, checkpoint_path
 from dadc_net.storage.folder import locked
 from dadc_net.storage.journal_file import JOURNAL_NAME
@@ -24,12 +25,12 @@ from dadc_net.storage.server_journal import ServerJournalFile
 FACTS = {"agent": 0, "num_agents": 2, "run_id": "r"}
 
 
-def common_rows(count: int) -> list[CommonRow]:
+def common_rows(count: int) -> list[Record]:
     rows, head = [], GENESIS
     for step in range(count):
-        record = b"record %d" % step
-        head = chain(head, record)
-        rows.append(CommonRow(step, head, record))
+        common = b"record %d" % step
+        head = chain(head, common)
+        rows.append(Record(step, head, common))
     return rows
 
 
@@ -47,9 +48,9 @@ def server_journal(folder: Path, count: int = 5, mode: str = "process") -> Serve
 def agent_rows(count: int) -> list[AgentRow]:
     rows = []
     for row in common_rows(count):
-        update = UpdateRow(row.step // 2, row.step, b"l" * 32, {"a": b"1" * 32, "b": b"2" * 32})
-        parts = (b"obs", b"act", b"p" * 32, b"x" * 32, b"t" * 32, b"s" * 32)
-        rows.append(AgentRow(row, *parts, update if row.step % 2 == 0 and row.step else None))
+        update = UpdateRow(row.step, row.step // 2, b"l" * 32, {"a": b"1" * 32, "b": b"2" * 32})
+        digests = StepDigests(b"p" * 32, b"x" * 32, b"t" * 32, b"s" * 32)
+        rows.append(AgentRow(row, b"obs", b"act", digests, update if row.step % 2 == 0 and row.step else None))
     return rows
 
 
@@ -80,8 +81,8 @@ def test_the_servers_journal_comes_back(mode: str, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [JOURNAL_NAME]
     assert (folder / JOURNAL_NAME).stat().st_mode & 0o777 == 0o600
     reader = JournalReader(folder)
-    assert reader.facts == {**FACTS, "format": 2, "state": "finished"}
-    assert list(reader.common(2)) == common_rows(5)[2:]
+    assert reader.facts == {**FACTS, "format": 4, "state": "finished"}
+    assert list(reader.records(2)) == common_rows(5)[2:]
     assert next(iter(reader.answers(2))) == (0, b"a2", b"e" * 32, b"")
     assert list(reader.observations(1))[4] == (4, b"o1")
     reader.close()
@@ -107,11 +108,37 @@ def test_an_agents_store_comes_back(tmp_path: Path) -> None:
     store.close()
 
 
+def test_the_server_keeps_what_is_private_to_each_agent_apart(tmp_path: Path) -> None:
+    """A question about agent 1 is answered without the tables of agent 2, and about the log without either."""
+    server_journal(tmp_path).close()
+    reader = JournalReader(tmp_path)
+    before = list(reader.records()), list(reader.observations(1)), list(reader.answers(1))
+    other = list(reader.observations(2))
+    reader.close()
+    assert all(before)
+    database = sqlite3.connect(tmp_path / JOURNAL_NAME)
+    names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert names == {"facts", "records", "worlds", *(f"{what}_{k}" for what in ("observations", "answers") for k in (1, 2))}
+    held = {raw for (raw,) in database.execute("SELECT observation FROM observations_1")}
+    assert held == {observation for _, observation in before[1]}
+    assert not held & {observation for _, observation in other}
+    for table in ("observations_2", "answers_2"):
+        database.execute(f"DROP TABLE {table}")
+    database.commit()
+    database.close()
+    reader = JournalReader(tmp_path)
+    assert (list(reader.records()), list(reader.observations(1)), list(reader.answers(1))) == before
+    with pytest.raises(CorruptStateError, match="no such table: observations_2"):
+        list(reader.observations(2))
+    reader.close()
+    assert (tmp_path / JOURNAL_NAME).stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *(("common", "head"), ("common", "record"), ("observations", "parts"), ("observations", "checked")),
-        *(("answers", "actions"), ("answers", "sent"), ("answers", "checked"), ("worlds", "state")),
+        *(("records", "head"), ("records", "common"), ("observations_1", "observation"), ("observations_2", "checked")),
+        *(("answers_2", "actions"), ("answers_1", "step_digest"), ("answers_2", "checked"), ("worlds", "state")),
     ],
 )
 def test_a_rotten_byte_at_the_server_is_noticed_and_named(table: str, column: str, tmp_path: Path) -> None:
@@ -126,8 +153,8 @@ def test_a_rotten_byte_at_the_server_is_noticed_and_named(table: str, column: st
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *(("common", "record"), ("private", "observation"), ("private", "actions"), ("steps", "ais"), ("steps", "sent")),
-        *(("updates", "learner"), ("updates", "tensors")),
+        *(("records", "common"), ("private", "observation"), ("private", "actions"), ("steps", "ais")),
+        *(("steps", "step_digest"), ("updates", "learner_digest"), ("updates", "tensors")),
     ],
 )
 def test_a_rotten_byte_at_an_agent_is_noticed_and_named(table: str, column: str, tmp_path: Path) -> None:
@@ -158,7 +185,7 @@ def test_a_copy_without_its_wal_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptStateError, match=f"without the file {JOURNAL_NAME}-wal"):
         JournalReader(tmp_path / "b")
     shutil.copytree(tmp_path / "a", tmp_path / "c")
-    assert len(list(JournalReader(tmp_path / "c").common())) == 5
+    assert len(list(JournalReader(tmp_path / "c").records())) == 5
     journal.close()
 
 
@@ -177,7 +204,7 @@ def test_the_log_of_a_journal_that_was_removed_is_not_played_into_a_new_one(tmp_
 def test_a_reader_does_not_hold_up_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = server_journal(tmp_path)
     reader = JournalReader(tmp_path)
-    rows = reader.common()
+    rows = reader.records()
     next(rows)  # Its transaction stays open.
     journal.note("state", "finished")
     synced: list[int] = []

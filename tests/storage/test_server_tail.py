@@ -71,8 +71,8 @@ def assert_holds(folder: Path, records: int) -> None:
     reader = JournalReader(folder)
     try:
         assert audit(reader) == records - 1
-        assert list(reader.common()) == ROWS[:records]
-        assert list(reader.common(records // 2)) == ROWS[records // 2 : records]
+        assert list(reader.records()) == ROWS[:records]
+        assert list(reader.records(records // 2)) == ROWS[records // 2 : records]
         assert [step for step, *_ in reader.steps()] == list(range(records))
         assert list(reader.observations(2)) == [(step, observations(step)[1]) for step in range(records)]
         assert [row[:2] for row in reader.answers(1)] == [(step, b"a%04d" % step) for step in range(records - 1)]
@@ -96,7 +96,7 @@ def in_database(folder: Path) -> int:
     shutil.copytree(folder, copy)
     database = sqlite3.connect(copy / JOURNAL_NAME)
     try:
-        return int(database.execute("SELECT COUNT(*) FROM common").fetchone()[0])
+        return int(database.execute("SELECT COUNT(*) FROM records").fetchone()[0])
     finally:
         database.close()
         shutil.rmtree(copy)
@@ -159,7 +159,7 @@ def test_a_reader_of_a_living_server_sees_one_whole_state(writer: Writer) -> Non
     while writer.next < 2 * GROUP_ENTRIES + 3:
         seen = writer.write().next
         reader = JournalReader(writer.folder)
-        rows = reader.common()
+        rows = reader.records()
         assert next(rows) == ROWS[0]
         writer.write(writer.next % 7)  # Comes too late for this reader, in every table.
         assert list(rows) == ROWS[1:seen]
@@ -190,9 +190,10 @@ def test_a_reader_that_looked_at_the_database_first_would_find_a_hole(writer: Wr
     """The control of the test above: the other order loses rows."""
     writer.write(GROUP_ENTRIES - 1)
     database = sqlite3.connect(f"file:{writer.folder / JOURNAL_NAME}?mode=ro", uri=True)
-    (seen,) = database.execute("SELECT COUNT(*) FROM common").fetchone()
+    (seen,) = database.execute("SELECT COUNT(*) FROM records").fetchone()
     writer.write(2)
-    later = [server_journal.TailEntry.unpack(body).step for body in read_tail(writer.folder / TAIL, key_of("r")).bodies]
+    bodies = read_tail(writer.folder / TAIL, key_of("r")).bodies
+    later = [server_journal.TailEntry.unpack(body).record.step for body in bodies]
     assert (seen, later) == (0, [GROUP_ENTRIES])
     database.close()
     writer.journal.close()
@@ -249,12 +250,12 @@ def test_a_rotten_entry_is_named_and_the_others_are_kept(writer: Writer, caplog:
 def test_a_row_that_was_made_again_counts_before_it_is_in_the_database(writer: Writer) -> None:
     writer.write(5).journal.close()
     database = sqlite3.connect(writer.folder / JOURNAL_NAME)
-    database.execute("UPDATE common SET head = ? WHERE step = 2", (bytes(32),))
+    database.execute("UPDATE records SET head = ? WHERE step = 2", (bytes(32),))
     database.commit()
     database.close()
     journal = Writer(writer.folder).journal
     for step in (2, 3):
-        with pytest.raises(CorruptStateError, match=f"the row of record {step} in table common"):
+        with pytest.raises(CorruptStateError, match=f"the row of record {step} in table records"):
             journal.row(step)
     journal.commit(None, ServerRow(ROWS[2], observations(2)), None)
     assert [journal.row(step) for step in (2, 3)] == [ServerRow(ROWS[step], observations(step)) for step in (2, 3)]
@@ -289,7 +290,7 @@ def test_another_format_is_refused_by_reader_and_server(writer: Writer) -> None:
     database.commit()
     database.close()
     for opened in (JournalReader, Writer):
-        with pytest.raises(CorruptStateError, match="has the format 1, this version reads 2"):
+        with pytest.raises(CorruptStateError, match="has the format 1, this version reads 4"):
             opened(writer.folder)
 
 

@@ -120,8 +120,14 @@ def test_a_mean_field_of_three_states_counts_two() -> None:
 # --- families -----------------------------------------------------------------------------------------------------
 
 FAMILIES: list[tuple[PrescriptionFamily, NDArray[np.float64]]] = [
-    (GibbsFamily("shared", 1, 2, 3, 5.0), np.array([[0.0, 1.0, -1.0, 2.0, 2.0, 0.0], [5.0, -5.0, 0.0, 0.5, 0.0, 0.0]])),
-    (GibbsFamily("each", 2, 2, 2, 5.0), np.array([[0.0, 1.0, -1.0, 2.0, 2.0, 0.0, 0.3, 0.2]])),
+    (
+        GibbsFamily(name="shared", tables=1, local_values=2, num_actions=3, bound=5.0),
+        np.array([[0.0, 1.0, -1.0, 2.0, 2.0, 0.0], [5.0, -5.0, 0.0, 0.5, 0.0, 0.0]]),
+    ),
+    (
+        GibbsFamily(name="each", tables=2, local_values=2, num_actions=2, bound=5.0),
+        np.array([[0.0, 1.0, -1.0, 2.0, 2.0, 0.0, 0.3, 0.2]]),
+    ),
     (OpportunityFamily("opportunity", 2), np.array([[0.0, 1.0], [0.25, 0.6]])),
 ]
 

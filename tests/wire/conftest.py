@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(folder: Path) -> Iterator[ServerSocket]:
     """A server with keys on a free loopback port."""
-    socket = ServerSocket(LOOPBACK, load_server_keys(folder), Heartbeat(200, 800, 1000))
+    socket = ServerSocket(LOOPBACK, load_server_keys(folder), Heartbeat(interval_ms=200, timeout_ms=800, ttl_ms=1000))
     yield socket
     socket.close(flush=False)
 
@@ -37,7 +37,7 @@ def agents() -> Iterator[Callable[..., AgentSocket]]:
     made: list[AgentSocket] = []
 
     def make(endpoint: str, keys: AgentKeys | None, connect_timeout_s: float = 10.0) -> AgentSocket:
-        made.append(AgentSocket(endpoint, keys, connect_timeout_s, Heartbeat(200, 800, 1000)))
+        made.append(AgentSocket(endpoint, keys, connect_timeout_s, Heartbeat(interval_ms=200, timeout_ms=800, ttl_ms=1000)))
         return made[-1]
 
     yield make

@@ -28,6 +28,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import limits
 from dadc_net.wire.bodies import printable
 from dadc_net.wire.framing import decode, encode
@@ -58,21 +59,22 @@ plain = st.recursive(
     max_leaves=8,
 )
 records = st.dictionaries(texts, leaves | st.lists(st.lists(leaves, max_size=3), max_size=3), max_size=5)
+facts = st.dictionaries(texts, texts, max_size=5)
+said = {"agent": uint32, "commitment": digests, "selftest": digests, "settings_digest": maybe_digests, "host": facts}
+held = {"answers": facts, "run_id": run_ids.filter(any), "epoch": uint32, "next_step": uint64, "head": digests}
+reply = {"run_id": run_ids, "epoch": uint32, "agent": uint32, "step": uint64}
+answer = {"actions": st.binary(max_size=50), "step_digest": digests, "learner_digest": maybe_digests}
+begun = {"settings": records, "structure": texts, "family": records, "observation_space": records}
 messages: st.SearchStrategy[Message] = st.one_of(
-    st.builds(Join, uint32, digests, digests, maybe_digests, st.dictionaries(texts, texts, max_size=5)),
-    st.builds(
-        Join,
-        *(uint32, digests, digests, maybe_digests),
-        *(st.dictionaries(texts, texts, max_size=5), st.dictionaries(texts, texts, max_size=5)),
-        *(run_ids.filter(any), uint32, uint64, digests),
-    ),
-    st.builds(Bye, run_ids, uint32, uint32, uint64),
+    st.builds(Join, **said),
+    st.builds(Join, **said, **held),
+    st.builds(Bye, **reply),
     st.builds(Who),
     st.builds(Query, run_ids, uint32, uint64),
-    st.builds(Account, run_ids, uint32, uint32, uint64, st.dictionaries(texts, digests, max_size=5)),
-    st.builds(Begin, run_ids, uint32, records, texts, records, records),
-    st.builds(Step, run_ids, uint32, uint64, digests, st.binary(max_size=200), st.binary(max_size=50)),
-    st.builds(Act, run_ids, uint32, uint32, uint64, st.binary(max_size=50), digests, maybe_digests),
+    st.builds(Account, **reply, digests=st.dictionaries(texts, digests, max_size=5)),
+    st.builds(Begin, run_id=run_ids, epoch=uint32, **begun),
+    st.builds(Step, run_ids, uint32, st.builds(Record, uint64, digests, st.binary(max_size=200)), st.binary(max_size=50)),
+    st.builds(Act, **reply, **answer),
     st.builds(End, run_ids, uint32, uint64, digests),
     st.builds(Probe, uint32, uint64),
     st.builds(Alive, uint32, uint64),
@@ -83,17 +85,31 @@ messages: st.SearchStrategy[Message] = st.one_of(
 def one_of_each() -> list[Message]:
     """A message of every type."""
     return [
-        Join(2, DIGEST, DIGEST, b"", {"hostname": "here", "pid": "1"}, {"tanh": "6d6326f9"}),
-        Begin(RUN_ID, 1, {"updates": 3, "betas": [0.5, 0.75]}, "control", {"actions": [[[0, 1]]]}, {"sizes": [2]}),
-        Step(RUN_ID, 1, 7, DIGEST, b"common", b"private"),
-        Act(RUN_ID, 1, 2, 7, b"\1\0", DIGEST, DIGEST),
+        Join(
+            agent=2,
+            commitment=DIGEST,
+            selftest=DIGEST,
+            settings_digest=b"",
+            host={"hostname": "here", "pid": "1"},
+            answers={"tanh": "6d6326f9"},
+        ),
+        Begin(
+            run_id=RUN_ID,
+            epoch=1,
+            settings={"updates": 3, "betas": [0.5, 0.75]},
+            structure="control",
+            family={"actions": [[[0, 1]]]},
+            observation_space={"sizes": [2]},
+        ),
+        Step(RUN_ID, 1, Record(7, DIGEST, b"common"), b"observation"),
+        Act(run_id=RUN_ID, epoch=1, agent=2, step=7, actions=b"\1\0", step_digest=DIGEST, learner_digest=DIGEST),
         End(RUN_ID, 1, 9, DIGEST),
-        Bye(RUN_ID, 1, 2, 9),
+        Bye(run_id=RUN_ID, epoch=1, agent=2, step=9),
         Probe(1),
         Alive(1),
         Who(),
         Query(RUN_ID, 1, 9),
-        Account(RUN_ID, 1, 2, 9, {"act/ais/x_t": DIGEST}),
+        Account(run_id=RUN_ID, epoch=1, agent=2, step=9, digests={"act/ais/x_t": DIGEST}),
         Fault(10, "agents diverged"),
     ]
 
@@ -107,14 +123,15 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 
 
 def test_the_header_has_the_layout_of_the_specification() -> None:
-    header = encode(Step(RUN_ID, 0x01020304, 0x05060708, DIGEST, b"c", b"p"))[0]
+    header = encode(Step(RUN_ID, 0x01020304, Record(0x05060708, DIGEST, b"c"), b"p"))[0]
     assert HEADER.size == 72
-    assert header == (b"DADC" + b"\2\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
+    assert header == (b"DADC" + b"\3\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
 
 
 def test_step_and_act_carry_their_bytes_as_they_are() -> None:
-    assert encode(Step(RUN_ID, 1, 7, DIGEST, b"common", b"private"))[1:] == [b"common", b"private"]
-    assert encode(Act(RUN_ID, 1, 2, 7, b"\1\0", DIGEST, b""))[1:] == [b"\1\0", DIGEST]
+    assert encode(Step(RUN_ID, 1, Record(7, DIGEST, b"common"), b"observation"))[1:] == [b"common", b"observation"]
+    act = Act(run_id=RUN_ID, epoch=1, agent=2, step=7, actions=b"\1\0", step_digest=DIGEST, learner_digest=b"")
+    assert encode(act)[1:] == [b"\1\0", DIGEST]
 
 
 @pytest.mark.parametrize("message", one_of_each(), ids=lambda message: type(message).__name__)
@@ -161,20 +178,26 @@ def test_a_wrong_number_of_frames_is_refused(message: Message) -> None:
     [
         (Probe(1), ("run_id", "epoch", "head")),
         (Alive(1), ("run_id", "epoch", "head")),
-        (Join(1, DIGEST, DIGEST, b""), ("epoch", "sequence", "head")),  # of one that holds no run
-        (Bye(RUN_ID, 1, 1, 1), ("head",)),
+        (
+            Join(agent=1, commitment=DIGEST, selftest=DIGEST, settings_digest=b""),
+            ("epoch", "step", "head"),
+        ),  # of one that holds no run
+        (Bye(run_id=RUN_ID, epoch=1, agent=1, step=1), ("head",)),
         (Query(RUN_ID, 1, 1), ("agent", "head")),
-        (Account(RUN_ID, 1, 1, 1, {}), ("head",)),
-        (Who(), ("run_id", "epoch", "agent", "sequence", "head")),
-        (Begin(RUN_ID, 1, {}, "", {}, {}), ("agent", "sequence", "head")),
-        (Step(RUN_ID, 1, 1, DIGEST, b"", b""), ("agent",)),
-        (Act(RUN_ID, 1, 1, 1, b"", DIGEST, b""), ("head",)),
+        (Account(run_id=RUN_ID, epoch=1, agent=1, step=1, digests={}), ("head",)),
+        (Who(), ("run_id", "epoch", "agent", "step", "head")),
+        (
+            Begin(run_id=RUN_ID, epoch=1, settings={}, structure="", family={}, observation_space={}),
+            ("agent", "step", "head"),
+        ),
+        (Step(RUN_ID, 1, Record(1, DIGEST, b""), b""), ("agent",)),
+        (Act(run_id=RUN_ID, epoch=1, agent=1, step=1, actions=b"", step_digest=DIGEST, learner_digest=b""), ("head",)),
         (End(RUN_ID, 1, 1, DIGEST), ("agent", "head")),
-        (Fault(1, ""), ("run_id", "epoch", "agent", "sequence", "head")),
+        (Fault(1, ""), ("run_id", "epoch", "agent", "step", "head")),
     ],
 )
 def test_a_field_that_a_type_does_not_use_must_be_zero(message: Message, unused: tuple[str, ...]) -> None:
-    names = ("magic", "version", "kind", "reserved", "run_id", "epoch", "agent", "sequence", "head")
+    names = ("magic", "version", "kind", "reserved", "run_id", "epoch", "agent", "step", "head")
     frames = encode(message)
     for name in unused:
         fields: list[Any] = list(HEADER.unpack(frames[0]))
@@ -187,47 +210,80 @@ def test_a_field_that_a_type_does_not_use_must_be_zero(message: Message, unused:
 def test_what_is_too_large_is_not_sent_and_names_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     common = bytes(limits.COMMON_BYTES_MAX + 1)
     with pytest.raises(SendTooLargeError, match=rf"{len(common)} bytes.*{limits.COMMON_BYTES_MAX} bytes"):
-        encode(Step(RUN_ID, 1, 1, DIGEST, common, b""))
-    with pytest.raises(SendTooLargeError, match="private"):
-        encode(Step(RUN_ID, 1, 1, DIGEST, b"", bytes(limits.PRIVATE_BYTES_MAX + 1)))
+        encode(Step(RUN_ID, 1, Record(1, DIGEST, common), b""))
+    with pytest.raises(SendTooLargeError, match="observation"):
+        encode(Step(RUN_ID, 1, Record(1, DIGEST, b""), bytes(limits.OBSERVATION_BYTES_MAX + 1)))
     with pytest.raises(SendTooLargeError, match=r"learner\.num_envs"):
-        encode(Act(RUN_ID, 1, 1, 1, bytes(limits.ACTIONS_BYTES_MAX + 1), DIGEST, b""))
+        encode(
+            Act(
+                run_id=RUN_ID,
+                epoch=1,
+                agent=1,
+                step=1,
+                actions=bytes(limits.ACTIONS_BYTES_MAX + 1),
+                step_digest=DIGEST,
+                learner_digest=b"",
+            )
+        )
     with pytest.raises(SendTooLargeError, match="menu"):
-        encode(Begin(RUN_ID, 1, {}, "control", {str(n): "x" * 60_000 for n in range(10)}, {}))
+        encode(
+            Begin(
+                run_id=RUN_ID,
+                epoch=1,
+                settings={},
+                structure="control",
+                family={str(n): "x" * 60_000 for n in range(10)},
+                observation_space={},
+            )
+        )
     with pytest.raises(SendTooLargeError, match="menu"):
-        encode(Begin(RUN_ID, 1, {}, "control", {"actions": [0] * (limits.ARRAY_ITEMS_MAX + 1)}, {}))
+        encode(
+            Begin(
+                run_id=RUN_ID,
+                epoch=1,
+                settings={},
+                structure="control",
+                family={"actions": [0] * (limits.ARRAY_ITEMS_MAX + 1)},
+                observation_space={},
+            )
+        )
 
 
 def test_what_is_too_large_is_refused_on_receipt() -> None:
-    header = encode(Step(RUN_ID, 1, 1, DIGEST, b"", b""))[0]
+    header = encode(Step(RUN_ID, 1, Record(1, DIGEST, b""), b""))[0]
     with pytest.raises(ProtocolError, match="size of the common part"):
         decode([header, bytes(limits.COMMON_BYTES_MAX + 1), b""])
-    with pytest.raises(ProtocolError, match="size of the private part"):
-        decode([header, b"", bytes(limits.PRIVATE_BYTES_MAX + 1)])
-    header = encode(Act(RUN_ID, 1, 1, 1, b"", DIGEST, b""))[0]
+    with pytest.raises(ProtocolError, match="size of the observation"):
+        decode([header, b"", bytes(limits.OBSERVATION_BYTES_MAX + 1)])
+    header = encode(Act(run_id=RUN_ID, epoch=1, agent=1, step=1, actions=b"", step_digest=DIGEST, learner_digest=b""))[0]
     with pytest.raises(ProtocolError, match="size of the actions"):
         decode([header, bytes(limits.ACTIONS_BYTES_MAX + 1), DIGEST])
     with pytest.raises(ProtocolError, match="size of the digests"):
         decode([header, b"", DIGEST[:-1]])
     with pytest.raises(ProtocolError, match=f"has {limits.JOIN_BYTES_MAX + 1} bytes"):
-        decode([encode(Join(1, DIGEST, DIGEST, b""))[0], bytes(limits.JOIN_BYTES_MAX + 1)])
+        decode(
+            [
+                encode(Join(agent=1, commitment=DIGEST, selftest=DIGEST, settings_digest=b""))[0],
+                bytes(limits.JOIN_BYTES_MAX + 1),
+            ]
+        )
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        Step(RUN_ID[:-1], 1, 1, DIGEST, b"", b""),
-        Step(RUN_ID, 1, 1, DIGEST + b"x", b"", b""),
-        Step(RUN_ID, 2**32, 1, DIGEST, b"", b""),
-        Step(RUN_ID, 1, 2**64, DIGEST, b"", b""),
-        Step(RUN_ID, 1, -1, DIGEST, b"", b""),
-        Act(RUN_ID, 1, 1, 1, b"", b"short", b""),
-        Act(RUN_ID, 1, 1, 1, b"", DIGEST, b"short"),
+        Step(RUN_ID[:-1], 1, Record(1, DIGEST, b""), b""),
+        Step(RUN_ID, 1, Record(1, DIGEST + b"x", b""), b""),
+        Step(RUN_ID, 2**32, Record(1, DIGEST, b""), b""),
+        Step(RUN_ID, 1, Record(2**64, DIGEST, b""), b""),
+        Step(RUN_ID, 1, Record(-1, DIGEST, b""), b""),
+        Act(run_id=RUN_ID, epoch=1, agent=1, step=1, actions=b"", step_digest=b"short", learner_digest=b""),
+        Act(run_id=RUN_ID, epoch=1, agent=1, step=1, actions=b"", step_digest=DIGEST, learner_digest=b"short"),
         End(RUN_ID, 1, 1, b""),
-        Join(1, b"short", DIGEST, b""),
-        Join(1, DIGEST, DIGEST, b"", {"pid": 3}),  # type: ignore[dict-item]
-        Begin(RUN_ID, 1, {"updates": object()}, "control", {}, {}),
-        Begin(RUN_ID, 1, {"seed": 2**64}, "control", {}, {}),
+        Join(agent=1, commitment=b"short", selftest=DIGEST, settings_digest=b""),
+        Join(agent=1, commitment=DIGEST, selftest=DIGEST, settings_digest=b"", host={"pid": 3}),  # type: ignore[dict-item]
+        Begin(run_id=RUN_ID, epoch=1, settings={"updates": object()}, structure="control", family={}, observation_space={}),
+        Begin(run_id=RUN_ID, epoch=1, settings={"seed": 2**64}, structure="control", family={}, observation_space={}),
         Fault(256, ""),
     ],
     ids=repr,
@@ -240,7 +296,7 @@ def test_our_own_mistake_shows_at_our_end(message: Message) -> None:
 @pytest.mark.parametrize("agent", [-1, 2**32])
 def test_an_agent_id_that_does_not_fit_is_the_users_error(agent: int) -> None:
     with pytest.raises(UsageError, match=f"agent id {agent}"):
-        encode(Join(agent, DIGEST, DIGEST, b""))
+        encode(Join(agent=agent, commitment=DIGEST, selftest=DIGEST, settings_digest=b""))
 
 
 def test_a_fault_can_always_be_sent() -> None:
@@ -295,8 +351,10 @@ def test_deeply_nested_settings_are_refused() -> None:
     for _ in range(limits.NESTING_MAX):
         nested = [nested]
     with pytest.raises(InvariantError, match="nested"):
-        encode(Begin(RUN_ID, 1, {"deep": nested}, "control", {}, {}))
-    frames = encode(Begin(RUN_ID, 1, {}, "control", {}, {}))
+        encode(
+            Begin(run_id=RUN_ID, epoch=1, settings={"deep": nested}, structure="control", family={}, observation_space={})
+        )
+    frames = encode(Begin(run_id=RUN_ID, epoch=1, settings={}, structure="control", family={}, observation_space={}))
     body = {"settings": {"deep": nested}, "structure": "", "family": {}, "observation_space": {}}
     with pytest.raises(ProtocolError, match=r"'settings'.*nested"):
         decode([frames[0], msgpack.packb(body)])

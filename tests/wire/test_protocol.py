@@ -26,6 +26,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import header, limits
 from dadc_net.wire.framing import encode
 
@@ -62,17 +63,28 @@ def test_the_message_types() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Join(7, bytes(32), bytes(32), b"", {}, {}, b"r" * 16, 7, 7, b"h" * 32),
-        Begin(b"r" * 16, 7, {}, "", {}, {}),
-        Step(b"r" * 16, 7, 7, b"h" * 32, b"", b""),
-        Act(b"r" * 16, 7, 7, 7, b"", bytes(32), b""),
+        Join(
+            agent=7,
+            commitment=bytes(32),
+            selftest=bytes(32),
+            settings_digest=b"",
+            host={},
+            answers={},
+            run_id=b"r" * 16,
+            epoch=7,
+            next_step=7,
+            head=b"h" * 32,
+        ),
+        Begin(run_id=b"r" * 16, epoch=7, settings={}, structure="", family={}, observation_space={}),
+        Step(b"r" * 16, 7, Record(7, b"h" * 32, b""), b""),
+        Act(run_id=b"r" * 16, epoch=7, agent=7, step=7, actions=b"", step_digest=bytes(32), learner_digest=b""),
         End(b"r" * 16, 7, 7, bytes(32)),
-        Bye(b"r" * 16, 7, 7, 7),
+        Bye(run_id=b"r" * 16, epoch=7, agent=7, step=7),
         Probe(7, 7),
         Alive(7, 7),
         Who(),
         Query(b"r" * 16, 7, 7),
-        Account(b"r" * 16, 7, 7, 7, {}),
+        Account(run_id=b"r" * 16, epoch=7, agent=7, step=7, digests={}),
         Fault(7, ""),
     ],
     ids=lambda message: type(message).__name__,
@@ -80,8 +92,8 @@ def test_the_message_types() -> None:
 def test_the_fields_in_use(message: Message) -> None:
     name = type(message).__name__
     (cells,) = [cells for cells in rows(f".*{name}.*") if len(cells) == 6]
-    _, _, _, _, run_id, epoch, agent, sequence, head = header.HEADER.unpack(encode(message)[0])
-    used = [any(run_id), epoch > 0, agent > 0, sequence > 0, any(head)]
+    _, _, _, _, run_id, epoch, agent, step, head = header.HEADER.unpack(encode(message)[0])
+    used = [any(run_id), epoch > 0, agent > 0, step > 0, any(head)]
     assert [cell == "x" for cell in cells[1:]] == used
 
 

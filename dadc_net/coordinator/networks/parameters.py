@@ -54,7 +54,7 @@ class ParameterGroup:
         self.tensors: dict[str, Tensor] = {
             name: torch.from_numpy(array).requires_grad_() for name, array in self.arrays.items()
         }
-        self.adam = Adam(self.size)
+        self.adam = Adam(size=self.size)
         self._plain = False
         self._bound = 0.0
 

@@ -12,7 +12,7 @@ REWARD_INPUTS = ("prescription", "outcome")
 ENCODERS = ("gru", "none")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AisSettings:
     """The state approximator. Paper: Section 5 item 1, Section 7 (P2a, P2b), E.1."""
 

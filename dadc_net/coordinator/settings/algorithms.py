@@ -24,7 +24,7 @@ class PpoSettings:
         require(0 < self.clip <= 1, "ppo.clip", self.clip, "Give a number in (0, 1].")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrpoSettings:
     """Trust-region policy optimisation (Schulman et al., 2015); used by the algorithm ``trpo`` only."""
 
@@ -70,7 +70,7 @@ class QActorCriticSettings:
         require_word("q.gradient", self.gradient, ("all", "sampled"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanningSettings:
     """Planning on the learned AIS; used by the algorithm ``ais-planning`` only. A model step is one gradient step of the
     state approximator on windows of the replay memory."""
@@ -121,7 +121,7 @@ class PlanningSettings:
             require(1e-6 <= value <= 8, f"planning.{key}", value, "Give a number from 1e-6 to 8.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GaussianSettings:
     """psi as a Gaussian whose deviation does not depend on the state (paper, E.2); used where theta is continuous."""
 
@@ -144,7 +144,7 @@ class GaussianSettings:
         require(0 < self.learning_rate <= 10, "gaussian.learning_rate", self.learning_rate, "Give a number in (0, 10].")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NafSettings:
     """Normalised advantage functions (Gu et al., 2016); used by the algorithm ``naf-dqn`` only, on continuous theta."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dadc_net.schema import require
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LearnerSettings:
     """What every algorithm of the family shares. Paper: Section 5 and E.1."""
 

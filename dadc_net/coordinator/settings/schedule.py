@@ -10,7 +10,7 @@ SCHEDULES = ("linear", "robbins-monro")
 OPTIMISERS = ("adam", "sgd")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScheduleSettings:
     """How step sizes fall, and what a step is. Paper: Section 5, and the conditions of Theorem 4."""
 

@@ -11,7 +11,7 @@ import numpy as np
 MEASURES = ("value", "gap", "round_robin_share", "normalised_gap", "cpu_s")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quartiles:
     """Median and first and third quartile over seeds, between order statistics by linear interpolation."""
 
@@ -26,10 +26,10 @@ class Quartiles:
         if not known or len(known) != len(values):
             return None
         first, median, third = np.percentile(known, [25, 50, 75])
-        return cls(float(first), float(median), float(third))
+        return cls(first=float(first), median=float(median), third=float(third))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CurveSummary:
     """One curve."""
 
@@ -61,7 +61,14 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[CurveSummary]:
 def _summary(name: str, records: Sequence[Mapping[str, Any]]) -> CurveSummary:
     first = records[0]
     measures = {measure: Quartiles.of([record[measure] for record in records]) for measure in MEASURES}
-    return CurveSummary(name, first["panel"], len(records), first["env_steps"], first["optimum"], **measures)
+    return CurveSummary(
+        curve=name,
+        panel=first["panel"],
+        seeds=len(records),
+        env_steps=first["env_steps"],
+        optimum=first["optimum"],
+        **measures,
+    )
 
 
 def table(summaries: Sequence[CurveSummary], wanted: Mapping[str, int]) -> str:

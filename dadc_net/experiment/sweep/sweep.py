@@ -37,13 +37,13 @@ class Sweep:
     def _trial(self, position: int, seed: int) -> Trial:
         curve = self.file.curves[position]
         return Trial(
-            curve.name,
-            curve.panel,
-            curve.label,
-            curve.folder,
-            seed,
-            self.environment_seed + seed,
-            curve.config.to_plain(),
+            curve=curve.name,
+            panel=curve.panel,
+            label=curve.label,
+            folder=curve.folder,
+            seed=seed,
+            environment_seed=self.environment_seed + seed,
+            configuration=curve.config.to_plain(),
         )
 
     def missing(self, again: bool = False) -> list[Trial]:

@@ -1,18 +1,18 @@
 """A sweep as a TOML file: curves, each a run's configuration under a name, and the seeds of every curve.
 
-    seeds = 25                    # 0 .. 24 of every curve, unless it says otherwise; or a list
-    [common]                      # keys of a run that all curves share
-    evaluation = { trajectories = 2000 }
+seeds = 25                    # 0 .. 24 of every curve, unless it says otherwise; or a list
+[common]                      # keys of a run that all curves share
+evaluation = { trajectories = 2000 }
 
-    [[curve]]
-    name = "MABC actor-critic"    # also the folder of its results
-    panel = "MABC"                # which panel of a figure shows it; the task by default
-    label = "actor-critic"        # its name in the figure; the algorithm by default
-    seeds = [0, 1, 2]
-    env_steps = 1_500_000         # instead of updates: as many as this takes with the curve's batches
-    task = "mabc"                 # from here on: any key of a run
-    algorithm = "actor-critic"
-    ais = { size = 16 }
+[[curve]]
+name = "MABC actor-critic"    # also the folder of its results
+panel = "MABC"                # which panel of a figure shows it; the task by default
+label = "actor-critic"        # its name in the figure; the algorithm by default
+seeds = [0, 1, 2]
+env_steps = 1_500_000         # instead of updates: as many as this takes with the curve's batches
+task = "mabc"                 # from here on: any key of a run
+algorithm = "actor-critic"
+ais = { size = 16 }
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOP_LEVEL = ("title", "seeds", "common", "curve")
 _MOST_SEEDS = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """One configuration, run with several seeds."""
 
@@ -134,11 +134,11 @@ def _curve(
     except UsageError as error:
         raise type(error)(f"curve {name!r}: {error}") from error
     return Curve(
-        name,
-        config.task.name if panel is None else convert(str, panel, "curve.panel"),
-        config.settings.algorithm if label is None else convert(str, label, "curve.label"),
-        own if chosen is None else tuple(chosen),
-        config,
+        name=name,
+        panel=config.task.name if panel is None else convert(str, panel, "curve.panel"),
+        label=config.settings.algorithm if label is None else convert(str, label, "curve.label"),
+        seeds=own if chosen is None else tuple(chosen),
+        config=config,
     )
 
 

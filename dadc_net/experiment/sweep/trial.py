@@ -30,7 +30,7 @@ Notice = Callable[[float], None]
 """Called now and then with the share of the run that is done; whatever it raises ends the run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One run of a sweep; plain data, so that it can be sent to another process or host."""
 

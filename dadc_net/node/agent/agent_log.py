@@ -105,7 +105,7 @@ class AgentLog:
             except CorruptStateError as error:
                 self.trouble = str(error)
                 continue
-            ours = (self.store.facts.get("run_id"), "" if row is None else row.common.head.hex())
+            ours = (self.store.facts.get("run_id"), "" if row is None else row.record.head.hex())
             if (meta.get("run_id"), meta.get("head")) == ours:
                 yield step, arrays, meta
 
@@ -144,9 +144,7 @@ def facts_of(identity: AgentIdentity, begin: Begin, settings: CoordinatorSetting
     }
 
 
-def refuse_another(
-    identity: AgentIdentity, facts: Mapping[str, Any], settings: CoordinatorSettings, tip: int
-) -> None:
+def refuse_another(identity: AgentIdentity, facts: Mapping[str, Any], settings: CoordinatorSettings, tip: int) -> None:
     """Compare the journal's ``facts`` with what the agent was started with; ``tip``: the newest record it holds.
 
     Raises:

@@ -47,7 +47,8 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
-from dadc_net.node.rows import AgentJournal, AgentRow, CommonRow, UpdateRow
+from dadc_net.node.record import Record
+from dadc_net.node.rows import AgentJournal, AgentRow
 
 Tamper = Callable[[Replica, int], None]
 
@@ -90,16 +91,16 @@ class AgentNode:
         identity = self.identity
         head = NO_HEAD if self.member is None else self.member.replica.head
         return Join(
-            identity.agent,
-            identity.commitment,
-            identity.selftest,
-            identity.settings_digest,
-            identity.host,
-            identity.answers,
-            self.run_id,
-            self.epoch,
-            self.next_step,
-            head,
+            agent=identity.agent,
+            commitment=identity.commitment,
+            selftest=identity.selftest,
+            settings_digest=identity.settings_digest,
+            host=identity.host,
+            answers=identity.answers,
+            run_id=self.run_id,
+            epoch=self.epoch,
+            next_step=self.next_step,
+            head=head,
         )
 
     # --- coming back --------------------------------------------------------------------------------------------
@@ -144,11 +145,12 @@ class AgentNode:
         return TeamMember(self.identity, settings, facts)
 
     def _compute_again(self, row: AgentRow) -> None:
-        account, actions = self._advance(row.step, row.common.record, row.common.head, row.observation)
-        if (account.step_digest, actions) != (row.sent, row.actions):
+        account, actions = self._advance(row.record, row.observation)
+        now, before = account.digests.step_digest, row.digests.step_digest
+        if (now, actions) != (before, row.actions):
             raise DivergenceError(
                 f"agent {self.identity.agent} computes record {row.step} otherwise than it did before: step digest "
-                f"{account.step_digest.hex()[:16]}, was {row.sent.hex()[:16]}. Its replica was disturbed then or is now, "
+                f"{now.hex()[:16]}, was {before.hex()[:16]}. Its replica was disturbed then or is now, "
                 "and its folder says so itself. Move the folder away and start it again: it goes through the log anew."
             )
 
@@ -214,75 +216,77 @@ class AgentNode:
         if self.phase is Phase.FINISHED or (message.run_id == self.run_id and message.epoch < self.epoch):
             return Reaction([])
         known = self.phase is Phase.RUNNING and (message.run_id, message.epoch) == (self.run_id, self.epoch)
-        if not known or message.sequence > self.next_step:
+        step = message.record.step
+        if not known or step > self.next_step:
             return Reaction([self.join()])  # Something was lost on the way: say where this agent stands.
-        if message.sequence < self.next_step:
+        if step < self.next_step:
             return Reaction([self._answer_again(message)])
         if self._tamper is not None:
-            self._tamper(self._taking_part().replica, message.sequence)
-        account, actions = self._advance(message.sequence, message.common, message.head, message.private)
-        update = None
-        if account.update is not None:
-            report = account.update
-            update = UpdateRow(report.update, account.step, report.digest, report.tensors)
-        row = AgentRow(
-            CommonRow(account.step, account.head, message.common),
-            message.private,
-            actions,
-            account.parameters,
-            account.ais,
-            account.prescription,
-            account.step_digest,
-            update,
-        )
+            self._tamper(self._taking_part().replica, step)
+        account, actions = self._advance(message.record, message.observation)
+        row = AgentRow(message.record, message.observation, actions, account.digests, account.update)
         self.log.add(row)
         return Reaction([self._answer(row)], account)
 
-    def _advance(self, step: int, common: bytes, head: bytes, private: bytes) -> tuple[StepAccount, bytes]:
-        account, actions = self._taking_part().advance(step, common, head, private)
-        self._update = 0 if account.update is None else account.update.update
-        if account.update is not None:
-            self.learner_digest = account.update.digest
-        self.next_step = step + 1
+    def _advance(self, record: Record, observation: bytes) -> tuple[StepAccount, bytes]:
+        account, actions = self._taking_part().advance(record, observation)
+        self._update = 0 if account.report is None else account.report.update
+        if account.report is not None:
+            self.learner_digest = account.report.learner_digest
+        self.next_step = record.step + 1
         return account, actions
 
     def _answer_again(self, message: Step) -> Act:
         """A repeated record gets the stored answer: receiving is idempotent. It must be the same record."""
-        row = self.log.row(message.sequence)
-        if row.common.head != message.head:
+        step, head, _ = message.record
+        row = self.log.row(step)
+        if row.record.head != head:
             raise ProtocolError(
-                f"the server sent another record {message.sequence} than before: its chain hash is "
-                f"{message.head.hex()[:16]}, this agent holds {row.common.head.hex()[:16]}. The server has lost or changed "
+                f"the server sent another record {step} than before: its chain hash is "
+                f"{head.hex()[:16]}, this agent holds {row.record.head.hex()[:16]}. The server has lost or changed "
                 "its history. Stop it, and restore its folder or its environment's seed."
             )
         return self._answer(row)
 
     def _answer(self, row: AgentRow) -> Act:
-        update = b"" if row.update is None else row.update.learner
-        return Act(self.run_id, self.epoch, self.identity.agent, row.step, row.actions, row.sent, update)
+        return Act(
+            run_id=self.run_id,
+            epoch=self.epoch,
+            agent=self.identity.agent,
+            step=row.step,
+            actions=row.actions,
+            step_digest=row.digests.step_digest,
+            learner_digest=b"" if row.update is None else row.update.learner_digest,
+        )
 
     def _account(self, message: Query) -> list[Message]:
         """The digests of one record by component; of the newest also of every tensor as it is now."""
-        if (message.run_id, message.epoch) != (self.run_id, self.epoch) or message.sequence >= self.next_step:
+        if (message.run_id, message.epoch) != (self.run_id, self.epoch) or message.step >= self.next_step:
             return []
         replica = self._taking_part().replica
-        row = self.log.row(message.sequence)
+        row = self.log.row(message.step)
         tensors = {} if row.update is None else row.update.tensors
         digests = {
             **{f"update/{name}": value for name, value in tensors.items()},
-            "act/parameters/all": row.parameters,
-            "act/ais/x_t": row.ais,
-            "act/prescription/theta_t": row.prescription,
+            "act/parameters/all": row.digests.parameters,
+            "act/ais/x_t": row.digests.ais,
+            "act/prescription/theta_t": row.digests.prescription,
         }
-        if message.sequence == self.next_step - 1:
+        if message.step == self.next_step - 1:
             digests |= {f"state/{name}": value for name, value in replica.coordinator.tensor_digests().items()}
-        keyed_digests = replica.keyed_components(digests)
-        return [Account(self.run_id, self.epoch, self.identity.agent, message.sequence, keyed_digests)]
+        account = Account(
+            run_id=self.run_id,
+            epoch=self.epoch,
+            agent=self.identity.agent,
+            step=message.step,
+            digests=replica.keyed_components(digests),
+        )
+        return [account]
 
     def _end(self, message: End, now: float) -> Reaction:
         if message.run_id != self.run_id or message.epoch < self.epoch:
             return Reaction([])
-        if message.sequence != self.next_step - 1:
+        if message.step != self.next_step - 1:
             return Reaction([self.join()])
         if message.learner_digest != self.learner_digest:
             raise ProtocolError(
@@ -297,7 +301,7 @@ class AgentNode:
             self.log.store.note("state", "finished")
             self.log.store.sync()  # After Bye the server may leave for good.
             self.phase = Phase.FINISHED
-        return Reaction([Bye(self.run_id, self.epoch, self.identity.agent, message.sequence)])
+        return Reaction([Bye(run_id=self.run_id, epoch=self.epoch, agent=self.identity.agent, step=message.step)])
 
     # --- after sending, and while waiting -------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dadc_net.exact.digest import derive_key, keyed
 from dadc_net.team.information import InformationStructure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentIdentity:
     """What an agent process is started with."""
 

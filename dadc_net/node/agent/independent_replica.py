@@ -22,7 +22,7 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import ConfigError, InvariantError
 from dadc_net.exact.digest import derive_key
 from dadc_net.node.agent.replica import Replica
-from dadc_net.node.record import unpack_common, unpack_observation
+from dadc_net.node.record import Record, unpack_common, unpack_observation
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, Space, space_from_plain
 
@@ -64,19 +64,20 @@ class IndependentReplica(Replica):
         self._key = derive_key("step digest", shared_seed)
         self._common = _finite(space_from_plain(settings.common_space))
         self._observation_space = observation_space
-        self._private: tuple[int, bytes] | None = None
+        self._shown: tuple[int, bytes] | None = None
 
-    def show(self, step: int, private: bytes) -> None:
+    def show(self, step: int, observation: bytes) -> None:
         """What agent k alone observes at record ``step``; before ``receive`` of that record."""
-        self._private = step, private
+        self._shown = step, observation
 
-    def _read(self, step: int, common: bytes) -> CommonRecord:
-        if self._private is None or self._private[0] != step:
+    def _read(self, record: Record) -> CommonRecord:
+        step = record.step
+        if self._shown is None or self._shown[0] != step:
             raise InvariantError(f"an independent learner was given record {step} without the observation of that step")
         copies = self.settings.learner.num_envs
-        record = unpack_common(common, step, copies, self._common)
-        observation = unpack_observation(self._private[1], step, copies, self._observation_space)
-        return record._replace(common=np.concatenate((record.common, observation), axis=1))
+        told = unpack_common(record.common, step, copies, self._common)
+        observation = unpack_observation(self._shown[1], step, copies, self._observation_space)
+        return told._replace(common=np.concatenate((told.common, observation), axis=1))
 
     def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
         return ()
@@ -86,6 +87,6 @@ def _finite(space: Space) -> FiniteSpace:
     if not isinstance(space, FiniteSpace):
         raise ConfigError(
             f"learning is 'independent', but an observation has the space {space}, which is not finite. An independent "
-            "learner joins common and private observations as one finite value. Use learning = \"shared\"."
+            'learner joins common and private observations as one finite value. Use learning = "shared".'
         )
     return space

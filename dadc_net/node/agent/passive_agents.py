@@ -49,10 +49,10 @@ class PassiveAgents:
         self._local = np.zeros((rows, len(self._local_space.sizes)), dtype=np.int64)
         self._action = np.zeros(rows, dtype=np.int64)
 
-    def observe(self, step: int, private: Sequence[bytes], begin: NDArray[np.bool_]) -> None:
-        """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``private`` holds each agent's bytes."""
-        count = len(private)
-        observation = unpack_observation(b"".join(private), step, count * self._copies, self._observation_space)
+    def observe(self, step: int, observations: Sequence[bytes], begin: NDArray[np.bool_]) -> None:
+        """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``observations`` holds each agent's bytes."""
+        count = len(observations)
+        observation = unpack_observation(b"".join(observations), step, count * self._copies, self._observation_space)
         self._local = self._structure.local(self._local, self._action, observation, np.tile(begin, count))
 
     def act(self, step: int, theta: NDArray[Any]) -> NDArray[np.int64]:

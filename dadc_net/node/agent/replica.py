@@ -20,27 +20,26 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import ProtocolError
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
-from dadc_net.node.record import unpack_common
+from dadc_net.node.record import Record, unpack_common
+from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.team.common_record import CommonRecord
 
 
 class StepAccount(NamedTuple):
-    """What a replica did with one record; kept in the agent's own folder and compared by ``dadc check``."""
+    """What a replica did with one record."""
 
-    step: int
-    head: bytes
-    """Chain hash of the common log after this record."""
-    parameters: bytes
-    """Digest of all parameters: a bit that flips in memory shows at the next record, not at the next update."""
-    ais: bytes
-    """Digest of x_t."""
-    prescription: bytes
-    """Digest of theta_t; of nothing at the last record."""
-    step_digest: bytes
-    """Keyed digest of the four above: what is sent."""
+    record: Record
+    digests: StepDigests
     prescriptions: Theta | None
     begin: NDArray[np.bool_]
-    update: UpdateReport | None
+    report: UpdateReport | None
+    """Of the update that the record closed."""
+
+    @property
+    def update(self) -> UpdateRow | None:
+        """What of that update is kept."""
+        report = self.report
+        return None if report is None else UpdateRow(self.record.step, report.update, report.learner_digest, report.tensors)
 
 
 class Replica:
@@ -52,20 +51,21 @@ class Replica:
         self.head = GENESIS
         self._key = derive_key("step digest", shared_seed)
 
-    def receive(self, step: int, common: bytes, head: bytes) -> StepAccount:
-        """Advance by record ``step``.
+    def receive(self, record: Record) -> StepAccount:
+        """Advance by ``record``.
 
         Raises:
             ProtocolError: if the chain does not continue or the bytes do not fit.
         """
-        expected = chain(self.head, common)
+        step, head, _ = record
+        expected = chain(self.head, record.common)
         if head != expected:
             raise ProtocolError(
                 f"record {step} does not continue the common log: its chain hash is {head.hex()[:16]}, computed "
                 f"{expected.hex()[:16]}. A record is missing, repeated or changed. Restart the run."
             )
-        record = self._read(step, common)
-        decision = self.coordinator.receive(record)
+        told = self._read(record)
+        decision = self.coordinator.receive(told)
         self.head = head
         parameters = digest(*map(_bytes, self.coordinator.parameters()))
         ais = digest(_bytes(decision.ais))
@@ -73,13 +73,12 @@ class Replica:
         prescription = digest(b"" if chosen is None else chosen.astype(chosen.dtype.newbyteorder("<")).tobytes())
         compared = self._compared(parameters, ais, prescription)
         step_digest = keyed(self._key, struct.pack("<Q", step), head, *compared)
-        return StepAccount(
-            step, head, parameters, ais, prescription, step_digest, chosen, record.begin, decision.update
-        )
+        digests = StepDigests(parameters=parameters, ais=ais, prescription=prescription, step_digest=step_digest)
+        return StepAccount(record, digests, chosen, told.begin, decision.update)
 
-    def _read(self, step: int, common: bytes) -> CommonRecord:
+    def _read(self, record: Record) -> CommonRecord:
         """What the coordinator is given."""
-        return unpack_common(common, step, self.settings.learner.num_envs, self.coordinator.space)
+        return unpack_common(record.common, record.step, self.settings.learner.num_envs, self.coordinator.space)
 
     def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
         """Which digests must be equal for all agents, besides the chain head."""

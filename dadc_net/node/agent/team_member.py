@@ -17,7 +17,7 @@ from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.independent_replica import IndependentReplica
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import Replica, StepAccount
-from dadc_net.node.record import pack_actions
+from dadc_net.node.record import Record, pack_actions
 from dadc_net.team.families import family_from_plain
 from dadc_net.team.information import structure_by_name
 from dadc_net.team.spaces import FiniteSpace, space_from_plain
@@ -47,19 +47,19 @@ class TeamMember:
         family = family_from_plain(facts["family"])
         self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
 
-    def advance(self, step: int, common: bytes, head: bytes, private: bytes) -> tuple[StepAccount, bytes]:
-        """One record: what the replica did, and this agent's actions (none at the last record).
+    def advance(self, record: Record, observation: bytes) -> tuple[StepAccount, bytes]:
+        """One record and this agent's observation: what the replica did, and this agent's actions (none at the last record).
 
         Raises:
             ProtocolError: if the chain does not continue or the bytes do not fit.
         """
         if isinstance(self.replica, IndependentReplica):
-            self.replica.show(step, private)
-        account = self.replica.receive(step, common, head)
-        self._passive.observe(step, [private], account.begin)
+            self.replica.show(record.step, observation)
+        account = self.replica.receive(record)
+        self._passive.observe(record.step, [observation], account.begin)
         if account.prescriptions is None:
             return account, b""
-        return account, pack_actions(self._passive.act(step, account.prescriptions)[:, 0])
+        return account, pack_actions(self._passive.act(record.step, account.prescriptions)[:, 0])
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, local memory included."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dadc_net.errors import CorruptStateError, DadcError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import NO_RUN, Act, Join
 from dadc_net.node.record import unpack_actions
-from dadc_net.node.server.server_log import ServerLog
+from dadc_net.node.server.server_log import Answer, ServerLog
 
 
 def check_past(join: Join, run_id: bytes, epoch: int, log: ServerLog) -> DadcError | None:
@@ -33,23 +35,23 @@ def check_past(join: Join, run_id: bytes, epoch: int, log: ServerLog) -> DadcErr
     )
 
 
-def check_answer(act: Act, closes: bool, last: bool, log: ServerLog) -> ProtocolError | None:
-    """What is wrong with an answer, or None; the record stays open for a correct one.
+def unpack_answer(act: Act, closes: bool, last: bool, log: ServerLog) -> Answer:
+    """An answer that belongs to its record; where it does not, the record stays open for a correct one.
 
     Args:
         closes: the record closed a batch, so a learner digest belongs to the answer.
         last: it is the last record, so no actions do.
+
+    Raises:
+        ProtocolError: if something belongs that is not there, or is there and does not, or an action is not in its space.
     """
-    if bool(act.update_digest) is not closes or (last and act.actions):
-        return ProtocolError(
-            f"agent {act.agent} answered record {act.sequence} with {len(act.actions)} bytes of actions and "
-            f"{'a' if act.update_digest else 'no'} learner digest, which do not belong there. The answer was not used. "
+    if bool(act.learner_digest) is not closes or (last and act.actions):
+        raise ProtocolError(
+            f"agent {act.agent} answered record {act.step} with {len(act.actions)} bytes of actions and "
+            f"{'a' if act.learner_digest else 'no'} learner digest, which do not belong there. The answer was not used. "
             "Check that server and agent run the same version of dadc-net."
         )
-    try:
-        if not last:
-            space = log.world.problem.environment.spec.action_space
-            unpack_actions(act.actions, act.sequence, log.world.copies, act.agent, space)
-    except ProtocolError as error:
-        return error
-    return None
+    if last:
+        return Answer(act, np.zeros(0, dtype=np.int64))
+    space = log.world.problem.environment.spec.action_space
+    return Answer(act, unpack_actions(act.actions, act.step, log.world.copies, act.agent, space))

@@ -15,7 +15,7 @@ from dadc_net.node.messages import Act
 from dadc_net.node.rows import Answers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Divergence:
     """The first record whose digests differ."""
 
@@ -72,7 +72,7 @@ def find_suspects(digests: Mapping[int, bytes]) -> tuple[int, ...]:
 
 
 def compare(
-    step: int, update: int | None, step_digests: Mapping[int, bytes], update_digests: Mapping[int, bytes]
+    step: int, update: int | None, step_digests: Mapping[int, bytes], learner_digests: Mapping[int, bytes]
 ) -> Divergence | None:
     """The divergence in one record's answers, if any.
 
@@ -80,12 +80,13 @@ def compare(
 
     Args:
         update: index of the update that this record closed, None if it closed none.
-        step_digests, update_digests: agent -> digest.
+        step_digests, learner_digests: agent -> digest.
     """
-    if update is not None and len(set(update_digests.values())) > 1:
-        return Divergence(step, "update", update, dict(update_digests), find_suspects(update_digests))
-    if len(set(step_digests.values())) > 1:
-        return Divergence(step, "act", update, dict(step_digests), find_suspects(step_digests))
+    compared = {"act": step_digests} if update is None else {"update": learner_digests, "act": step_digests}
+    for phase, digests in compared.items():
+        if len(set(digests.values())) > 1:
+            suspects = find_suspects(digests)
+            return Divergence(step=step, phase=phase, update=update, digests=dict(digests), suspects=suspects)
     return None
 
 
@@ -94,13 +95,20 @@ def compare_again(before: Answers, agent: int, act: Act, update: int | None, sha
 
     ``shared``: all agents have one learner; otherwise its digest is the agent's own and is not shown.
     """
-    now = (act.update_digest, act.digest, act.actions)
-    kept = (before.update_digests, before.digests, before.actions)
+    now = (act.learner_digest, act.step_digest, act.actions)
+    kept = (before.learner_digests, before.step_digests, before.actions)
     for phase, value, columns in zip(("update", "act", "action"), now, kept, strict=True):
         then = columns[agent - 1]
         if value == then:
             continue
-        if phase == "action" or not shared:
-            return Divergence(act.sequence, phase, update, {}, (agent,), again=True)
-        return Divergence(act.sequence, phase, update, {agent: value}, (agent,), again=True, before=then)
+        shown = shared and phase != "action"
+        return Divergence(
+            step=act.step,
+            phase=phase,
+            update=update,
+            digests={agent: value} if shown else {},
+            suspects=(agent,),
+            again=True,
+            before=then if shown else b"",
+        )
     return None

@@ -15,7 +15,7 @@ class RunEnding:
     """Of one run with ``num_agents`` agents, whose last record is ``last_step``."""
 
     def __init__(self, last_step: int, num_agents: int) -> None:
-        self.digests: dict[int, bytes] = {}
+        self.learner_digests: dict[int, bytes] = {}
         """Learner digest that each agent reported at the end; one and the same unless learners are independent."""
         self.confirmed: set[int] = set()
         """Agents that have kept the result."""
@@ -28,10 +28,10 @@ class RunEnding:
         """Whether nobody is left to be told."""
         return self._given_up or len(self.confirmed) == self._num_agents
 
-    def begin(self, digests: dict[int, bytes], journal: ServerJournal) -> None:
+    def begin(self, learner_digests: dict[int, bytes], journal: ServerJournal) -> None:
         """All records are answered and agreed on."""
-        self.digests = digests
-        journal.note("learner_digests", [digest.hex() for _, digest in sorted(digests.items())])
+        self.learner_digests = learner_digests
+        journal.note("learner_digests", [digest.hex() for _, digest in sorted(learner_digests.items())])
         journal.note("state", "finished")
         journal.sync()
 
@@ -40,15 +40,15 @@ class RunEnding:
         facts = log.journal.facts
         self.confirmed = set(facts.get("confirmed", ()))
         if facts.get("state") == "finished":
-            self.digests = {k: bytes.fromhex(digest) for k, digest in enumerate(facts["learner_digests"], start=1)}
+            self.learner_digests = {k: bytes.fromhex(digest) for k, digest in enumerate(facts["learner_digests"], start=1)}
             return True
         try:
             answers = log.journal.answers(self._last_step) if log.step == self._last_step else None
         except CorruptStateError:
             answers = None  # The agents are asked again.
-        if answers is None or len(set(answers.digests)) > 1 or (shared and len(set(answers.update_digests)) > 1):
+        if answers is None or len(set(answers.step_digests)) > 1 or (shared and len(set(answers.learner_digests)) > 1):
             return False  # Under way, or the agents differed at the last record.
-        self.begin(dict(enumerate(answers.update_digests, start=1)), log.journal)
+        self.begin(dict(enumerate(answers.learner_digests, start=1)), log.journal)
         return True
 
     def confirm(self, agent: int, journal: ServerJournal) -> None:

@@ -31,7 +31,7 @@ class Inquiry:
 
     def add(self, account: Account) -> None:
         """One agent's account; one of another record is ignored."""
-        if account.sequence == self.divergence.step:
+        if account.step == self.divergence.step:
             self._accounts[account.agent] = account
 
     def over(self, now: float, present: set[int]) -> bool:

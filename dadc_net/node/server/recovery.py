@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import CorruptStateError
-from dadc_net.node.record import unpack_actions, unpack_rewards
-from dadc_net.node.rows import Answers, CommonRow, ServerJournal, ServerRow
+from dadc_net.node.record import unpack_actions
+from dadc_net.node.rows import Answers, ServerJournal, ServerRow
 from dadc_net.node.server.roster import Credentials
 from dadc_net.node.server.server_log import WORLD_EVERY, ServerLog, not_repeatable
 from dadc_net.node.server.server_node import EnvironmentServerNode
 from dadc_net.node.server.terms import RunTerms
-from dadc_net.node.server.world import LogEntry, World
+from dadc_net.node.server.world import World
 
 
 def take_up(
@@ -61,31 +61,30 @@ def recover(world: World, journal: ServerJournal, world_every: int = WORLD_EVERY
         CorruptStateError: if a record comes out otherwise than it was.
     """
     end = journal.tip
-    entry = _restore(world, journal)
-    restored = -1 if entry is None else entry.step
+    newest = _restore(world, journal)
+    restored = -1 if newest is None else newest.step
     mended: list[int] = []
-    while (step := -1 if entry is None else entry.step) < end:
+    while (step := -1 if newest is None else newest.step) < end:
         answers = _sound_answers(journal, step) if step >= 0 else None
         if step >= 0 and (answers is None or not all(answers.actions)):
             break
-        entry = world.first() if answers is None else world.advance(_joint_action(world, answers))
-        row = _sound_row(journal, entry.step)
+        newest = world.first() if answers is None else world.advance(_joint_action(world, answers))
+        row = _sound_row(journal, newest.step)
         if row is None:
-            mended.append(entry.step)
-            fresh = ServerRow(CommonRow(entry.step, entry.head, entry.common), tuple(entry.private))
-            journal.commit(None, fresh, None)
-        elif row.common.head != entry.head or row.observations != tuple(entry.private):
-            raise not_repeatable(entry.step, row.common.head, entry.head)
-    reached = -1 if entry is None else entry.step
+            mended.append(newest.step)
+            journal.commit(None, newest, None)
+        elif row.record.head != newest.record.head or row.observations != newest.observations:
+            raise not_repeatable(newest.step, row.record.head, newest.record.head)
+    reached = -1 if newest is None else newest.step
     witnessed = {}
     for step in range(reached + 1, end + 1):
         row = _sound_row(journal, step)
         if row is not None:
-            witnessed[step] = row.common.head
-    return Recovery(ServerLog(world, journal, entry, witnessed, world_every), restored, mended, end - reached)
+            witnessed[step] = row.record.head
+    return Recovery(ServerLog(world, journal, newest, witnessed, world_every), restored, mended, end - reached)
 
 
-def _restore(world: World, journal: ServerJournal) -> LogEntry | None:
+def _restore(world: World, journal: ServerJournal) -> ServerRow | None:
     """Put ``world`` after the newest record whose state and row are both sound; None: leave it at the beginning."""
     for step in journal.worlds():
         row = _sound_row(journal, step)
@@ -96,23 +95,16 @@ def _restore(world: World, journal: ServerJournal) -> LogEntry | None:
         except CorruptStateError:
             continue
         world.restore(state)
-        if world.head == row.common.head:
-            return _entry(world, row)
-        raise not_repeatable(step, row.common.head, world.head)
+        if world.head == row.record.head:
+            return row
+        raise not_repeatable(step, row.record.head, world.head)
     return None
-
-
-def _entry(world: World, row: ServerRow) -> LogEntry:
-    common = row.common
-    rewards, begin = unpack_rewards(common.record, world.copies)
-    return LogEntry(common.step, common.head, common.record, row.observations, rewards, begin)
 
 
 def _joint_action(world: World, answers: Answers) -> NDArray[np.int64]:
     space = world.problem.environment.spec.action_space
     columns = [
-        unpack_actions(raw, answers.step, world.copies, agent, space)
-        for agent, raw in enumerate(answers.actions, start=1)
+        unpack_actions(raw, answers.step, world.copies, agent, space) for agent, raw in enumerate(answers.actions, start=1)
     ]
     return np.stack(columns, axis=1)
 

@@ -9,17 +9,26 @@ are then made again from the agents' own answers, and every head that somebody w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dadc_net.errors import CorruptStateError
 from dadc_net.node.messages import Act
-from dadc_net.node.record import unpack_actions
-from dadc_net.node.rows import Answers, CommonRow, ServerJournal, ServerRow
-from dadc_net.node.server.world import LogEntry, World
+from dadc_net.node.rows import Answers, ServerJournal, ServerRow
+from dadc_net.node.server.world import World
 
 WORLD_EVERY = 1000
 """Records between kept states of the environment: what a restarted server has to step through at most."""
+
+
+class Answer(NamedTuple):
+    """One agent's answer to the newest record, unpacked once."""
+
+    act: Act
+    actions: NDArray[np.int64]
+    """[E]; empty at the last record"""
 
 
 class ServerLog:
@@ -29,14 +38,14 @@ class ServerLog:
         self,
         world: World,
         journal: ServerJournal,
-        entry: LogEntry | None = None,
+        newest: ServerRow | None = None,
         witnessed: Mapping[int, bytes] | None = None,
         world_every: int = WORLD_EVERY,
     ) -> None:
-        """``entry``: the newest record, None before the first; ``world`` stands right after it."""
+        """``newest``: the newest record, None before the first; ``world`` stands right after it."""
         self.world = world
         self.journal = journal
-        self.entry = entry
+        self.newest = newest
         self.witnessed: dict[int, bytes] = dict(witnessed or {})
         """Record beyond the tip -> the chain head that it once had, according to an agent or to the journal itself."""
         self._world_every = world_every
@@ -44,48 +53,40 @@ class ServerLog:
     @property
     def step(self) -> int:
         """Number of the newest record, -1 before the first."""
-        return -1 if self.entry is None else self.entry.step
+        return -1 if self.newest is None else self.newest.step
 
-    def begin(self) -> LogEntry:
+    def begin(self) -> ServerRow:
         """Make and keep record 0. Raises like ``advance``."""
         return self._keep(None, self.world.first())
 
-    def advance(self, answers: Mapping[int, Act]) -> LogEntry:
+    def advance(self, answers: Mapping[int, Answer]) -> ServerRow:
         """Make and keep the record after the newest, with the answers to the newest.
 
         Raises:
-            ProtocolError: if an action does not fit the action space.
             CorruptStateError: if the record is not the one that was witnessed.
             TemporaryError: if it could not be written down; nobody may be sent it.
         """
-        world, step = self.world, self.step
-        space = world.problem.environment.spec.action_space
-        columns = [
-            unpack_actions(answers[agent].actions, step, world.copies, agent, space)
-            for agent in range(1, world.num_agents + 1)
-        ]
-        return self._keep(answers_of(step, answers), world.advance(np.stack(columns, axis=1)))
+        columns = [answer.actions for _, answer in sorted(answers.items())]
+        return self._keep(answers_of(self.step, answers), self.world.advance(np.stack(columns, axis=1)))
 
-    def close(self, answers: Mapping[int, Act]) -> None:
+    def close(self, answers: Mapping[int, Answer]) -> None:
         """Keep answers that no record follows: the last ones of the run, or ones that differ."""
         self.journal.commit(answers_of(self.step, answers), None, None)
 
-    def _keep(self, answers: Answers | None, entry: LogEntry) -> LogEntry:
-        expected = self.witnessed.pop(entry.step, entry.head)
-        if expected != entry.head:
-            raise not_repeatable(entry.step, expected, entry.head)
-        row = ServerRow(CommonRow(entry.step, entry.head, entry.common), tuple(entry.private))
-        due = entry.step % self._world_every == 0
+    def _keep(self, answers: Answers | None, row: ServerRow) -> ServerRow:
+        step, head, _ = row.record
+        expected = self.witnessed.pop(step, head)
+        if expected != head:
+            raise not_repeatable(step, expected, head)
+        due = step % self._world_every == 0
         self.journal.commit(answers, row, self.world.state() if due else None)
-        self.entry = entry
-        return entry
+        self.newest = row
+        return row
 
     def row(self, step: int) -> ServerRow:
         """A record up to the newest. Raises CorruptStateError if it is rotten or missing."""
-        entry = self.entry
-        if entry is not None and step == entry.step:
-            return ServerRow(CommonRow(step, entry.head, entry.common), tuple(entry.private))
-        row = self.journal.row(step)
+        newest = self.newest
+        row = newest if newest is not None and step == newest.step else self.journal.row(step)
         if row is None:
             raise CorruptStateError(
                 f"record {step} is missing in the server's journal, which ends at record {self.step}. An agent needs it. "
@@ -111,18 +112,18 @@ class ServerLog:
         if step < 0:
             return True
         if step <= self.step:
-            return self.row(step).common.head == head
+            return self.row(step).record.head == head
         return self.witnessed.setdefault(step, head) == head
 
 
-def answers_of(step: int, answers: Mapping[int, Act]) -> Answers:
+def answers_of(step: int, answers: Mapping[int, Answer]) -> Answers:
     """The answers of all agents, sorted by agent."""
-    acts = [act for _, act in sorted(answers.items())]
+    acts = [answer.act for _, answer in sorted(answers.items())]
     return Answers(
-        step,
-        tuple(act.actions for act in acts),
-        tuple(act.digest for act in acts),
-        tuple(act.update_digest for act in acts),
+        step=step,
+        actions=tuple(act.actions for act in acts),
+        step_digests=tuple(act.step_digest for act in acts),
+        learner_digests=tuple(act.learner_digest for act in acts),
     )
 
 

@@ -27,13 +27,13 @@ from dadc_net.errors import (
     error_for_exit_code,
 )
 from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
-from dadc_net.node.server.admission import check_answer, check_past
+from dadc_net.node.server.admission import check_past, unpack_answer
 from dadc_net.node.server.agreement import Divergence, compare, compare_again
 from dadc_net.node.server.ending import RunEnding
 from dadc_net.node.server.inquiry import Inquiry, error_of
 from dadc_net.node.server.resending import Outstanding
 from dadc_net.node.server.roster import Credentials, Member, Roster
-from dadc_net.node.server.server_log import ServerLog
+from dadc_net.node.server.server_log import Answer, ServerLog
 from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
 
 _FATAL = (DivergenceError, ProtocolError, NumericError, InvariantError)
@@ -57,7 +57,7 @@ class EnvironmentServerNode:
         self.epoch = epoch
         self.phase = ServerPhase.JOINING
         self.roster = Roster(log.world.num_agents, terms.settings_digest, team)
-        self.answers: dict[int, Act] = {}
+        self.answers: dict[int, Answer] = {}
         self._ending = RunEnding(terms.last_step, log.world.num_agents)
         self._outstanding = Outstanding()
         self._closed: ClosedStep | None = None
@@ -155,7 +155,7 @@ class EnvironmentServerNode:
         if self.roster.known is None:
             self.roster.known = Credentials.of(self.roster.members[1].join)
             self.log.journal.note("team", self.roster.known.to_plain())
-        if self.log.entry is None:
+        if self.log.newest is None:
             self.log.begin()
         self.phase = ServerPhase.RUNNING
         self._progress(now)
@@ -191,10 +191,7 @@ class EnvironmentServerNode:
             return []
         row = self.log.row(step)
         self._outstanding.sent(agent, step, now)
-        message = Step(
-            self.run_id, self.epoch, step, row.common.head, row.common.record, row.observations[agent - 1]
-        )
-        return [Delivery(member.peer, message)]
+        return [Delivery(member.peer, Step(self.run_id, self.epoch, row.record, row.observations[agent - 1]))]
 
     def _to_all(self, message: Message) -> list[Delivery]:
         return [Delivery(member.peer, message) for _, member in sorted(self.roster.members.items())]
@@ -202,23 +199,24 @@ class EnvironmentServerNode:
     def _act(self, agent: int, peer: bytes, act: Act, now: float) -> list[Delivery]:
         if self.phase not in (ServerPhase.RUNNING, ServerPhase.FINISHED) or act.agent != agent:
             return []
-        if act.run_id != self.run_id or act.epoch != self.epoch or not self._outstanding.awaits(agent, act.sequence):
+        if act.run_id != self.run_id or act.epoch != self.epoch or not self._outstanding.awaits(agent, act.step):
             return []  # Of another start of the server, or a repetition: the first answer counts.
-        update = self.terms.update_of(act.sequence)
-        problem = check_answer(act, update is not None, act.sequence == self.last_step, self.log)
-        if problem is not None:
+        closes = self.terms.update_of(act.step) is not None
+        try:
+            answer = unpack_answer(act, closes, act.step == self.last_step, self.log)
+        except ProtocolError as problem:
             self._leave(agent)
             return [_refuse(peer, problem)]
         self._outstanding.answered(agent)
         self._progress(now)
-        if act.sequence < self.log.step or self.phase is ServerPhase.FINISHED:
+        if act.step < self.log.step or self.phase is ServerPhase.FINISHED:
             return self._caught_up(agent, act, now)
-        self.answers[agent] = act
+        self.answers[agent] = answer
         return [] if len(self.answers) < self.num_agents else self._close_step(now)
 
     def _caught_up(self, agent: int, act: Act, now: float) -> list[Delivery]:
         """An agent that lags has gone through one more record: it must answer what it answered before."""
-        step = act.sequence
+        step = act.step
         before, shared = self.log.answers(step), self.terms.shared_learning
         divergence = compare_again(before, agent, act, self.terms.update_of(step), shared)
         if divergence is not None:
@@ -229,17 +227,18 @@ class EnvironmentServerNode:
         step, answers = self.log.step, self.answers
         update = self.terms.update_of(step)
         self._closed = ClosedStep(step, update)
-        update_digests = {agent: act.update_digest for agent, act in answers.items()}
+        step_digests = {agent: answer.act.step_digest for agent, answer in answers.items()}
+        learner_digests = {agent: answer.act.learner_digest for agent, answer in answers.items()}
         compared = update if self.terms.shared_learning else None
-        divergence = compare(step, compared, {agent: act.digest for agent, act in answers.items()}, update_digests)
+        divergence = compare(step, compared, step_digests, learner_digests)
         if divergence is not None:
             self.log.close(answers)  # What was answered is evidence.
             return self._examine(divergence, now)
         if update is not None:
-            self.learner_digests = update_digests
+            self.learner_digests = learner_digests
         if step == self.last_step:
             self.log.close(answers)
-            self._ending.begin(update_digests, self.log.journal)
+            self._ending.begin(learner_digests, self.log.journal)
             self.phase, self.deadline = ServerPhase.FINISHED, None
             return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
         self.log.advance(answers)
@@ -264,7 +263,7 @@ class EnvironmentServerNode:
     def resume(self) -> None:
         """After a recovery: the run may have been finished already."""
         if self._ending.recall(self.log, self.terms.shared_learning):
-            self.phase, self.learner_digests = ServerPhase.FINISHED, self._ending.digests
+            self.phase, self.learner_digests = ServerPhase.FINISHED, self._ending.learner_digests
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -275,11 +274,11 @@ class EnvironmentServerNode:
 
     def _end(self, agent: int, now: float) -> list[Delivery]:
         self._outstanding.sent(agent, self.last_step + 1, now)
-        end = End(self.run_id, self.epoch, self.last_step, self._ending.digests[agent])
+        end = End(self.run_id, self.epoch, self.last_step, self._ending.learner_digests[agent])
         return [Delivery(self.roster.members[agent].peer, end)]
 
     def _bye(self, agent: int, bye: Bye) -> list[Delivery]:
-        if self.phase is ServerPhase.FINISHED and bye.run_id == self.run_id and bye.sequence == self.last_step:
+        if self.phase is ServerPhase.FINISHED and bye.run_id == self.run_id and bye.step == self.last_step:
             self._ending.confirm(agent, self.log.journal)
             self._leave(agent)
         return []

@@ -91,4 +91,11 @@ class RunTerms(NamedTuple):
     def begin(self, problem: TeamProblem, run_id: bytes, epoch: int) -> Begin:
         """What an agent is told: everything it may know of the run, and no parameter of the environment."""
         space = problem.environment.spec.observation_space
-        return Begin(run_id, epoch, self.settings, problem.structure.name, problem.family.to_plain(), space.to_plain())
+        return Begin(
+            run_id=run_id,
+            epoch=epoch,
+            settings=self.settings,
+            structure=problem.structure.name,
+            family=problem.family.to_plain(),
+            observation_space=space.to_plain(),
+        )

@@ -42,7 +42,7 @@ def check_signature(subject: StructureSubject) -> Iterator[Finding]:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """Arguments of ``local`` for n independent rows."""
 
@@ -77,7 +77,9 @@ def _pairs(spec: EnvironmentSpec, observation_space: FiniteSpace) -> tuple[NDArr
 
 def _combine(local: NDArray[np.int64], actions: NDArray[np.int64], observations: NDArray[np.int64]) -> Question:
     count, pairs = len(local), len(actions)
-    return Question(np.repeat(local, pairs, axis=0), np.tile(actions, count), np.tile(observations, (count, 1)))
+    return Question(
+        local=np.repeat(local, pairs, axis=0), action=np.tile(actions, count), observation=np.tile(observations, (count, 1))
+    )
 
 
 def _reachable_questions(subject: StructureSubject, observation_space: FiniteSpace) -> Iterator[tuple[bool, Question]]:
@@ -148,7 +150,7 @@ def _local_fault(question: Question, begin: bool, space: FiniteSpace, structure:
             f"local() leaves its space {space}: it gives {answer[outside].tolist()} for {question.shown(outside, begin)}. "
             "The size of local information must be bounded for all time. Forget the oldest part, or declare more.",
         )
-    changed = Question(question.local * 0, question.action[::-1], question.observation)
+    changed = Question(local=question.local * 0, action=question.action[::-1], observation=question.observation)
     difference = _first_row(question.ask(structure, True), changed.ask(structure, True))
     if difference is not None:
         return Finding(

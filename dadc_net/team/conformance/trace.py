@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.environment import Environment, EnvironmentSpec, Outcome
 from dadc_net.team.information import JointStep
+from dadc_net.team.lockstep import joint_step
 
 _BEGIN_SHARE = 0.125
 
@@ -70,7 +71,7 @@ class Trace(NamedTuple):
     def joint_steps(self) -> list[JointStep]:
         """The same as the information structure sees it."""
         return [
-            JointStep(outcome.observations, outcome.public, np.where(begin[:, None], 0, actions), begin)
+            joint_step(outcome, actions, begin)
             for outcome, begin, actions in zip(self.outcomes, self.begin, self.actions, strict=True)
         ]
 
