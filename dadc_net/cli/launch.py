@@ -80,7 +80,14 @@ def _team(engine: str, task: str | None, image: str, memory: str, options: dict[
     check_agents(config, agents)
     arguments = [f"--{key.replace('_', '-')}={value}" for key, value in dedicated.items() if value is not None]
     arguments += [f"--set={override}" for override in overrides]
-    return Team(config.settings.num_agents, task, tuple(arguments), structure_argument(config), image, memory)
+    return Team(
+        agents=config.settings.num_agents,
+        task=task,
+        options=tuple(arguments),
+        structure=structure_argument(config),
+        image=image,
+        memory=memory,
+    )
 
 
 def _given_arguments(

@@ -30,7 +30,7 @@ _STRUCTURE = re.compile(r"[\w.]+:[\w.]+")
 _MEMORY = re.compile(r"[1-9][0-9]*[mg]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Team:
     """K agents and their environment server, as they are to be started."""
 

@@ -75,7 +75,7 @@ def test_killed_taken_down_and_put_up_again(project: Made) -> None:
 
 def test_four_agents_under_compose_v2_with_a_seed_of_ones_own(project: Made, tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yml"
-    team = Team(4, "demand-response", ("--set=env.agents=4", "--updates=20"))
+    team = Team(agents=4, task="demand-response", options=("--set=env.agents=4", "--updates=20"))
     file.write_text(compose_file(team), encoding="utf-8")
     four = project(file, compose=compose_v2())
     seed = "0123456789abcdef0123456789abcdef"
@@ -164,7 +164,8 @@ def test_a_stop_is_within_the_grace_period_and_is_no_failure(project: Made) -> N
 @pytest.mark.parametrize("version", [1, 2])
 def test_both_versions_of_compose_read_the_file(agents: int, version: int, tmp_path: Path, image: str) -> None:
     file = tmp_path / "docker-compose.yml"
-    file.write_text(compose_file(Team(agents, "demand-response", (f"--set=env.agents={agents}",))), encoding="utf-8")
+    team = Team(agents=agents, task="demand-response", options=(f"--set=env.agents={agents}",))
+    file.write_text(compose_file(team), encoding="utf-8")
     client = ("docker-compose",) if version == 1 else compose_v2()
     assert call(*client, "version").strip().splitlines()[0].lower().count(f"version {version}.") == 1
     shown = call(*client, "--file", file, "config")

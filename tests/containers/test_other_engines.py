@@ -19,7 +19,8 @@ from tests.fleet.fetch import once
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(2 * PATIENCE_SECONDS)]
 
-TEAMS = [Team(2, "mabc"), Team(8, "demand-response", ("--set=env.agents=8", "--set=label='a $b %c'"), structure="a.b:C")]
+TRICKY = ("--set=env.agents=8", "--set=label='a $b %c'")
+TEAMS = [Team(agents=2, task="mabc"), Team(agents=8, task="demand-response", options=TRICKY, structure="a.b:C")]
 
 
 def written(folder: Path, engine: str, team: Team) -> list[Path]:
@@ -98,7 +99,7 @@ def swarm(image: str) -> Iterator[None]:
 def test_a_team_in_a_swarm(swarm: None, image: str, tmp_path: Path) -> None:
     stack = f"dadc-test-{os.getpid()}"
     call(sys.executable, "-m", "dadc_net", "keys", tmp_path / "dadc-keys", "-K", "2", "--folders")
-    (file,) = written(tmp_path, "swarm", Team(2, "mabc", ("--updates=150", "--env-seed=5"), image=image))
+    (file,) = written(tmp_path, "swarm", Team(agents=2, task="mabc", options=("--updates=150", "--env-seed=5"), image=image))
     call("docker", "stack", "deploy", "--compose-file", file, stack)
 
     def tasks(service: str) -> list[str]:

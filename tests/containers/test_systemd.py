@@ -80,7 +80,7 @@ def host(image: str, tmp_path: Path) -> Iterator[Host]:
 def test_the_units_run_a_team(host: Host, tmp_path: Path) -> None:
     folder = tmp_path / "units"
     folder.mkdir()
-    for name, text in units(Team(2, "mabc", ("--updates=100",)), "127.0.0.1", "dadc launch").items():
+    for name, text in units(Team(agents=2, task="mabc", options=("--updates=100",)), "127.0.0.1", "dadc launch").items():
         (folder / name).write_text(text, encoding="utf-8")
     write_folders(tmp_path / "keys", 2)
     host.put(folder, "/etc/systemd/system")

@@ -22,7 +22,8 @@ from dadc_net.deployment.team import USER_ID, Team
 from dadc_net.errors import FINAL_EXIT_CODES, UsageError
 
 ROOT = Path(__file__).parents[2]
-TRICKY = Team(3, "demand-response", ("--set=env.agents=3", "--set=label='a $b %c'", '--set=text="q\\"'))
+TWO = Team(agents=2, task="mabc")
+TRICKY = Team(agents=3, task="demand-response", options=("--set=env.agents=3", "--set=label='a $b %c'", '--set=text="q\\"'))
 
 
 def launched(*arguments: str) -> str:
@@ -50,7 +51,7 @@ def test_the_committed_file_is_what_the_command_writes() -> None:
 
 @pytest.mark.parametrize("agents", [1, 2, 4, 100])
 def test_a_party_sees_its_own_volumes_and_no_other(agents: int) -> None:
-    found = services(compose_file(Team(agents, "demand-response")))
+    found = services(compose_file(Team(agents=agents, task="demand-response")))
     mounts = {name: set(re.findall(r"^      - ([a-z0-9-]+):(/\S+)$", part, re.MULTILINE)) for name, part in found.items()}
     own = {f"agent-{k}": {(f"agent-{k}-keys", "/keys:ro"), (f"agent-{k}-state", "/state")} for k in range(1, agents + 1)}
     assert mounts.pop("keys") == {
@@ -66,14 +67,14 @@ def test_the_image_has_the_folders_and_the_user_that_the_file_counts_on() -> Non
     dockerfile = (ROOT / "launch" / "Dockerfile").read_text(encoding="utf-8")
     assert f"$(seq {AGENTS_MAX})" in dockerfile
     assert f"--uid {USER_ID} dadc" in dockerfile
-    compose_file(Team(AGENTS_MAX, "demand-response"))
+    compose_file(Team(agents=AGENTS_MAX, task="demand-response"))
     with pytest.raises(UsageError, match=f"at most {AGENTS_MAX} agents"):
-        compose_file(Team(AGENTS_MAX + 1, "demand-response"))
+        compose_file(Team(agents=AGENTS_MAX + 1, task="demand-response"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_seed_and_no_key_stands_in_a_file(engine: str) -> None:
-    found = text(engine, Team(4, "demand-response"))
+    found = text(engine, Team(agents=4, task="demand-response"))
     assert not re.search(r"--(env-)?seed[ =]", found)
     assert "DADC_SEED" not in found
     assert "team.seed" in found
@@ -83,15 +84,15 @@ def test_no_seed_and_no_key_stands_in_a_file(engine: str) -> None:
 @pytest.mark.parametrize("engine", ["kubernetes", "slurm", "systemd"])
 def test_engines_that_tell_exit_codes_apart_are_told_the_final_ones(engine: str) -> None:
     assert FINAL_EXIT_CODES == (1, 2, 10, 11, 12, 13, 14, 15, 16, 70)
-    found = re.search(r"(?:values: \[|RestartPreventExitStatus=|\n      )(1(?:[ ,|]+\d+)+)", text(engine, Team(2, "mabc")))
+    found = re.search(r"(?:values: \[|RestartPreventExitStatus=|\n      )(1(?:[ ,|]+\d+)+)", text(engine, TWO))
     assert found is not None
     assert tuple(map(int, re.findall(r"\d+", found[1])))[: len(FINAL_EXIT_CODES)] == FINAL_EXIT_CODES
-    assert "DADC_RESTART" not in text(engine, Team(2, "mabc"))
+    assert "DADC_RESTART" not in text(engine, TWO)
 
 
 @pytest.mark.parametrize("engine", ["compose", "swarm"])
 def test_engines_that_do_not_are_told_0(engine: str) -> None:
-    assert re.search(r"DADC_RESTART: (\$\{DADC_RESTART:-)?on-failure", text(engine, Team(2, "mabc")))
+    assert re.search(r"DADC_RESTART: (\$\{DADC_RESTART:-)?on-failure", text(engine, TWO))
 
 
 def test_options_reach_the_server_as_they_were_given() -> None:
@@ -106,7 +107,7 @@ def test_options_reach_the_server_as_they_were_given() -> None:
 
 
 def test_the_units_let_the_transport_ask_for_interfaces() -> None:
-    found = re.findall(r"^RestrictAddressFamilies=(.*)$", text("systemd", Team(2, "mabc")), re.MULTILINE)
+    found = re.findall(r"^RestrictAddressFamilies=(.*)$", text("systemd", TWO), re.MULTILINE)
     assert len(found) == 2
     assert all("AF_NETLINK" in families.split() for families in found), "libzmq aborts without it"
 
@@ -124,7 +125,7 @@ def test_what_would_break_a_file_is_refused() -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.parametrize("team", [Team(2, "mabc"), TRICKY, Team(1, "a:b", structure="a.b:C")])
+@pytest.mark.parametrize("team", [TWO, TRICKY, Team(agents=1, task="a:b", structure="a.b:C")])
 def test_the_script_for_slurm_is_bash(team: Team, tmp_path: Path) -> None:
     script = tmp_path / "dadc.sbatch"
     script.write_text(text("slurm", team), encoding="utf-8")
