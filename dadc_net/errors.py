@@ -17,7 +17,7 @@
     `-- Interrupted          130   Ctrl-C or SIGTERM
 
 Messages are three sentences: what differs (both values), where (agent, step), what to do next.
-Exit codes 10 to 16 must not be restarted automatically; 75 may be.
+Whatever starts processes again should do so after 75, after 130 and after a signal, and not after ``FINAL_EXIT_CODES``.
 """
 
 from __future__ import annotations
@@ -123,6 +123,9 @@ _BY_EXIT_CODE: dict[int, type[DadcError]] = {
         Interrupted,
     )
 }
+
+FINAL_EXIT_CODES = (1, *sorted(_BY_EXIT_CODE.keys() - {TemporaryError.exit_code, Interrupted.exit_code}))
+"""After these the same command would end in the same way. 1 is an error that nobody foresaw."""
 
 
 def error_for_exit_code(exit_code: int, message: str) -> DadcError:

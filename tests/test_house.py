@@ -39,10 +39,11 @@ ALLOWED = {
     "runtime": {*_STORED, *CONFIGURATION, "wire"},
     "experiment": {*_RUNNING, "planning"},
     "bench": _RUNNING,
-    "cli": {*_RUNNING, "planning", "experiment", "bench"},
+    "deployment": set(),
+    "cli": {*_RUNNING, "planning", "experiment", "bench", "deployment"},
 }
 """Room -> what it may import. ``exact <- team <- {planning, coordinator} <- node <- {wire, storage}``;
-``storage <- audit <- runtime <- {experiment, bench} <- cli``."""
+``storage <- audit <- runtime <- {experiment, bench} <- cli``; ``deployment <- cli`` knows none of them."""
 CORE = {"exact", "team", "planning", "coordinator", "node"}
 
 

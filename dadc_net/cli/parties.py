@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from dadc_net.cli import shell
+from dadc_net.cli.agent_id import agent_id
 from dadc_net.cli.progress import Progress
 from dadc_net.node.messages import EPOCH_MAX
 from dadc_net.runtime.control import Control, StopRequest
@@ -146,7 +147,7 @@ def environment_command(
 
 
 @click.command("dadc-agent", context_settings=shell.CONTEXT)
-@click.option("--id", "agent", type=int, envvar="DADC_AGENT_ID", metavar="N", help="This agent's id, from 1.")
+@click.option("--id", "given_id", type=int, metavar="N", help="This agent's id, from 1; or DADC_AGENT_ID, or an engine's.")
 @click.option("--seed", type=int, envvar="DADC_SEED", metavar="N", help="Shared seed of the coordinator.  [default: 0]")
 @click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
 @click.option(
@@ -203,7 +204,7 @@ def environment_command(
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def agent_command(
-    agent: int | None,
+    given_id: int | None,
     seed: int | None,
     seed_file: Path | None,
     private_seed_file: Path | None,
@@ -228,9 +229,7 @@ def agent_command(
     from dadc_net.storage.folder import open_state_folder
     from dadc_net.wire.keys import load_agent_keys
 
-    if agent is None or agent < 1:
-        given = "no agent id was given" if agent is None else f"the agent id is {agent}"
-        raise UsageError(f"{given}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID.")
+    agent, source = agent_id(given_id, os.environ)
     if overrides and insisted is None:
         raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
     shared = shell.shared_seed(seed, seed_file)
@@ -260,7 +259,6 @@ def agent_command(
         private_seed=private,
     )
     if not quiet:
-        source = "DADC_AGENT_ID" if os.environ.get("DADC_AGENT_ID") == str(agent) else "--id"
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)
     result = AgentProcess(options, _EchoControl(stop, quiet, 0)).run()
     if not quiet:
@@ -271,14 +269,32 @@ def agent_command(
 @click.command("keys")
 @click.argument("folder", type=click.Path(path_type=Path), default=_KEYS)
 @click.option("-K", "--agents", type=int, default=2, show_default=True, metavar="N", help="Number of agents.")
-def keys_command(folder: Path, agents: int) -> None:
+@click.option("--folders", is_flag=True, help="A folder per party, with what it needs and nothing else.")
+@click.option(
+    "--seed-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --folders: the agents' shared seed as a file's bytes.  [default: drawn at random]",
+)
+def keys_command(folder: Path, agents: int, folders: bool, seed_file: Path | None) -> None:
     """Make CurveZMQ keys, one pair for the server and one per agent, and the agents' team.seed. Existing keys stay."""
     from dadc_net.errors import UsageError
-    from dadc_net.runtime.seed_files import TEAM_SEED, draw_seed
+    from dadc_net.runtime.key_folders import write_folders
+    from dadc_net.runtime.seed_files import TEAM_SEED, draw_seed, read_raw_seed
     from dadc_net.wire.keys import write_keys
 
     if agents < 1:
         raise UsageError(f"-K is {agents}. A team has at least one agent. Give the number of agents.")
+    if seed_file is not None and not folders:
+        raise UsageError(
+            "--seed-file was given without --folders. The seed goes into a folder of each agent, and never into the "
+            "server's. Add --folders."
+        )
+    if folders:
+        made = write_folders(folder, agents, b"" if seed_file is None else read_raw_seed(seed_file, "--seed-file"))
+        click.echo(f"{folder}: {', '.join(made) if made else 'everything existed already'}")
+        click.echo("move agent-N to agent N's host, and server to the server's; a party needs its own folder and no other")
+        return
     made = write_keys(folder, agents)
     if "server.key" in made and draw_seed(folder / TEAM_SEED):  # Not later: one that was moved away must not be replaced.
         made.append(TEAM_SEED)

@@ -23,10 +23,12 @@ from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
-from dadc_net.node.messages import Alive, Fault, Probe
+from dadc_net.node.messages import NO_RUN, Alive, Fault, Probe
 from dadc_net.node.rows import Arrays
+from dadc_net.runtime import status
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
+from dadc_net.runtime.status import OwnStatus
 from dadc_net.storage import arrays_file
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -38,6 +40,7 @@ from dadc_net.wire.keys import AgentKeys
 
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
+_STATUS_SECONDS = 1.0
 _REFUSED_SECONDS = 10.0
 """How long a key that was admitted before may be refused before it counts as revoked."""
 _RECONNECT_SECONDS = 10.0
@@ -85,6 +88,7 @@ class AgentProcess:
         self.control = control
         self._begun = False
         self._trouble = ""
+        self._status_due = 0.0
 
     def run(self) -> AgentResult:
         """Take part in one run, from its beginning or from where the state folder stands.
@@ -122,6 +126,7 @@ class AgentProcess:
             _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
             self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
         if node.phase is not Phase.FINISHED:
+            self._write_status(node)
             socket = AgentSocket(
                 self.options.server,
                 self.options.keys,
@@ -136,6 +141,8 @@ class AgentProcess:
             finally:
                 self._settle_whatever_happens(node)
                 socket.close()
+        self._status_due = 0.0
+        self._write_status(node)
         digest = node.learner_digest.hex()
         _log.info("agent %d finished with learner digest %s", self.options.agent, digest)
         self.control.report("finished", agent=self.options.agent, learner_digest=digest)
@@ -148,6 +155,7 @@ class AgentProcess:
         _log.info("agent %d asked to join at %s", self.options.agent, self.options.server)
         node.watch.heard(time.monotonic())
         while node.phase is not Phase.FINISHED:
+            self._write_status(node)
             frames = socket.receive(_LOOK_MS, self.control.wake_fds)
             if frames is None:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked()
@@ -193,6 +201,16 @@ class AgentProcess:
             return None
         return encode(Alive(self.options.agent, message.number)) if isinstance(message, Probe) else None
 
+    def _write_status(self, node: AgentNode) -> None:
+        """Once a second; a start, a wait for the server and a long update write none."""
+        now = time.monotonic()
+        if now >= self._status_due:
+            self._status_due = now + _STATUS_SECONDS
+            silent = node.watch.silent(now) if node.phase is Phase.RUNNING else None
+            run_id = "" if node.run_id == NO_RUN else node.run_id.hex()
+            found = OwnStatus(self.options.agent, node.phase.value, run_id, node.next_step, silent, now)
+            status.write(self.options.state_dir, found)
+
     def _stop_if_asked(self) -> None:
         self.control.poll()
         if self.control.stop.reason:
@@ -229,6 +247,7 @@ class AgentProcess:
                     raise  # Nothing but refusals for so long: the key was revoked.
                 time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
+            self._write_status(node)
             node.tick(time.monotonic())
         socket.send(encode(node.join()))
 

@@ -25,7 +25,12 @@ _FILE_BYTES_MAX = 2**20
 
 
 def read_seed(path: Path, option: str) -> bytes:
-    """The seed in ``path``, as ``exact.streams`` takes it; ``option`` is where the file was named, for the sentence.
+    """The seed in ``path``, as ``exact.streams`` takes it; ``option`` is where the file was named. Raises as below."""
+    return seed_bytes(read_raw_seed(path, option))
+
+
+def read_raw_seed(path: Path, option: str) -> bytes:
+    """The bytes of ``path``, which are a seed; ``option`` is where the file was named, for the sentence.
 
     Raises:
         UsageError: if it cannot be read, or is too short or too long.
@@ -46,7 +51,12 @@ def read_seed(path: Path, option: str) -> bytes:
             "a shorter seed can be found by trying. Nothing was started with it. Make one with 'dadc keys', or with: "
             f"(umask 077; head -c {_DRAWN_BYTES} /dev/urandom > {path.name})"
         )
-    return seed_bytes(raw)
+    return raw
+
+
+def fresh_seed() -> str:
+    """The text of a new seed file."""
+    return secrets.token_hex(_DRAWN_BYTES) + "\n"
 
 
 def draw_seed(path: Path) -> bool:
@@ -58,7 +68,7 @@ def draw_seed(path: Path) -> bool:
     """
     if path.exists():
         return False
-    write_new(path, secrets.token_hex(_DRAWN_BYTES) + "\n")
+    write_new(path, fresh_seed())
     sync_folder(path.parent)
     return True
 
