@@ -58,13 +58,13 @@ class Window:
         """The closed batch; its arrays are those of the window, and change with the next record."""
         rows = self._rows
         return Batch(
-            rows["inputs"],
-            rows["keep"],
-            self._start,
-            rows["common-index"],
-            self._prescriptions,
-            rows["rewards"][1:],
-            rows["ended"],
+            inputs=rows["inputs"],
+            keep=rows["keep"],
+            start=self._start,
+            common_index=rows["common-index"],
+            prescriptions=self._prescriptions,
+            rewards=rows["rewards"][1:],
+            ended=rows["ended"],
         )
 
     def begin(self, carried: Array) -> None:
