@@ -5,14 +5,19 @@ A user's own task is a function without arguments that returns a ``Task``; it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.sections import closest
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
+from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
+from dadc_net.team.finite.menus import LARGEST_MENU, deterministic_menu, menu_size
+from dadc_net.team.finite.model import FiniteModel
+from dadc_net.team.finite.models import box_pushing, broadcast_channel, dec_tiger, meeting_grid, recycling
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import ControlSharing, InformationStructure, MeanFieldSharing
 from dadc_net.team.menu import PrescriptionMenu
@@ -51,6 +56,37 @@ class Task:
         return self.menus[menu] if prescriptions == MENU else self.families[prescriptions](spec, theta)
 
 
+def finite_task(
+    name: str,
+    make_model: Callable[[], FiniteModel],
+    actions: Sequence[Sequence[str]],
+    observations: Sequence[Sequence[str]],
+    discount: float,
+) -> Task:
+    """The task of a finite model under control sharing, with all deterministic prescriptions where they are few.
+
+    Args:
+        make_model: makes the model when it is first needed.
+        actions, observations: the model's names.
+        discount: used where nobody says otherwise.
+    """
+    made = cache(make_model)
+    small = menu_size([len(own) for own in actions], [len(own) for own in observations]) <= LARGEST_MENU
+    widest = max(map(len, observations)), max(map(len, actions))
+    return Task(
+        name=name,
+        parameters_type=FiniteParameters,
+        make=lambda parameters, copies: FiniteEnvironment(made(), parameters, copies),
+        structure=ControlSharing(),
+        menus={"all": deterministic_menu("all", actions, observations)} if small else {},
+        default_menu="all" if small else "",
+        default_discount=discount,
+        families={"gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, *widest, theta.bound)},
+        default_prescriptions=MENU if small else "gibbs",
+        default_algorithm="actor-critic" if small else "ppo",
+    )
+
+
 TASKS: dict[str, Task] = {
     "mabc": Task(
         name="mabc",
@@ -80,6 +116,24 @@ TASKS: dict[str, Task] = {
         },
         default_prescriptions="randomised",
         default_algorithm="ppo",
+    ),
+    "dec-tiger": finite_task("dec-tiger", dec_tiger.dec_tiger, (dec_tiger.ACTIONS,) * 2, (dec_tiger.OBSERVATIONS,) * 2, 0.9),
+    "recycling": finite_task("recycling", recycling.recycling, (recycling.ACTIONS,) * 2, (recycling.OBSERVATIONS,) * 2, 0.9),
+    "broadcast-channel": finite_task(
+        "broadcast-channel",
+        broadcast_channel.broadcast_channel,
+        (broadcast_channel.ACTIONS,) * 2,
+        (broadcast_channel.OBSERVATIONS,) * 2,
+        0.9,
+    ),
+    "meeting-grid": finite_task(
+        "meeting-grid", meeting_grid.meeting_grid, (meeting_grid.ACTIONS,) * 2, (meeting_grid.COLUMNS,) * 2, 0.9
+    ),
+    "meeting-corners": finite_task(
+        "meeting-corners", meeting_grid.meeting_corners, (meeting_grid.ACTIONS,) * 2, (meeting_grid.CELLS,) * 2, 0.9
+    ),
+    "box-pushing": finite_task(
+        "box-pushing", box_pushing.box_pushing, (box_pushing.ACTIONS,) * 2, (box_pushing.OBSERVATIONS,) * 2, 0.9
     ),
 }
 
