@@ -20,7 +20,12 @@ def menu_size(actions: Sequence[int], local_values: Sequence[int]) -> int:
 def deterministic_menu(
     name: str, actions: Sequence[Sequence[str]], local_values: Sequence[Sequence[str]]
 ) -> PrescriptionMenu:
-    """The menu; names [K][A^k] and [K][L^k]. Where an agent has fewer local values than the widest, its last action is repeated."""
+    """The menu.
+
+    Args:
+        actions: names [K][A^k].
+        local_values: names [K][L^k]; an agent with fewer than the widest repeats its last action there.
+    """
     widest = max(map(len, local_values))
     maps = [
         list(itertools.product(range(len(own)), repeat=len(values)))

@@ -1,7 +1,8 @@
 """Drawing from the rows of sparse tables for many copies at once, by integer thresholds.
 
 A row of probabilities becomes integer weights out of 2^32, at least 1 for what can happen; a uniform number u draws the
-first column whose cumulative weight exceeds floor(u 2^32), as ``exact.streams.categorical`` does. All rows of all tables lie one after the other in a single rising list, row r's thresholds raised by r 2^32, so that a draw is one search.
+first column whose cumulative weight exceeds floor(u 2^32), as ``exact.streams.categorical`` does. All rows of all
+tables lie one after the other in a single rising list, row r's thresholds raised by r 2^32, so that a draw is one search.
 """
 
 from __future__ import annotations
