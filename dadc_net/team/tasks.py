@@ -17,7 +17,8 @@ from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
 from dadc_net.team.finite.menus import LARGEST_MENU, deterministic_menu, menu_size
 from dadc_net.team.finite.model import FiniteModel
-from dadc_net.team.finite.models import box_pushing, broadcast_channel, dec_tiger, meeting_grid, recycling
+from dadc_net.team.finite.models import box_pushing, broadcast_channel, dec_tiger, fire_fighting, meeting_grid, recycling
+from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import ControlSharing, InformationStructure, MeanFieldSharing
 from dadc_net.team.menu import PrescriptionMenu
@@ -117,24 +118,18 @@ TASKS: dict[str, Task] = {
         default_prescriptions="randomised",
         default_algorithm="ppo",
     ),
-    "dec-tiger": finite_task("dec-tiger", dec_tiger.dec_tiger, (dec_tiger.ACTIONS,) * 2, (dec_tiger.OBSERVATIONS,) * 2, 0.9),
-    "recycling": finite_task("recycling", recycling.recycling, (recycling.ACTIONS,) * 2, (recycling.OBSERVATIONS,) * 2, 0.9),
-    "broadcast-channel": finite_task(
-        "broadcast-channel",
-        broadcast_channel.broadcast_channel,
-        (broadcast_channel.ACTIONS,) * 2,
-        (broadcast_channel.OBSERVATIONS,) * 2,
-        0.9,
-    ),
-    "meeting-grid": finite_task(
-        "meeting-grid", meeting_grid.meeting_grid, (meeting_grid.ACTIONS,) * 2, (meeting_grid.COLUMNS,) * 2, 0.9
-    ),
-    "meeting-corners": finite_task(
-        "meeting-corners", meeting_grid.meeting_corners, (meeting_grid.ACTIONS,) * 2, (meeting_grid.CELLS,) * 2, 0.9
-    ),
-    "box-pushing": finite_task(
-        "box-pushing", box_pushing.box_pushing, (box_pushing.ACTIONS,) * 2, (box_pushing.OBSERVATIONS,) * 2, 0.9
-    ),
+    **{
+        name: finite_task(name, SHIPPED[name], (actions,) * 2, (observations,) * 2, 0.9)
+        for name, actions, observations in (
+            ("dec-tiger", dec_tiger.ACTIONS, dec_tiger.OBSERVATIONS),
+            ("recycling", recycling.ACTIONS, recycling.OBSERVATIONS),
+            ("broadcast-channel", broadcast_channel.ACTIONS, broadcast_channel.OBSERVATIONS),
+            ("meeting-grid", meeting_grid.ACTIONS, meeting_grid.COLUMNS),
+            ("meeting-corners", meeting_grid.ACTIONS, meeting_grid.CELLS),
+            ("box-pushing", box_pushing.ACTIONS, box_pushing.OBSERVATIONS),
+            ("fire-fighting", fire_fighting.ACTIONS, fire_fighting.OBSERVATIONS),
+        )
+    },
 }
 
 

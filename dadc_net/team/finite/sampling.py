@@ -51,10 +51,12 @@ class RowSampler:
 
 
 def _cumulative(table: SparseRows) -> NDArray[np.int64]:
-    """[N] cumulative weights within each row, the last one 2^32."""
+    """[N] cumulative weights within each row, the last one 2^32. Sound for rows of up to 50,000 entries."""
     weights = np.maximum(np.rint(table.data * math.ldexp(1.0, _BITS)), 1.0).astype(np.int64)
+    starts, counts = table.indptr[:-1], np.diff(table.indptr)
+    # What rounding has left over or taken too much, the largest part of the row gives.
+    largest = np.flatnonzero(weights == np.repeat(np.maximum.reduceat(weights, starts), counts))
+    _, first = np.unique(table.rows[largest], return_index=True)
+    weights[largest[first]] += _WHOLE - np.add.reduceat(weights, starts)
     total = np.cumsum(weights)
-    starts = table.indptr[:-1]
-    cumulative = np.minimum(total - np.repeat(total[starts] - weights[starts], np.diff(table.indptr)), _WHOLE)
-    cumulative[table.indptr[1:] - 1] = _WHOLE
-    return cumulative
+    return total - np.repeat(total[starts] - weights[starts], counts)
