@@ -51,6 +51,8 @@ class Task:
     default_prescriptions: str = MENU
     """``menu``, or the name of a family."""
     default_algorithm: str = "actor-critic"
+    notes: tuple[str, ...] = ()
+    """What a user should be told before a run."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -137,7 +139,7 @@ def find_task(name: str) -> Task:
     """A built-in task. Raises UsageError with a suggestion for an unknown name."""
     if name not in TASKS:
         raise UsageError(
-            f"there is no task {name!r}. {closest(name, TASKS)} A TASK is a built-in name, a TOML file or "
-            "package.module:factory."
+            f"there is no task {name!r}. {closest(name, TASKS)} A TASK is a built-in name, a TOML or .dpomdp "
+            "file, or package.module:factory."
         )
     return TASKS[name]

@@ -52,6 +52,7 @@ class FiniteEnvironment:
     def __init__(self, model: FiniteModel, parameters: FiniteParameters, num_envs: int) -> None:
         self.model = model
         self.horizon = parameters.horizon or model.horizon or _NEVER
+        """Decisions of an episode, or 0."""
         self._num_envs = num_envs
         self._states = np.zeros(num_envs, dtype=np.int64)
         self._ages = np.zeros(num_envs, dtype=np.int64)
@@ -62,6 +63,7 @@ class FiniteEnvironment:
             action_space=FiniteSpace((max(model.joint_actions.sizes),)),
             public_space=FiniteSpace((1,)),
             draws_per_step=2,
+            horizon=self.horizon,
         )
         self._last_actions = np.array(model.joint_actions.sizes) - 1
         self._starts = RowSampler([SparseRows.from_dense(model.start[None, :])])

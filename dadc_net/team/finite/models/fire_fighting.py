@@ -2,9 +2,9 @@
 
 A house burns at one of several levels. Two agents at a house put its fire out; one lowers it by a level, for certain where
 no neighbour burns and with probability 0.6 where one does. A burning house without an agent gets a level worse with
-probability 0.8 next to a fire and 0.4 otherwise; one that does not burn catches fire with 0.8 next to a fire. All that is judged by the
-levels before the step. An agent sees flames at its house with probability 0.2, 0.5 or 0.8 for level 0, 1 or more, after the
-step. The team pays the sum of all levels after it. At first every level is as likely as any, and nobody is at a house.
+probability 0.8 next to a fire and 0.4 otherwise; one that does not burn catches fire with 0.8 next to a fire. All that is
+judged by the levels before the step. After it, an agent sees flames at its house with probability 0.2, 0.5 or 0.8 for level
+0, 1 or more, and the team pays the sum of all levels. At first every level is as likely as any, and nobody is at a house.
 """
 
 from __future__ import annotations
