@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from dadc_net.errors import UsageError
-from dadc_net.sections import closest
+from dadc_net.schema import closest
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters

@@ -15,7 +15,7 @@ from dadc_net.errors import ConfigError, ProtocolError, UsageError
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import JointStep
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
-from dadc_net.team.structures.by_name import BUILT_IN, is_built_in, structure_by_name, structure_from_record
+from dadc_net.team.structures.by_name import BUILT_IN, is_built_in, structure_by_name, structure_from_plain
 from dadc_net.team.structures.delayed import DelayedSharing, FullSharing
 from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing, NoSharing
 from dadc_net.team.structures.periodic import PeriodicSharing
@@ -119,7 +119,7 @@ def own(values: list[Integers], agent: int) -> list[Integers]:
 
 
 def each(structure: InformationStructure) -> str:
-    return "-".join([structure.name, *map(str, structure.to_record()["parameters"].values())])
+    return "-".join([structure.name, *map(str, structure.to_plain()["parameters"].values())])
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=each)
@@ -209,7 +209,7 @@ def test_local_has_no_argument_for_common_information(structure: InformationStru
 
 @pytest.mark.parametrize("structure", [*STRUCTURES, MeanFieldSharing(4)], ids=each)
 def test_a_structure_is_its_record(structure: InformationStructure) -> None:
-    assert structure_from_record(structure.to_record()) == structure
+    assert structure_from_plain(structure.to_plain()) == structure
     assert is_built_in(structure)
 
 
@@ -263,7 +263,7 @@ def test_names_from_the_network_are_only_looked_up() -> None:
         structure_by_name("delay-sharing")
     for record in ({"name": "full-sharing"}, {"name": "full-sharing", "parameters": 3}, {}):
         with pytest.raises(ProtocolError, match="does not describe an information structure"):
-            structure_from_record(record)
+            structure_from_plain(record)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

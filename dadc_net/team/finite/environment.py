@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.sections import require
+from dadc_net.schema import require
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.sampling import RowSampler

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dadc_net.sections import require
+from dadc_net.schema import require
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import JointStep
 from dadc_net.team.spaces import FiniteSpace, Space

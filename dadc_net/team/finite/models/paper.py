@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 
-from dadc_net.sections import require
+from dadc_net.schema import require
 from dadc_net.team.demand_response import ACTION_NAMES, FORCE_OFF, FORCE_ON, DemandResponseParameters
 from dadc_net.team.finite.build import Parts, build_model, independent
 from dadc_net.team.finite.model import FiniteModel
