@@ -30,6 +30,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import options
 from dadc_net.wire.framing import encode
 from dadc_net.wire.keys import load_agent_keys
@@ -41,17 +42,17 @@ PER_SECOND = 10_000
 def messages(agent: int) -> dict[str, Message]:
     """One of each type, by name."""
     samples = [
-        Join(agent, HEAD, HEAD, b"", {"hostname": "x" * 8000}),
-        Begin(RUN, 1, {}, "", {}, {}),
-        Step(RUN, 1, 1, HEAD, b"", b""),
-        Act(RUN, 1, agent, 1, b"", HEAD, b""),
+        Join(agent=agent, commitment=HEAD, selftest=HEAD, settings_digest=b"", host={"hostname": "x" * 8000}),
+        Begin(run_id=RUN, epoch=1, settings={}, structure="", family={}, observation_space={}),
+        Step(RUN, 1, Record(1, HEAD, b""), b""),
+        Act(run_id=RUN, epoch=1, agent=agent, step=1, actions=b"", step_digest=HEAD, learner_digest=b""),
         End(RUN, 1, 1, HEAD),
-        Bye(RUN, 1, agent, 1),
+        Bye(run_id=RUN, epoch=1, agent=agent, step=1),
         Probe(agent, 1),
         Alive(agent, 1),
         Who(),
         Query(RUN, 1, 1),
-        Account(RUN, 1, agent, 1, {}),
+        Account(run_id=RUN, epoch=1, agent=agent, step=1, digests={}),
         Fault(13, "line\n" * 1000),
     ]
     return {type(sample).__name__: sample for sample in samples}
