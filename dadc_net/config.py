@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dadc_net.coordinator.continuous_settings import GaussianSettings, NafSettings
-from dadc_net.coordinator.settings import (
-    ALGORITHMS,
-    AisSettings,
-    CoordinatorSettings,
-    LearnerSettings,
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.algorithms import (
+    GaussianSettings,
+    NafSettings,
     PlanningSettings,
     PpoSettings,
     QActorCriticSettings,
-    ScheduleSettings,
     TrpoSettings,
 )
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSettings
+from dadc_net.coordinator.settings.learner import LearnerSettings
+from dadc_net.coordinator.settings.schedule import ScheduleSettings
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.presets import preset
-from dadc_net.sections import closest, convert, from_mapping, require, to_mapping
+from dadc_net.schema import closest, convert, from_plain, require, to_plain
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.menu import OWN, own_actions, own_parts
@@ -112,7 +112,7 @@ class RunConfig:
         """Updates between evaluations during the run."""
         return self.evaluation.every_updates or max(1, self.settings.updates // 20)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """The configuration as a TOML file holds it."""
         settings = self.settings
         return {
@@ -124,24 +124,24 @@ class RunConfig:
             "discount": settings.discount,
             "prescriptions": self.prescriptions,
             **({"menu": self.menu} if self.menu else {}),
-            "env": to_mapping(self.parameters),
-            "learner": to_mapping(settings.learner),
-            "ais": to_mapping(settings.ais),
-            "ppo": to_mapping(settings.ppo),
-            "trpo": to_mapping(settings.trpo),
-            "q": to_mapping(settings.q),
-            "planning": to_mapping(settings.planning),
-            "gaussian": to_mapping(settings.gaussian),
-            "naf": to_mapping(settings.naf),
-            "theta": to_mapping(self.theta),
-            "schedule": to_mapping(settings.schedule),
-            "evaluation": to_mapping(self.evaluation),
-            "runtime": to_mapping(self.runtime),
+            "env": to_plain(self.parameters),
+            "learner": to_plain(settings.learner),
+            "ais": to_plain(settings.ais),
+            "ppo": to_plain(settings.ppo),
+            "trpo": to_plain(settings.trpo),
+            "q": to_plain(settings.q),
+            "planning": to_plain(settings.planning),
+            "gaussian": to_plain(settings.gaussian),
+            "naf": to_plain(settings.naf),
+            "theta": to_plain(self.theta),
+            "schedule": to_plain(settings.schedule),
+            "evaluation": to_plain(self.evaluation),
+            "runtime": to_plain(self.runtime),
         }
 
     def to_toml(self) -> str:
         """The configuration as TOML text; loading it gives an equal configuration."""
-        plain = self.to_mapping()
+        plain = self.to_plain()
         lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
         for name, section in plain.items():
             if isinstance(section, Mapping):
@@ -219,7 +219,7 @@ def _assign(given: dict[str, Any], key: str, value: Any) -> None:
 
 
 def build(given: Mapping[str, Any]) -> RunConfig:
-    """A run's configuration from what was given, in the form of ``RunConfig.to_mapping``; the rest are defaults.
+    """A run's configuration from what was given, in the form of ``RunConfig.to_plain``; the rest are defaults.
 
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
@@ -240,33 +240,33 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     name = top.get("preset", "tuned")
     defaults = preset(task.name, algorithm, name)
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
-    parameters = from_mapping(task.parameters_type, sections["env"], "env.")
-    learner = from_mapping(LearnerSettings, sections["learner"], "learner.")
+    parameters = from_plain(task.parameters_type, sections["env"], "env.")
+    learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", "shared")
     prescriptions = top.get("prescriptions", defaults.get("prescriptions", task.default_prescriptions))
     prescriptions = top.get("prescriptions", OWN) if learning == "independent" else prescriptions
     menu = top.get("menu", task.default_menu)
     _check_prescriptions(task, prescriptions, menu, learning)
     spec = task.make(parameters, learner.num_envs).spec
-    theta = from_mapping(ThetaSettings, sections["theta"], "theta.")
+    theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     family = _family(task, prescriptions, menu, spec, theta)
     settings = CoordinatorSettings(
         num_agents=spec.num_agents,
         updates=top.get("updates", defaults.get("updates", 1000)),
         discount=top.get("discount", task.default_discount),
         algorithm=algorithm,
-        common_space=task.structure.common_space(spec).to_record(),
-        theta_space=family.space.to_record(),
+        common_space=task.structure.common_space(spec).to_plain(),
+        theta_space=family.space.to_plain(),
         learning=learning,
         learner=learner,
-        ais=from_mapping(AisSettings, sections["ais"], "ais."),
-        ppo=from_mapping(PpoSettings, sections["ppo"], "ppo."),
-        trpo=from_mapping(TrpoSettings, sections["trpo"], "trpo."),
-        q=from_mapping(QActorCriticSettings, sections["q"], "q."),
-        planning=from_mapping(PlanningSettings, sections["planning"], "planning."),
-        gaussian=from_mapping(GaussianSettings, sections["gaussian"], "gaussian."),
-        naf=from_mapping(NafSettings, sections["naf"], "naf."),
-        schedule=from_mapping(ScheduleSettings, sections["schedule"], "schedule."),
+        ais=from_plain(AisSettings, sections["ais"], "ais."),
+        ppo=from_plain(PpoSettings, sections["ppo"], "ppo."),
+        trpo=from_plain(TrpoSettings, sections["trpo"], "trpo."),
+        q=from_plain(QActorCriticSettings, sections["q"], "q."),
+        planning=from_plain(PlanningSettings, sections["planning"], "planning."),
+        gaussian=from_plain(GaussianSettings, sections["gaussian"], "gaussian."),
+        naf=from_plain(NafSettings, sections["naf"], "naf."),
+        schedule=from_plain(ScheduleSettings, sections["schedule"], "schedule."),
     )
     return RunConfig(
         task,
@@ -278,8 +278,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         family,
         name,
         settings,
-        from_mapping(EvaluationSettings, sections["evaluation"], "evaluation."),
-        from_mapping(RuntimeSettings, sections["runtime"], "runtime."),
+        from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
+        from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
 
 

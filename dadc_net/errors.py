@@ -4,7 +4,7 @@
     |-- UsageError             2   wrong option, key or value: the user's input
     |   `-- ConfigError        2   ... in a configuration file or a --set override
     |-- DivergenceError       10   two replicas computed different bits
-    |-- MismatchError         11   configuration, seed or fingerprint differ at joining
+    |-- MismatchError         11   configuration, seed or self-test differ at joining
     |-- SelftestError         11   this host's arithmetic does not give the specified bits
     |-- AuthenticationError   12   keys missing, unreadable or refused
     |-- ProtocolError         13   the peer speaks another protocol version, or nonsense
@@ -45,7 +45,7 @@ class DivergenceError(DadcError):
 
 
 class MismatchError(DadcError):
-    """Seed, configuration or fingerprint of a joining agent differs from the team's."""
+    """Seed, configuration or self-test of a joining agent differs from the team's."""
 
     exit_code = 11
 

@@ -23,7 +23,7 @@ Where ``paper`` must differ from what is printed, or the paper is silent:
   0.01, damping 0.1, target rate 0.01; minibatches of a batch are the whole batch here. Runs of 40,000 steps are as drawn.
   The stream never restarts. NAF's rectifiers are cut off at 8, and its noise is independent over time.
 * E.2 prints one tanh in the value network; here both its layers have one, as the policy's. It prints 6 neurons for NAF's L;
-  here L is a whole lower triangle, 21 (see ``coordinator.naf_network``).
+  here L is a whole lower triangle, 21 (see ``coordinator.networks.naf``).
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.errors import DivergenceError
-from dadc_net.node.journal import AgentRow, CommonRow, Round, ServerRow, UpdateRow
 from dadc_net.node.messages import Step
-from dadc_net.runtime.agent_store import AgentStoreFiles
-from dadc_net.runtime.server_journal import ServerJournalFile
+from dadc_net.node.rows import AgentRow, Answers, CommonRow, ServerRow, UpdateRow
+from dadc_net.storage.agent_journal import AgentJournalFile
+from dadc_net.storage.server_journal import ServerJournalFile
 from tests.team_in_memory import Team
 
 
@@ -37,7 +37,7 @@ def write_journals(
 ) -> list[Path]:
     """Folders server, agent-1, ... with the journals of a team that has run."""
     agents = sorted(team.accounts)
-    settings = team.config.settings.to_record()
+    settings = team.config.settings.to_plain()
     last = team.server.last_step
     facts: dict[str, Any] = {"run_id": run_id, "num_agents": len(agents), "settings": settings, "last_step": last}
     folders = [folder / name for name in ("server", *(f"agent-{agent}" for agent in agents))]
@@ -53,7 +53,7 @@ def write_journals(
     server.commit(_round(len(rows[1]) - 1, [team.answers[agent][-1] for agent in agents]), None, None)
     server.close()
     for agent, path in zip(agents, folders[1:], strict=True):
-        store = AgentStoreFiles(path, "process")
+        store = AgentJournalFile(path, "process")
         store.create({"agent": agent, **facts, "host": dict((hosts or {}).get(agent, {"hostname": f"host-{agent}"}))})
         store.write(rows[agent])
         if isinstance(team.errors.get(agent), DivergenceError):
@@ -70,8 +70,8 @@ def _stopped(team: Team, agent: int) -> dict[str, Any]:
     return {"step": node.next_step - 1, "tensors": tensors}
 
 
-def _round(step: int, answers: list[Any]) -> Round | None:
+def _round(step: int, answers: list[Any]) -> Answers | None:
     if not answers:
         return None
     columns = zip(*((one.actions, one.digest, one.update_digest) for one in answers), strict=True)
-    return Round(step, *(tuple(column) for column in columns))
+    return Answers(step, *(tuple(column) for column in columns))

@@ -14,15 +14,15 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import DadcError
 from dadc_net.exact.selftest import run_selftest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agent import AgentNode, Tamper
-from dadc_net.node.environment_server import EnvironmentServerNode
-from dadc_net.node.identity import AgentIdentity
+from dadc_net.node.agent.agent_node import AgentNode, Tamper
+from dadc_net.node.agent.identity import AgentIdentity
+from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.messages import Act, Message
-from dadc_net.node.replica import StepAccount
-from dadc_net.node.server_plan import ServerPhase
-from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.node.tip import Tip
-from dadc_net.runtime.server_process import make_plan, make_problem
+from dadc_net.node.server.server_log import ServerLog
+from dadc_net.node.server.server_node import EnvironmentServerNode
+from dadc_net.node.server.terms import ServerPhase
+from dadc_net.node.server.world import World
+from dadc_net.runtime.problem import make_problem, make_terms
 from dadc_net.wire.framing import decode, encode
 from tests.simulation.disk import Disk, DiskAgentStore, DiskServerJournal
 
@@ -43,9 +43,9 @@ class Team:
     environment_seed: int = 1
 
     def __post_init__(self) -> None:
-        world = TeamEnvironment(make_problem(self.config), seed_bytes(self.environment_seed))
+        world = World(make_problem(self.config), seed_bytes(self.environment_seed))
         journal = DiskServerJournal(Disk(), world.num_agents)
-        self.server = EnvironmentServerNode(Tip(world, journal), make_plan(self.config), bytes(range(16)))
+        self.server = EnvironmentServerNode(ServerLog(world, journal), make_terms(self.config), bytes(range(16)))
         self.agents = {k: self._agent(k) for k in range(1, self.config.settings.num_agents + 1)}
         self.accounts: dict[int, list[StepAccount]] = {k: [] for k in self.agents}
         self.answers: dict[int, list[Act]] = {k: [] for k in self.agents}

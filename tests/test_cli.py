@@ -50,7 +50,7 @@ def test_the_file_in_launch_is_the_default_run() -> None:
     path = Path(__file__).parents[1] / "launch" / "multi-access-broadcast.toml"
     assert resolve(str(path)) == resolve("mabc")
     written = path.read_text(encoding="utf-8")
-    for section, keys in resolve("mabc").to_mapping().items():
+    for section, keys in resolve("mabc").to_plain().items():
         for key in keys if isinstance(keys, dict) else [section]:
             assert f"{key} = " in written
 

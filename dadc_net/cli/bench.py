@@ -21,7 +21,7 @@ def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int
     """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes."""
     if context.invoked_subcommand is not None:
         return
-    from dadc_net.runtime.bench import bench
+    from dadc_net.bench.lockstep import bench
 
     result = bench(num_envs, steps, rounds)
     if as_json:
@@ -60,7 +60,7 @@ def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int
 @shell.json_option
 def journal_command(copies: tuple[int, ...], modes: tuple[str, ...], steps: int, rounds: int, as_json: bool) -> None:
     """What the journals cost: lock-step rate of full runs with and without them, in turn, K = 2."""
-    from dadc_net.runtime.bench_journal import bench_journal
+    from dadc_net.bench.journal import bench_journal
 
     found = bench_journal(copies, modes, steps, rounds)
     if as_json:
@@ -81,7 +81,7 @@ def journal_command(copies: tuple[int, ...], modes: tuple[str, ...], steps: int,
 @shell.json_option
 def numerics_command(rounds: int, ais_size: int, hidden_size: int, as_json: bool) -> None:
     """What exactness costs: update, acting step and memory beside the same learner in plain torch."""
-    from dadc_net.runtime.bench_numerics import FLOAT64, bench_numerics
+    from dadc_net.bench.numerics import FLOAT64, bench_numerics
 
     result = bench_numerics(rounds, ais_size, hidden_size)
     if as_json:

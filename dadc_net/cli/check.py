@@ -10,7 +10,7 @@ import click
 from dadc_net.cli import shell
 
 if TYPE_CHECKING:
-    from dadc_net.runtime.consistency import CheckResult
+    from dadc_net.audit.consistency import CheckResult
 
 
 @click.command("check")
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @shell.json_option
 def check_command(runs: tuple[Path, ...], recompute: bool, seed: int | None, seed_file: Path | None, as_json: bool) -> int:
     """Do the journals of all parties agree? Names the first divergence; exit 0 or 10, or 15 for a damaged journal."""
+    from dadc_net.audit.consistency import check
     from dadc_net.errors import DivergenceError, UsageError
-    from dadc_net.runtime.consistency import check
 
     if not recompute and (seed is not None or seed_file is not None):
         raise UsageError(
@@ -36,7 +36,7 @@ def check_command(runs: tuple[Path, ...], recompute: bool, seed: int | None, see
         )
     result = check(runs, shell.shared_seed(seed, seed_file) if recompute else None)
     if as_json:
-        shell.print_json(result.to_mapping())
+        shell.print_json(result.to_plain())
     else:
         click.echo(_text(result))
     return 0 if result.consistent else DivergenceError.exit_code

@@ -8,11 +8,13 @@ import dadc_net
 from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.check import check_command
-from dadc_net.cli.inspect import evaluate_command, plan_command, selftest_command
+from dadc_net.cli.evaluate import evaluate_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
+from dadc_net.cli.plan import plan_command
 from dadc_net.cli.plot import plot_command
 from dadc_net.cli.replay import replay_command
 from dadc_net.cli.run import run_command, simulate_command
+from dadc_net.cli.selftest import selftest_command
 from dadc_net.cli.status import status_command
 from dadc_net.cli.sweep import sweep_command
 

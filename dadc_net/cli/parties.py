@@ -12,7 +12,7 @@ import click
 
 from dadc_net.cli import shell
 from dadc_net.cli.progress import Progress
-from dadc_net.runtime.party import Control, StopRequest
+from dadc_net.runtime.control import Control, StopRequest
 
 if TYPE_CHECKING:
     from dadc_net.wire.keys import ServerKeys
@@ -102,8 +102,9 @@ def environment_command(
     """The environment server alone; agents join it with dadc-agent."""
     from dadc_net.config import check_agents, resolve
     from dadc_net.node.messages import RUN_ID_BYTES
-    from dadc_net.runtime.party import log_to_file, open_folder
+    from dadc_net.runtime.host import log_to_file
     from dadc_net.runtime.server_process import ServerOptions, ServerProcess
+    from dadc_net.storage.folder import open_folder
 
     config = resolve(
         task, options["overrides"], shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
@@ -204,7 +205,8 @@ def agent_command(
     from dadc_net.config import load_structure
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
-    from dadc_net.runtime.party import log_to_file, open_folder
+    from dadc_net.runtime.host import log_to_file
+    from dadc_net.storage.folder import open_folder
     from dadc_net.wire.keys import load_agent_keys
 
     if agent is None or agent < 1:

@@ -15,8 +15,8 @@ import click
 @click.option("--title", default="", help="A line above the panels.")
 def plot_command(results: tuple[Path, ...], out: Path, title: str) -> None:
     """Median and quartiles over seeds beside the optimum; RESULTS: folders or --collect files of sweeps, or run folders."""
-    from dadc_net.runtime.sweep.collection import read_results
-    from dadc_net.runtime.sweep.figure import draw, panels
+    from dadc_net.experiment.sweep.collection import read_results
+    from dadc_net.experiment.sweep.figure import draw, panels
 
     shown = panels(read_results(results))
     draw(shown, title, out)

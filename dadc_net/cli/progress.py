@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dadc_net.runtime.evaluation import Valuation
+    from dadc_net.experiment.evaluation import Valuation
 
 _REDRAW_SECONDS = 0.1
 _PLAIN_LINES = 10

@@ -10,7 +10,7 @@ import click
 from dadc_net.cli import shell
 
 if TYPE_CHECKING:
-    from dadc_net.runtime.replay import Replayed
+    from dadc_net.audit.replay import Replayed
 
 _COPIES_SHOWN = 4
 
@@ -33,19 +33,19 @@ def replay_command(
     as_json: bool,
 ) -> int:
     """Digests, AIS and prescriptions after record STEP, computed again by a fresh learner; exit 10 if an agent's differ."""
+    from dadc_net.audit.replay import compare_states, replay
     from dadc_net.errors import DivergenceError
-    from dadc_net.runtime.replay import compare_states, replay
 
     if pair is not None:
         compared = compare_states(runs, shell.shared_seed(seed, seed_file), pair, until)
         if as_json:
-            shell.print_json(compared.to_mapping())
+            shell.print_json(compared.to_plain())
         else:
             click.echo(compared.text())
         return DivergenceError.exit_code if compared.differences else 0
     found = replay(runs, shell.shared_seed(seed, seed_file), until, agent)
     if as_json:
-        shell.print_json(found.to_mapping())
+        shell.print_json(found.to_plain())
     else:
         click.echo(_text(found))
     return 0 if found.agreed else DivergenceError.exit_code

@@ -14,9 +14,9 @@ from dadc_net.cli.progress import Progress, summary
 
 if TYPE_CHECKING:
     from dadc_net.config import RunConfig
-    from dadc_net.coordinator.learner import UpdateReport
-    from dadc_net.runtime.evaluation import Evaluator
-    from dadc_net.runtime.simulation import Simulation
+    from dadc_net.coordinator.coordinator import UpdateReport
+    from dadc_net.experiment.evaluation import Evaluator
+    from dadc_net.experiment.simulation import Simulation
 
 
 def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
@@ -40,13 +40,13 @@ def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
     """
     from dadc_net.config import resolve
     from dadc_net.errors import MismatchError
-    from dadc_net.sections import differences
+    from dadc_net.schema import differences
 
     if out is None or not (out / "config.toml").is_file():
         return False
     if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
         return False  # A simulation, which has no journals.
-    held, given = resolve(str(out / "config.toml"), ()).to_mapping(), config.to_mapping()
+    held, given = resolve(str(out / "config.toml"), ()).to_plain(), config.to_plain()
     for section in ("runtime", "evaluation"):
         del held[section], given[section]
     if held != given:
@@ -61,8 +61,8 @@ def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
 def _refuse_another_seed(out: Path, shared_seed: bytes) -> None:
     """The agents would refuse it too, but only after the server has begun to serve."""
     from dadc_net.errors import CorruptStateError, MismatchError
-    from dadc_net.node.identity import commitment
-    from dadc_net.runtime.journal_reader import JournalReader
+    from dadc_net.node.agent.identity import commitment
+    from dadc_net.storage.journal_reader import JournalReader
 
     try:
         reader = JournalReader(out / "server")
@@ -103,7 +103,7 @@ class _Valuer:
     """Values checkpoints while a run goes on, where the task has a planner, and writes metrics.jsonl."""
 
     def __init__(self, config: RunConfig, folder: Path, progress: Progress) -> None:
-        from dadc_net.runtime.metrics import MetricsFile
+        from dadc_net.experiment.metrics import MetricsFile
 
         self.config = config
         self.progress = progress
@@ -114,7 +114,7 @@ class _Valuer:
     @property
     def evaluator(self) -> Evaluator:
         """Plans on first use: by then the agents have started and work beside it."""
-        from dadc_net.runtime.evaluation import Evaluator
+        from dadc_net.experiment.evaluation import Evaluator
 
         if self._evaluator is None:
             self._evaluator = Evaluator(self.config)
@@ -140,7 +140,7 @@ class _Valuer:
 def _finish(
     valuer: _Valuer, report: dict[str, Any], snapshot: Mapping[str, Any], folder: Path, as_json: bool, quiet: bool
 ) -> None:
-    from dadc_net.runtime.report import add_valuation, write_report
+    from dadc_net.experiment.report import add_valuation, write_report
 
     valuation = valuer.evaluator.valuation(snapshot)
     add_valuation(report, valuation)
@@ -183,10 +183,11 @@ def run_command(
 ) -> None:
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
+    from dadc_net.experiment.report import make_report, read_report
+    from dadc_net.runtime.control import StopRequest
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
-    from dadc_net.runtime.party import StopRequest, open_folder
-    from dadc_net.runtime.report import make_report, read_report
     from dadc_net.runtime.sabotage import parse_all
+    from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
@@ -266,12 +267,13 @@ def simulate_command(
 ) -> None:
     """The same run inside one process, with the same digests."""
     begun = time.monotonic()
-    from dadc_net.node.independent_replica import own_snapshot
-    from dadc_net.runtime import arrays_file
-    from dadc_net.runtime.agent_store import checkpoint_path
-    from dadc_net.runtime.party import StopRequest, open_folder
-    from dadc_net.runtime.report import make_report
-    from dadc_net.runtime.simulation import Simulation
+    from dadc_net.experiment.report import make_report
+    from dadc_net.experiment.simulation import Simulation
+    from dadc_net.node.agent.independent_replica import own_snapshot
+    from dadc_net.runtime.control import StopRequest
+    from dadc_net.storage import arrays_file
+    from dadc_net.storage.agent_journal import checkpoint_path
+    from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
@@ -302,7 +304,7 @@ def simulate_command(
         )
         # Replicas are equal, so one is kept; independent learners are not.
         for agent in [1] if config.settings.is_shared else range(1, config.settings.num_agents + 1):
-            meta = {"settings": config.settings.to_record(), "agent": agent, "update": config.settings.updates}
+            meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates}
             meta["learner_digest"] = ended.agent_digests[agent]
             arrays = ended.snapshot if config.settings.is_shared else own_snapshot(ended.snapshot, agent)
             path = checkpoint_path(open_folder(folder / f"agent-{agent}"), ended.lock_steps)

@@ -13,9 +13,9 @@ from dadc_net.cli import shell
 from dadc_net.cli.sweep_progress import SweepProgress
 
 if TYPE_CHECKING:
-    from dadc_net.runtime.sweep.engine import Engine
-    from dadc_net.runtime.sweep.summary import CurveSummary
-    from dadc_net.runtime.sweep.sweep import Sweep
+    from dadc_net.experiment.sweep.engine import Engine
+    from dadc_net.experiment.sweep.summary import CurveSummary
+    from dadc_net.experiment.sweep.sweep import Sweep
 
 
 @click.command("sweep")
@@ -63,10 +63,10 @@ def sweep_command(
     as_json: bool,
 ) -> None:
     """Run the curves of FILE with all their seeds; goes on where it was stopped."""
-    from dadc_net.runtime.party import StopRequest
-    from dadc_net.runtime.sweep.result_folder import ResultFolder
-    from dadc_net.runtime.sweep.sweep import Sweep
-    from dadc_net.runtime.sweep.sweep_file import read_sweep
+    from dadc_net.experiment.sweep.result_folder import ResultFolder
+    from dadc_net.experiment.sweep.sweep import Sweep
+    from dadc_net.experiment.sweep.sweep_file import read_sweep
+    from dadc_net.runtime.control import StopRequest
 
     described = read_sweep(file, overrides, None if seeds is None else _seeds(seeds)).only(only)
     folder = out or Path("runs") / f"{file.stem}-sweep"
@@ -90,7 +90,7 @@ def _engine(name: str, scheduler: str | None, jobs: int | None) -> Engine:
     from dadc_net.errors import UsageError
 
     if name == "dask":
-        from dadc_net.runtime.sweep.dask_engine import DaskEngine
+        from dadc_net.experiment.sweep.dask_engine import DaskEngine
 
         if scheduler is None or jobs is not None:
             raise UsageError(
@@ -98,7 +98,7 @@ def _engine(name: str, scheduler: str | None, jobs: int | None) -> Engine:
                 "named, and its workers say how many runs go on at a time. Write --engine dask --scheduler tcp://HOST:8786."
             )
         return DaskEngine(scheduler)
-    from dadc_net.runtime.sweep.local_engine import LocalEngine
+    from dadc_net.experiment.sweep.local_engine import LocalEngine
 
     if scheduler is not None:
         raise UsageError(f"--scheduler {scheduler} was given without a cluster. Nothing was run. Add --engine dask.")
@@ -106,8 +106,8 @@ def _engine(name: str, scheduler: str | None, jobs: int | None) -> Engine:
 
 
 def _report(sweep: Sweep, folder: Path, collect: Path | None, quiet: bool, as_json: bool) -> None:
-    from dadc_net.runtime.sweep import collection
-    from dadc_net.runtime.sweep.summary import summarise, table
+    from dadc_net.experiment.sweep import collection
+    from dadc_net.experiment.sweep.summary import summarise, table
 
     records = sweep.records()
     found = summarise(records)

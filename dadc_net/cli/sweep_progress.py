@@ -13,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from dadc_net.errors import DadcError
-    from dadc_net.runtime.sweep.trial import Trial
+    from dadc_net.experiment.sweep.trial import Trial
 
 _REDRAW_SECONDS = 0.2
 _BAR = 24

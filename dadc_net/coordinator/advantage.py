@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
-from dadc_net.exact.grid import Array, total
+from dadc_net.exact.array import Array
+from dadc_net.exact.grid import total
 
 _LEAST_DEVIATION = 1e-8
 

@@ -24,14 +24,16 @@ import torch
 from torch import Tensor
 
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.layers import linear, linear_shapes
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
-from dadc_net.coordinator.parameters import ParameterGroup, Shape
+from dadc_net.coordinator.networks.layers import linear, linear_shapes
+from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import ThetaSpace, one_hot
-from dadc_net.coordinator.settings import AisSettings
+from dadc_net.coordinator.schedule import step_size
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact import functions, grid, scan
 from dadc_net.exact.acting import PreparedLinear, RecurrentEncoder
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 
 
@@ -200,3 +202,16 @@ def rank(covariance: Array, share: float = 1e-3) -> int:
     """
     eigenvalues = np.linalg.eigvalsh(covariance)
     return int((eigenvalues > max(1e-8, share * float(np.abs(eigenvalues).sum()))).sum())
+
+
+def improve_ais(
+    approximator: StateApproximator, batch: Batch, settings: CoordinatorSettings, update: int
+) -> tuple[Array, dict[str, float]]:
+    """One step against L_AIS of ``batch``; the AIS [T+1, E, X] of before, and the losses."""
+    states = approximator.encode(batch)
+    found = approximator.losses(batch, states)
+    ais = settings.ais
+    rate = step_size(settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
+    approximator.group.descend(found.total, rate, ais.gradient_norm)
+    losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
+    return states.detach().numpy(), losses

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.common_observation import CommonObservation
-from dadc_net.coordinator.distribution import Distribution, distribution_over
+from dadc_net.coordinator.identity_encoder import IdentityEncoder
 from dadc_net.coordinator.memory import ReplayMemory
-from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.networks.distribution import Distribution, distribution_over
+from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import ThetaSpace
-from dadc_net.coordinator.settings import CoordinatorSettings
-from dadc_net.exact.grid import Array
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import FiniteSpace
 
@@ -47,7 +47,7 @@ class Parts(NamedTuple):
     space: FiniteSpace
     """Of the common observation."""
     theta: ThetaSpace
-    approximator: StateApproximator | CommonObservation
+    approximator: StateApproximator | IdentityEncoder
     shared_seed: bytes
 
     @property
@@ -77,7 +77,7 @@ class Algorithm(ABC):
         """The parameters that it adds, in the order of the digest; the first is what sabotage breaks in tests."""
 
     @abstractmethod
-    def acting(self, update: int) -> Scores:
+    def behaviour(self, update: int) -> Scores:
         """Scores of the behaviour after ``update`` updates, prepared with the present parameters."""
 
     def deviation(self, update: int) -> Array:

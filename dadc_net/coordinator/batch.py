@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 
 ENDED_NO, ENDED_TRUNCATED, ENDED_TERMINATED = 0, 1, 2
 

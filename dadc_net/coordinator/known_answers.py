@@ -13,18 +13,13 @@ from functools import partial
 
 import numpy as np
 
-from dadc_net.coordinator.continuous_settings import NafSettings
-from dadc_net.coordinator.demands import thetas
+from dadc_net.coordinator.compatibility import kinds_of_theta
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.golden import GOLDEN
-from dadc_net.coordinator.learner import Coordinator
-from dadc_net.coordinator.settings import (
-    ALGORITHMS,
-    AisSettings,
-    CoordinatorSettings,
-    LearnerSettings,
-    PlanningSettings,
-    TrpoSettings,
-)
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.algorithms import NafSettings, PlanningSettings, TrpoSettings
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSettings
+from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.exact.selftest import KnownAnswers
@@ -45,8 +40,8 @@ def _settings(algorithm: str, theta: Space, plays: str) -> CoordinatorSettings:
         updates=_UPDATES,
         discount=0.9,
         algorithm=algorithm,
-        common_space=_SPACE.to_record(),
-        theta_space=theta.to_record(),
+        common_space=_SPACE.to_plain(),
+        theta_space=theta.to_plain(),
         learner=LearnerSettings(num_envs=_COPIES, batch_steps=_COPIES * _LOCK_STEPS, hidden_size=4),
         ais=AisSettings(size=4),
         trpo=TrpoSettings(conjugate_gradient_steps=2, line_search_steps=2, value_steps=1),
@@ -101,7 +96,7 @@ def _runs() -> dict[str, Callable[[], bytes]]:
     runs: dict[str, Callable[[], bytes]] = {
         f"learner {algorithm}" + (", continuous theta" if kind == "box" else ""): partial(_run, algorithm, _THETAS[kind])
         for algorithm in ALGORITHMS
-        for kind in thetas(algorithm)
+        for kind in kinds_of_theta(algorithm)
     }
     return {**runs, "learner naf-dqn, corners of theta": partial(_run, "naf-dqn", _THETAS["box"], "corners")}
 

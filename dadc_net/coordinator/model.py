@@ -17,8 +17,9 @@ from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact import elementary, scan
 from dadc_net.exact.acting import PreparedLinear
+from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import tanh
-from dadc_net.exact.grid import Array, Operand, row_sums
+from dadc_net.exact.grid import Operand, row_sums
 from dadc_net.team.spaces import FiniteSpace
 
 _LEAST_PROBABILITY = 2.0**-10

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.acting import draw
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.normal import normals
-from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_record
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 
 Theta = NDArray[Any]
 """int64 [...] of a menu, float64 [..., D] of a box"""
@@ -133,7 +133,7 @@ def one_hot(index: NDArray[np.int64], size: int) -> Array:
 
 def theta_space(record: Mapping[str, Any], corners: bool = False) -> ThetaSpace:
     """The space of theta that ``team.spaces`` describes as plain data; of a box only its ``corners``, if asked for."""
-    space = space_from_record(record)
+    space = space_from_plain(record)
     if isinstance(space, FiniteSpace):
         return Menu(space.num_values)
     if isinstance(space, BoxSpace):

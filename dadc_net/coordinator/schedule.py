@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.elementary import exp, log
 
 

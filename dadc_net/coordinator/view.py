@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import StateApproximator
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.model import LearnedModel
 from dadc_net.coordinator.prescription import Menu
-from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import UsageError
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import seed_bytes
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import InvariantError
 from dadc_net.exact import compiled, elementary, grid, scan
-from dadc_net.exact.grid import Array, Operand
+from dadc_net.exact.array import Array
+from dadc_net.exact.grid import Operand
 from dadc_net.exact.streams import categorical
 
 INPUT_EXPONENT = 0

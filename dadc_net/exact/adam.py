@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dadc_net.errors import NumericError
-from dadc_net.exact.grid import Array, total
+from dadc_net.exact.array import Array
+from dadc_net.exact.grid import total
 
 _FLOOR = math.ldexp(1.0, -300)
 

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import compiled, slow
-from dadc_net.exact.grid import Array, round_to_grid, row_sums
+from dadc_net.exact.array import Array
+from dadc_net.exact.grid import round_to_grid, row_sums
 
 TANH_GRID = 2.0**-26
 EXP_GRID = 2.0**-30

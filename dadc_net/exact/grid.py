@@ -27,12 +27,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import compiled
-
-Array = NDArray[np.float64]
+from dadc_net.exact.array import Array
 
 CHUNK_TERMS = 2**13
 _EXPONENT_LIMIT = 300

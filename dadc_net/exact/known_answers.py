@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from dadc_net.exact import acting, canonical, elementary, functions, grid, scan, slow, streams
 from dadc_net.exact.adam import Adam, clip_norm
+from dadc_net.exact.array import Array
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
-from dadc_net.exact.grid import Array
 from dadc_net.exact.normal import inverse_normal, normals
 
 _TINY = math.ldexp(1.0, -1074)

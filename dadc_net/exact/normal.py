@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import LOG_MIN, log
-from dadc_net.exact.grid import Array
 
 _CENTRE = (
     (

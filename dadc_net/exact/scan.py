@@ -32,8 +32,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from dadc_net.exact import compiled, elementary, grid
+from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import TANH_GRID, doubts, sigmoid, tanh
-from dadc_net.exact.grid import Array, Operand
+from dadc_net.exact.grid import Operand
 
 _STATE_BITS = 24
 STATE_GRID = math.ldexp(1.0, -_STATE_BITS)

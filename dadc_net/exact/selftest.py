@@ -3,20 +3,17 @@
 Each primitive is run on fixed inputs (``known_answers``) and the digest of its results is compared with the one
 committed in ``golden.py``, first on NumPy and then, where this host has them, with the compiled kernels. Rooms above add
 runs of their own, such as a few updates of every algorithm. It runs before an agent joins; a mismatch refuses to join and
-names the primitive. The fingerprint says what kind of host this is, for people who read a report; it is never compared.
+names the primitive.
 """
 
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from dadc_net.errors import SelftestError
 from dadc_net.exact import compiled
@@ -50,7 +47,6 @@ class SelftestResult:
     """Over all primitives' results; equal on all hosts that agree."""
     digests: dict[str, bytes]
     """Of each primitive's results on NumPy, by name."""
-    fingerprint: dict[str, str]
     failures: tuple[str, ...]
     """Names of primitives whose digest differs from the committed one; those of the kernels end in "(compiled)"."""
 
@@ -87,7 +83,7 @@ def run_selftest(with_kernels: bool = True, further: KnownAnswers | None = None)
     if with_kernels and compiled.load():
         failures += [name + _COMPILED for name in _differing(compute_digests(parts), parts)]
     overall = digest(*(name.encode("ascii") + value for name, value in computed.items()))
-    return SelftestResult(not failures, overall, computed, fingerprint(), tuple(failures))
+    return SelftestResult(not failures, overall, computed, tuple(failures))
 
 
 def compute_digests(parts: Sequence[KnownAnswers]) -> dict[str, bytes]:
@@ -110,46 +106,3 @@ def flushes_subnormals() -> bool:
     tiny = np.full(1, math.ldexp(1.0, -1074))
     half = np.full(1, math.ldexp(1.0, -1022)) * 0.5
     return not (float((tiny + tiny)[0]) > 0.0 and float(half[0]) > 0.0)
-
-
-def fingerprint() -> dict[str, str]:
-    """What kind of host this is: for reports, never compared."""
-    return {
-        "machine": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": str(torch.__version__),
-        "kernels": compiled.description(),
-        **_libraries(),
-        **_processor(),
-    }
-
-
-def _libraries() -> dict[str, str]:
-    """NumPy's BLAS and vector extensions, and torch's vector level, as far as these versions say."""
-    facts: dict[str, str] = {}
-    try:
-        shown: Any = np.show_config(mode="dicts")
-        blas = shown["Build Dependencies"]["blas"]
-        facts["blas"] = f"{blas['name']} {blas['version']}"
-        facts["numpy_simd"] = " ".join(shown["SIMD Extensions"].get("found", ()))
-    except (KeyError, TypeError, AttributeError):
-        facts.setdefault("blas", "unknown")
-    capability = getattr(torch.backends.cpu, "get_cpu_capability", None)
-    if callable(capability):
-        facts["torch_simd"] = str(capability())
-    return facts
-
-
-def _processor() -> dict[str, str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {"cpu": platform.processor() or "unknown"}
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    entries = {key.strip(): value.strip() for key, value in fields.items()}
-    # An emulator of another machine may show the processor that it runs on.
-    flags = set(entries.get("Features" if platform.machine() == "aarch64" else "flags", "").split())
-    known = [flag for flag in ("sse4_2", "avx", "avx2", "fma", "avx512f", "asimd", "sve") if flag in flags]
-    return {"cpu": entries.get("model name") or platform.processor() or "unknown", "cpu_features": " ".join(known)}

@@ -60,11 +60,11 @@ class Begin:
     run_id: bytes
     epoch: int
     settings: dict[str, object]
-    """``CoordinatorSettings.to_record()``; never a parameter of the environment."""
+    """``CoordinatorSettings.to_plain()``; never a parameter of the environment."""
     structure: str
     """Name of the built-in information structure whose ``local`` the agent applies."""
     family: dict[str, object]
-    """``PrescriptionFamily.to_record()``: what prescription parameters mean with local information."""
+    """``PrescriptionFamily.to_plain()``: what prescription parameters mean with local information."""
     observation_space: dict[str, object]
     """Space of one agent's private observation."""
 

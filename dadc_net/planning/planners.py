@@ -15,7 +15,7 @@ from dadc_net.planning.demand_response_plan import SYMMETRIC, DemandResponsePlan
 from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.policy_text import describe_belief, describe_policy
 from dadc_net.planning.value_iteration import Solution, solve
-from dadc_net.sections import closest
+from dadc_net.schema import closest
 from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.tasks import MENU
 

@@ -19,21 +19,21 @@ from dadc_net.errors import (
     TemporaryError,
 )
 from dadc_net.exact.selftest import flushes_subnormals
-from dadc_net.node.agent import AgentNode, Phase, Reaction, Tamper
-from dadc_net.node.identity import AgentIdentity
-from dadc_net.node.journal import Arrays
+from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
+from dadc_net.node.agent.identity import AgentIdentity
+from dadc_net.node.agent.silence import Verdict
 from dadc_net.node.messages import Alive, Fault
-from dadc_net.node.watch import Verdict
-from dadc_net.runtime import arrays_file
-from dadc_net.runtime.agent_store import AgentStoreFiles
-from dadc_net.runtime.folder_lock import locked
-from dadc_net.runtime.memory_journal import MemoryAgentStore
-from dadc_net.runtime.party import Control, checked_selftest, host_facts, keep_freed_memory, open_folder, pin_threads
-from dadc_net.runtime.state_at import STOPPED_FILE
+from dadc_net.node.rows import Arrays
+from dadc_net.runtime.control import Control
+from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
+from dadc_net.storage import arrays_file
+from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.journals import ON_DISK, Journals
+from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.information import InformationStructure
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
-from dadc_net.wire.sockets import AgentSocket
 
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
@@ -59,8 +59,7 @@ class AgentOptions:
     """Updates between checkpoints that are reported, besides those that are made from time to time; 0: none."""
     journal: str = "process"
     """What the state survives: ``process`` or ``host``."""
-    durable: bool = True
-    """False: the journal is forgotten with the process; for measuring what a real one costs."""
+    journals: Journals = ON_DISK
     structure: InformationStructure | None = None
     private_seed: bytes = b""
     """Of the agent's own draws; empty: the shared seed."""
@@ -96,15 +95,14 @@ class AgentProcess:
         selftest = checked_selftest()
         open_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
-            kind = AgentStoreFiles if options.durable else MemoryAgentStore
-            store = kind(options.state_dir, options.journal)
+            store = options.journals.agent(options.state_dir, options.journal)
             try:
                 identity = AgentIdentity(
                     options.agent,
                     options.shared_seed,
                     selftest.digest,
                     options.settings_digest,
-                    dict(host_facts(selftest)),
+                    process_facts(),
                     selftest.answers,
                     options.structure,
                     options.private_seed,
@@ -217,7 +215,7 @@ class AgentProcess:
 
     def _note_begin(self, node: AgentNode) -> None:
         self._begun = True
-        settings = {} if node.member is None else node.member.settings.to_record()
+        settings = {} if node.member is None else node.member.settings.to_plain()
         _log.info("agent %d takes part in run %s, epoch %d: %s", self.options.agent, node.run_id.hex(), node.epoch, settings)
         self.control.report("begin", agent=self.options.agent, run_id=node.run_id.hex())
 

@@ -16,6 +16,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from dadc_net.audit.consistency import check
+from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig, structure_argument
 from dadc_net.errors import (
     CorruptStateError,
@@ -25,15 +27,15 @@ from dadc_net.errors import (
     TemporaryError,
     error_for_exit_code,
 )
-from dadc_net.node.agent import Tamper
-from dadc_net.node.independent_replica import joint_snapshot
+from dadc_net.node.agent.agent_node import Tamper
+from dadc_net.node.agent.independent_replica import joint_snapshot
 from dadc_net.node.messages import RUN_ID_BYTES
-from dadc_net.runtime import arrays_file
-from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
-from dadc_net.runtime.children import AgentOrder, Child, Nursery, ServerOrder, agent_child, server_child
-from dadc_net.runtime.consistency import check
-from dadc_net.runtime.first_divergence import FirstDivergence
-from dadc_net.runtime.party import StopRequest, open_folder
+from dadc_net.runtime.control import StopRequest
+from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
+from dadc_net.storage import arrays_file, atomic_file
+from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
+from dadc_net.storage.folder import open_folder
+from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire.keys import write_keys
 
 _GRACE_SECONDS = 10.0
@@ -54,8 +56,7 @@ class LaunchOptions:
     out: Path
     tamper: Mapping[int, Tamper] = field(default_factory=dict)
     """agent -> how its replica is broken on purpose"""
-    durable: bool = True
-    """False: no journals; for measuring what they cost."""
+    journals: Journals = ON_DISK
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Launcher:
         self.options = options
         self._observer = observer
         self._stop = stop
-        self._nursery = Nursery()
+        self._fork_server = ForkServer()
         self._children: dict[str, Child] = {}
         self._orders: dict[str, tuple[Callable[..., None], Any]] = {}
         self._restarts: dict[str, int] = {}
@@ -93,12 +94,12 @@ class Launcher:
         """
         options = self.options
         out = open_folder(options.out)
-        arrays_file.replace(out / "config.toml", options.config.to_toml().encode("utf-8"))
+        atomic_file.replace(out / "config.toml", options.config.to_toml().encode("utf-8"))
         keys = out / "keys"
         write_keys(keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
         where = (run_id, out / "server", keys)
-        order = ServerOrder(options.config.to_mapping(), options.environment_seed, *where, durable=options.durable)
+        order = ServerOrder(options.config.to_plain(), options.environment_seed, *where, journals=options.journals)
         try:
             self._start("server", server_child, order)
             while len(self._ended) < len(self._children):
@@ -113,7 +114,7 @@ class Launcher:
 
     def _start(self, name: str, body: Callable[..., None], order: object) -> None:
         self._orders[name] = body, order
-        self._children[name] = self._nursery.start(name, body, order)
+        self._children[name] = self._fork_server.start(name, body, order)
 
     def _start_agents(self, endpoint: str) -> None:
         """Once the server listens; one that was started again keeps its address, and the agents find it there."""
@@ -132,7 +133,7 @@ class Launcher:
             order = AgentOrder(
                 *(agent, endpoint, options.shared_seed, folder, keys, every, structure, tamper),
                 journal=options.config.runtime.journal,
-                durable=options.durable,
+                journals=options.journals,
             )
             self._start(f"agent-{agent}", agent_child, order)
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from dadc_net.errors import UsageError
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
-from dadc_net.node.replica import Replica
-from dadc_net.sections import closest
+from dadc_net.node.agent.replica import Replica
+from dadc_net.schema import closest
 
 KINDS = ("flip-bit", "sqrt-ulp", "shift-stream", "torch-sqrt")
 _WEIGHT = "encoder.recurrent.weight"

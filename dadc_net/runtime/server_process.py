@@ -12,25 +12,25 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
-from dadc_net.exact.digest import digest
-from dadc_net.node.environment_server import EnvironmentServerNode
-from dadc_net.node.journal import ServerJournal
 from dadc_net.node.messages import Fault, Join
-from dadc_net.node.recovery import take_up
-from dadc_net.node.server_plan import ClosedStep, Delivery, ServerPhase, ServerPlan
-from dadc_net.node.team_environment import Problem, TeamEnvironment
-from dadc_net.node.tip import Tip
-from dadc_net.runtime import arrays_file, status
-from dadc_net.runtime.folder_lock import locked
-from dadc_net.runtime.memory_journal import MemoryServerJournal
-from dadc_net.runtime.party import Control, open_folder
-from dadc_net.runtime.server_journal import ServerJournalFile
+from dadc_net.node.rows import ServerJournal
+from dadc_net.node.server.recovery import take_up
+from dadc_net.node.server.server_log import ServerLog
+from dadc_net.node.server.server_node import EnvironmentServerNode
+from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
+from dadc_net.node.server.world import World
+from dadc_net.runtime import status
+from dadc_net.runtime.control import Control
+from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
-from dadc_net.sections import differences
+from dadc_net.schema import differences
+from dadc_net.storage import atomic_file
+from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
-from dadc_net.wire.sockets import Received, ServerSocket
+from dadc_net.wire.server_socket import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
 _METRIC_LINES = 200
@@ -49,8 +49,7 @@ class ServerOptions:
     run_id: bytes
     state_dir: Path
     keys: ServerKeys | None
-    durable: bool = True
-    """False: the journal is forgotten with the process; for measuring what a real one costs."""
+    journals: Journals = ON_DISK
 
 
 class ServerResult(NamedTuple):
@@ -61,33 +60,6 @@ class ServerResult(NamedTuple):
     """Lock-steps since this process took up the run; 0 if it was finished already."""
     seconds: float
     """Wall-clock time that they took."""
-
-
-def make_problem(config: RunConfig) -> Problem:
-    """The team problem that a configuration describes."""
-    environment = config.task.make(config.parameters, config.settings.learner.num_envs)
-    restart = int(getattr(config.parameters, "restart_steps", 0))
-    return Problem(environment, config.task.structure, config.family, restart)
-
-
-def make_plan(config: RunConfig) -> ServerPlan:
-    """What the server is told of the learner."""
-    settings = config.settings
-    return ServerPlan(
-        settings.to_record(),
-        settings.digest(),
-        settings.learner.batch_lock_steps,
-        settings.updates,
-        config.runtime.lockstep_timeout_s,
-        config.runtime.join_timeout_s,
-        settings.is_shared,
-    )
-
-
-def environment_digest(config: RunConfig, environment_seed: bytes) -> bytes:
-    """What identifies the environment side of a run: everything configured that can change a record, and the seed."""
-    mapping = {key: value for key, value in config.to_mapping().items() if key not in ("runtime", "evaluation")}
-    return digest(json.dumps(mapping, sort_keys=True).encode("utf-8"), environment_seed)
 
 
 class ServerProcess:
@@ -114,12 +86,11 @@ class ServerProcess:
         options = self.options
         folder = open_folder(options.state_dir)
         with locked(folder, "the environment server"):
-            plan = make_plan(options.config)
-            kind = ServerJournalFile if options.durable else MemoryServerJournal
-            journal = kind(folder, options.config.settings.num_agents, options.config.runtime.journal)
+            terms = make_terms(options.config)
+            journal = options.journals.server(folder, options.config.settings.num_agents, options.config.runtime.journal)
             try:
-                existed = journal.open_or_create(self._facts(plan))
-                node = self._come_back(journal, plan) if existed else self._start(journal, plan)
+                existed = journal.open_or_create(self._facts(terms))
+                node = self._come_back(journal, terms) if existed else self._start(journal, terms)
                 with self._open_metrics(folder) as self._metrics:
                     if not node.done:
                         self._serve_at(node, journal)
@@ -135,7 +106,7 @@ class ServerProcess:
             TemporaryError: if the disk refuses.
         """
         try:
-            arrays_file.replace(folder / "config.toml", self.options.config.to_toml().encode("utf-8"))
+            atomic_file.replace(folder / "config.toml", self.options.config.to_toml().encode("utf-8"))
             return open(folder / "metrics.jsonl", "ab", buffering=0)
         except OSError as error:
             raise TemporaryError(
@@ -143,32 +114,32 @@ class ServerProcess:
                 "start the same command again."
             ) from error
 
-    def _facts(self, plan: ServerPlan) -> dict[str, Any]:
+    def _facts(self, terms: RunTerms) -> dict[str, Any]:
         return {
             "agent": 0,
             "num_agents": self.options.config.settings.num_agents,
             "run_id": self.options.run_id.hex(),
             "epoch": 1,
-            "settings": plan.settings,
-            "settings_digest": plan.settings_digest.hex(),
+            "settings": terms.settings,
+            "settings_digest": terms.settings_digest.hex(),
             "environment": environment_digest(self.options.config, self.options.environment_seed).hex(),
-            "last_step": plan.updates * plan.batch_lock_steps,
+            "last_step": terms.updates * terms.batch_lock_steps,
             "state": "running",
         }
 
-    def _world(self) -> TeamEnvironment:
-        return TeamEnvironment(make_problem(self.options.config), self.options.environment_seed)
+    def _world(self) -> World:
+        return World(make_problem(self.options.config), self.options.environment_seed)
 
-    def _start(self, journal: ServerJournal, plan: ServerPlan) -> EnvironmentServerNode:
-        return EnvironmentServerNode(Tip(self._world(), journal), plan, self.options.run_id)
+    def _start(self, journal: ServerJournal, terms: RunTerms) -> EnvironmentServerNode:
+        return EnvironmentServerNode(ServerLog(self._world(), journal), terms, self.options.run_id)
 
-    def _come_back(self, journal: ServerJournalFile | MemoryServerJournal, plan: ServerPlan) -> EnvironmentServerNode:
+    def _come_back(self, journal: OpenableServerJournal, terms: RunTerms) -> EnvironmentServerNode:
         """Take up the run in the journal, under a higher epoch.
 
         Raises:
             MismatchError: if it is a run of another configuration.
         """
-        facts, given = journal.facts, self._facts(plan)
+        facts, given = journal.facts, self._facts(terms)
         for what in ("settings_digest", "environment"):
             if facts[what] == given[what]:
                 continue
@@ -180,9 +151,9 @@ class ServerProcess:
                 "another folder."
             )
         begun = time.monotonic()
-        node, recovery = take_up(self._world(), journal, plan)
+        node, recovery = take_up(self._world(), journal, terms)
         seconds = time.monotonic() - begun
-        step, epoch = node.tip.step, node.epoch
+        step, epoch = node.log.step, node.epoch
         _log.info(
             "resumed at record %d in %.2f s: state of record %d, records mended %s, %d to be asked of the agents; epoch %d",
             *(step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
@@ -190,7 +161,7 @@ class ServerProcess:
         self.control.report("resumed", step=step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
         return node
 
-    def _serve_at(self, node: EnvironmentServerNode, journal: ServerJournalFile | MemoryServerJournal) -> None:
+    def _serve_at(self, node: EnvironmentServerNode, journal: OpenableServerJournal) -> None:
         options = self.options
         socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
         try:
@@ -201,7 +172,7 @@ class ServerProcess:
             socket.close()
 
     def _serve(
-        self, node: EnvironmentServerNode, socket: ServerSocket, journal: ServerJournalFile | MemoryServerJournal
+        self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal
     ) -> None:
         quiet_since = time.monotonic()
         while not node.done:
@@ -238,7 +209,7 @@ class ServerProcess:
 
     def _account(self, node: EnvironmentServerNode, closed: ClosedStep) -> None:
         self._warned = time.monotonic()
-        entry = node.tip.entry
+        entry = node.log.entry
         if entry is not None and entry.step == closed.step + 1:
             self._reward_sum += float(entry.rewards.sum())
             self._reward_count += int((~entry.begin).sum())
@@ -246,7 +217,7 @@ class ServerProcess:
             self._after_update(node, closed.update)
 
     def _after_update(self, node: EnvironmentServerNode, update: int) -> None:
-        updates = node.plan.updates
+        updates = node.terms.updates
         if update % max(1, updates // _METRIC_LINES) and update != updates:
             return
         mean = self._reward_sum / max(1, self._reward_count)
@@ -256,8 +227,8 @@ class ServerProcess:
             "updates": updates,
             "reward_per_step": mean,
             "learner_digest": node.learner_digests.get(1, b"").hex(),
-            "lock_steps": update * node.plan.batch_lock_steps,
-            "lock_steps_here": update * node.plan.batch_lock_steps - self._first_step,
+            "lock_steps": update * node.terms.batch_lock_steps,
+            "lock_steps_here": update * node.terms.batch_lock_steps - self._first_step,
             "seconds": round(time.monotonic() - self._begun, 3),
         }
         if self._metrics is not None:
@@ -276,21 +247,21 @@ class ServerProcess:
             self.control.report("joined", agent=agent, hostname=host.get("hostname", ""), missing=node.roster.missing)
         if node.phase is ServerPhase.RUNNING:
             for agent in sorted(self._present - set(members)):
-                _log.warning("agent %d has gone at record %d; waiting for it", agent, node.tip.step)
-                self.control.report("left", agent=agent, step=node.tip.step)
+                _log.warning("agent %d has gone at record %d; waiting for it", agent, node.log.step)
+                self.control.report("left", agent=agent, step=node.log.step)
         self._present = set(members)
         if node.phase is ServerPhase.RUNNING and not self._begun:
             self._begun = self._warned = time.monotonic()
-            self._first_step = max(0, node.tip.step)
+            self._first_step = max(0, node.log.step)
 
     def _name_stragglers(self, node: EnvironmentServerNode, now: float) -> None:
         if node.phase is ServerPhase.RUNNING and now - self._warned >= _STRAGGLER_SECONDS:
             self._warned = now
-            _log.warning("record %d still waits for agents %s", node.tip.step, node.waiting_for)
-            self.control.report("waiting", step=node.tip.step, agents=node.waiting_for, present=sorted(self._present))
+            _log.warning("record %d still waits for agents %s", node.log.step, node.waiting_for)
+            self.control.report("waiting", step=node.log.step, agents=node.waiting_for, present=sorted(self._present))
 
     def _write_status(self, node: EnvironmentServerNode) -> None:
-        now, step = time.monotonic(), node.tip.step
+        now, step = time.monotonic(), node.log.step
         present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
         agents = self._watchkeeper.status(step, present, node.waiting_for, now)
         stopped = bool(self.control.stop.reason) and isinstance(node.error, TemporaryError)

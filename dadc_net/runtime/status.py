@@ -68,7 +68,7 @@ class TeamStatus:
         """The server wrote it as its last act."""
         return self.phase in ("finished", "failed", STOPPED)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Plain data for --json and for the file."""
         return asdict(self)
 
@@ -77,7 +77,7 @@ def write(folder: Path, status: TeamStatus) -> None:
     """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
     temporary = folder / f".{STATUS_NAME}.tmp"
     try:
-        temporary.write_text(json.dumps(status.to_mapping()), encoding="utf-8")
+        temporary.write_text(json.dumps(status.to_plain()), encoding="utf-8")
         os.replace(temporary, folder / STATUS_NAME)
     except OSError:
         return

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.elementary import log
-from dadc_net.sections import require
+from dadc_net.schema import require
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace

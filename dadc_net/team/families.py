@@ -12,14 +12,14 @@ from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily
 
 _KINDS: dict[str, Callable[[Mapping[str, Any]], PrescriptionFamily]] = {
-    PrescriptionMenu.kind: PrescriptionMenu.from_record,
-    GibbsFamily.kind: GibbsFamily.from_record,
-    OpportunityFamily.kind: OpportunityFamily.from_record,
+    PrescriptionMenu.kind: PrescriptionMenu.from_plain,
+    GibbsFamily.kind: GibbsFamily.from_plain,
+    OpportunityFamily.kind: OpportunityFamily.from_plain,
 }
 
 
-def family_from_record(record: Mapping[str, Any]) -> PrescriptionFamily:
-    """The family that ``to_record`` described.
+def family_from_plain(record: Mapping[str, Any]) -> PrescriptionFamily:
+    """The family that ``to_plain`` described.
 
     Raises:
         ProtocolError: if the record describes none.

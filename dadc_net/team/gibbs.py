@@ -56,7 +56,7 @@ class GibbsFamily(PrescriptionFamily):
         integers = np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64)
         return integers.reshape(len(theta), *self.shape)
 
-    def to_record(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "name": self.name,
@@ -67,8 +67,8 @@ class GibbsFamily(PrescriptionFamily):
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> GibbsFamily:
-        """The inverse of ``to_record``. Raises ProtocolError for anything else."""
+    def from_plain(cls, record: Mapping[str, Any]) -> GibbsFamily:
+        """The inverse of ``to_plain``. Raises ProtocolError for anything else."""
         try:
             tables, local_values, num_actions = (int(record[key]) for key in ("tables", "local_values", "num_actions"))
             return cls(str(record["name"]), tables, local_values, num_actions, float(record["bound"]))

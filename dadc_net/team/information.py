@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import UsageError
-from dadc_net.sections import closest
+from dadc_net.schema import closest
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.spaces import FiniteSpace, Space
 

@@ -83,7 +83,7 @@ class PrescriptionMenu(PrescriptionFamily):
     def _table(self) -> NDArray[np.int64]:
         return self.table()
 
-    def to_record(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Plain data for the wire."""
         return {
             "kind": self.kind,
@@ -93,8 +93,8 @@ class PrescriptionMenu(PrescriptionFamily):
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> PrescriptionMenu:
-        """The inverse of ``to_record``. Raises ProtocolError for anything else."""
+    def from_plain(cls, record: Mapping[str, Any]) -> PrescriptionMenu:
+        """The inverse of ``to_plain``. Raises ProtocolError for anything else."""
         try:
             actions = tuple(tuple(tuple(int(a) for a in row) for row in entry) for entry in record["actions"])
             return cls(str(record["name"]), tuple(map(str, record["entries"])), actions)

@@ -49,12 +49,12 @@ class OpportunityFamily(PrescriptionFamily):
         weights[:, :, 1, 0] = whole - weights[:, :, 1, 1]
         return weights
 
-    def to_record(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         return {"kind": self.kind, "name": self.name, "agents": self.agents}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> OpportunityFamily:
-        """The inverse of ``to_record``. Raises ProtocolError for anything else."""
+    def from_plain(cls, record: Mapping[str, Any]) -> OpportunityFamily:
+        """The inverse of ``to_plain``. Raises ProtocolError for anything else."""
         try:
             return cls(str(record["name"]), int(record["agents"]))
         except (KeyError, TypeError, ValueError) as error:

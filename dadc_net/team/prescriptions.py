@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import InvariantError
 from dadc_net.exact.streams import categorical
-from dadc_net.sections import require
+from dadc_net.schema import require
 from dadc_net.team.spaces import Space
 
 Theta = NDArray[Any]
@@ -60,7 +60,7 @@ class PrescriptionFamily(ABC):
         """Integer weights of the actions, [n, K or 1, L, A], totals in 1 .. 2^32; copy e depends on row e only."""
 
     @abstractmethod
-    def to_record(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Plain data for the wire; its ``kind`` says which family it is."""
 
     @property

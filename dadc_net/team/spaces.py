@@ -94,7 +94,7 @@ class FiniteSpace:
         codes = [values[..., c, None] == np.arange(size) for c, size in enumerate(self.sizes)]
         return np.concatenate(codes, axis=-1).astype(np.float64)
 
-    def to_record(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Plain data for the wire."""
         return {"kind": "ordered" if self.ordered else "finite", "sizes": list(self.sizes)}
 
@@ -125,7 +125,7 @@ class BoxSpace:
         """Values clamped to the box: [..., C] -> [..., C]."""
         return np.clip(values, self.low, self.high)
 
-    def to_record(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Plain data for the wire."""
         return {"kind": "box", "low": list(self.low), "high": list(self.high)}
 
@@ -133,8 +133,8 @@ class BoxSpace:
 Space = FiniteSpace | BoxSpace
 
 
-def space_from_record(record: Mapping[str, Any]) -> Space:
-    """The space that ``to_record`` described.
+def space_from_plain(record: Mapping[str, Any]) -> Space:
+    """The space that ``to_plain`` described.
 
     Raises:
         ProtocolError: if the record describes none.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dadc_net.errors import UsageError
-from dadc_net.sections import closest
+from dadc_net.schema import closest
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.gibbs import GibbsFamily

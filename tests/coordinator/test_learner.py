@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 from dadc_net.config import resolve
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.continuous_settings import NafSettings
-from dadc_net.coordinator.demands import thetas
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.compatibility import kinds_of_theta
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.prescription import Box, Menu
 from dadc_net.coordinator.rule import GreedyRule
-from dadc_net.coordinator.settings import (
-    AIS_LOSSES,
-    ALGORITHMS,
-    AisSettings,
-    CoordinatorSettings,
-    LearnerSettings,
-    PlanningSettings,
-    PpoSettings,
-)
+from dadc_net.coordinator.settings.ais import AIS_LOSSES, AisSettings
+from dadc_net.coordinator.settings.algorithms import NafSettings, PlanningSettings, PpoSettings
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSettings
+from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact.acting import draw
 from dadc_net.exact.streams import Stream, seed_bytes
@@ -33,7 +27,7 @@ from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
 THETAS = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
-LEARNERS = [(algorithm, theta) for algorithm in ALGORITHMS for theta in thetas(algorithm)]
+LEARNERS = [(algorithm, theta) for algorithm in ALGORITHMS for theta in kinds_of_theta(algorithm)]
 """Algorithms with the prescriptions that they can learn."""
 # Planning looks ahead over next common observations, so it takes no other loss.
 CASES = [
@@ -55,8 +49,8 @@ def settings(
         updates=updates,
         discount=0.9,
         algorithm=algorithm,
-        common_space=FiniteSpace((2, 2, 3)).to_record(),
-        theta_space=THETAS[theta].to_record(),
+        common_space=FiniteSpace((2, 2, 3)).to_plain(),
+        theta_space=THETAS[theta].to_plain(),
         learner=LearnerSettings(num_envs=copies, batch_steps=copies * steps, hidden_size=5, **learner),
         ais=AisSettings(**ais),  # type: ignore[arg-type]
         ppo=PpoSettings(epochs=2),
@@ -153,7 +147,7 @@ def test_a_row_is_scored_alone_as_in_the_batch(algorithm: str, theta: str, learn
     """Acting and the learned rule: the same bits for one copy as for many."""
     learner = run(settings(algorithm=algorithm, theta=theta, learner=learner_settings))
     states = np.round(np.cos(np.arange(45.0)).reshape(9, 5) * 2**24) / 2**24
-    for scores in (learner.algorithm.acting(3), learner.algorithm.greedy()):
+    for scores in (learner.algorithm.behaviour(3), learner.algorithm.greedy()):
         together = scores(states)
         assert together.shape == (9, learner.theta.code_size)
         assert np.unique(together).size > 3
@@ -350,7 +344,7 @@ def test_truncated_bootstraps_and_terminated_does_not() -> None:
 
 def test_settings_round_trip_and_digest() -> None:
     chosen = settings()
-    again = CoordinatorSettings.from_record(chosen.to_record())
+    again = CoordinatorSettings.from_plain(chosen.to_plain())
     assert again == chosen
     assert again.digest() == chosen.digest()
     assert settings(size=6).digest() != chosen.digest()

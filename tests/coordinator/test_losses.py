@@ -9,9 +9,9 @@ from torch import Tensor
 
 from dadc_net.coordinator.ais import covariance, rank, spread
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES, energy_distance, gaussian, kernel
-from dadc_net.coordinator.settings import AisSettings
+from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.errors import ConfigError
 from dadc_net.exact.streams import seed_bytes
 from tests.coordinator.test_learner import records, settings

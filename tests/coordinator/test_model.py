@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.model import LearnedModel, LookAhead
 from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact.streams import seed_bytes
@@ -71,4 +71,4 @@ def test_outcomes_that_weigh_nothing_change_nothing() -> None:
 
 def test_planning_explores_uniformly_before_it_knows_anything() -> None:
     learner = Coordinator(settings(algorithm="ais-planning"), seed_bytes(7))
-    assert np.ptp(learner.algorithm.acting(0)(np.zeros((4, 5)))) == 0.0
+    assert np.ptp(learner.algorithm.behaviour(0)(np.zeros((4, 5)))) == 0.0

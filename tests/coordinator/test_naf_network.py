@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.layers import Tower
-from dadc_net.coordinator.naf_network import NafNetwork
+from dadc_net.coordinator.networks.layers import Tower
+from dadc_net.coordinator.networks.naf import NafNetwork
 from dadc_net.coordinator.prescription import Box, Corners, theta_space
 from dadc_net.errors import ConfigError
 from dadc_net.exact import functions
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.spaces import BoxSpace
 
@@ -136,7 +136,7 @@ def test_noise_turns_a_dimension_over_as_often_as_a_normal_passes_the_centre() -
 
 
 def test_the_space_has_corners_only_when_they_are_played() -> None:
-    record = BoxSpace((0.0, 0.0), (1.0, 1.0)).to_record()
+    record = BoxSpace((0.0, 0.0), (1.0, 1.0)).to_plain()
     assert type(theta_space(record)) is Box
     assert type(theta_space(record, corners=True)) is Corners
     plays = resolve("mabc", ["naf.plays=corners"], {"algorithm": "naf-dqn"}).settings

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dadc_net.coordinator.algorithms.trpo import TrustRegion
-from dadc_net.coordinator.distribution import Categorical
-from dadc_net.coordinator.learner import Coordinator
-from dadc_net.coordinator.natural_gradient import conjugate_gradients
-from dadc_net.coordinator.policy_network import PolicyNetwork
+from dadc_net.coordinator.coordinator import Coordinator
+from dadc_net.coordinator.networks.distribution import Categorical
+from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients
+from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.exact.streams import Stream, seed_bytes
 from tests.coordinator.test_learner import records, settings
 
@@ -38,9 +38,9 @@ def test_tangents_are_the_jacobian_and_its_transpose(policy: PolicyNetwork) -> N
     before, scale = group.values.copy(), 1e-3
     ends = []
     for sign in (1, -1):
-        group.place(before + sign * scale * direction)
+        group.assign(before + sign * scale * direction)
         ends.append(policy.acting()(states))
-    group.place(before)
+    group.assign(before)
     assert np.allclose(tangents.along(direction), (ends[0] - ends[1]) / (2 * scale), atol=1e-4)
     assert float((tangents.along(direction) * vector).sum()) == pytest.approx(float(tangents.back(vector) @ direction))
 
@@ -71,7 +71,7 @@ def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwor
     weighted = chances * (change - (chances * change).sum(axis=1, keepdims=True)) / len(states)
     curvature = float(direction @ policy.tangents(states).back(weighted))
     before, scale = policy.group.values.copy(), 1e-2
-    policy.group.place(before + scale * direction)
+    policy.group.assign(before + scale * direction)
     moved = policy.forward(torch.from_numpy(states)).logs.detach().numpy()
     divergence = float((chances * (logs - moved)).sum(axis=1).mean())
     assert divergence == pytest.approx(0.5 * scale**2 * curvature, rel=0.1)

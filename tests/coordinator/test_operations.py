@@ -14,10 +14,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.settings import BESIDE
+from dadc_net.coordinator.settings.ais import BESIDE
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.runtime import simulation
-from dadc_net.runtime.simulation import Simulation
+from dadc_net.experiment import simulation
+from dadc_net.experiment.simulation import Simulation
 from tests.coordinator.test_learner import CASES
 
 ELEMENTWISE = {"add", "sub", "rsub", "mul", "div", "neg", "clamp", "abs", "where", "bitwise_and", "bitwise_or",

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.schedule import geometric, power, step_size
 from dadc_net.errors import ConfigError
 from dadc_net.exact.streams import seed_bytes
+from dadc_net.experiment.simulation import Simulation
 from dadc_net.presets import PRESET_NAMES
-from dadc_net.runtime.simulation import Simulation
 
 THEOREM = {"algorithm": "q-actor-critic", "preset": "theorem"}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dadc_net.coordinator.layers import Tower
-from dadc_net.coordinator.value_network import ValueNetwork
+from dadc_net.coordinator.networks.layers import Tower
+from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.exact import functions
 from dadc_net.exact.streams import Stream, seed_bytes
 

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import acting, compiled, elementary, grid, scan, selftest
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import categorical
+from dadc_net.runtime.host import host_facts
 from tests.exact import oracle
 from tests.exact.test_scan import arguments, traces_equal
 
@@ -304,9 +305,9 @@ PROGRAM = """
 import sys
 MISSING and sys.modules.__setitem__("numba", None)
 from dadc_net.exact import compiled
-from dadc_net.runtime.party import checked_selftest
+from dadc_net.runtime.host import checked_selftest
 result = checked_selftest()
-print(compiled.kernels is not None, result.ok, result.digest.hex(), result.fingerprint["kernels"], sep="|")
+print(compiled.kernels is not None, result.ok, result.digest.hex(), compiled.description(), sep="|")
 """
 
 
@@ -354,5 +355,5 @@ def test_no_operation_is_fused(tmp_path: Path) -> None:
     found, control = json.loads(done.stdout)
     assert len(found) == len(OUTPUT)
     assert all(counts and set(counts) == {0} for counts in found)
-    features = selftest.fingerprint().get("cpu_features", "").split()
+    features = host_facts().get("cpu_features", "").split()
     assert bool(control[0]) == ("fma" in features or "asimd" in features)

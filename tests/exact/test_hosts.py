@@ -21,23 +21,24 @@ import torch
 
 from dadc_net.coordinator.algorithms import ppo
 from dadc_net.coordinator.known_answers import LEARNERS
-from dadc_net.coordinator.settings import ALGORITHMS
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS
 from dadc_net.errors import SelftestError
 from dadc_net.exact import compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam
+from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
 from dadc_net.exact.functions import quadratic
 from dadc_net.exact.golden import GOLDEN
-from dadc_net.exact.grid import Array
-from dadc_net.runtime.party import selftest as run_whole_selftest
+from dadc_net.runtime.host import host_facts
+from dadc_net.runtime.host import selftest as run_whole_selftest
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, numpy as np
 from dadc_net.config import resolve
-from dadc_net.runtime.party import checked_selftest
+from dadc_net.runtime.host import checked_selftest
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.runtime.simulation import Simulation
+from dadc_net.experiment.simulation import Simulation
 config = resolve("mabc", ["learner.num_envs=6", "learner.batch_steps=48"], {"updates": 15, "algorithm": ALGORITHM})
 ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
 x = np.random.Generator(np.random.Philox(1)).normal(size=(300, 300))
@@ -92,7 +93,7 @@ def test_every_setting_gives_the_same_bits(measured: dict[str, tuple[str, str, l
 
 @pytest.mark.timeout(400)
 def test_the_settings_do_change_plain_library_results(measured: dict[str, tuple[str, str, list[float]]]) -> None:
-    if "avx2" not in selftest.fingerprint().get("cpu_features", "").split():
+    if "avx2" not in host_facts().get("cpu_features", "").split():
         assert len(measured) == len(SETTINGS)  # The settings select among code for vector units that this host lacks.
         return
     assert len({tuple(plain) for _, _, plain in measured.values()}) > 1
@@ -231,17 +232,3 @@ def test_a_library_without_a_rounding_test_fails(monkeypatch: pytest.MonkeyPatch
     """With no tolerance, this host's own tanh, exp and log decide next to a middle, and some of them are wrong."""
     monkeypatch.setattr(elementary, "TOLERANCE", -1.0)
     assert {"tanh", "exp"} <= set(selftest.run_selftest().failures)
-
-
-def test_the_fingerprint_says_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = selftest.fingerprint()
-    assert {"machine", "system", "python", "numpy", "torch", "blas", "cpu"} <= set(facts)
-    assert all(isinstance(value, str) for value in facts.values())
-
-    def refuse(*_: object, **__: object) -> str:
-        raise OSError("no such file")
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-    monkeypatch.setattr(np, "show_config", lambda mode: None)
-    assert selftest.fingerprint()["blas"] == "unknown"
-    assert selftest.fingerprint()["cpu"]

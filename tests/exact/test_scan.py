@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import elementary, grid, known_answers, scan
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from tests.exact import oracle
 
 Arguments = tuple[Array, Array, Array, Array, Array]

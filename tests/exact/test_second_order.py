@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from dadc_net.exact import elementary, functions
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from tests.exact import oracle
 
 X, HIDDEN, ENTRIES, ROWS = 4, 6, 3, 30

@@ -8,7 +8,7 @@ import torch
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import elementary, functions, grid
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from tests.exact import oracle
 
 

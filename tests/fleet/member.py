@@ -18,10 +18,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from dadc_net.coordinator.settings import ALGORITHMS
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS
 from dadc_net.exact.digest import digest
-from dadc_net.runtime import simulation
-from dadc_net.runtime.party import checked_selftest
+from dadc_net.experiment import simulation
+from dadc_net.runtime.host import checked_selftest, host_facts
 from tests.golden.learners import RUNS, learner_digests
 
 COMMON_UPDATES = 100
@@ -70,7 +70,7 @@ def report(updates: int, names: Iterable[str] = RUNS) -> dict[str, object]:
         "selftest": selftest.digest.hex(),
         "learners": learners,
         "plain": plain_digests(),
-        "fingerprint": selftest.fingerprint,
+        "fingerprint": host_facts(),
         "seconds": round(time.monotonic() - begun, 1),
     }
 

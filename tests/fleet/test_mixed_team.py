@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dadc_net.errors import DivergenceError
-from dadc_net.runtime.journal_reader import JournalReader
+from dadc_net.storage.journal_reader import JournalReader
 from tests.fleet.fetch import CannotBuild
 from tests.fleet.hosts import AARCH64, NATIVE, Host
 from tests.process.commands import SCRIPTS, Ended, free_port

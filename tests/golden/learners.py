@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.learner import UpdateReport
-from dadc_net.coordinator.settings import ALGORITHMS
+from dadc_net.coordinator.coordinator import UpdateReport
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.runtime.simulation import Simulation
+from dadc_net.experiment.simulation import Simulation
 
 LEARNERS = Path(__file__).with_name("learners.json")
 MARKS = (1, 10, 100, 1000)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.exact.streams import seed_bytes
+from dadc_net.experiment.simulation import Simulation
+from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.messages import Act, Step
-from dadc_net.node.passive_agent import PassiveAgents, private_stream
 from dadc_net.node.record import pack_observations
 from dadc_net.runtime.sabotage import Sabotage
-from dadc_net.runtime.simulation import Simulation
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import MeanFieldSharing
 from dadc_net.team.spaces import FiniteSpace

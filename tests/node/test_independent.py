@@ -13,12 +13,18 @@ from dadc_net.cli.main import dadc
 from dadc_net.config import resolve
 from dadc_net.errors import ConfigError, InvariantError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.node.independent_replica import IndependentReplica, joint_snapshot, own_seed, own_settings, own_snapshot
-from dadc_net.node.replica import Replica
+from dadc_net.experiment.evaluation import Evaluator
+from dadc_net.experiment.simulation import Simulation
+from dadc_net.node.agent.independent_replica import (
+    IndependentReplica,
+    joint_snapshot,
+    own_seed,
+    own_settings,
+    own_snapshot,
+)
+from dadc_net.node.agent.replica import Replica
 from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
 from dadc_net.planning.planners import plan
-from dadc_net.runtime.evaluation import Evaluator
-from dadc_net.runtime.simulation import Simulation
 from dadc_net.team.menu import all_combinations, own_actions, own_parts
 from dadc_net.team.multi_access_broadcast import MENUS
 from dadc_net.team.spaces import FiniteSpace

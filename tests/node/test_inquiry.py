@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dadc_net.node.agreement import Divergence
-from dadc_net.node.inquiry import PATIENCE_SECONDS, Inquiry
 from dadc_net.node.messages import Account
-from dadc_net.node.server_plan import ServerPhase
+from dadc_net.node.server.agreement import Divergence
+from dadc_net.node.server.inquiry import PATIENCE_SECONDS, Inquiry
+from dadc_net.node.server.terms import ServerPhase
 from tests.team_in_memory import MakeConfig, Team
 
 RUN = b"r" * 16

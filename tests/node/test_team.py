@@ -18,10 +18,10 @@ from dadc_net.errors import (
     UsageError,
 )
 from dadc_net.exact.streams import seed_bytes
+from dadc_net.experiment.simulation import Simulation
 from dadc_net.node.messages import Act, Alive, Begin, Bye, End, Fault, Join, Probe, Step, Who
-from dadc_net.node.server_plan import ServerPhase
+from dadc_net.node.server.terms import ServerPhase
 from dadc_net.runtime.sabotage import Sabotage, parse, parse_all
-from dadc_net.runtime.simulation import Simulation
 from tests.team_in_memory import SELFTEST, MakeConfig, Team
 
 
@@ -86,7 +86,7 @@ def test_begin_holds_no_environment_parameter(small: MakeConfig) -> None:
     values |= {"success_reward": "1.0321", "transmission_cost": "0.4321", "initial_busy_probability": "0.5321"}
     values |= {"restart_steps": "4321"}
     config = small(overrides=[f"env.{key}={value}" for key, value in values.items()])
-    assert set(values) == set(config.to_mapping()["env"])
+    assert set(values) == set(config.to_plain()["env"])
     team = Team(config).run()
     begin = next(message for _, message in team.sent if isinstance(message, Begin))
     text = repr(begin)
@@ -179,7 +179,7 @@ def test_sabotage_is_parsed_and_bad_forms_are_refused() -> None:
 
 
 def _join(agent: int, seed: int = 7, settings: bytes = b"", selftest: bytes = SELFTEST.digest) -> Join:
-    from dadc_net.node.identity import commitment
+    from dadc_net.node.agent.identity import commitment
 
     return Join(agent, commitment(seed_bytes(seed)), selftest, settings, {"hostname": "h", "pid": "1"})
 

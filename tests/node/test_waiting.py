@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 
-from dadc_net.node.pace import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pace
-from dadc_net.node.watch import BEAT_SECONDS, DOUBT_SECONDS, Verdict, Watch
+from dadc_net.node.agent.silence import BEAT_SECONDS, DOUBT_SECONDS, SilenceWatch, Verdict
+from dadc_net.node.server.resending import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Outstanding
 
 
 def test_silence_is_calm_then_a_beat_then_a_doubt_then_the_end() -> None:
-    watch = Watch(patience_s=20.0)
+    watch = SilenceWatch(patience_s=20.0)
     watch.heard(100.0)
     found: dict[Verdict, float] = {}
     beats = doubts = 0
@@ -31,7 +31,7 @@ def test_silence_is_calm_then_a_beat_then_a_doubt_then_the_end() -> None:
 
 
 def test_a_record_is_sent_again_after_pauses_that_double() -> None:
-    pace = Pace()
+    pace = Outstanding()
     pace.sent(1, 7, 0.0)
     assert pace.awaits(1, 7)
     assert not pace.awaits(1, 6)

@@ -8,8 +8,8 @@ import numpy as np
 
 from dadc_net.config import resolve
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.learner import Coordinator
-from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.coordinator.coordinator import Coordinator
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from tests.paper.printed import Array, Experience

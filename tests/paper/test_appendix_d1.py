@@ -11,8 +11,8 @@ import pytest
 from dadc_net.config import resolve
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.record import unpack_common, unpack_observation
-from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.runtime.server_process import make_problem
+from dadc_net.node.server.world import World
+from dadc_net.runtime.problem import make_problem
 from dadc_net.team.environment import Outcome
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast, MultiAccessBroadcastParameters
 from dadc_net.team.spaces import FiniteSpace
@@ -99,7 +99,7 @@ def test_another_number_is_noticed(slip: dict[str, object]) -> None:
 
 def test_a_run_starts_empty_and_idle_and_says_so() -> None:
     """Deviation: D.1 calls the initial distribution known and prints none; here buffers are empty and the channel idle."""
-    world = TeamEnvironment(make_problem(resolve("mabc", ["learner.num_envs=8", "learner.batch_steps=8"])), seed_bytes(3))
+    world = World(make_problem(resolve("mabc", ["learner.num_envs=8", "learner.batch_steps=8"])), seed_bytes(3))
     first = world.first()
     assert unpack_common(first.common, 0, 8, FiniteSpace((2, 2, 3))).common.tolist() == [[0, 0, 0]] * 8
     assert all(not any(raw) for raw in first.private)
@@ -110,7 +110,7 @@ def test_who_observes_what() -> None:
     either transmits. In the records that leave the environment server, and in nothing else."""
     copies = 16
     problem = make_problem(resolve("mabc", [f"learner.num_envs={copies}", f"learner.batch_steps={copies}"]))
-    world, rng = TeamEnvironment(problem, seed_bytes(3)), np.random.Generator(np.random.Philox(2))
+    world, rng = World(problem, seed_bytes(3)), np.random.Generator(np.random.Philox(2))
     entry = world.first()
     transmitted = 0
     for t in range(1, 40):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.planning.demand_response import MeanFieldModel
 from dadc_net.team.common_record import CommonRecord

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.exact.adam import Adam
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.team.multi_access_broadcast import MENUS
@@ -58,7 +58,7 @@ def test_actor_and_critic_share_a_layer_and_have_a_head_each(algorithm: str) -> 
     }
     states = np.random.Generator(np.random.Philox(1)).uniform(-1, 1, (7, 5))
     chances, values = actor_critic(p, states)
-    assert np.allclose(printed.softmax(learner.algorithm.acting(0)(states)), chances, atol=1e-6)
+    assert np.allclose(printed.softmax(learner.algorithm.behaviour(0)(states)), chances, atol=1e-6)
     assert np.allclose(learner.algorithm.value()(states), values, atol=1e-6)
 
 

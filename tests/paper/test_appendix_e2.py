@@ -8,7 +8,7 @@ import torch
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.algorithms.naf_dqn import NafDqn
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.exact.streams import seed_bytes
 from tests.paper import printed
 from tests.paper.one_update import parameters
@@ -51,7 +51,7 @@ def test_policy_and_value_networks_of_ppo_and_trpo(algorithm: str) -> None:
     for p, wide, last, units in ((policy, hidden, output, 6), (value, layers, critic_output, 1)):
         assert [p[f"{name}.weight"].shape for name in (*wide, last)] == [(1, 64), (64, 64), (64, units)]
     assert policy["log-deviation"].shape == (6,)  # no input: the same at every state
-    means = learner.algorithm.acting(0)(FIELD)
+    means = learner.algorithm.behaviour(0)(FIELD)
     assert np.allclose(means, tower(policy, hidden, output, FIELD), atol=1e-5)
     assert np.allclose(learner.algorithm.value()(FIELD), tower(value, layers, critic_output, FIELD)[:, 0], atol=1e-5)
     assert np.allclose(learner.algorithm.deviation(0), np.exp(policy["log-deviation"]), atol=1e-6)

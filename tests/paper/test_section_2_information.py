@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.passive_agent import PassiveAgents, private_stream
+from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.team.conformance import check_environment
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import ControlSharing, InformationStructure, JointStep, MeanFieldSharing

@@ -14,15 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.identity import AgentIdentity
-from dadc_net.node.passive_agent import PassiveAgents, private_stream
+from dadc_net.node.agent.identity import AgentIdentity
+from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
+from dadc_net.node.agent.replica import StepAccount
+from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.record import unpack_common
-from dadc_net.node.replica import StepAccount
-from dadc_net.node.team_environment import LogEntry, TeamEnvironment
-from dadc_net.node.team_member import TeamMember
-from dadc_net.runtime.server_process import make_problem
+from dadc_net.node.server.world import LogEntry, World
+from dadc_net.runtime.problem import make_problem
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import ControlSharing
 from dadc_net.team.multi_access_broadcast import MENUS
@@ -49,8 +49,8 @@ def member(config: RunConfig, agent: int, seed: int) -> TeamMember:
     space = make_problem(config).environment.spec.observation_space
     facts = {
         "structure": config.task.structure.name,
-        "family": config.family.to_record(),
-        "observation_space": space.to_record(),
+        "family": config.family.to_plain(),
+        "observation_space": space.to_plain(),
     }
     return TeamMember(AgentIdentity(agent, seed_bytes(seed), bytes(32)), config.settings, facts)
 
@@ -69,7 +69,7 @@ def replay(config: RunConfig, log: list[LogEntry], agent: int, seed: int = 7, ch
 
 def learn(config: RunConfig) -> list[LogEntry]:
     """A whole run of two members; its log."""
-    world = TeamEnvironment(make_problem(config), seed_bytes(1))
+    world = World(make_problem(config), seed_bytes(1))
     members = [member(config, agent, 7) for agent in (1, 2)]
     log = [world.first()]
     while True:

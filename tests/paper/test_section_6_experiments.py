@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.experiment.sweep.summary import Quartiles
+from dadc_net.experiment.sweep.sweep_file import read_sweep
 from dadc_net.planning.monte_carlo import monte_carlo
-from dadc_net.runtime.sweep.summary import Quartiles
-from dadc_net.runtime.sweep.sweep_file import read_sweep
 from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcastParameters
 from dadc_net.team.tasks import TASKS
 from tests.paper import broadcast

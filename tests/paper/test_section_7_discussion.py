@@ -8,12 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dadc_net.coordinator.ais import StateApproximator, covariance, spread
-from dadc_net.coordinator.ais_step import improve_ais
+from dadc_net.coordinator.ais import StateApproximator, covariance, improve_ais, spread
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.learner import Coordinator
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.model import LearnedModel
-from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.planning.multi_access_broadcast import expand
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcastParameters

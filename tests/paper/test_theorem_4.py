@@ -9,7 +9,7 @@ import pytest
 
 from dadc_net.coordinator.prescription import Box
 from dadc_net.coordinator.schedule import step_size
-from dadc_net.coordinator.settings import ScheduleSettings
+from dadc_net.coordinator.settings.schedule import ScheduleSettings
 from dadc_net.errors import ConfigError
 from tests.paper.one_update import AS_PRINTED, one_update, theorem_settings
 

@@ -10,12 +10,12 @@ from dadc_net.config import resolve
 from dadc_net.coordinator.view import Prediction
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.experiment.evaluation import Evaluator
+from dadc_net.experiment.simulation import Simulation
 from dadc_net.planning.certificate import certify, transport
 from dadc_net.planning.coordinated_model import CoordinatedModel
 from dadc_net.planning.planners import Plan, plan
 from dadc_net.planning.value_iteration import Solution
-from dadc_net.runtime.evaluation import Evaluator
-from dadc_net.runtime.simulation import Simulation
 
 
 class BeliefView:

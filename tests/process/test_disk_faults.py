@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from dadc_net.audit.consistency import check, find_journals
 from dadc_net.errors import CorruptStateError
-from dadc_net.runtime.agent_store import checkpoint_path, checkpoint_steps
-from dadc_net.runtime.consistency import check, find_journals
-from dadc_net.runtime.journal_file import JOURNAL_NAME
-from dadc_net.runtime.journal_reader import JournalReader
-from dadc_net.runtime.tail_file import TAIL_SUFFIX
+from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
+from dadc_net.storage.journal_file import JOURNAL_NAME
+from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.tail_file import TAIL_SUFFIX
 from tests.process.commands import environment, wait_for
 from tests.process.conftest import LONGER, MakeTeam, assert_mended, assert_undisturbed
 from tests.process.hosts import small_disk

@@ -17,16 +17,16 @@ from tests.process.process_team import SERVER, ProcessTeam
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 AGENT = "agent-2"
 
-_COMMIT = "dadc_net.runtime.server_journal:ServerJournalFile.commit"
-_GROUP = "dadc_net.runtime.journal_file:JournalFile.transact"
-_CUT = "dadc_net.runtime.tail_file:TailFile.cut"
+_COMMIT = "dadc_net.storage.server_journal:ServerJournalFile.commit"
+_GROUP = "dadc_net.storage.journal_file:JournalFile.transact"
+_CUT = "dadc_net.storage.tail_file:TailFile.cut"
 _SERVER_SEND = "dadc_net.wire.server_socket:ServerSocket.send"
 _AGENT_SEND = "dadc_net.wire.agent_socket:AgentSocket.send"
-_RECEIVE = "dadc_net.node.agent:AgentNode.receive"
-_REPLACE = "dadc_net.runtime.arrays_file:os.replace"
-_FSYNC = "dadc_net.runtime.arrays_file:os.fsync"
-_WRITE = "dadc_net.runtime.agent_store:AgentStoreFiles.write"
-_ADVANCE = "dadc_net.node.team_environment:TeamEnvironment.advance"
+_RECEIVE = "dadc_net.node.agent.agent_node:AgentNode.receive"
+_REPLACE = "dadc_net.storage.atomic_file:os.replace"
+_FSYNC = "dadc_net.storage.atomic_file:os.fsync"
+_WRITE = "dadc_net.storage.agent_journal:AgentJournalFile.write"
+_ADVANCE = "dadc_net.node.server.world:World.advance"
 
 POINTS = {
     "agent before it asks to join": (AGENT, f"{_AGENT_SEND}:before:1"),
@@ -103,7 +103,7 @@ def test_the_point_exists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_point_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(AttributeError):
-        arm("dadc_net.node.agent:AgentNode.no_such_function:before:1")
+        arm("dadc_net.node.agent.agent_node:AgentNode.no_such_function:before:1")
 
 
 def test_small_has_thirty_one_records(tmp_path: Path) -> None:

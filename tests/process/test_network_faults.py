@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.keys import AgentKeys, load_agent_keys
-from dadc_net.wire.sockets import AgentSocket
 from tests.process.commands import SMALL, free_port, wait_for
 from tests.process.conftest import LONGER, MakeTeam, assert_undisturbed
 from tests.process.fault_proxy import FaultProxy, Way

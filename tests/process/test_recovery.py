@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dadc_net.runtime.journal_reader import JournalReader
+from dadc_net.storage.journal_reader import JournalReader
 from tests.process.commands import Ended, descendants, finish, free_port, run, start, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]

@@ -121,7 +121,7 @@ def test_a_hung_agent_is_named_although_its_heart_beats(team: MakeTeam) -> None:
     """The main thread spins inside the learner; the transport's own thread goes on answering."""
     running = team([*LONGER, "--set", "runtime.lockstep_timeout_s=4"])
     hang = (
-        "import dadc_net.node.replica as replica, time\n"
+        "import dadc_net.node.agent.replica as replica, time\n"
         "original, calls = replica.Replica.receive, [0]\n"
         "def receive(self, *arguments):\n"
         "    calls[0] += 1\n"
@@ -142,7 +142,7 @@ def test_a_hung_agent_is_named_although_its_heart_beats(team: MakeTeam) -> None:
 def test_an_environment_that_does_not_repeat_itself_is_found_at_the_restart(team: MakeTeam) -> None:
     """Its random numbers are another process's each time, as if nobody had seeded them."""
     noisy = (
-        "import os, dadc_net.node.team_environment as module\n"
+        "import os, dadc_net.node.server.world as module\n"
         "from dadc_net.exact.streams import Stream\n"
         "module.Stream = lambda purpose, seed: Stream(purpose, os.urandom(16))\n"
         "from dadc_net.cli.main import environment_main as main; main()"

@@ -11,14 +11,15 @@ import pytest
 from dadc_net.errors import DivergenceError, Interrupted, TemporaryError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import Fault
-from dadc_net.node.server_plan import ServerPhase
-from dadc_net.runtime import arrays_file, server_process
+from dadc_net.node.server.terms import ServerPhase
+from dadc_net.runtime import server_process
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
+from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
-from dadc_net.runtime.party import Control, StopRequest
 from dadc_net.runtime.sabotage import Sabotage
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
-from dadc_net.runtime.state_at import STOPPED_FILE
+from dadc_net.storage import atomic_file
+from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.wire.framing import encode
 from tests.team_in_memory import MakeConfig, Team
 
@@ -82,6 +83,6 @@ def test_a_full_disk_takes_metrics_and_no_run(
     def full(_path: Path, _content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(arrays_file, "replace", full)
+    monkeypatch.setattr(atomic_file, "replace", full)
     with pytest.raises(TemporaryError, match="cannot be written: No space left"):
         process._open_metrics(tmp_path)

@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dadc_net.audit.consistency import check
 from dadc_net.errors import CorruptStateError, SelftestError, UsageError
-from dadc_net.node.agent import AgentNode
-from dadc_net.node.identity import AgentIdentity
-from dadc_net.runtime import agent_process, arrays_file
+from dadc_net.node.agent.agent_node import AgentNode
+from dadc_net.node.agent.identity import AgentIdentity
+from dadc_net.runtime import agent_process
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
-from dadc_net.runtime.agent_store import AgentStoreFiles
-from dadc_net.runtime.consistency import check
-from dadc_net.runtime.journal_file import JOURNAL_NAME
-from dadc_net.runtime.journal_reader import JournalReader
-from dadc_net.runtime.party import Control
+from dadc_net.runtime.control import Control
 from dadc_net.runtime.sabotage import Sabotage
+from dadc_net.storage import arrays_file
+from dadc_net.storage.agent_journal import AgentJournalFile
+from dadc_net.storage.journal_file import JOURNAL_NAME
+from dadc_net.storage.journal_reader import JournalReader
 from tests.simulation.disk import Disk, DiskAgentStore
 from tests.team_in_memory import MakeConfig, Team
 
@@ -47,7 +48,7 @@ def _write_journals(team: Team, folder: Path, run_id: str = "r") -> list[Path]:
     for agent, node in team.agents.items():
         path = folder / f"agent-{agent}"
         path.mkdir(parents=True)
-        store = AgentStoreFiles(path, "process")
+        store = AgentJournalFile(path, "process")
         store.create({"agent": agent, "run_id": run_id, "last_step": team.server.last_step})
         store.write([node.log.row(account.step) for account in team.accounts[agent]])
         store.close()

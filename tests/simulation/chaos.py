@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from dadc_net.config import RunConfig
 from dadc_net.errors import CorruptStateError, Interrupted, TemporaryError
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agent import Phase
-from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.runtime.server_process import make_plan, make_problem
+from dadc_net.node.agent.agent_node import Phase
+from dadc_net.node.server.world import World
+from dadc_net.runtime.problem import make_problem, make_terms
 from tests.simulation.disk import Disk
 from tests.simulation.hosts import AgentHost, Host, ServerHost
 from tests.simulation.network import CLOGGED, DOWN, DROPPING, UP, Clock, Network
@@ -72,7 +72,7 @@ class Chaos:
         self.network = Network(self.clock, self.chance, agents, delay, loss, twice)
         synced = self.chance.random() < 0.5
         parts = (self.clock, self.network)
-        self.server = ServerHost(*parts, Disk(synced), make_world=self._world, plan=make_plan(config))
+        self.server = ServerHost(*parts, Disk(synced), make_world=self._world, terms=make_terms(config))
         self.server.world_every = self.chance.randint(1, 9)
         compute = self.chance.choice((0.0, 0.02, 0.5))
         self.agents = {
@@ -90,8 +90,8 @@ class Chaos:
         self.server.agents = self.agents
         self.stopped: tuple[int, str] | None = None
 
-    def _world(self) -> TeamEnvironment:
-        return TeamEnvironment(make_problem(self.config), seed_bytes(ENVIRONMENT_SEED))
+    def _world(self) -> World:
+        return World(make_problem(self.config), seed_bytes(ENVIRONMENT_SEED))
 
     @property
     def hosts(self) -> dict[str, Host]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dadc_net.node import own_log, team_member
+from dadc_net.node.agent import agent_log, team_member
 from tests.simulation.recalled import RecalledReplica
 
 
 @pytest.fixture(autouse=True)
 def _small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_log, "GROUP_ROWS", 3)
-    monkeypatch.setattr(own_log, "CHECKPOINT_SECONDS", 0.2)
+    monkeypatch.setattr(agent_log, "GROUP_ROWS", 3)
+    monkeypatch.setattr(agent_log, "CHECKPOINT_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A disk in memory with the promises of SQLite in WAL mode, and no more.
 
 Transactions are whole and in order; a loss of power may take the ones since the last sync; a row may rot; the disk may be
-full. Both storages of ``node.journal`` stand on it.
+full. Both storages of ``node.rows`` stand on it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
-from dadc_net.node.journal import AgentRow, Arrays, CommonRow, Round, ServerRow, UpdateRow, row_check
+from dadc_net.node.rows import AgentRow, Answers, Arrays, CommonRow, ServerRow, UpdateRow, row_check
 
 Row = tuple[bytes, ...]
 Change = tuple[str, int, Row | None]
@@ -124,7 +124,7 @@ def sealed(step: int, *columns: bytes) -> Row:
 
 
 class DiskServerJournal:
-    """Satisfies ``node.journal.ServerJournal``."""
+    """Satisfies ``node.rows.ServerJournal``."""
 
     def __init__(self, disk: Disk, num_agents: int) -> None:
         self.disk = disk
@@ -144,11 +144,11 @@ class DiskServerJournal:
         common, parts = self.disk.common(step), self.disk.checked("observations", step)
         return None if common is None or parts is None else ServerRow(common, parts)
 
-    def round(self, step: int) -> Round | None:
+    def answers(self, step: int) -> Answers | None:
         row, agents = self.disk.checked("answers", step), self._agents
-        return None if row is None else Round(step, row[:agents], row[agents : 2 * agents], row[2 * agents :])
+        return None if row is None else Answers(step, row[:agents], row[agents : 2 * agents], row[2 * agents :])
 
-    def commit(self, answers: Round | None, row: ServerRow | None, world: Arrays | None) -> None:
+    def commit(self, answers: Answers | None, row: ServerRow | None, world: Arrays | None) -> None:
         changes: list[Change] = []
         if answers is not None:
             columns = (*answers.actions, *answers.digests, *answers.update_digests)
@@ -180,7 +180,7 @@ class DiskServerJournal:
 
 
 class DiskAgentStore:
-    """Satisfies ``node.journal.AgentStore``."""
+    """Satisfies ``node.rows.AgentJournal``."""
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk

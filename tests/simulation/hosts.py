@@ -13,15 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dadc_net.errors import DadcError, MismatchError, TemporaryError
-from dadc_net.node.agent import AgentNode, Phase
-from dadc_net.node.environment_server import EnvironmentServerNode
-from dadc_net.node.identity import AgentIdentity
+from dadc_net.node.agent.agent_node import AgentNode, Phase
+from dadc_net.node.agent.identity import AgentIdentity
+from dadc_net.node.agent.silence import Verdict
 from dadc_net.node.messages import Alive, Fault, Message, Step
-from dadc_net.node.recovery import take_up
-from dadc_net.node.server_plan import Delivery, ServerPlan
-from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.node.tip import Tip
-from dadc_net.node.watch import Verdict
+from dadc_net.node.server.recovery import take_up
+from dadc_net.node.server.server_log import ServerLog
+from dadc_net.node.server.server_node import EnvironmentServerNode
+from dadc_net.node.server.terms import Delivery, RunTerms
+from dadc_net.node.server.world import World
 from dadc_net.wire.framing import decode, encode
 from tests.simulation.disk import Disk, DiskAgentStore, DiskServerJournal
 from tests.simulation.network import DOWN, UP, Clock, Connection, Network
@@ -100,8 +100,8 @@ class Host:
 class ServerHost(Host):
     """The environment server."""
 
-    make_world: Callable[[], TeamEnvironment] = field(default=lambda: None)  # type: ignore[assignment, return-value]
-    plan: ServerPlan = field(default=None)  # type: ignore[assignment]
+    make_world: Callable[[], World] = field(default=lambda: None)  # type: ignore[assignment, return-value]
+    terms: RunTerms = field(default=None)  # type: ignore[assignment]
     world_every: int = 5
     node: EnvironmentServerNode | None = None
     sent: dict[int, set[bytes]] = field(default_factory=dict)
@@ -119,9 +119,9 @@ class ServerHost(Host):
         journal = DiskServerJournal(self.disk, world.num_agents)
         if not self.disk.facts:
             self.disk.transact([], {"run_id": RUN_ID.hex(), "epoch": 1})
-            self.node = EnvironmentServerNode(Tip(world, journal, world_every=self.world_every), self.plan, RUN_ID)
+            self.node = EnvironmentServerNode(ServerLog(world, journal, world_every=self.world_every), self.terms, RUN_ID)
         else:
-            self.node, _ = take_up(world, journal, self.plan, self.world_every)
+            self.node, _ = take_up(world, journal, self.terms, self.world_every)
         self.look_if_done()
         life = self.life
         self.clock.after(1.0, lambda: self._tick(life))

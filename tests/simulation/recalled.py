@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.digest import GENESIS, chain, digest
-from dadc_net.node.replica import Replica, StepAccount
+from dadc_net.node.agent.replica import Replica, StepAccount
 
 _Account = tuple[StepAccount, bytes]
 

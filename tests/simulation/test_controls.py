@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from dadc_net.errors import DadcError
-from dadc_net.node import pace, recovery, watch
-from dadc_net.node.agent import AgentNode
-from dadc_net.node.environment_server import EnvironmentServerNode
+from dadc_net.node.agent import silence
+from dadc_net.node.agent.agent_log import AgentLog
+from dadc_net.node.agent.agent_node import AgentNode
 from dadc_net.node.messages import Act, Step, Who
-from dadc_net.node.own_log import OwnLog
-from dadc_net.node.tip import Tip
+from dadc_net.node.server import recovery
+from dadc_net.node.server.resending import Outstanding
+from dadc_net.node.server.server_log import ServerLog
+from dadc_net.node.server.server_node import EnvironmentServerNode
 from tests.simulation.chaos import Chaos
 from tests.simulation.test_faults import make_config
 
@@ -21,22 +23,22 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 def _no_resend(patch: pytest.MonkeyPatch) -> None:
     """A record that got lost is not sent again, and nobody joins again out of doubt."""
-    patch.setattr(pace.Pace, "due", lambda self, now: [])
-    patch.setattr(watch, "DOUBT_SECONDS", 1e9)
+    patch.setattr(Outstanding, "due", lambda self, now: [])
+    patch.setattr(silence, "DOUBT_SECONDS", 1e9)
 
 
 def _publish_first(patch: pytest.MonkeyPatch) -> None:
     """The record is sent before it is written down."""
-    keep = Tip._keep
+    keep = ServerLog._keep
 
-    def lazily(self: Tip, answers: object, entry: object) -> object:
+    def lazily(self: ServerLog, answers: object, entry: object) -> object:
         journal, self.journal = self.journal, _Nowhere(self.journal)  # type: ignore[assignment]
         try:
             return keep(self, answers, entry)  # type: ignore[arg-type]
         finally:
             self.journal = journal
 
-    patch.setattr(Tip, "_keep", lazily)
+    patch.setattr(ServerLog, "_keep", lazily)
 
 
 class _Nowhere:
@@ -56,7 +58,7 @@ def _no_who(patch: pytest.MonkeyPatch) -> None:
         return [delivery for delivery in found if not isinstance(delivery.message, Who)]
 
     patch.setattr(EnvironmentServerNode, "_react", mute)
-    patch.setattr(watch, "DOUBT_SECONDS", 1e9)
+    patch.setattr(silence, "DOUBT_SECONDS", 1e9)
 
 
 def _apply_twice(patch: pytest.MonkeyPatch) -> None:
@@ -71,7 +73,7 @@ def _apply_twice(patch: pytest.MonkeyPatch) -> None:
 
 def _forget_the_past(patch: pytest.MonkeyPatch) -> None:
     """An agent comes back with the state of its checkpoint and does not replay what came after it."""
-    patch.setattr(OwnLog, "tail", lambda self, first: iter(()))
+    patch.setattr(AgentLog, "tail", lambda self, first: iter(()))
     patch.setattr(AgentNode, "join", _joins_at_its_tip(AgentNode.join))
 
 

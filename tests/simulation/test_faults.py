@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.settings import ALGORITHMS
+from dadc_net.coordinator.settings.coordinator import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.runtime.simulation import Simulation
+from dadc_net.experiment.simulation import Simulation
 from tests.simulation.chaos import ENVIRONMENT_SEED, KINDS, SHARED_SEED, Chaos
 
 OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "env.restart_steps=6", "ais.size=3", "learner.hidden_size=3")

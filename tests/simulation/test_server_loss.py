@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import CorruptStateError, MismatchError, TemporaryError
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node import team_environment
 from dadc_net.node.messages import Fault, Join
-from dadc_net.node.recovery import recover, take_up
-from dadc_net.node.server_plan import ServerPhase
-from dadc_net.node.team_environment import TeamEnvironment
-from dadc_net.runtime.server_process import make_plan, make_problem
+from dadc_net.node.server.recovery import recover, take_up
+from dadc_net.node.server.terms import ServerPhase
+from dadc_net.node.server.world import LogEntry, World
+from dadc_net.runtime.problem import make_problem, make_terms
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk, DiskServerJournal
 from tests.simulation.test_faults import make_config, undisturbed  # noqa: F401 - a fixture
@@ -54,8 +53,8 @@ def test_an_older_journal_with_another_environment_stops(recalled: None, monkeyp
     chaos = _team_at()
     chaos.server.die(-9)
     _roll_back(chaos.server.disk, 0)
-    other = TeamEnvironment(make_problem(chaos.config), seed_bytes(99))
-    first = TeamEnvironment(make_problem(chaos.config), seed_bytes(1))
+    other = World(make_problem(chaos.config), seed_bytes(99))
+    first = World(make_problem(chaos.config), seed_bytes(1))
     monkeypatch.setattr(chaos.server, "make_world", lambda: _Turned(first, other))
     with pytest.raises(AssertionError, match="were sent with two contents") as stopped:  # the checks of every simulation
         chaos.run()
@@ -66,17 +65,17 @@ def test_an_older_journal_with_another_environment_stops(recalled: None, monkeyp
 class _Turned:
     """Record 0 of one environment, and then another one's: as a changed installation might."""
 
-    def __init__(self, first: TeamEnvironment, other: TeamEnvironment) -> None:
+    def __init__(self, first: World, other: World) -> None:
         self._first, self._other = first, other
         self.problem, self.copies, self.num_agents = first.problem, first.copies, first.num_agents
         other.first()
 
-    def first(self) -> team_environment.LogEntry:
+    def first(self) -> LogEntry:
         entry = self._first.first()
         self._other.head = self._first.head
         return entry
 
-    def advance(self, joint_action: NDArray[np.int64]) -> team_environment.LogEntry:
+    def advance(self, joint_action: NDArray[np.int64]) -> LogEntry:
         return self._other.advance(joint_action)
 
     def state(self) -> dict[str, NDArray[np.int64]]:
@@ -103,13 +102,13 @@ def test_rotten_answers_are_asked_of_the_agents_and_what_is_beyond_is_a_witness(
     _roll_back_worlds(disk, newest)
     step = min(newest + 1, STEP - 1) if disk.tables["worlds"] else 4
     _rot(disk, "answers", step)
-    world = TeamEnvironment(make_problem(chaos.config), seed_bytes(1))
+    world = World(make_problem(chaos.config), seed_bytes(1))
     recovery = recover(world, DiskServerJournal(disk, 2))
-    assert recovery.tip.step == step
+    assert recovery.log.step == step
     assert recovery.lost == disk.tip - step
-    assert recovery.tip.witnessed == {beyond: kept[beyond] for beyond in range(step + 1, disk.tip + 1)}
-    assert not recovery.tip.witness(disk.tip, b"x" * 32)
-    assert recovery.tip.witness(disk.tip, kept[disk.tip])
+    assert recovery.log.witnessed == {beyond: kept[beyond] for beyond in range(step + 1, disk.tip + 1)}
+    assert not recovery.log.witness(disk.tip, b"x" * 32)
+    assert recovery.log.witness(disk.tip, kept[disk.tip])
 
 
 def _roll_back_worlds(disk: Disk, newest: int) -> None:
@@ -121,14 +120,14 @@ def _roll_back_worlds(disk: Disk, newest: int) -> None:
 def test_rotten_answers_to_the_last_record_are_asked_of_the_agents_too(recalled: None) -> None:
     chaos = _team_at()
     assert chaos.run().code == 0
-    disk, plan = chaos.server.disk, make_plan(chaos.config)
+    disk, terms = chaos.server.disk, make_terms(chaos.config)
     disk.facts = {**disk.facts, "state": "running"}  # Killed between the last answers and the end.
-    sound, _ = take_up(TeamEnvironment(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), plan)
+    sound, _ = take_up(World(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), terms)
     assert sound.phase is ServerPhase.FINISHED
     disk.facts = {**disk.facts, "state": "running"}
-    disk.tables["answers"][plan.last_step] = (*disk.tables["answers"][plan.last_step][:-1], b"rotten")
-    node, _ = take_up(TeamEnvironment(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), plan)
-    assert (node.phase, node.tip.step) == (ServerPhase.JOINING, plan.last_step)
+    disk.tables["answers"][terms.last_step] = (*disk.tables["answers"][terms.last_step][:-1], b"rotten")
+    node, _ = take_up(World(make_problem(chaos.config), seed_bytes(1)), DiskServerJournal(disk, 2), terms)
+    assert (node.phase, node.log.step) == (ServerPhase.JOINING, terms.last_step)
 
 
 def test_an_environment_that_does_not_repeat_itself_stops_the_server(recalled: None) -> None:
@@ -137,8 +136,8 @@ def test_an_environment_that_does_not_repeat_itself_stops_the_server(recalled: N
     disk.tables["worlds"].clear()
     noise = random.Random(5)
 
-    class Noisy(TeamEnvironment):
-        def advance(self, joint_action: NDArray[np.int64]) -> team_environment.LogEntry:
+    class Noisy(World):
+        def advance(self, joint_action: NDArray[np.int64]) -> LogEntry:
             return super().advance(joint_action ^ (self._step == 9) * noise.choice((1,)))
 
     with pytest.raises(CorruptStateError, match="does not repeat itself") as error:
@@ -152,8 +151,8 @@ def test_a_loss_of_power_takes_no_epoch_back(recalled: None) -> None:
     chaos.server.die(-9)
     disk = chaos.server.disk
     for epoch in (2, 3):
-        world = TeamEnvironment(make_problem(chaos.config), seed_bytes(1))
-        node, _ = take_up(world, DiskServerJournal(disk, 2), make_plan(chaos.config))
+        world = World(make_problem(chaos.config), seed_bytes(1))
+        node, _ = take_up(world, DiskServerJournal(disk, 2), make_terms(chaos.config))
         assert node.epoch == epoch
     for seed in range(20):  # Each takes back what it can.
         disk.lose_power(random.Random(seed))
@@ -179,7 +178,7 @@ def test_a_stale_server_and_another_run_are_refused(recalled: None) -> None:
         assert isinstance(refusal.message, Fault)
         assert refusal.message.exit_code == code
         assert words in refusal.message.text
-    assert node.tip.journal.facts["epoch"] == node.epoch + 1
+    assert node.log.journal.facts["epoch"] == node.epoch + 1
     assert chaos.server.disk.facts["epoch"] == node.epoch + 1  # So the next start is above what the agent has met.
 
 

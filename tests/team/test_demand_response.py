@@ -20,12 +20,12 @@ from dadc_net.team.demand_response import (
     DemandResponseParameters,
 )
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.families import family_from_record
+from dadc_net.team.families import family_from_plain
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import JointStep, MeanFieldSharing, structure_by_name
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
-from dadc_net.team.spaces import FiniteSpace, space_from_record
+from dadc_net.team.spaces import FiniteSpace, space_from_plain
 from dadc_net.team.tasks import TASKS
 
 BEGIN, GO = np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
@@ -105,7 +105,7 @@ def test_the_mean_field_counts_and_is_ordered() -> None:
     assert isinstance(space, FiniteSpace)
     assert space == FiniteSpace((6,), ordered=True)
     assert space.features(np.array([[0], [5], [3]])).tolist() == [[-1.0], [1.0], [pytest.approx(0.2)]]
-    assert space_from_record(space.to_record()) == space
+    assert space_from_plain(space.to_plain()) == space
     assert space.index(np.array([[4]])).tolist() == [4]
 
 
@@ -165,10 +165,10 @@ def test_a_random_family_needs_words_and_a_menu_does_not() -> None:
 
 def test_families_cross_the_wire() -> None:
     for family in [*(family for family, _ in FAMILIES), DETERMINISTIC, TASKS["mabc"].menus["paper"]]:
-        assert family_from_record(family.to_record()) == family
+        assert family_from_plain(family.to_plain()) == family
     for record in ({}, {"kind": "oracle"}, {"kind": "gibbs", "name": "x"}, {"kind": "menu"}, {"kind": "opportunity"}):
         with pytest.raises(ProtocolError, match=r"kind|family|menu"):
-            family_from_record(record)
+            family_from_plain(record)
 
 
 def test_the_box_has_the_bound_of_the_settings() -> None:
@@ -176,4 +176,4 @@ def test_the_box_has_the_bound_of_the_settings() -> None:
     spec = task.make(DemandResponseParameters(agents=3), 1).spec
     for name, size in (("randomised", 6), ("one-each", 18)):
         space = task.family(name, "", spec, ThetaSettings(bound=4.0)).space
-        assert space.to_record() == {"kind": "box", "low": [-4.0] * size, "high": [4.0] * size}
+        assert space.to_plain() == {"kind": "box", "low": [-4.0] * size, "high": [4.0] * size}

@@ -22,7 +22,7 @@ from dadc_net.team.multi_access_broadcast import (
     MultiAccessBroadcast,
     MultiAccessBroadcastParameters,
 )
-from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_record
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 from dadc_net.team.tasks import find_task
 
 NO = np.zeros(1, dtype=bool)
@@ -191,9 +191,9 @@ def test_menus_are_opportunities() -> None:
         assert MENUS["all"].draw(chosen, np.array([1]), both[:, None])[:, 0].tolist() == [0, first]
         assert MENUS["all"].draw(chosen, np.array([2]), both[:, None])[:, 0].tolist() == [0, second]
     assert MENUS["paper"].entries == MENUS["all"].entries[:3]
-    assert PrescriptionMenu.from_record(MENUS["all"].to_record()) == MENUS["all"]
+    assert PrescriptionMenu.from_plain(MENUS["all"].to_plain()) == MENUS["all"]
     with pytest.raises(ProtocolError):
-        PrescriptionMenu.from_record({"name": "x", "entries": ["a"], "actions": [[[1, 0], [1]]]})
+        PrescriptionMenu.from_plain({"name": "x", "entries": ["a"], "actions": [[[1, 0], [1]]]})
 
 
 @pytest.mark.parametrize("sizes", [(2, 2, 3), (7,), (5, 4, 3, 2)])
@@ -206,7 +206,7 @@ def test_finite_spaces_index_and_code(sizes: tuple[int, ...]) -> None:
     codes = space.features(values)
     assert codes.shape == (space.num_values, space.feature_size)
     assert len({tuple(row) for row in codes.tolist()}) == space.num_values
-    assert space_from_record(space.to_record()) == space
+    assert space_from_plain(space.to_plain()) == space
 
 
 def test_box_spaces() -> None:
@@ -214,9 +214,9 @@ def test_box_spaces() -> None:
     assert box.contains(np.array([[0.5, 0.0]]))
     assert not box.contains(np.array([[0.5, np.nan]]))
     assert box.features(np.array([[2.0, -3.0]])).tolist() == [[1.0, -1.0]]
-    assert space_from_record(box.to_record()) == box
+    assert space_from_plain(box.to_plain()) == box
     with pytest.raises(ProtocolError):
-        space_from_record({"kind": "sphere"})
+        space_from_plain({"kind": "sphere"})
 
 
 def test_unknown_task_has_a_suggestion() -> None:

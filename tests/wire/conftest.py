@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.keys import AgentKeys, load_agent_keys, load_server_keys, write_keys
-from dadc_net.wire.sockets import AgentSocket, Heartbeat, ServerSocket
+from dadc_net.wire.options import Heartbeat
+from dadc_net.wire.server_socket import ServerSocket
 
 LOOPBACK = "tcp://127.0.0.1:*"
 

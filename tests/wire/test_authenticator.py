@@ -13,10 +13,11 @@ from zmq.utils import z85
 
 from dadc_net.errors import AuthenticationError, DadcError, InvariantError, UsageError
 from dadc_net.wire import authenticator, options
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.authenticator import Authenticator
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.keys import AgentKeys, load_server_keys
-from dadc_net.wire.sockets import AgentSocket, ServerSocket
+from dadc_net.wire.server_socket import ServerSocket
 
 pytestmark = pytest.mark.timeout(60)
 LOOPBACK = "tcp://127.0.0.1:*"

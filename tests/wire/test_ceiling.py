@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.ceiling import raw_agent, raw_server, stop_agents, wait_for_agents
 from dadc_net.wire.keys import AgentKeys
-from dadc_net.wire.sockets import AgentSocket, ServerSocket
+from dadc_net.wire.server_socket import ServerSocket
 
 
 @pytest.mark.timeout(60)

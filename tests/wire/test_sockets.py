@@ -15,9 +15,10 @@ import zmq
 
 from dadc_net.errors import AuthenticationError, InvariantError, ProtocolError, TemporaryError, UsageError
 from dadc_net.wire import agent_socket, options
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.keys import AgentKeys, load_server_keys
-from dadc_net.wire.sockets import AgentSocket, Received, ServerSocket
+from dadc_net.wire.server_socket import Received, ServerSocket
 
 pytestmark = pytest.mark.timeout(60)
 LOOPBACK = "tcp://127.0.0.1:*"

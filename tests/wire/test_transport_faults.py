@@ -11,8 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from dadc_net.errors import DadcError
+from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.keys import AgentKeys
-from dadc_net.wire.sockets import AgentSocket, ServerSocket
+from dadc_net.wire.server_socket import ServerSocket
 from tests.process.fault_proxy import FaultProxy, Way
 
 pytestmark = pytest.mark.timeout(90)

@@ -16,16 +16,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dadc_net.coordinator.actor_critic_network import ActorCriticNetwork
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.distribution import OnGraph, drawn_rows
-from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.networks.actor_critic import ActorCriticNetwork
+from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
+from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.schedule import linear, step_size
-from dadc_net.coordinator.settings import CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact import functions
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 
 
 class Targets(NamedTuple):
@@ -111,7 +111,7 @@ class ActorCritic(Algorithm):
     def groups(self) -> tuple[ParameterGroup, ...]:
         return (self.network.group,)
 
-    def acting(self, update: int) -> Scores:
+    def behaviour(self, update: int) -> Scores:
         return self.network.acting()
 
     def deviation(self, update: int) -> Array:
@@ -131,7 +131,7 @@ class ActorCritic(Algorithm):
         policy = masked_mean(psi.log_density(goal.drawn) * goal.advantages, goal)
         return self.descend(policy, values, psi, goal, update)
 
-    def descend(self, policy: Tensor, values: Tensor, psi: OnGraph, goal: Targets, update: int) -> dict[str, float]:
+    def descend(self, policy: Tensor, values: Tensor, psi: PolicyGraph, goal: Targets, update: int) -> dict[str, float]:
         """One step against value loss minus ``policy`` and entropy bonus; the losses."""
         settings = self.settings
         value = value_loss(values, goal)
@@ -140,5 +140,5 @@ class ActorCritic(Algorithm):
         group, own_share = self.network.group, step_share(settings, update)
         rates = self.distribution.rates(group, learning_rate(settings, update), own_share)
         group.descend(loss, rates, settings.learner.gradient_norm)
-        self.distribution.settle(group)
+        self.distribution.clamp(group)
         return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}

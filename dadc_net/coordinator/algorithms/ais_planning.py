@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator
-from dadc_net.coordinator.ais_step import improve_ais
+from dadc_net.coordinator.ais import StateApproximator, improve_ais
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
 from dadc_net.coordinator.model import LearnedModel, LookAhead
-from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.coordinator.schedule import geometric, step_size
-from dadc_net.coordinator.value_network import ValueNetwork
 from dadc_net.errors import ConfigError
+from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import LOG_MIN, log, softmax_weights
-from dadc_net.exact.grid import Array, row_sums
+from dadc_net.exact.grid import row_sums
 from dadc_net.exact.streams import Stream
 
 
@@ -73,7 +73,7 @@ class AisPlanning(Algorithm):
     def value(self) -> Callable[[Array], Array]:
         return self.value_network.acting()
 
-    def acting(self, update: int) -> Scores:
+    def behaviour(self, update: int) -> Scores:
         plan, updates = self._plan, self.settings.updates
         if update < plan.uniform_share * updates:
             return self._uniform

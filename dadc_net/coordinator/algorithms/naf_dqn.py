@@ -31,18 +31,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator
-from dadc_net.coordinator.ais_step import improve_ais
+from dadc_net.coordinator.ais import StateApproximator, improve_ais
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
-from dadc_net.coordinator.layers import Tower
 from dadc_net.coordinator.memory import ReplayMemory
-from dadc_net.coordinator.naf_network import NafNetwork
-from dadc_net.coordinator.parameters import ParameterGroup
+from dadc_net.coordinator.networks.layers import Tower
+from dadc_net.coordinator.networks.naf import NafNetwork
+from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import Box
 from dadc_net.coordinator.schedule import step_size
 from dadc_net.exact import functions
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 
 
@@ -70,7 +69,7 @@ class NafDqn(Algorithm):
     def state(self) -> dict[str, NDArray[Any]]:
         return {"naf/target": self.network.target.values}
 
-    def acting(self, update: int) -> Scores:
+    def behaviour(self, update: int) -> Scores:
         return self.network.rule()
 
     def deviation(self, update: int) -> Array:

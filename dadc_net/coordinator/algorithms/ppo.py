@@ -14,7 +14,7 @@ from torch import Tensor
 from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean, targets
 from dadc_net.coordinator.batch import Batch
 from dadc_net.exact import functions
-from dadc_net.exact.grid import Array
+from dadc_net.exact.array import Array
 
 _LARGEST_LOG_RATIO = 8.0
 

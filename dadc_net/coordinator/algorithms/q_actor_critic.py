@@ -26,15 +26,15 @@ import torch
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
-from dadc_net.coordinator.distribution import CategoricalOnGraph
-from dadc_net.coordinator.parameters import ParameterGroup
-from dadc_net.coordinator.policy_network import PolicyNetwork
-from dadc_net.coordinator.q_network import QNetwork
+from dadc_net.coordinator.networks.distribution import CategoricalGraph
+from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.policy import PolicyNetwork
+from dadc_net.coordinator.networks.q import QNetwork
 from dadc_net.coordinator.schedule import linear, step_size
 from dadc_net.errors import InvariantError
 from dadc_net.exact import functions
+from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp, log_softmax
-from dadc_net.exact.grid import Array
 
 
 class QActorCritic(Algorithm):
@@ -53,7 +53,7 @@ class QActorCritic(Algorithm):
     def groups(self) -> tuple[ParameterGroup, ...]:
         return self.critic.group, self.policy.group
 
-    def acting(self, update: int) -> Scores:
+    def behaviour(self, update: int) -> Scores:
         return self.policy.acting()
 
     def greedy(self) -> Scores:
@@ -118,7 +118,7 @@ class QActorCritic(Algorithm):
         settings = self.settings
         values = self.critic.all(known)
         psi = self.policy.forward(torch.from_numpy(known))
-        if not isinstance(psi, CategoricalOnGraph):
+        if not isinstance(psi, CategoricalGraph):
             raise InvariantError("the exact sum over prescriptions needs a menu")
         logs = functions.fork(psi.logs, 2)
         chances = exp(log_softmax(self.policy.acting()(known)))

@@ -20,14 +20,15 @@ import numpy as np
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.actor_critic import Targets, entropy_weight, masked_mean, targets
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.distribution import Frozen
-from dadc_net.coordinator.natural_gradient import conjugate_gradients, dot
-from dadc_net.coordinator.parameters import ParameterGroup
-from dadc_net.coordinator.policy_network import PolicyNetwork
+from dadc_net.coordinator.networks.distribution import PolicyValues
+from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, dot
+from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.policy import PolicyNetwork
+from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.coordinator.schedule import step_size
-from dadc_net.coordinator.value_network import ValueNetwork
+from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp
-from dadc_net.exact.grid import Array, total
+from dadc_net.exact.grid import total
 
 _LARGEST_LOG_RATIO = 8.0
 
@@ -47,7 +48,7 @@ class TrustRegion(Algorithm):
     def groups(self) -> tuple[ParameterGroup, ...]:
         return self.policy.group, self.value_network.group
 
-    def acting(self, update: int) -> Scores:
+    def behaviour(self, update: int) -> Scores:
         return self.policy.acting()
 
     def deviation(self, update: int) -> Array:
@@ -78,7 +79,7 @@ class TrustRegion(Algorithm):
         entropy = masked_mean(psi.entropy(), goal)
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
         gradient = group.gradient(policy + entropy * weight)
-        old = self.policy.frozen(goal.states.numpy())
+        old = self.policy.values(goal.states.numpy())
         fisher = _Fisher(self.policy, goal, old, trpo.damping)
         direction = conjugate_gradients(fisher, gradient, trpo.conjugate_gradient_steps)
         curvature = dot(direction, fisher(direction))
@@ -88,25 +89,25 @@ class TrustRegion(Algorithm):
             kept, kl = self._search(goal, direction * length, old, weight)
         return {"policy": -policy.item(), "entropy": entropy.item(), "kl": kl, "step_share": kept}
 
-    def _search(self, goal: Targets, step: Array, old: Frozen, weight: float) -> tuple[float, float]:
+    def _search(self, goal: Targets, step: Array, old: PolicyValues, weight: float) -> tuple[float, float]:
         """Place the longest halving of ``step`` that helps and stays close; the share of it that was kept, and its KL."""
         group = self.policy.group
         before = group.values.copy()
         start, _ = self._surrogate(goal, old, weight)
         share = 1.0
         for _ in range(self.settings.trpo.line_search_steps):
-            group.place(before + share * step)
-            self.policy.distribution.settle(group)
+            group.assign(before + share * step)
+            self.policy.distribution.clamp(group)
             reached, kl = self._surrogate(goal, old, weight)
             if reached > start and kl <= self.settings.trpo.max_kl:
                 return share, kl
             share *= 0.5
-        group.place(before)
+        group.assign(before)
         return 0.0, 0.0
 
-    def _surrogate(self, goal: Targets, old: Frozen, weight: float) -> tuple[float, float]:
+    def _surrogate(self, goal: Targets, old: PolicyValues, weight: float) -> tuple[float, float]:
         """Surrogate objective and mean KL(old || present) over the rows that happened, off the graph."""
-        new = self.policy.frozen(goal.states.numpy())
+        new = self.policy.values(goal.states.numpy())
         valid, count, drawn = goal.valid.numpy(), goal.rows, goal.drawn.numpy()
         difference = new.log_density(drawn) - old.log_density(drawn)
         ratio = exp(np.clip(difference, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
@@ -119,7 +120,7 @@ class TrustRegion(Algorithm):
 class _Fisher:
     """v -> (F + damping) v at the old parameters: [P] -> [P]."""
 
-    def __init__(self, policy: PolicyNetwork, goal: Targets, old: Frozen, damping: float) -> None:
+    def __init__(self, policy: PolicyNetwork, goal: Targets, old: PolicyValues, damping: float) -> None:
         self._tangents = policy.tangents(goal.states.numpy())
         self._old = old
         self._share = (goal.valid.numpy() / goal.rows)[:, None]
@@ -130,5 +131,5 @@ class _Fisher:
         weighted = self._old.metric(self._tangents.along(direction)) * self._share
         image = self._tangents.back(weighted)
         for part in self._own:
-            image[part] = self._old.own_metric(direction[part])
+            image[part] = self._old.fisher_of_deviation(direction[part])
         return image + self._damping * direction

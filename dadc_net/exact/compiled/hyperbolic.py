@@ -17,8 +17,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from dadc_net.exact.array import Array
 from dadc_net.exact.compiled.jit import part
-from dadc_net.exact.grid import Array
 
 _LARGEST = 20.0
 """From here on tanh is 1 to less than half an ulp."""

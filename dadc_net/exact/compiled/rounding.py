@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.exact.array import Array
 from dadc_net.exact.compiled.jit import compiled, part
-from dadc_net.exact.grid import Array
 
 Words = NDArray[np.int64]
 """The bits of float64 numbers."""

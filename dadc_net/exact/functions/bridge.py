@@ -10,15 +10,16 @@ from torch import Tensor
 from torch.autograd import Function
 
 from dadc_net.exact import compiled, grid
+from dadc_net.exact.array import Array
 
 Context = Any  # torch types the context of a Function loosely
 Gradients = tuple[Tensor | None, ...]
 
 
-def to_numpy(tensor: Tensor) -> grid.Array:
+def to_numpy(tensor: Tensor) -> Array:
     if tensor.dtype is not torch.float64:
         raise TypeError(f"exact functions take float64 tensors, got {tensor.dtype}")
-    array: grid.Array = tensor.detach().numpy()
+    array: Array = tensor.detach().numpy()
     return array
 
 
@@ -28,7 +29,7 @@ def require_within(tensor: Tensor, exponent: int | None) -> None:
         grid.require_within(to_numpy(tensor), exponent)
 
 
-def to_tensor(array: grid.Array) -> Tensor:
+def to_tensor(array: Array) -> Tensor:
     # A broadcast view is copied: torch must own memory that is dense and writable.
     dense = np.asarray(array)
     return torch.from_numpy(dense if dense.flags.c_contiguous and dense.flags.writeable else dense.copy())

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from dadc_net.exact.array import Array
 from dadc_net.exact.functions.bridge import Context, Gradients, to_numpy, to_tensor
-from dadc_net.exact.grid import Array
 
 
 def place(row: int, column: int) -> int:

@@ -152,7 +152,7 @@ def _menu_fault(key: str, menu: PrescriptionMenu, spec: EnvironmentSpec, local_v
             f"the menu {key!r} prescribes the actions {outside}, but there are {spec.action_space.num_values}, from 0. "
             "An agent would answer with a number that the environment does not know. Correct the table."
         )
-    if PrescriptionMenu.from_record(menu.to_record()) != menu:
+    if PrescriptionMenu.from_plain(menu.to_plain()) != menu:
         return (
             f"the menu {key!r} changes on its way over the wire. Its actions or entries are not plain integers and strings. "
             "Build it from nested tuples of int."

@@ -1,0 +1,84 @@
+"""dadc evaluate: what a learned rule is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dadc_net.cli import shell
+
+if TYPE_CHECKING:
+    from dadc_net.planning.certificate import Certificate
+
+
+@click.command("evaluate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
+@click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
+@click.option("--certificate", is_flag=True, help="Theorem 5: epsilon, delta, kappa and the bound, next to the true gap.")
+@shell.json_option
+def evaluate_command(run: Path, agent: int, trajectories: int | None, certificate: bool, as_json: bool) -> None:
+    """Value of the greedy rule that a run has learned."""
+    from dadc_net.config import resolve
+    from dadc_net.errors import UsageError
+    from dadc_net.experiment.evaluation import Evaluator
+    from dadc_net.runtime.launcher import load_learner
+
+    if not (run / "config.toml").is_file():
+        raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
+    if not (run / f"agent-{agent}").is_dir():
+        raise UsageError(
+            f"{run} holds no folder of agent {agent}. A simulation of a shared learner keeps that of agent 1 alone. Give "
+            "--agent one of those in the folder."
+        )
+    overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
+    config = resolve(str(run / "config.toml"), overrides)
+    snapshot, meta = load_learner(run, config, agent)
+    evaluator = Evaluator(config)
+    valuation = evaluator.valuation(snapshot)
+    certified = evaluator.certificate(snapshot) if certificate else None
+    exact = valuation.exact
+    result: dict[str, Any] = {
+        "value": None if exact is None else exact.value,
+        "value_stderr": None if exact is None else exact.stderr,
+        "optimum": None if exact is None else exact.optimum,
+        "gap": None if exact is None else exact.gap,
+        "round_robin_share": None if exact is None else exact.round_robin_share,
+        "method": "monte-carlo" if exact is None else exact.method,
+        "value_monte_carlo": valuation.value_monte_carlo,
+        "value_monte_carlo_stderr": valuation.value_monte_carlo_stderr,
+        "update": meta.get("update"),
+        "learner_digest": meta.get("learner_digest"),
+    }
+    if certificate:
+        result["certificate"] = None if certified is None else dataclasses.asdict(certified)
+    if as_json:
+        shell.print_json(result)
+        return
+    click.echo(f"greedy rule of agent {agent} after update {result['update']}")
+    if exact is not None:
+        share = exact.round_robin_share
+        click.echo(
+            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, gap "
+            f"{100 * exact.gap:.2f} %"
+            + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
+        )
+    click.echo(f"plain Monte Carlo {valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}")
+    if certificate:
+        click.echo(_certificate_text(certified))
+
+
+def _certificate_text(found: Certificate | None) -> str:
+    """Theorem 5 in words."""
+    if found is None:
+        return "no certificate: no planner enumerates this task's beliefs, so there is no exact belief to compare with"
+    return (
+        f"Theorem 5 over {found.points} visited points, largest (mean): epsilon {found.epsilon:.4f} "
+        f"({found.epsilon_mean:.4f}), delta {found.delta:.4f} ({found.delta_mean:.4f}), kappa {found.kappa:.4f} "
+        f"({found.kappa_mean:.4f}), L_V {found.lipschitz:.3f}\n"
+        f"bound kappa + (epsilon + L_V delta) / (1 - gamma) = {found.bound:.3f} ({found.bound_mean:.3f}); the largest true "
+        f"|V*(b) - V(x)| met is {found.error:.4f} ({found.error_mean:.4f})"
+    )

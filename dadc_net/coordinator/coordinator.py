@@ -1,0 +1,267 @@
+"""The virtual coordinator as a deterministic state machine over common information.
+
+``receive`` takes one common record and returns what the team does next. Given the settings and the shared seed, its
+state is a function of the records alone: no clock, no file, no local information, no other randomness. K agents that
+receive the same records therefore hold the same bits, and feeding the log again gives any past state back.
+
+On receipt of record t (DESIGN: "One step, exactly"):
+
+    x_t = rho(x_{t-1}, z_t, theta_{t-1})           a begin sets x_{t-1} = 0 and theta_{t-1} = 0
+    if t = n T, n >= 1:
+        close batch n with R_{t-1}; x_t above, made with the old parameters, is its bootstrap state
+        update: state approximator (4), then critic (5) and actor (6)
+        x_t = rho(x_{t-1}, z_t, theta_{t-1})       again, from the carried x_{t-1}, with the new parameters
+    theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per dimension of a box
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.coordinator.ais import StateApproximator, covariance, improve_ais, rank, spread
+from dadc_net.coordinator.algorithm import Parts
+from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
+from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.identity_encoder import IdentityEncoder
+from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.prescription import Theta, theta_space
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.errors import ConfigError, InvariantError, NumericError
+from dadc_net.exact import canonical
+from dadc_net.exact.array import Array
+from dadc_net.exact.digest import digest
+from dadc_net.exact.streams import Stream
+from dadc_net.team.common_record import CommonRecord
+from dadc_net.team.spaces import FiniteSpace, space_from_plain
+
+
+class UpdateReport(NamedTuple):
+    """What one update did."""
+
+    update: int
+    digest: bytes
+    tensors: dict[str, bytes]
+    """Full tensor name -> digest, in the order of the learner digest."""
+    losses: dict[str, float]
+
+
+class Decision(NamedTuple):
+    """What follows from one record."""
+
+    prescriptions: Theta | None
+    """theta_t as it is played: int64 [E] menu entries, or float64 [E, D]; None at the last record of a run."""
+    ais: Array
+    """[E, X] x_t"""
+    update: UpdateReport | None
+
+
+def finite_common_space(settings: CoordinatorSettings) -> FiniteSpace:
+    """The space of z_t. Raises ConfigError when it is not finite."""
+    space = space_from_plain(settings.common_space)
+    if not isinstance(space, FiniteSpace):
+        raise ConfigError(
+            f"the common space is {settings.common_space!r}, which is not finite. The algorithm {settings.algorithm} "
+            "predicts the next common observation as one of finitely many. Use a finite space."
+        )
+    return space
+
+
+class Coordinator:
+    """One replica of the learner."""
+
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
+        """``shared_seed``: bytes from ``exact.streams.seed_bytes``, equal for all agents."""
+        self.settings = settings
+        self.space = finite_common_space(settings)
+        self.stream = Stream("coordinator", shared_seed)
+        initial = Stream("initial-parameters/ais", shared_seed)
+        self.theta = theta_space(settings.theta_space, settings.plays_corners)
+        features = self.space.feature_size
+        self.approximator: StateApproximator | IdentityEncoder
+        if settings.ais.encoder == "none":
+            self.approximator = IdentityEncoder(features, settings.ais, initial)
+        else:
+            self.approximator = StateApproximator(features, self.theta, self.space.num_values, settings.ais, initial)
+        inputs, size = features + self.theta.code_size, self.approximator.size
+        parts = Parts(settings, self.space, self.theta, self.approximator, shared_seed)
+        self.algorithm = IMPLEMENTATIONS[settings.algorithm](parts)
+        for group in self.groups:
+            group.set_step_rule(settings.schedule.optimiser, settings.schedule.parameter_bound)
+        copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
+        self._next_step = 0
+        self._prepare_acting(0)
+        self._ais = np.zeros((copies, size))
+        self._previous = np.zeros((copies, self.theta.code_size))
+        self._inputs = np.zeros((steps + 1, copies, inputs))
+        self._keep = np.ones((steps + 1, copies, 1))
+        self._common_index = np.zeros((steps + 1, copies), dtype=np.int64)
+        self._prescriptions = self.theta.zeros(steps, copies)
+        self._rewards = np.zeros((steps + 1, copies))
+        self._ended = np.zeros((steps + 1, copies), dtype=np.uint8)
+        self._start = np.zeros((copies, size))
+
+    def _prepare_acting(self, update: int) -> None:
+        """Take the parameters that update ``update`` left into use; 0: the first ones."""
+        self._encode = self.approximator.acting()
+        self._scores = self.algorithm.behaviour(update)
+        self._deviation = self.algorithm.deviation(update)
+
+    @property
+    def last_step(self) -> int:
+        """Index of the run's last record."""
+        return self.settings.updates * self.settings.learner.batch_lock_steps
+
+    def receive(self, record: CommonRecord) -> Decision:
+        """Advance by one record.
+
+        Raises:
+            InvariantError: if a record is missing or repeated.
+            NumericError: if a reward is not finite.
+        """
+        if record.step != self._next_step:
+            raise InvariantError(f"the coordinator expected record {self._next_step} and was given {record.step}")
+        if not np.isfinite(record.rewards).all():
+            raise NumericError(
+                f"the rewards of record {record.step} hold NaN or infinity. They come from the environment. "
+                "Correct the environment's reward."
+            )
+        self._next_step += 1
+        batch_steps = self.settings.learner.batch_lock_steps
+        row = record.step % batch_steps
+        closes = record.step > 0 and row == 0
+        if closes:
+            row = batch_steps
+        carried = self._ais
+        self._store(record, row)
+        self._ais = self._encode(self._inputs[row], self._keep[row], carried)
+        report = None
+        if closes:
+            report = self._update(record.step // batch_steps)
+            self._begin_batch(carried)
+            self._ais = self._encode(self._inputs[0], self._keep[0], carried)
+            report = report._replace(tensors=self.tensor_digests())
+            report = report._replace(digest=_root(report.tensors))
+            row = 0
+        if record.step == self.last_step:
+            return Decision(None, self._ais, report)
+        words = self.stream.words(record.step, self.settings.learner.num_envs, self.theta.words)
+        drawn = self.theta.draw(self._scores(self._ais), self._deviation, words)
+        self._prescriptions[row] = drawn
+        self._previous = self.theta.codes(drawn)
+        return Decision(self.theta.played(drawn), self._ais, report)
+
+    def _store(self, record: CommonRecord, row: int) -> None:
+        keep = np.where(record.begin, 0.0, 1.0)[:, None]
+        features = self.space.feature_size
+        self._inputs[row, :, :features] = self.space.features(record.common)
+        self._inputs[row, :, features:] = self._previous * keep
+        self._keep[row] = keep
+        self._common_index[row] = self.space.index(record.common)
+        self._rewards[row] = record.rewards
+        self._ended[row] = record.ended
+
+    def _begin_batch(self, carried: Array) -> None:
+        """The record that closed a batch opens the next one; ``carried`` is x_{t-1}, made with the old parameters."""
+        for array in (self._inputs, self._keep, self._common_index, self._rewards, self._ended):
+            array[0] = array[-1]
+        self._start = carried
+
+    def _update(self, update: int) -> UpdateReport:
+        batch = Batch(
+            self._inputs,
+            self._keep,
+            self._start,
+            self._common_index,
+            self._prescriptions,
+            self._rewards[1:],
+            self._ended,
+        )
+        if self.algorithm.learns_ais_on_policy and isinstance(self.approximator, StateApproximator):
+            states, losses = improve_ais(self.approximator, batch, self.settings, update)
+        else:
+            states, losses = self.approximator.encode(batch).detach().numpy(), {}
+        varied = covariance(states[:-1].reshape(-1, states.shape[2]))
+        losses |= {"ais_spread": spread(varied), "ais_rank": float(rank(varied))}
+        losses |= self.algorithm.improve(batch, states, update)
+        self._prepare_acting(update)
+        return UpdateReport(update, b"", {}, losses)
+
+    def tensor_digests(self) -> dict[str, bytes]:
+        """Full name -> digest of every tensor of the learner's state."""
+        carried = {
+            "carried/ais": self._ais,
+            "carried/prescriptions": self._previous,
+            "carried/next-step": np.array([self._next_step], dtype=np.int64),
+        }
+        memory = self.algorithm.memory
+        remembered = {} if memory is None else {"memory": memory.head}
+        return {
+            **{name: value for group in self.groups for name, value in group.tensor_digests().items()},
+            **{name: digest(canonical.encode(array)) for name, array in {**self.algorithm.state(), **carried}.items()},
+            **remembered,
+        }
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """All parameters: of the state approximator first, then the algorithm's."""
+        return self.approximator.group, *self.algorithm.groups
+
+    def parameters(self) -> tuple[Array, ...]:
+        """The flat vectors [P] of all parameter groups."""
+        return tuple(group.values for group in self.groups)
+
+    def digest(self) -> bytes:
+        """Digest of the whole learner state; holds no run id, host or time."""
+        return _root(self.tensor_digests())
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """A copy of the whole state, by name; ``restore`` of it gives an equal learner."""
+        window: dict[str, NDArray[Any]] = {
+            "inputs": self._inputs,
+            "keep": self._keep,
+            "common-index": self._common_index,
+            "prescriptions": self._prescriptions,
+            "rewards": self._rewards,
+            "ended": self._ended,
+            "start": self._start,
+        }
+        memory = self.algorithm.memory
+        return {
+            **{name: array for group in self.groups for name, array in group.snapshot().items()},
+            **{name: array.copy() for name, array in self.algorithm.state().items()},
+            **({} if memory is None else memory.snapshot()),
+            "carried/ais": self._ais.copy(),
+            "carried/prescriptions": self._previous.copy(),
+            "carried/next-step": np.array([self._next_step], dtype=np.int64),
+            **{f"window/{name}": array.copy() for name, array in window.items()},
+        }
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take the whole state from ``snapshot``."""
+        self.restore_rule(snapshot)
+        if self.algorithm.memory is not None:
+            self.algorithm.memory.restore(snapshot)
+        self._ais = snapshot["carried/ais"].copy()
+        self._previous = snapshot["carried/prescriptions"].copy()
+        self._next_step = int(snapshot["carried/next-step"][0])
+        self._inputs[...] = snapshot["window/inputs"]
+        self._keep[...] = snapshot["window/keep"]
+        self._common_index[...] = snapshot["window/common-index"]
+        self._prescriptions[...] = snapshot["window/prescriptions"]
+        self._rewards[...] = snapshot["window/rewards"]
+        self._ended[...] = snapshot["window/ended"]
+        self._start = snapshot["window/start"].copy()
+        self._prepare_acting(max(0, self._next_step - 1) // self.settings.learner.batch_lock_steps)
+
+    def restore_rule(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take from ``snapshot`` what the learned rule needs: parameters and the algorithm's state."""
+        self.approximator.group.restore(snapshot)
+        self.algorithm.restore(snapshot)
+
+
+def _root(tensors: Mapping[str, bytes]) -> bytes:
+    return digest(b"dadc-net learner", *(name.encode("utf-8") + value for name, value in tensors.items()))

@@ -1,0 +1,237 @@
+"""psi(. | x): what the outputs of a policy network mean, as a distribution of theta.
+
+    Categorical    outputs are logits of the menu's entries
+    Gaussian       outputs are means; the log-deviation is a parameter of its own that does not depend on x (paper, E.2)
+
+On the graph, for gradients: log-density and entropy. Off the graph, for a trust region: log-density, entropy, KL divergence
+and the Fisher metric of the outputs, by which a natural gradient measures.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
+from dadc_net.coordinator.prescription import Box, Theta, ThetaSpace
+from dadc_net.coordinator.settings.algorithms import GaussianSettings
+from dadc_net.exact import functions
+from dadc_net.exact.array import Array
+from dadc_net.exact.elementary import exp, log, log_softmax
+from dadc_net.exact.grid import row_sums
+
+_LOG_DEVIATION = "log-deviation"
+
+
+class PolicyGraph(ABC):
+    """psi at n rows of outputs, on the graph."""
+
+    @abstractmethod
+    def log_density(self, theta: Tensor) -> Tensor:
+        """Of drawn theta, [n] or [n, D] -> [n]; to be asked for once."""
+
+    @abstractmethod
+    def entropy(self) -> Tensor:
+        """[n], in nats; to be asked for once."""
+
+
+class PolicyValues(ABC):
+    """psi at n rows of outputs, as numbers."""
+
+    @abstractmethod
+    def log_density(self, theta: Theta) -> Array:
+        """[n]"""
+
+    @abstractmethod
+    def entropy(self) -> Array:
+        """[n]"""
+
+    @abstractmethod
+    def divergence(self, new: PolicyValues) -> Array:
+        """KL(self || new) [n]; both of the same kind."""
+
+    @abstractmethod
+    def metric(self, change: Array) -> Array:
+        """Fisher metric times a change of the outputs: [n, C] -> [n, C]."""
+
+    @abstractmethod
+    def fisher_of_deviation(self, change: Array) -> Array:
+        """Fisher metric times a change of the distribution's own parameter, which is the same at every row."""
+
+
+class Distribution(ABC):
+    """A kind of psi."""
+
+    shapes: dict[str, Shape]
+    """Parameters of its own, beside the network's."""
+
+    @abstractmethod
+    def initialise(self, group: ParameterGroup, output: str) -> None:
+        """Set first values in ``group``, whose output layer is ``output``."""
+
+    @abstractmethod
+    def clamp(self, group: ParameterGroup) -> None:
+        """Bring its own parameters back to where they may be, after a step."""
+
+    @abstractmethod
+    def rates(self, group: ParameterGroup, rate: float, own_share: float) -> Array | float:
+        """Step sizes of ``group``: ``rate``, and for its own parameters their step size times ``own_share``."""
+
+    @abstractmethod
+    def deviation(self, group: ParameterGroup) -> Array:
+        """Of theta: [D]; of a menu []."""
+
+    @abstractmethod
+    def graph(self, group: ParameterGroup, outputs: Tensor) -> PolicyGraph:
+        """psi of outputs [n, C] with the parameters of ``group``."""
+
+    @abstractmethod
+    def values(self, group: ParameterGroup, outputs: Array) -> PolicyValues:
+        """The same off the graph, with copies of the present values."""
+
+
+class Categorical(Distribution):
+    """Softmax over a menu."""
+
+    shapes: dict[str, Shape] = {}  # noqa: RUF012 - never written to
+
+    def initialise(self, group: ParameterGroup, output: str) -> None:
+        return None
+
+    def clamp(self, group: ParameterGroup) -> None:
+        return None
+
+    def rates(self, group: ParameterGroup, rate: float, own_share: float) -> Array | float:
+        return rate
+
+    def deviation(self, group: ParameterGroup) -> Array:
+        return np.zeros(0)
+
+    def graph(self, group: ParameterGroup, outputs: Tensor) -> PolicyGraph:
+        return CategoricalGraph(functions.log_softmax(outputs))
+
+    def values(self, group: ParameterGroup, outputs: Array) -> PolicyValues:
+        return _CategoricalValues(log_softmax(outputs))
+
+
+class CategoricalGraph(PolicyGraph):
+    """Log-probabilities of all entries."""
+
+    def __init__(self, logs: Tensor) -> None:
+        self.logs = logs
+        """[n, M]"""
+
+    def log_density(self, theta: Tensor) -> Tensor:
+        return functions.pick(self.logs, theta)
+
+    def entropy(self) -> Tensor:
+        return functions.entropy(self.logs)
+
+
+class _CategoricalValues(PolicyValues):
+    def __init__(self, logs: Array) -> None:
+        self.logs = logs
+        self.chances = exp(logs)
+
+    def log_density(self, theta: Theta) -> Array:
+        taken: Array = np.take_along_axis(self.logs, theta[:, None], axis=1)[:, 0]
+        return taken
+
+    def entropy(self) -> Array:
+        return -row_sums(self.chances * self.logs)
+
+    def divergence(self, new: PolicyValues) -> Array:
+        assert isinstance(new, _CategoricalValues)
+        return row_sums(self.chances * (self.logs - new.logs))
+
+    def metric(self, change: Array) -> Array:
+        mean = row_sums(self.chances * change)[:, None]
+        weighted: Array = self.chances * (change - mean)
+        return weighted
+
+    def fisher_of_deviation(self, change: Array) -> Array:
+        return change
+
+
+class Gaussian(Distribution):
+    """Independent Gaussians around the outputs."""
+
+    def __init__(self, box: Box, settings: GaussianSettings) -> None:
+        self._box, self._settings = box, settings
+        self.shapes = {_LOG_DEVIATION: (box.code_size,)}
+        self._least, self._most = log(np.array([settings.least_deviation, settings.most_deviation]))
+
+    def initialise(self, group: ParameterGroup, output: str) -> None:
+        group.arrays[_LOG_DEVIATION][:] = log(np.array([self._settings.deviation]))
+        group.arrays[f"{output}.bias"] += self._box.centre
+
+    def clamp(self, group: ParameterGroup) -> None:
+        own = group.arrays[_LOG_DEVIATION]
+        own[:] = np.minimum(np.maximum(own, self._least), self._most)
+
+    def rates(self, group: ParameterGroup, rate: float, own_share: float) -> Array | float:
+        rates: Array = np.full(group.size, rate)
+        rates[group.slices[_LOG_DEVIATION]] = self._settings.learning_rate * own_share
+        return rates
+
+    def deviation(self, group: ParameterGroup) -> Array:
+        return exp(group.arrays[_LOG_DEVIATION])
+
+    def graph(self, group: ParameterGroup, outputs: Tensor) -> PolicyGraph:
+        return _GaussianGraph(outputs, functions.expand_rows(group.tensors[_LOG_DEVIATION], outputs.shape[0]))
+
+    def values(self, group: ParameterGroup, outputs: Array) -> PolicyValues:
+        return _GaussianValues(outputs, group.arrays[_LOG_DEVIATION].copy())
+
+
+class _GaussianGraph(PolicyGraph):
+    def __init__(self, means: Tensor, log_deviations: Tensor) -> None:
+        self._means, self._logs = means, log_deviations
+
+    def log_density(self, theta: Tensor) -> Tensor:
+        return functions.gaussian_log_density(theta, self._means, self._logs)
+
+    def entropy(self) -> Tensor:
+        return functions.row_sums(self._logs + (functions.HALF_LOG_TWO_PI + 0.5))
+
+
+class _GaussianValues(PolicyValues):
+    def __init__(self, means: Array, log_deviation: Array) -> None:
+        self.means, self.log_deviation = means, log_deviation
+        self.deviation = exp(log_deviation)
+
+    def log_density(self, theta: Theta) -> Array:
+        standardised = (theta - self.means) / self.deviation
+        return row_sums((standardised * standardised) * -0.5 - self.log_deviation - functions.HALF_LOG_TWO_PI)
+
+    def entropy(self) -> Array:
+        return row_sums(np.tile(self.log_deviation + (functions.HALF_LOG_TWO_PI + 0.5), (len(self.means), 1)))
+
+    def divergence(self, new: PolicyValues) -> Array:
+        assert isinstance(new, _GaussianValues)
+        shift = self.means - new.means
+        spread = self.deviation * self.deviation + shift * shift
+        return row_sums(
+            (new.log_deviation - self.log_deviation) + spread / (2.0 * (new.deviation * new.deviation)) - 0.5
+        )
+
+    def metric(self, change: Array) -> Array:
+        weighted: Array = change / (self.deviation * self.deviation)
+        return weighted
+
+    def fisher_of_deviation(self, change: Array) -> Array:
+        return 2.0 * change
+
+
+def distribution_over(theta: ThetaSpace, settings: GaussianSettings) -> Distribution:
+    """The kind of psi that a space of theta asks for."""
+    return Gaussian(theta, settings) if isinstance(theta, Box) else Categorical()
+
+
+def drawn_rows(prescriptions: NDArray[np.float64] | NDArray[np.int64], rows: int) -> Theta:
+    """Drawn theta of a batch, [T, E] or [T, E, D], as rows [T E] or [T E, D]."""
+    flat: Theta = prescriptions.reshape(rows, *prescriptions.shape[2:])
+    return flat

@@ -1,0 +1,170 @@
+"""A group of parameters that one loss trains: xi of the state approximator, or phi and vartheta of critic and actor.
+
+All tensors of a group are views of one flat float64 vector, so that an optimiser step, a digest or a checkpoint is one
+operation on one array. The torch leaves and the NumPy arrays share memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dadc_net.errors import NumericError
+from dadc_net.exact import canonical
+from dadc_net.exact.adam import Adam, clip_norm
+from dadc_net.exact.array import Array
+from dadc_net.exact.digest import digest
+from dadc_net.exact.streams import Stream
+
+Shape = tuple[int, ...]
+
+
+class ParameterGroup:
+    """Named tensors of one component, their flat vector and their Adam state."""
+
+    def __init__(self, component: str, shapes: Mapping[str, Shape], initial: Stream) -> None:
+        """Draw every tensor uniformly from +-1 / sqrt(fan in), torch's default for linear and GRU layers.
+
+        Args:
+            component: first part of every tensor's full name, such as ``ais``.
+            shapes: tensor name -> shape; ``layer.weight`` is [fan in, fan out], ``layer.bias`` follows its weight.
+            initial: stream whose lock-step is the tensor's index in the group and whose draws are its elements.
+        """
+        self.component = component
+        self.size = sum(math.prod(shape) for shape in shapes.values())
+        self.values: Array = np.empty(self.size)
+        self.arrays: dict[str, Array] = {}
+        self.slices: dict[str, slice] = {}
+        """Tensor name -> its part of ``values``."""
+        start = 0
+        fan_in = 1
+        for index, (name, shape) in enumerate(shapes.items()):
+            stop = start + math.prod(shape)
+            self.slices[name] = slice(start, stop)
+            fan_in = shape[0] if name.endswith(".weight") else fan_in
+            bound = 1.0 / math.sqrt(fan_in)
+            uniform = initial.uniforms(index, 1, stop - start)[0]
+            self.values[start:stop] = (2.0 * uniform - 1.0) * bound
+            self.arrays[name] = self.values[start:stop].reshape(shape)
+            start = stop
+        self.tensors: dict[str, Tensor] = {
+            name: torch.from_numpy(array).requires_grad_() for name, array in self.arrays.items()
+        }
+        self.adam = Adam(self.size)
+        self._plain = False
+        self._bound = 0.0
+
+    def set_step_rule(self, optimiser: str, bound: float) -> None:
+        """How steps are made: ``adam`` or ``sgd``, and projected onto |parameter| <= bound (0: not)."""
+        self._plain, self._bound = optimiser == "sgd", bound
+        self._project()
+
+    def gradient(self, loss: Tensor) -> Array:
+        """Gradient of ``loss`` with respect to the flat vector: [P].
+
+        Raises:
+            NumericError: naming the tensor whose gradient is not finite.
+        """
+        gradients = torch.autograd.grad(loss, list(self.tensors.values()))
+        return self.flat([gradient.numpy() for gradient in gradients])
+
+    def flat(self, gradients: Sequence[Array]) -> Array:
+        """Gradients of all tensors, in their order, as one vector [P].
+
+        Raises:
+            NumericError: naming the tensor whose gradient is not finite.
+        """
+        joined = np.concatenate([gradient.reshape(-1) for gradient in gradients])
+        self._refuse_non_finite(joined, "gradient")
+        return joined
+
+    def descend(self, loss: Tensor, learning_rate: Array | float, largest_norm: float) -> float:
+        """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+
+        ``learning_rate``: one number, or one per parameter [P].
+
+        Raises:
+            NumericError: naming the tensor whose gradient, or value after the step, is not finite.
+        """
+        return self.step(self.gradient(loss), learning_rate, largest_norm)
+
+    def step(self, flat: Array, learning_rate: Array | float, largest_norm: float) -> float:
+        """One step against the gradient ``flat`` [P], which is spoilt; as ``descend``."""
+        norm = clip_norm(flat, largest_norm) if largest_norm > 0.0 else 0.0
+        try:
+            if self._plain:
+                self.values -= learning_rate * flat
+                self._refuse_non_finite(self.values, "value")
+            else:
+                self.adam.step(self.values, flat, learning_rate)
+        except NumericError:
+            self._refuse_non_finite(self.values, "value")
+            raise
+        self._project()
+        return norm
+
+    def assign(self, values: Array) -> None:
+        """Take ``values`` [P] as they are, projected onto the box if there is one.
+
+        Raises:
+            NumericError: naming the tensor whose value is not finite.
+        """
+        self.values[...] = values
+        self._refuse_non_finite(self.values, "value")
+        self._project()
+
+    def _project(self) -> None:
+        if self._bound > 0.0:
+            np.clip(self.values, -self._bound, self._bound, out=self.values)
+
+    def _refuse_non_finite(self, flat: Array, what: str) -> None:
+        if np.isfinite(flat).all():
+            return
+        for name, part in self.slices.items():
+            if not np.isfinite(flat[part]).all():
+                raise NumericError(
+                    f"the {what} of {self.component}/{name} is NaN or infinite. Every replica stops here with the same "
+                    "message. Lower the learning rate, or clip with a positive gradient_norm."
+                )
+
+    def tensor_digests(self) -> dict[str, bytes]:
+        """Full name -> digest, of each parameter tensor and of the optimiser's state."""
+        named: dict[str, Array] = dict(self.arrays)
+        named |= {"adam.first": self.adam.first, "adam.second": self.adam.second, "adam.powers": self.adam.powers}
+        return {f"{self.component}/{name}": digest(canonical.encode(array)) for name, array in named.items()}
+
+    def snapshot(self) -> dict[str, Array]:
+        """Full name -> copy of each parameter tensor and of the optimiser's state."""
+        named: dict[str, Array] = dict(self.arrays)
+        named |= {"adam.first": self.adam.first, "adam.second": self.adam.second, "adam.powers": self.adam.powers}
+        return {f"{self.component}/{name}": array.copy() for name, array in named.items()}
+
+    def restore(self, snapshot: Mapping[str, Array]) -> None:
+        """Take parameters and, where the snapshot has it, optimiser state from ``snapshot``, in place."""
+        for name, array in self.arrays.items():
+            array[...] = snapshot[f"{self.component}/{name}"]
+        for name, array in (
+            ("first", self.adam.first),
+            ("second", self.adam.second),
+            ("powers", self.adam.powers),
+        ):
+            array[...] = snapshot[f"{self.component}/adam.{name}"]
+
+
+class TargetCopy:
+    """A copy of a group's parameters that follows them slowly; it is part of the learner's state."""
+
+    def __init__(self, group: ParameterGroup) -> None:
+        self._group = group
+        self.values: Array = group.values.copy()
+        self.arrays: dict[str, Array] = {
+            name: self.values[part].reshape(group.arrays[name].shape) for name, part in group.slices.items()
+        }
+
+    def follow(self, rate: float) -> None:
+        """Move by ``rate`` of the distance to the group's present values."""
+        self.values += rate * (self._group.values - self.values)

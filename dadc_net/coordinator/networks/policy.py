@@ -1,0 +1,103 @@
+"""A coordination rule psi with a network of its own: tanh layers, then a linear one whose outputs psi is made of.
+
+Beside the graph for first derivatives it has the two products that a natural gradient needs, written out by hand: the
+Jacobian of the outputs times a direction, and its transpose times a vector. A Hessian-vector product by automatic
+differentiation would leave the order of three or more additions to the engine, and with it the bits (``exact.functions``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from dadc_net.coordinator.networks.distribution import Distribution, PolicyGraph, PolicyValues
+from dadc_net.coordinator.networks.layers import Tower
+from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.exact import grid
+from dadc_net.exact.acting import INPUT_EXPONENT, PreparedLinear, PreparedTower
+from dadc_net.exact.array import Array
+from dadc_net.exact.elementary import tanh
+from dadc_net.exact.streams import Stream
+
+_OUTPUT = "logits"
+"""Name of the output layer; for a Gaussian its outputs are means."""
+
+
+class PolicyNetwork:
+    """Parameters vartheta and the functions of them."""
+
+    def __init__(
+        self,
+        state_size: int,
+        hidden: int,
+        outputs: int,
+        distribution: Distribution,
+        initial: Stream,
+        layers: int = 1,
+        exponent: int = INPUT_EXPONENT,
+    ) -> None:
+        """``exponent``: |x| <= 2^exponent."""
+        self.distribution = distribution
+        self.tower = Tower.named("hidden", layers, _OUTPUT, exponent)
+        shapes = {**self.tower.shapes(state_size, hidden, outputs), **distribution.shapes}
+        self.group = ParameterGroup("policy", shapes, initial)
+        distribution.initialise(self.group, _OUTPUT)
+
+    def forward(self, states: Tensor) -> PolicyGraph:
+        """psi at AIS rows [n, X], on the graph."""
+        return self.distribution.graph(self.group, self.tower.forward(self.group, states))
+
+    def acting(self) -> PreparedTower:
+        """AIS [n, X] -> outputs [n, C] with the present parameters, the bits of ``forward`` before its distribution."""
+        return self.tower.acting(self.group)
+
+    def values(self, states: Array) -> PolicyValues:
+        """psi at AIS rows [n, X] with the present parameters, as numbers."""
+        return self.distribution.values(self.group, self.acting()(states))
+
+    def tangents(self, states: Array) -> Tangents:
+        """The derivative of the outputs at the present parameters and AIS rows [n, X]."""
+        return Tangents(self.group, self.tower, states)
+
+
+class Tangents:
+    """J, the Jacobian [n C, P] of all outputs with respect to all parameters, as a linear map; never written out."""
+
+    def __init__(self, group: ParameterGroup, tower: Tower, states: Array) -> None:
+        self._group, self._tower = group, tower
+        self._inputs = [states]
+        """Of each layer."""
+        for name, exponent in zip(tower.hidden, tower.exponents(), strict=False):
+            self._inputs.append(tanh(PreparedLinear.of(group, name, exponent)(self._inputs[-1])))
+        self._slopes = [1.0 - hidden * hidden for hidden in self._inputs[1:]]
+        names = (*tower.hidden, tower.output)
+        self._layers = list(zip(names, tower.exponents(), strict=True))
+        self._weights = {name: group.arrays[f"{name}.weight"].copy() for name in names}
+
+    def _part(self, direction: Array, name: str) -> Array:
+        return direction[self._group.slices[name]].reshape(self._group.arrays[name].shape)
+
+    def along(self, direction: Array) -> Array:
+        """J v: parameters' direction [P] -> change of the outputs [n, C]."""
+        change: Array | None = None
+        for depth, (name, exponent) in enumerate(self._layers):
+            moved = grid.product(self._inputs[depth], self._part(direction, f"{name}.weight"), exponent)
+            if change is not None:
+                moved = grid.product(change, self._weights[name]) + moved
+            change = moved + self._part(direction, f"{name}.bias")
+            if depth < len(self._slopes):
+                change = change * self._slopes[depth]
+        assert change is not None
+        return change
+
+    def back(self, vector: Array) -> Array:
+        """J^T w: weights of the outputs [n, C] -> parameters [P]; 0 for parameters that are not the tower's."""
+        result = np.zeros(self._group.size)
+        for depth in range(len(self._layers) - 1, -1, -1):
+            name, exponent = self._layers[depth]
+            weight = grid.product(self._inputs[depth].T, vector, exponent)
+            result[self._group.slices[f"{name}.weight"]] = weight.reshape(-1)
+            result[self._group.slices[f"{name}.bias"]] = grid.column_sums(vector)
+            if depth > 0:
+                vector = grid.product(vector, self._weights[name].T) * self._slopes[depth - 1]
+        return result

@@ -1,0 +1,159 @@
+"""The value of a learned coordination rule, beside the lock-step: nothing here can change a digest of a run.
+
+Where the task has an exact planner, the value comes from the planner's own way of valuing a rule: exactly where it can, and
+otherwise by performance differences, whose standard error is tens of times smaller than that of plain returns. The plain
+Monte-Carlo mean, the paper's protocol, is reported beside it with its own standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dadc_net.config import RunConfig
+from dadc_net.coordinator.rule import GreedyRule
+from dadc_net.coordinator.view import LearnedView
+from dadc_net.errors import UsageError
+from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.node.agent.independent_replica import own_settings, own_snapshot
+from dadc_net.planning.certificate import Certificate, certify
+from dadc_net.planning.evaluation import Estimate, horizon
+from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
+from dadc_net.planning.planners import Plan, has_planner, plan
+from dadc_net.team.menu import all_combinations
+
+_EVALUATION_SEED = seed_bytes(0)
+Snapshot = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A value beside the exact optimum."""
+
+    value: float
+    stderr: float
+    optimum: float
+    gap: float
+    """(V* - J) / |V*|"""
+    round_robin: float | None
+    """Value of blind round-robin; None where there is no such thing."""
+    round_robin_share: float | None
+    """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind."""
+    method: str
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """What a rule is worth."""
+
+    exact: Exact | None
+    """None where the task has no exact planner."""
+    value_monte_carlo: float
+    value_monte_carlo_stderr: float
+
+
+def plan_of(config: RunConfig) -> Plan:
+    """The exact plan of a configuration. Raises UsageError where there is no planner."""
+    prescriptions, menu = _measured_against(config)
+    return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
+
+
+def _measured_against(config: RunConfig) -> tuple[str, str]:
+    """Prescriptions and menu whose optimum stands beside a rule.
+
+    Independent learners choose a part each; a menu beside them may combine parts as freely. Where the team's
+    prescriptions are restricted otherwise, say to symmetric ones, theirs are not, and the optimum is no bound.
+    """
+    if config.settings.is_shared:
+        return config.prescriptions, config.menu
+    menus = config.task.menus
+    menu = (all_combinations(menus[config.menu], menus) or config.menu) if config.menu else ""
+    return config.task.default_prescriptions, menu
+
+
+class Evaluator:
+    """Values rules on one configured task; plans once, where there is a planner."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.plan: Plan | None = None
+        # A user's own task may have the name of a built-in one, but not its planner.
+        if config.task_argument == config.task.name and has_planner(config.task.name, _measured_against(config)[0]):
+            self.plan = plan_of(config)
+
+    def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
+        """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner."""
+        found = self.plan
+        if found is None:
+            return None
+        if self.config.settings.is_shared:
+            rule = GreedyRule(self.config.settings, snapshot)
+            stream = Stream("evaluation", _EVALUATION_SEED)
+            estimate = found.estimate(self.config.family, rule, trajectories, stream)
+            method = found.estimator
+        else:
+            # What one agent does depends on its whole private history: no belief is a function of the common log.
+            estimate, method = self.monte_carlo(snapshot, trajectories), "monte-carlo"
+        share: float | None = None
+        if found.round_robin is not None:
+            distance = found.value - found.round_robin
+            share = (estimate.value - found.round_robin) / distance if distance > 0 else 0.0
+        gap = (found.value - estimate.value) / abs(found.value)
+        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, method)
+
+    def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
+        """Theorem 5's constants for the learner of ``snapshot``; None without a planner.
+
+        Raises:
+            UsageError: if the learner predicts no common observations, or there is not one learner but K.
+        """
+        found = self.plan
+        settings = self.config.settings
+        if not settings.is_shared:
+            raise UsageError(
+                "the run's learners are independent. Theorem 5 is about one information state of what all agents know, and "
+                "there is none. Train with learning=shared."
+            )
+        if found is None or found.model is None or found.solution is None:
+            return None
+        view = LearnedView(settings, snapshot, found.model.outcomes)
+        stream = Stream("evaluation/certificate", _EVALUATION_SEED)
+        steps = horizon(settings.discount)
+        return certify(found.model, found.solution, settings.discount, view, trajectories, steps, stream)
+
+    def monte_carlo(self, snapshot: Snapshot, trajectories: int) -> Estimate:
+        """Mean of plain returns of the greedy rule of ``snapshot``, or of the greedy rules of independent learners."""
+        config = self.config
+        return monte_carlo(
+            config.task,
+            config.parameters,
+            config.family,
+            config.settings.discount,
+            self._rule(snapshot),
+            trajectories,
+            Stream("evaluation/monte-carlo", _EVALUATION_SEED),
+            Stream("evaluation/monte-carlo/agents", _EVALUATION_SEED),
+        )
+
+    def _rule(self, snapshot: Snapshot) -> GreedyRule | IndependentRules:
+        settings = self.config.settings
+        if settings.is_shared:
+            return GreedyRule(settings, snapshot)
+        spec = self.config.task.make(self.config.parameters, 1).spec
+        own = own_settings(settings, spec.observation_space)
+        agents = range(1, settings.num_agents + 1)
+        return IndependentRules([GreedyRule(own, own_snapshot(snapshot, agent)) for agent in agents])
+
+    def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
+        """The best estimate that the task allows: low-variance with a planner, plain returns without."""
+        found = self.exact(snapshot, trajectories)
+        return self.monte_carlo(snapshot, trajectories) if found is None else Estimate(found.value, found.stderr)
+
+    def valuation(self, snapshot: Snapshot) -> Valuation:
+        """Both estimates of the greedy rule's value."""
+        evaluation = self.config.evaluation
+        plain = self.monte_carlo(snapshot, evaluation.monte_carlo_trajectories)
+        return Valuation(self.exact(snapshot, evaluation.trajectories), plain.value, plain.stderr)

@@ -1,0 +1,74 @@
+"""The report of a finished run: one flat record, printed with ``--json`` and kept as ``result.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dadc_net.config import RunConfig
+from dadc_net.experiment.evaluation import Valuation
+from dadc_net.storage import atomic_file
+
+RESULT_NAME = "result.json"
+
+
+def make_report(
+    config: RunConfig, seed: int | None, agent_digests: Mapping[int, str], lock_steps: int, seconds: float, wall: float
+) -> dict[str, Any]:
+    """The record without values.
+
+    Args:
+        lock_steps, seconds: what this command did, and the time of the lock-steps alone; less than all if it resumed a run.
+        wall: the time of everything.
+    """
+    settings = config.settings
+    copies = settings.learner.num_envs
+    rate = lock_steps / seconds if seconds > 0 else 0.0
+    return {
+        "task": config.task.name,
+        "seed": seed,
+        "algorithm": settings.algorithm,
+        "learning": settings.learning,
+        "prescriptions": config.prescriptions,
+        "menu": config.menu,
+        "num_agents": settings.num_agents,
+        "num_envs": copies,
+        "updates": settings.updates,
+        "env_steps": settings.updates * settings.learner.batch_steps,
+        "learner_digest": agent_digests[1],
+        "agent_digests": {str(agent): digest for agent, digest in agent_digests.items()},
+        "optimum": None,
+        "value": None,
+        "value_monte_carlo": None,
+        "value_monte_carlo_stderr": None,
+        "gap": None,
+        "env_steps_per_s": rate * copies,
+        "lockstep_per_s": rate,
+        "wall_s": wall,
+    }
+
+
+def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
+    """Fill in what the learned rule is worth."""
+    report["value_monte_carlo"] = valuation.value_monte_carlo
+    report["value_monte_carlo_stderr"] = valuation.value_monte_carlo_stderr
+    if valuation.exact is not None:
+        report["optimum"] = valuation.exact.optimum
+        report["value"] = valuation.exact.value
+        report["gap"] = valuation.exact.gap
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report in a run's folder; None before the run's end."""
+    path = folder / RESULT_NAME
+    if not path.is_file():
+        return None
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Keep the report in the run's folder."""
+    atomic_file.replace(folder / RESULT_NAME, (json.dumps(dict(report), indent=2) + "\n").encode("utf-8"))

@@ -1,0 +1,130 @@
+"""All results of a sweep in one compact file, small enough to be committed: what tables and figures need, rounded.
+
+The configuration of a curve stands there once. Of times only the CPU seconds of learning are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dadc_net.errors import CorruptStateError, UsageError
+from dadc_net.experiment.metrics import METRICS_NAME
+from dadc_net.experiment.report import RESULT_NAME
+from dadc_net.experiment.sweep.result_folder import Record, ResultFolder
+from dadc_net.storage import atomic_file
+from dadc_net.storage.folder import open_folder
+
+FORMAT = "dadc-net sweep collection 1"
+_PER_CURVE: tuple[str, ...] = (
+    *("curve", "panel", "label", "task", "algorithm", "updates", "env_steps", "method", "configuration"),
+    *("optimum", "round_robin", "random"),
+)
+_PER_SEED: tuple[str, ...] = (
+    *("seed", "environment_seed", "learner_digest", "value", "value_stderr", "value_monte_carlo"),
+    *("value_monte_carlo_stderr", "gap", "round_robin_share", "normalised_gap", "cpu_s", "learning"),
+)
+_DIGITS = 6
+
+
+def collect(title: str, records: Iterable[Record], path: Path) -> None:
+    """Write ``records`` to ``path``, replacing it in one step."""
+    curves: dict[str, dict[str, Any]] = {}
+    for record in records:
+        curve = curves.setdefault(record["curve"], {**{key: record[key] for key in _PER_CURVE}, "seeds": []})
+        curve["seeds"].append(_rounded({key: record[key] for key in _PER_SEED}))
+    head = json.dumps({"format": FORMAT, "title": title})[:-1]
+    # One line per seed, so that a difference between two versions can be read.
+    body = ",\n".join(_curve_text(curve) for curve in curves.values())
+    open_folder(path.parent)
+    atomic_file.replace(path, f'{head}, "curves": [\n{body}\n]}}\n'.encode())
+
+
+def _curve_text(curve: Mapping[str, Any]) -> str:
+    head = json.dumps({key: value for key, value in curve.items() if key != "seeds"})[:-1]
+    seeds = ",\n".join(json.dumps(seed, separators=(",", ":")) for seed in curve["seeds"])
+    return f'{head}, "seeds": [\n{seeds}\n]}}'
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def read_results(paths: Sequence[Path]) -> list[Record]:
+    """Results from folders of results, from collections, and from the folders of single runs.
+
+    Raises:
+        UsageError: if there is none, or one run is there twice.
+        CorruptStateError: if a file is not what it should be.
+    """
+    records: list[Record] = []
+    for path in paths:
+        found = _read_place(path)
+        if not found:
+            raise UsageError(
+                f"{path} holds no results. A sweep puts each finished run there as CURVE/seed-0000.json. Give the folder "
+                "that was given to dadc sweep as --out, or a file that it made with --collect."
+            )
+        records += found
+    seen: set[tuple[str, int]] = set()
+    for record in records:
+        key = (record["curve"], record["seed"])
+        if key in seen:
+            raise UsageError(
+                f"curve {key[0]!r} has seed {key[1]} twice in {', '.join(map(str, paths))}. Each run may count once. Leave "
+                "one of the places out."
+            )
+        seen.add(key)
+    return records
+
+
+def _read_place(path: Path) -> list[Record]:
+    if (path / METRICS_NAME).is_file() and (path / RESULT_NAME).is_file():
+        return [_read_run(path)]
+    return list(ResultFolder(path).records()) if path.is_dir() else _read_collection(path)
+
+
+def _read_run(path: Path) -> Record:
+    """The learning curve of a finished ``dadc run`` or ``dadc simulate``; runs of one algorithm make one curve."""
+    try:
+        report = json.loads((path / RESULT_NAME).read_text(encoding="utf-8"))
+        lines = [json.loads(line) for line in (path / METRICS_NAME).read_text(encoding="utf-8").splitlines()]
+        seen = [line for line in lines if line["value"] is not None]
+        learning = {key: [line[key] for line in seen] for key in ("env_steps", "value")}
+        final = report["value_monte_carlo"] if report["value"] is None else report["value"]
+        if learning["env_steps"][-1:] == [report["env_steps"]]:
+            learning["value"][-1] = final
+        else:
+            learning = {"env_steps": [*learning["env_steps"], report["env_steps"]], "value": [*learning["value"], final]}
+        named = {"curve": report["algorithm"], "panel": report["task"], "label": report["algorithm"]}
+        return {**report, **named, "round_robin": None, "learning": learning}
+    except (OSError, ValueError, KeyError) as error:
+        raise CorruptStateError(
+            f"the run {path} cannot be read: {error}. It is not finished, or damaged. Leave it out, or run it again."
+        ) from error
+
+
+def _read_collection(path: Path) -> list[Record]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise ValueError(f"its format is {data['format']!r}")
+        return [
+            {**{key: curve[key] for key in _PER_CURVE}, **{key: seed[key] for key in _PER_SEED}}
+            for curve in data["curves"]
+            for seed in curve["seeds"]
+        ]
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}. It should hold results of a sweep. Check the path."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptStateError(
+            f"{path} is not a collection of results: {error}. Such a file is made by dadc sweep --collect. Make it again."
+        ) from error

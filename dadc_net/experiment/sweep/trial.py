@@ -1,0 +1,185 @@
+"""One run of a sweep: train inside one process, value the rule on the way, and put everything into one record.
+
+The record is plain JSON data and holds all that tables and figures need, so that results are files that can be copied and
+merged. It is a function of the trial alone, but for the times in it.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dadc_net
+from dadc_net import config as configuration
+from dadc_net.config import RunConfig
+from dadc_net.exact import canonical
+from dadc_net.exact.digest import digest
+
+if TYPE_CHECKING:
+    from dadc_net.coordinator.coordinator import UpdateReport
+    from dadc_net.experiment.evaluation import Evaluator, Snapshot
+    from dadc_net.experiment.simulation import Simulation
+
+FORMAT = "dadc-net sweep result 1"
+POINTS = 20
+"""Points of a learning curve besides the one before the first update, unless ``evaluation.every_updates`` says otherwise."""
+Notice = Callable[[float], None]
+"""Called now and then with the share of the run that is done; whatever it raises ends the run."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep; plain data, so that it can be sent to another process or host."""
+
+    curve: str
+    panel: str
+    label: str
+    folder: str
+    """Of the curve's results."""
+    seed: int
+    """Shared seed of the agents."""
+    environment_seed: int
+    configuration: Mapping[str, Any]
+    """As ``RunConfig.to_plain`` gives it."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.curve}, seed {self.seed}"
+
+    def digest(self) -> str:
+        """Hexadecimal digest of what determines the result. ``runtime`` does not."""
+        relevant = {key: value for key, value in self.configuration.items() if key != "runtime"}
+        seeds = {"seed": self.seed, "environment_seed": self.environment_seed}
+        return digest(b"dadc-net trial", canonical.encode({"configuration": relevant, **seeds})).hex()
+
+
+class _Watch:
+    """Values the rule while its run goes on: the learning curve, and the CPU seconds that this took."""
+
+    def __init__(self, config: RunConfig, evaluator: Evaluator, notice: Notice) -> None:
+        """CPU time is this thread's: a trial uses no other, and a cluster's worker has others."""
+        self._settings = config.settings
+        self._trajectories = config.evaluation.progress_trajectories
+        self._every = config.evaluation.every_updates or max(1, config.settings.updates // POINTS)
+        self._evaluator = evaluator
+        self._notice = notice
+        self.losses: Mapping[str, float] = {}
+        """Of the last update."""
+        self.cpu_s = 0.0
+        self.points: dict[str, list[Any]] = {
+            name: [] for name in ("env_steps", "value", "value_stderr", "ais_spread", "ais_rank")
+        }
+
+    def on_update(self, report: UpdateReport, simulation: Simulation) -> None:
+        """Add a point to the curve when one is due; the last one is the final valuation's."""
+        self.losses = report.losses
+        if report.update % self._every == 0 and report.update != self._settings.updates:
+            self.look(report.update, simulation)
+        self._notice(report.update / self._settings.updates)
+
+    def look(self, update: int, simulation: Simulation) -> None:
+        """Value the rule as it is."""
+        begun = time.thread_time()
+        value, stderr = self._evaluator.progress(simulation.snapshot(), self._trajectories)
+        self.cpu_s += time.thread_time() - begun
+        self.add(update, value, stderr)
+
+    def add(self, update: int, value: float, stderr: float) -> None:
+        """Add a point to the curve."""
+        spread, rank = self.losses.get("ais_spread"), self.losses.get("ais_rank")
+        point = (update * self._settings.learner.batch_steps, value, stderr, spread, rank)
+        for column, item in zip(self.points.values(), point, strict=True):
+            column.append(item)
+
+
+def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
+    """Run ``trial`` to its end and return its record.
+
+    Raises:
+        DadcError: whatever ended it early.
+    """
+    from dadc_net.exact.streams import seed_bytes
+    from dadc_net.experiment.evaluation import Evaluator
+    from dadc_net.experiment.simulation import Simulation
+
+    wall = time.monotonic()
+    config = configuration.build(trial.configuration)
+    evaluator = Evaluator(config)
+    watch = _Watch(config, evaluator, notice)
+    simulation = Simulation(config, seed_bytes(trial.seed), seed_bytes(trial.environment_seed))
+    watch.look(0, simulation)
+    begun, looked = time.thread_time(), watch.cpu_s
+    ended = simulation.run(watch.on_update)
+    learning = time.thread_time() - begun - (watch.cpu_s - looked)
+    begun = time.thread_time()
+    values = _values(evaluator, ended.snapshot)
+    watch.cpu_s += time.thread_time() - begun
+    watch.add(config.settings.updates, values["value"], values["value_stderr"])
+    return {
+        **_facts(trial, config),
+        "learner_digest": ended.agent_digests[1],
+        **values,
+        "losses": dict(watch.losses),
+        "learning": watch.points,
+        "cpu_s": learning,
+        "evaluation_cpu_s": watch.cpu_s,
+        "wall_s": time.monotonic() - wall,
+    }
+
+
+def _facts(trial: Trial, config: RunConfig) -> dict[str, Any]:
+    """What is known before the run begins."""
+    return {
+        "format": FORMAT,
+        "curve": trial.curve,
+        "panel": trial.panel,
+        "label": trial.label,
+        "task": config.task.name,
+        "algorithm": config.settings.algorithm,
+        "seed": trial.seed,
+        "environment_seed": trial.environment_seed,
+        "digest": trial.digest(),
+        "configuration": dict(trial.configuration),
+        "version": dadc_net.__version__,
+        "host": platform.node(),
+        "updates": config.settings.updates,
+        "env_steps": config.settings.updates * config.settings.learner.batch_steps,
+    }
+
+
+def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
+    """What the learned rule is worth, against what it could be worth."""
+    found = evaluator.valuation(snapshot)
+    values: dict[str, Any] = {
+        "method": "monte-carlo",
+        "value": found.value_monte_carlo,
+        "value_stderr": found.value_monte_carlo_stderr,
+        "value_monte_carlo": found.value_monte_carlo,
+        "value_monte_carlo_stderr": found.value_monte_carlo_stderr,
+        "optimum": None,
+        "gap": None,
+        "round_robin": None,
+        "round_robin_share": None,
+        "random": None,
+        "normalised_gap": None,
+    }
+    exact = found.exact
+    if exact is None or evaluator.plan is None:
+        return values
+    random = evaluator.plan.random
+    return {
+        **values,
+        "method": exact.method,
+        "value": exact.value,
+        "value_stderr": exact.stderr,
+        "optimum": exact.optimum,
+        "gap": exact.gap,
+        "round_robin": exact.round_robin,
+        "round_robin_share": exact.round_robin_share,
+        "random": random,
+        "normalised_gap": (exact.optimum - exact.value) / (exact.optimum - random),
+    }

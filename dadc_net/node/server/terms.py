@@ -1,0 +1,94 @@
+"""What an environment server is to do: the phases of its run, how long each may last, and what goes in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import Enum
+from typing import NamedTuple
+
+from dadc_net.errors import TemporaryError
+from dadc_net.node.messages import Begin, Message
+from dadc_net.node.server.world import TeamProblem
+
+LINGER_SECONDS = 30.0
+"""How long a finished server waits for an agent that has not said that it kept the result."""
+
+
+class ServerPhase(Enum):
+    """Where the run stands."""
+
+    JOINING = "joining"
+    RUNNING = "running"
+    EXAMINING = "examining"
+    """Replicas differ; the agents are asked where."""
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Delivery(NamedTuple):
+    """A message for one connection."""
+
+    peer: bytes
+    message: Message
+
+
+class ClosedStep(NamedTuple):
+    """A record that all agents have answered."""
+
+    step: int
+    update: int | None
+    """Index of the update that the record closed."""
+
+
+class RunTerms(NamedTuple):
+    """What the server is told of the learner: how long the run is, and what to hand to the agents unread."""
+
+    settings: dict[str, object]
+    settings_digest: bytes
+    batch_lock_steps: int
+    updates: int
+    lockstep_timeout_s: float
+    join_timeout_s: float
+    shared_learning: bool = True
+    """Whether learner digests must be equal; independent learners differ by construction."""
+
+    @property
+    def last_step(self) -> int:
+        """Index of the run's last record."""
+        return self.updates * self.batch_lock_steps
+
+    def update_of(self, step: int) -> int | None:
+        """Index of the update that record ``step`` closes; None if it closes none."""
+        closes = step > 0 and step % self.batch_lock_steps == 0
+        return step // self.batch_lock_steps if closes else None
+
+    def patience_s(self, phase: ServerPhase) -> float:
+        """How long ``phase`` may last without progress."""
+        by_phase = {ServerPhase.JOINING: self.join_timeout_s, ServerPhase.FINISHED: LINGER_SECONDS}
+        return by_phase.get(phase, self.lockstep_timeout_s)
+
+    def too_late(self, phase: ServerPhase, step: int, late: list[int], present: Collection[int]) -> TemporaryError:
+        """The error of a phase that has lasted too long because of the agents in ``late``; ``step``: the newest record."""
+        joining = phase is ServerPhase.JOINING
+        names = ", ".join(
+            f"agent {agent}" + ("" if joining else " (connected)" if agent in present else " (gone)") for agent in late
+        )
+        doing = "join" if joining else f"answer step {step}"
+        return TemporaryError(
+            f"{names} did not {doing} within {self.patience_s(phase):g} s. The other agents were ready, and everything so "
+            "far is kept. Start what is missing, or allow more time with "
+            f"--set runtime.{'join' if joining else 'lockstep'}_timeout_s=..."
+        )
+
+    def stopped(self, reason: str, step: int) -> TemporaryError:
+        """The error of a server that was asked to stop; ``step``: the newest record, -1 before the first."""
+        where = "before its first step" if step < 0 else f"at step {step} of {self.last_step}"
+        return TemporaryError(
+            f"the environment server was stopped by {reason}. The run stands {where}. Start the same commands again and it "
+            "goes on from there."
+        )
+
+    def begin(self, problem: TeamProblem, run_id: bytes, epoch: int) -> Begin:
+        """What an agent is told: everything it may know of the run, and no parameter of the environment."""
+        space = problem.environment.spec.observation_space
+        return Begin(run_id, epoch, self.settings, problem.structure.name, problem.family.to_plain(), space.to_plain())

@@ -1,0 +1,165 @@
+"""Child processes of a launcher: one environment server and K agents, forked from a server with torch preloaded.
+
+A fork server imports torch and this package once; each child is a fork of it, so a hundred agents start in seconds and
+share those pages. Nothing of ZeroMQ exists before the fork: sockets are made inside the child. Children ignore SIGINT,
+because Ctrl-C reaches the whole foreground group and only the launcher may decide; they stop when their control pipe
+says so or closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from dadc_net import config as configuration
+from dadc_net.errors import DadcError, InvariantError, TemporaryError
+from dadc_net.node.agent.agent_node import Tamper
+from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
+from dadc_net.runtime.control import Control, StopRequest
+from dadc_net.runtime.host import log_to_file
+from dadc_net.runtime.server_process import ServerOptions, ServerProcess
+from dadc_net.storage.folder import open_folder
+from dadc_net.storage.journals import ON_DISK, Journals
+from dadc_net.wire.keys import load_agent_keys, load_server_keys
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ServerOrder:
+    """What the child that becomes the environment server is told; plain data, so that it can be sent to it."""
+
+    configuration: Mapping[str, Any]
+    environment_seed: bytes
+    run_id: bytes
+    state_dir: Path
+    keys_dir: Path
+    bind: str = "tcp://127.0.0.1:*"
+    journals: Journals = ON_DISK
+
+
+@dataclass(frozen=True)
+class AgentOrder:
+    """What a child that becomes an agent is told."""
+
+    agent: int
+    server: str
+    shared_seed: bytes
+    state_dir: Path
+    keys_dir: Path
+    checkpoint_every: int
+    structure: str = ""
+    """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
+    tamper: Tamper | None = None
+    journal: str = "process"
+    journals: Journals = ON_DISK
+
+
+@dataclass(eq=False)
+class Child:
+    """A running child and the launcher's end of its control pipe."""
+
+    name: str
+    process: BaseProcess
+    connection: Connection
+
+    def stop(self, reason: str) -> None:
+        """Ask it to end; one that has gone needs no asking."""
+        with contextlib.suppress(OSError):
+            self.connection.send(reason)
+
+
+def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Control], object]) -> None:
+    """Run a role in a child: report how it failed, and exit with its code. It logs only where it has a ``state_dir``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = StopRequest()
+    signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
+    control = Control(connection, stop)
+    try:
+        if state_dir is None:
+            _log.addHandler(logging.NullHandler())
+        else:
+            log_to_file(open_folder(state_dir))
+        role(control)
+    except DadcError as error:
+        _log.error("%s", error)
+        control.report("failed", exit_code=error.exit_code, text=str(error))
+        sys.exit(error.exit_code)
+    except BaseException:
+        _log.exception("this is a bug")
+        control.report("failed", exit_code=InvariantError.exit_code, text=traceback.format_exc())
+        sys.exit(InvariantError.exit_code)
+
+
+def server_child(order: ServerOrder, connection: Connection) -> None:
+    """Body of the child that serves the environment."""
+
+    def role(control: Control) -> None:
+        config = configuration.build(order.configuration)
+        keys = load_server_keys(order.keys_dir)
+        where = (order.bind, order.run_id, order.state_dir)
+        options = ServerOptions(config, order.environment_seed, *where, keys, order.journals)
+        ServerProcess(options, control).run()
+
+    guarded(order.state_dir, connection, role)
+
+
+def agent_child(order: AgentOrder, connection: Connection) -> None:
+    """Body of a child that is an agent."""
+
+    def role(control: Control) -> None:
+        options = AgentOptions(
+            order.agent,
+            order.server,
+            order.shared_seed,
+            order.state_dir,
+            load_agent_keys(order.keys_dir, order.agent),
+            checkpoint_every=order.checkpoint_every,
+            structure=configuration.load_structure(order.structure) if order.structure else None,
+            tamper=order.tamper,
+            journal=order.journal,
+            journals=order.journals,
+        )
+        AgentProcess(options, control).run()
+
+    guarded(order.state_dir, connection, role)
+
+
+class ForkServer:
+    """Starts children from one preloaded fork server."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["dadc_net.runtime.fork_server"])
+
+    def start(self, name: str, body: Callable[[Any, Connection], None], order: object) -> Child:
+        """Start ``body(order, connection)`` in a child."""
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=body, args=(order, theirs), name=name)
+        # SIGINT is blocked while the fork server and the child come up, so that a Ctrl-C in that moment cannot hit a
+        # child before it has learned to ignore it. The mask is inherited; the launcher takes its own back at once.
+        # The resource tracker, which starts with the first child otherwise, unblocks the signal when it has started.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        except (EOFError, OSError) as error:
+            raise TemporaryError(
+                f"the process of {name} could not be started: the process that forks children has ended ({error!r}). "
+                "Nothing was computed. Check the machine's memory and process limits, then start again."
+            ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        return Child(name, process, ours)

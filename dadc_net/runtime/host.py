@@ -1,0 +1,138 @@
+"""What a process asks of its host: arithmetic that passes the self-test, one thread, its memory, a log file, its name."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import platform
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dadc_net.errors import UsageError
+from dadc_net.exact import compiled
+
+if TYPE_CHECKING:
+    from dadc_net.exact.selftest import SelftestResult
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Numbers of glibc's mallopt(3)."""
+_KEPT_BYTES = 64 * 2**20
+
+
+def log_to_file(folder: Path) -> None:
+    """Send this process's log to ``log.txt`` in its folder."""
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("dadc_net")
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False
+
+
+def kernels_allowed() -> bool:
+    """Whether this process may use compiled kernels where numba is installed: the environment variable DADC_FAST.
+
+    Raises:
+        UsageError: if it is neither 0 nor 1.
+    """
+    switch = os.environ.get("DADC_FAST", "1")
+    if switch not in {"0", "1"}:
+        raise UsageError(
+            f"DADC_FAST is {switch!r}, but must be 0 (NumPy alone) or 1 (compiled kernels where numba is installed). The "
+            "bits are the same. Correct or unset it."
+        )
+    return switch == "1"
+
+
+def selftest() -> SelftestResult:
+    """Run the self-test: primitives, streams, kernels, and a few updates of every algorithm.
+
+    It needs torch, which the commands that only look do not wait for.
+    """
+    from dadc_net.coordinator.known_answers import LEARNERS
+    from dadc_net.exact.selftest import run_selftest
+
+    return run_selftest(kernels_allowed(), LEARNERS)
+
+
+def checked_selftest() -> SelftestResult:
+    """Run the self-test and return it.
+
+    Raises:
+        SelftestError: if this host's arithmetic does not give the specified bits.
+    """
+    return selftest().require_ok()
+
+
+def process_facts() -> dict[str, str]:
+    """Who and where this process is, for reports."""
+    return {"hostname": platform.node(), "pid": str(os.getpid()), **host_facts()}
+
+
+def pin_threads() -> None:
+    """One thread for torch: more only slow small tensors down, and bits do not depend on it."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep freed memory instead of giving it back to the kernel, where it is glibc.
+
+    A learner needs the same large blocks at every update; fetching them from the kernel page by page costs a third of an
+    update of 4,800 rows. Other C libraries have no such switch and are left alone.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            library.mallopt(option, _KEPT_BYTES)
+
+
+def host_facts() -> dict[str, str]:
+    """What kind of host this is: for people who read a report, never compared."""
+    import torch
+
+    return {
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+        "kernels": compiled.description(),
+        **_libraries(torch),
+        **_processor(),
+    }
+
+
+def _libraries(torch: ModuleType) -> dict[str, str]:
+    """NumPy's BLAS and vector extensions, and torch's vector level, as far as these versions say."""
+    facts: dict[str, str] = {}
+    try:
+        shown: Any = np.show_config(mode="dicts")
+        blas = shown["Build Dependencies"]["blas"]
+        facts["blas"] = f"{blas['name']} {blas['version']}"
+        facts["numpy_simd"] = " ".join(shown["SIMD Extensions"].get("found", ()))
+    except (KeyError, TypeError, AttributeError):
+        facts.setdefault("blas", "unknown")
+    capability = getattr(torch.backends.cpu, "get_cpu_capability", None)
+    if callable(capability):
+        facts["torch_simd"] = str(capability())
+    return facts
+
+
+def _processor() -> dict[str, str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {"cpu": platform.processor() or "unknown"}
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    entries = {key.strip(): value.strip() for key, value in fields.items()}
+    # An emulator of another machine may show the processor that it runs on.
+    flags = set(entries.get("Features" if platform.machine() == "aarch64" else "flags", "").split())
+    known = [flag for flag in ("sse4_2", "avx", "avx2", "fma", "avx512f", "asimd", "sve") if flag in flags]
+    return {"cpu": entries.get("model name") or platform.processor() or "unknown", "cpu_features": " ".join(known)}

@@ -1,0 +1,66 @@
+"""A party's folder, made where it is missing and held by one process: two that write one journal would each believe that
+the other's records are its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dadc_net.errors import DuplicateAgentError, TemporaryError, UsageError
+
+LOCK_NAME = "lock"
+
+
+def open_folder(path: Path) -> Path:
+    """Make ``path`` with mode 0700 where it is missing.
+
+    Raises:
+        UsageError: if it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {path} cannot be made: {error.strerror}. A process needs one for its journal and state. "
+            "Give another with --state-dir or --out."
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"the folder {path} cannot be written. A process needs it. Give another, or change its mode.")
+    return path
+
+
+@contextmanager
+def locked(folder: Path, party: str) -> Iterator[None]:
+    """Hold the folder's lock, and sweep it; the kernel lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        DuplicateAgentError: if another process holds it.
+        TemporaryError: if the file system has no locks.
+    """
+    descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise DuplicateAgentError(
+                f"the state folder {folder} is in use by another process ({holder}), and {party} cannot share it. Nothing "
+                "was touched. End that process, or give another folder with --state-dir."
+            ) from error
+        except OSError as error:
+            raise TemporaryError(
+                f"the state folder {folder} cannot be locked: {error.strerror}. {party[0].upper()}{party[1:]} was not "
+                "started, because a second process could write there too. Use a folder on a local disk, or a network file "
+                "system with locks."
+            ) from error
+        for leftover in folder.glob(".*.tmp*"):  # Of a process that was killed while it wrote a file anew.
+            leftover.unlink(missing_ok=True)
+        with suppress(OSError):  # The name of the holder is for people; on a full disk there is none.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,181 @@
+"""Reads a party's journal, as the checker and the replay do; the party may still be writing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dadc_net.errors import CorruptStateError
+from dadc_net.node.rows import CommonRow, UpdateRow
+from dadc_net.storage.agent_journal import unpack_tensors
+from dadc_net.storage.journal_file import (
+    JOURNAL_NAME,
+    WAL_SUFFIX,
+    Translated,
+    read_facts,
+    refuse_format,
+    refuse_without,
+)
+from dadc_net.storage.server_journal import split, tail_key
+from dadc_net.storage.tail_entry import TailEntry
+from dadc_net.storage.tail_file import TAIL_SUFFIX, Tail, read_tail, tail_path
+
+CHECKED_COLUMNS = {
+    "observations": "parts",
+    "answers": "actions, sent, learner",
+    "worlds": "state",
+    "private": "observation, actions",
+    "steps": "parameters, ais, prescription, sent",
+    "updates": "learner, tensors",
+}
+"""Table -> the columns that its check covers."""
+_LOOKS = 3
+"""A server that cuts its tail while it is read looks like damage for a moment."""
+Row = tuple[Any, ...]
+
+
+class JournalReader:
+    """One journal, read only, as it stood when it was opened. Rows come as they are: whoever reads compares their checks.
+
+    A server puts rows into its database before it cuts them off the tail. The tail is therefore read first: what is no more
+    in it then is in the database that is opened after it. A row that is in both is taken from the tail, the newer one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the journal in ``folder``.
+
+        Raises:
+            CorruptStateError: if there is none, it is not a readable journal, or its -wal file or tail is missing.
+        """
+        self.path = folder / JOURNAL_NAME
+        if not self.path.is_file():
+            raise CorruptStateError(
+                f"{folder} holds no {JOURNAL_NAME}. A party's folder has one from its first step on. "
+                "Give the folder of a run, or the folders of its parties."
+            )
+        if self.path.stat().st_size == 0:
+            raise CorruptStateError(f"{self.path} is empty. It was cut or copied while open. Copy the folder whole.")
+        refuse_without(self.path, WAL_SUFFIX)
+        self._database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
+        try:
+            self.facts: dict[str, Any] = self._read_facts()
+            self.tail = self._read_tail()
+            """The tail of a server's journal."""
+            self._newer = _rows_by_table(self.tail)
+            self._database.execute("BEGIN")  # All that follows sees one state.
+            self.facts = self._read_facts()
+        except CorruptStateError:
+            self._database.close()
+            raise
+
+    @property
+    def agent(self) -> int:
+        """Whose it is; 0: the server's."""
+        return int(self.facts.get("agent", 0))
+
+    def common(self, first: int = 0) -> Iterator[CommonRow]:
+        """The common log from record ``first`` on, in order."""
+        rows = self._query("SELECT step, head, record FROM common WHERE step >= ? ORDER BY step", first)
+        for row in self._with_newer("common", rows):
+            if row[0] >= first:
+                yield CommonRow(*row)
+
+    def steps(self) -> Iterator[Row]:
+        """(step, chain head, digests of parameters, AIS and prescription, digest sent) in order; server: the first two."""
+        if self.agent == 0:
+            for row in self.common():
+                yield row.step, row.head, None, None, None, None
+            return
+        yield from self._query(
+            "SELECT step, head, parameters, ais, prescription, sent FROM common JOIN steps USING (step) ORDER BY step"
+        )
+
+    def checked_rows(self, table: str) -> Iterator[Row]:
+        """(step, columns that the check covers ..., check) of ``table``, in order."""
+        rows = self._query(f"SELECT step, {CHECKED_COLUMNS[table]}, checked FROM {table} ORDER BY step")
+        yield from self._with_newer(table, rows)
+
+    def private(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """(step, own observation, own actions, check) in an agent's journal, in order."""
+        yield from self._query("SELECT step, observation, actions, checked FROM private ORDER BY step")
+
+    def observations(self, agent: int) -> Iterator[tuple[int, bytes]]:
+        """(step, observation) of one agent in the server's journal, in order."""
+        for step, parts, _ in self.checked_rows("observations"):
+            yield step, split(parts, int(self.facts["num_agents"]))[agent - 1]
+
+    def answers(self, agent: int) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """(step, actions, sent digest, learner digest) of one agent in the server's journal, in order."""
+        agents = int(self.facts["num_agents"])
+        for step, *columns, _ in self.checked_rows("answers"):
+            actions, sent, learner = (split(column, agents)[agent - 1] for column in columns)
+            yield step, actions, sent, learner
+
+    def updates(self) -> Iterator[UpdateRow]:
+        """An agent's updates in order."""
+        for step, number, learner, packed in self._query(
+            "SELECT step, number, learner, tensors FROM updates ORDER BY step"
+        ):
+            yield UpdateRow(number, step, learner, unpack_tensors(self.facts, packed))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _read_facts(self) -> dict[str, Any]:
+        try:
+            facts = read_facts(self._database)
+        except sqlite3.DatabaseError as error:
+            raise CorruptStateError(
+                f"{self.path} cannot be read: {error}. The file is damaged, or its -wal file was not copied with it. "
+                "Copy the party's folder whole."
+            ) from error
+        refuse_format(self.path, facts)
+        return facts
+
+    def _read_tail(self) -> Tail:
+        if self.agent:
+            return Tail([], None)
+        refuse_without(self.path, TAIL_SUFFIX)
+        path = tail_path(self.path)
+        with Translated(path):
+            for _ in range(_LOOKS):
+                found = read_tail(path, tail_key(self.facts))
+                if found.damage is None:
+                    break
+        return found
+
+    def _with_newer(self, table: str, rows: Iterator[Row]) -> Iterator[Row]:
+        """``rows`` of the database, in order, with those of the tail in their places."""
+        newer = iter(self._newer.get(table, ()))
+        next_one = next(newer, None)
+        for row in rows:
+            while next_one is not None and next_one[0] < row[0]:
+                yield next_one
+                next_one = next(newer, None)
+            if next_one is None or next_one[0] != row[0]:
+                yield row
+        if next_one is not None:
+            yield next_one
+        yield from newer
+
+    def _query(self, statement: str, *values: Any) -> Iterator[Row]:
+        try:
+            # No "yield from": that would close the cursor of a reader who stopped early, after the file was closed.
+            for row in self._database.execute(statement, values):  # noqa: UP028
+                yield row
+        except sqlite3.DatabaseError as error:
+            raise CorruptStateError(
+                f"{self.path} is damaged: {error}. What was read before it is sound. Restore the party's folder from a copy."
+            ) from error
+
+
+def _rows_by_table(tail: Tail) -> dict[str, list[Row]]:
+    """Table -> the rows of the tail, in order, the last one written for each record."""
+    found: dict[str, dict[int, Row]] = {}
+    for body in tail.bodies:
+        for table, row in TailEntry.unpack(body).rows().items():
+            found.setdefault(table, {})[int(row[0])] = row
+    return {table: [rows[step] for step in sorted(rows)] for table, rows in found.items()}

@@ -1,0 +1,79 @@
+"""What a figure shows, as numbers; drawing needs matplotlib and is tested among the extras."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dadc_net.cli.main import dadc
+from dadc_net.errors import CorruptStateError, UsageError
+from dadc_net.experiment.sweep.collection import read_results
+from dadc_net.experiment.sweep.figure import draw, limits, panels
+
+
+def _record(curve: str, seed: int, value: list[float], **changed: Any) -> dict[str, Any]:
+    learning = {"env_steps": [0, 10, 20], "value": value}
+    return {
+        **{"curve": curve, "panel": "p", "label": curve.upper(), "seed": seed, "optimum": 1.0, "round_robin": 0.5},
+        **{"learning": learning, **changed},
+    }
+
+
+def test_lines_are_quartiles_over_seeds() -> None:
+    values = [[-9.0, 0.0, 0.5], [-8.0, 0.4, 0.6], [-7.0, 0.2, 0.9], [-9.0, 0.6, 0.7], [-9.0, 0.8, 0.8]]
+    records = [_record("a", seed, value) for seed, value in enumerate(values)]
+    (panel,) = panels([*records, _record("b", 0, [0.0, 0.0, 0.75])])
+    first, second = panel.lines
+    assert (first.label, first.seeds, second.label, second.seeds) == ("A", 5, "B", 1)
+    np.testing.assert_allclose(first.quartiles[:, 1:], [[0.2, 0.6], [0.4, 0.7], [0.6, 0.8]])
+    assert (panel.optimum, panel.round_robin) == (1.0, 0.5)
+    low, high = limits(panel)
+    assert -0.3 < low < 0.0
+    assert 1.0 < high < 1.2
+
+
+def test_a_seed_with_points_of_its_own_is_read_off_its_curve() -> None:
+    other = _record("a", 1, [0.0, 0.4], learning={"env_steps": [0, 20], "value": [0.0, 0.4]})
+    (panel,) = panels([_record("a", 0, [0.0, 0.2, 0.4]), other])
+    np.testing.assert_allclose(panel.lines[0].quartiles, np.tile([0.0, 0.2, 0.4], (3, 1)))
+
+
+def test_one_panel_is_one_problem() -> None:
+    with pytest.raises(UsageError, match="optimum differs"):
+        panels([_record("a", 0, [0.0] * 3), _record("b", 0, [0.0] * 3, optimum=2.0)])
+    shown = panels([_record("a", 0, [0.0] * 3), _record("b", 0, [0.0] * 3, optimum=2.0, panel="q")])
+    assert [panel.optimum for panel in shown] == [1.0, 2.0]
+    (unknown,) = panels([_record("a", 0, [0.0] * 3, optimum=None, round_robin=None)])
+    assert (unknown.optimum, unknown.round_robin) == (None, None)
+
+
+def test_a_finished_run_is_one_seed_of_a_curve(tmp_path: Path) -> None:
+    for seed in ("0", "1"):
+        options = ["--updates", "4", "--num-envs", "4", "--set", "learner.batch_steps=40", "--seed", seed, "--quiet"]
+        ended = CliRunner().invoke(dadc, ["simulate", "mabc", *options, "--out", str(tmp_path / seed)])
+        assert ended.exit_code == 0
+    places = [tmp_path / "0", tmp_path / "1"]
+    (panel,) = panels(read_results(places))
+    assert (panel.name, panel.lines[0].label, panel.lines[0].seeds) == ("mabc", "actor-critic", 2)
+    assert panel.lines[0].env_steps.tolist() == [40, 80, 120, 160]
+    finals = [json.loads((place / "result.json").read_text())["value"] for place in places]
+    assert panel.lines[0].quartiles[1, -1] == pytest.approx(np.median(finals))
+    (tmp_path / "1" / "result.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CorruptStateError, match="not finished, or damaged"):
+        read_results(places)
+
+
+def test_what_cannot_be_drawn_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = panels([_record("a", 0, [0.0, 0.1, 0.2])])
+    with pytest.raises(UsageError, match=r"ends with '\.txt'"):
+        draw(shown, "", tmp_path / "f.txt")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UsageError, match=r"pip install 'dadc-net\[plot\]'"):
+        draw(shown, "", tmp_path / "f.png")
+    assert list(tmp_path.iterdir()) == []
