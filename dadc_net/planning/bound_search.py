@@ -38,7 +38,8 @@ class Node:
 
 
 class FiniteHorizonSearch:
-    def __init__(self, beliefs: TeamBeliefs, discount: float, horizon: int, full: FullSharingValues, budget: Callable[[int], int], tolerance: float) -> None:
+    def __init__(self, beliefs: TeamBeliefs, discount: float, horizon: int, full: FullSharingValues, budget: Callable[[int], int], tolerance: float, stop: Callable[[], bool]) -> None:
+        self.stop = stop
         self.beliefs = beliefs
         self.joint = beliefs.joint
         self.discount = discount
@@ -100,7 +101,7 @@ class FiniteHorizonSearch:
         better = self.refined.setdefault((node.remaining, self.phase(node.remaining)), {})
         T=len(node.belief.numbers)
         if T==1 and (node.belief.memories==0).all() and node.remaining==self.horizon: return
-        while node.search is not None:
+        while node.search is not None and not self.stop():
             promise = self.peek(node)
             if promise is None: return
             ja = self.actions.index(promise.actions)
@@ -139,7 +140,7 @@ class FiniteHorizonSearch:
 
     def improve(self, node: Node, budget: int) -> None:
         for _ in range(budget):
-            if node.upper - node.lower <= self.tolerance: return
+            if node.upper - node.lower <= self.tolerance or self.stop(): return
             self.trial(node)
 
     def best_option(self, node: Node) -> Option | None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dadc_net.errors import UsageError
-from dadc_net.sections import closest
+from dadc_net.schema import closest
 
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "full-sharing": {},

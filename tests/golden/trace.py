@@ -39,14 +39,14 @@ def make_trace() -> str:
     ]
     space = FiniteSpace((2, 2, 3))
     for _, step in [(peer, m) for peer, m in team.sent if isinstance(m, Step) and peer == b"peer-1"]:
-        record = unpack_common(step.common, step.sequence, 2, space)
+        record = unpack_common(step.record.common, step.record.step, 2, space)
         flags = zip(record.begin, record.ended, strict=True)
         ends = ["begin" if begun else ("no", "truncated", "terminated")[code] for begun, code in flags]
-        lines.append(f"record {step.sequence}: head {step.head.hex()[:16]}, {sum(map(len, encode(step)))} bytes")
+        lines.append(f"record {step.record.step}: head {step.record.head.hex()[:16]}, {sum(map(len, encode(step)))} bytes")
         lines.append(f"  z {record.common.tolist()}  reward {record.rewards.tolist()}  {ends}")
-        for act in (a for a in answers if a.sequence == step.sequence):
+        for act in (a for a in answers if a.sequence == step.record.step):
             done = unpack_actions(act.actions, act.sequence, 2, act.agent, FiniteSpace((2,))).tolist() if act.actions else []
-            lines.append(f"  agent {act.agent}: actions {done}  digest {act.digest.hex()[:16]}")
+            lines.append(f"  agent {act.agent}: actions {done}  digest {act.step_digest.hex()[:16]}")
             if act.update_digest:
                 lines.append(f"    learner after update {act.sequence // 4}: {act.update_digest.hex()}")
     return "\n".join(lines) + "\n"

@@ -40,8 +40,8 @@ def test_learners_differ_and_the_run_goes_on(small: MakeConfig) -> None:
     assert len(team.digests()) == 2
     first, second = team.accounts.values()
     for one, other in zip(first, second, strict=True):
-        assert (one.head, one.step_digest) == (other.head, other.step_digest)
-        assert one.parameters != other.parameters
+        assert (one.record, one.digests.step_digest) == (other.record, other.digests.step_digest)
+        assert one.digests.parameters != other.digests.parameters
     assert Team(small(overrides=[INDEPENDENT])).run().digests() == team.digests()
 
 
@@ -60,11 +60,11 @@ def test_a_simulation_has_the_digests_of_the_processes(small: MakeConfig) -> Non
 
 def test_what_an_agent_learns_depends_on_what_it_alone_observes(small: MakeConfig) -> None:
     config = small(overrides=[INDEPENDENT])
-    entry = Simulation(config, seed_bytes(7), seed_bytes(1)).world.first()
+    row = Simulation(config, seed_bytes(7), seed_bytes(1)).world.first()
     states = []
-    for private in (bytes(8), np.ones(4, dtype="<i2").tobytes()):
+    for observation in (bytes(8), np.ones(4, dtype="<i2").tobytes()):
         replica = IndependentReplica(config.settings, seed_bytes(7), 1, FiniteSpace((2,)))
-        replica.show(0, private)
+        replica.show(0, observation)
         states.append(replica.receive(0, entry.common, entry.head).ais)
     assert states[0] != states[1]
     blind = IndependentReplica(config.settings, seed_bytes(7), 1, FiniteSpace((2,)))

@@ -101,8 +101,8 @@ def test_a_run_starts_empty_and_idle_and_says_so() -> None:
     """Deviation: D.1 calls the initial distribution known and prints none; here buffers are empty and the channel idle."""
     world = World(make_problem(resolve("mabc", ["learner.num_envs=8", "learner.batch_steps=8"])), seed_bytes(3))
     first = world.first()
-    assert unpack_common(first.common, 0, 8, FiniteSpace((2, 2, 3))).common.tolist() == [[0, 0, 0]] * 8
-    assert all(not any(raw) for raw in first.private)
+    assert unpack_common(first.record.common, 0, 8, FiniteSpace((2, 2, 3))).common.tolist() == [[0, 0, 0]] * 8
+    assert all(not any(raw) for raw in first.observations)
 
 
 def test_who_observes_what() -> None:
@@ -118,7 +118,7 @@ def test_who_observes_what() -> None:
         buffers, busy = state["buffers"], state["busy"]
         action = rng.integers(2, size=(copies, 2)) * buffers
         entry = world.advance(action)
-        common = unpack_common(entry.common, t, copies, FiniteSpace((2, 2, 3))).common
+        common = unpack_common(entry.record.common, t, copies, FiniteSpace((2, 2, 3))).common
         for copy in range(copies):
             a = (int(action[copy, 0]), int(action[copy, 1]))
             assert tuple(common[copy].tolist()) == broadcast.seen(a, int(busy[copy]))

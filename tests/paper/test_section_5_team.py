@@ -21,6 +21,7 @@ from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.record import unpack_common
+from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.world import LogEntry, World
 from dadc_net.runtime.problem import make_problem
 from dadc_net.team.gibbs import GibbsFamily
@@ -60,7 +61,7 @@ def replay(config: RunConfig, log: list[LogEntry], agent: int, seed: int = 7, ch
     played, one = Played([], [], []), member(config, agent, seed)
     for entry in log:
         given = entry if change is None else change(entry)
-        account, actions = one.advance(given.step, given.common, given.head, given.private[agent - 1])
+        account, actions = one.advance(given.record, given.observations[agent - 1])
         played.accounts.append(account)
         played.actions.append(actions)
         played.states.append(np.concatenate(one.replica.coordinator.parameters()))
@@ -96,7 +97,7 @@ def coincide(one: Played, other: Played) -> bool:
     """Whether parameters, AIS and prescriptions were equal at every record, bit for bit."""
     equal = all(np.array_equal(a, b) for a, b in zip(one.states, other.states, strict=True))
     pairs = zip(one.accounts, other.accounts, strict=True)
-    return equal and all((a.parameters, a.ais, a.prescription) == (b.parameters, b.ais, b.prescription) for a, b in pairs)
+    return equal and all(a.digests[:3] == b.digests[:3] for a, b in pairs)
 
 
 def test_all_instances_coincide_given_common_information(shared: tuple[RunConfig, list[LogEntry]]) -> None:
@@ -114,7 +115,7 @@ def test_with_another_seed_they_do_not(shared: tuple[RunConfig, list[LogEntry]])
     one, stranger = replay(config, log, 1), replay(config, log, 2, seed=8)
     assert not coincide(one, stranger)
     pairs = zip(one.accounts, stranger.accounts, strict=True)
-    assert all(a.parameters != b.parameters for a, b in pairs)
+    assert all(a.digests.parameters != b.digests.parameters for a, b in pairs)
 
 
 def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tuple[RunConfig, list[LogEntry]]) -> None:
@@ -122,7 +123,7 @@ def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tu
     config, log = shared
     mine, theirs = (Coordinator(config.settings, seed_bytes(seed)) for seed in (7, 8))
     theirs.restore(mine.snapshot())
-    record = unpack_common(log[0].common, 0, 4, mine.space)
+    record = unpack_common(log[0].record.common, 0, 4, mine.space)
     one, two = mine.receive(record), theirs.receive(record)
     assert np.array_equal(one.ais, two.ais)
     assert one.prescriptions is not None

@@ -60,7 +60,10 @@ def test_the_schedule_of_e_1_meets_none_of_them() -> None:
 def test_exponents_that_break_a_condition_are_refused(exponents: tuple[float, float, float]) -> None:
     """k^-p has the required sums for 1/2 < p <= 1 alone, and ratios vanish only if the exponents rise."""
     with pytest.raises(ConfigError, match="schedule"):
-        ScheduleSettings("robbins-monro", "sgd", *exponents)
+        ais, critic, actor = exponents
+        ScheduleSettings(
+            kind="robbins-monro", optimiser="sgd", ais_exponent=ais, critic_exponent=critic, actor_exponent=actor
+        )
 
 
 def test_parameters_are_projected_onto_a_convex_bounded_set() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
+from dadc_net.node.record import Record
 from dadc_net.node.rows import AgentRow, Answers, Arrays, CommonRow, ServerRow, UpdateRow, row_check
 
 Row = tuple[bytes, ...]
@@ -102,10 +103,10 @@ class Disk:
         table = self.table("common")
         if step not in table:
             return None
-        head, record = table[step]
+        head, common = table[step]
         previous = GENESIS if step == 0 else table.get(step - 1, (b"",))[0]
-        if chain(previous, record) != head:
-            raise CorruptStateError(f"the row of record {step} in table common is rotten")
+        if chain(previous, common) != head:
+            raise CorruptStateError(f"the row of record {step} in table records is rotten")
         return CommonRow(step, head, record)
 
     def checked(self, name: str, step: int) -> Row | None:
@@ -116,7 +117,7 @@ class Disk:
 
     @property
     def tip(self) -> int:
-        return max(self.table("common"), default=-1)
+        return max(self.table("records"), default=-1)
 
 
 def sealed(step: int, *columns: bytes) -> Row:
@@ -141,8 +142,8 @@ class DiskServerJournal:
         return self.disk.tip
 
     def row(self, step: int) -> ServerRow | None:
-        common, parts = self.disk.common(step), self.disk.checked("observations", step)
-        return None if common is None or parts is None else ServerRow(common, parts)
+        record, observations = self.disk.record(step), self.disk.checked("observations", step)
+        return None if record is None or observations is None else ServerRow(record, observations)
 
     def answers(self, step: int) -> Answers | None:
         row, agents = self.disk.checked("answers", step), self._agents
@@ -151,11 +152,11 @@ class DiskServerJournal:
     def commit(self, answers: Answers | None, row: ServerRow | None, world: Arrays | None) -> None:
         changes: list[Change] = []
         if answers is not None:
-            columns = (*answers.actions, *answers.digests, *answers.update_digests)
+            columns = (*answers.actions, *answers.step_digests, *answers.learner_digests)
             changes.append(("answers", answers.step, sealed(answers.step, *columns)))
         if row is not None:
-            step = row.common.step
-            changes += [("common", step, row.common[1:]), ("observations", step, sealed(step, *row.observations))]
+            step = row.step
+            changes += [("records", step, row.record[1:]), ("observations", step, sealed(step, *row.observations))]
             if world is not None:
                 key = self.disk.name()
                 self._arrays[key] = {name: value.copy() for name, value in world.items()}
@@ -199,16 +200,16 @@ class DiskAgentStore:
         self.disk.transact([], facts)
 
     def row(self, step: int) -> AgentRow | None:
-        common, private = self.disk.common(step), self.disk.checked("private", step)
-        account, update = self.disk.checked("steps", step), self.disk.checked("updates", step)
-        if common is None or private is None or account is None:
+        record, private = self.disk.record(step), self.disk.checked("private", step)
+        digests, update = self.disk.checked("steps", step), self.disk.checked("updates", step)
+        if record is None or private is None or digests is None:
             return None
         found = None
         if update is not None:
-            number, learner, *tensors = update
+            number, learner_digest, *tensors = update
             named = dict(zip(self.facts["tensors"], tensors, strict=True))
-            found = UpdateRow(int.from_bytes(number, "big"), step, learner, named)
-        return AgentRow(common, private[0], private[1], *account, found)  # type: ignore[arg-type]
+            found = UpdateRow(step, int.from_bytes(number, "big"), learner_digest, named)
+        return AgentRow(record, private[0], private[1], StepDigests(*digests), found)
 
     def write(self, rows: Sequence[AgentRow]) -> None:
         changes: list[Change] = []
@@ -216,14 +217,14 @@ class DiskAgentStore:
         for row in rows:
             step = row.step
             changes += [
-                ("common", step, row.common[1:]),
+                ("records", step, row.record[1:]),
                 ("private", step, sealed(step, row.observation, row.actions)),
-                ("steps", step, sealed(step, row.parameters, row.ais, row.prescription, row.sent)),
+                ("steps", step, sealed(step, *row.digests)),
             ]
             if row.update is not None:
                 facts["tensors"] = list(row.update.tensors)
-                number = row.update.number.to_bytes(8, "big")
-                changes.append(("updates", step, sealed(step, number, row.update.learner, *row.update.tensors.values())))
+                number = row.update.update.to_bytes(8, "big")
+                changes.append(("updates", step, sealed(step, number, row.update.learner_digest, *row.update.tensors.values())))
         if changes:
             self.disk.transact(changes, facts)
 

@@ -157,7 +157,7 @@ class ServerHost(Host):
             peer, message = pending.pop(0)
             self.operate()
             if isinstance(message, Step):
-                self.sent.setdefault(message.sequence, set()).add(message.head)
+                self.sent.setdefault(message.sequence, set()).add(message.record.head)
                 self.early += [message.sequence] if self.disk.tip < message.sequence else []
             connection = self.network.connections.get(peer)
             if connection is None or not connection.open_at_server:

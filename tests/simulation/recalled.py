@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.digest import GENESIS, chain, digest
 from dadc_net.node.agent.replica import Replica, StepAccount
+from dadc_net.node.record import Record
 
 _Account = tuple[StepAccount, bytes]
 
@@ -39,8 +40,8 @@ class _Remembered:
 class RecalledReplica:
     """Has the interface of ``Replica``."""
 
-    _log: dict[bytes, tuple[bytes, int, bytes]] = {}  # noqa: RUF012 - shared on purpose
-    """head -> (head before, step, common bytes)"""
+    _log: dict[bytes, tuple[bytes, Record]] = {}  # noqa: RUF012 - shared on purpose
+    """head -> head before, and the record that it is the head of"""
     _accounts: dict[tuple[bytes, bytes, bytes], StepAccount] = {}  # noqa: RUF012 - shared on purpose
 
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
@@ -50,14 +51,15 @@ class RecalledReplica:
         self._seed = shared_seed
         self._real: Replica | None = None
 
-    def receive(self, step: int, common: bytes, head: bytes) -> StepAccount:
-        key = (self.settings.digest(), self._seed, head)
+    def receive(self, record: Record) -> StepAccount:
+        key = (self.settings.digest(), self._seed, record.head)
         known = self._accounts.get(key)
-        if known is None or chain(self.head, common) != head or known.step != step:
-            self._log.setdefault(chain(self.head, common), (self.head, step, common))
-            known = self._catch_up().receive(step, common, head)
+        after = chain(self.head, record.common)
+        if known is None or after != record.head or known.record.step != record.step:
+            self._log.setdefault(after, (self.head, record._replace(head=after)))
+            known = self._catch_up().receive(record)
             self._accounts[key] = known
-        self.head = head
+        self.head = record.head
         return known
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]], head: bytes) -> None:
@@ -72,8 +74,8 @@ class RecalledReplica:
             real = self._real = Replica(self.settings, self._seed)
             past, head = [], self.head
             while head != GENESIS:
-                past.append((head, *self._log[head]))
-                head = self._log[head][0]
-            for after, _, step, common in reversed(past):
-                real.receive(step, common, after)
+                head, record = self._log[head]
+                past.append(record)
+            for record in reversed(past):
+                real.receive(record)
         return real

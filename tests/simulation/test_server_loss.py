@@ -13,6 +13,7 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import Fault, Join
 from dadc_net.node.server.recovery import recover, take_up
 from dadc_net.node.server.terms import ServerPhase
+from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.world import LogEntry, World
 from dadc_net.runtime.problem import make_problem, make_terms
 from tests.simulation.chaos import Chaos
@@ -71,9 +72,9 @@ class _Turned:
         other.first()
 
     def first(self) -> LogEntry:
-        entry = self._first.first()
+        row = self._first.first()
         self._other.head = self._first.head
-        return entry
+        return row
 
     def advance(self, joint_action: NDArray[np.int64]) -> LogEntry:
         return self._other.advance(joint_action)
@@ -82,7 +83,7 @@ class _Turned:
         return {}
 
 
-@pytest.mark.parametrize("table", ["common", "observations", "worlds"])
+@pytest.mark.parametrize("table", ["records", "observations", "worlds"])
 def test_a_rotten_record_is_made_again(table: str, undisturbed: set[str], recalled: None) -> None:  # noqa: F811
     chaos = _team_at()
     chaos.server.die(-9)
@@ -91,13 +92,13 @@ def test_a_rotten_record_is_made_again(table: str, undisturbed: set[str], recall
     _rot(disk, table, newest if table == "worlds" else disk.tip)
     outcome = chaos.run()
     assert (outcome.code, outcome.digests) == (0, undisturbed), outcome.tell()
-    assert disk.common(STEP) is not None
+    assert disk.record(STEP) is not None
 
 
 def test_rotten_answers_are_asked_of_the_agents_and_what_is_beyond_is_a_witness(recalled: None) -> None:
     chaos = _team_at()
     disk = chaos.server.disk
-    kept = {step: row[0] for step, row in disk.tables["common"].items()}
+    kept = {step: row[0] for step, row in disk.tables["records"].items()}
     newest = max(disk.tables["worlds"])
     _roll_back_worlds(disk, newest)
     step = min(newest + 1, STEP - 1) if disk.tables["worlds"] else 4

@@ -14,6 +14,7 @@ import pytest
 
 from dadc_net.errors import CorruptStateError, DuplicateAgentError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
+from dadc_net.node.record import Record
 from dadc_net.node.rows import AgentRow, Answers, CommonRow, ServerRow, UpdateRow
 from dadc_net.storage.agent_journal import AgentJournalFile, checkpoint_path
 from dadc_net.storage.folder import locked
@@ -47,9 +48,9 @@ def server_journal(folder: Path, count: int = 5, mode: str = "process") -> Serve
 def agent_rows(count: int) -> list[AgentRow]:
     rows = []
     for row in common_rows(count):
-        update = UpdateRow(row.step // 2, row.step, b"l" * 32, {"a": b"1" * 32, "b": b"2" * 32})
-        parts = (b"obs", b"act", b"p" * 32, b"x" * 32, b"t" * 32, b"s" * 32)
-        rows.append(AgentRow(row, *parts, update if row.step % 2 == 0 and row.step else None))
+        update = UpdateRow(row.step, row.step // 2, b"l" * 32, {"a": b"1" * 32, "b": b"2" * 32})
+        digests = StepDigests(b"p" * 32, b"x" * 32, b"t" * 32, b"s" * 32)
+        rows.append(AgentRow(row, b"obs", b"act", digests, update if row.step % 2 == 0 and row.step else None))
     return rows
 
 
@@ -80,8 +81,8 @@ def test_the_servers_journal_comes_back(mode: str, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [JOURNAL_NAME]
     assert (folder / JOURNAL_NAME).stat().st_mode & 0o777 == 0o600
     reader = JournalReader(folder)
-    assert reader.facts == {**FACTS, "format": 2, "state": "finished"}
-    assert list(reader.common(2)) == common_rows(5)[2:]
+    assert reader.facts == {**FACTS, "format": 3, "state": "finished"}
+    assert list(reader.records(2)) == common_rows(5)[2:]
     assert next(iter(reader.answers(2))) == (0, b"a2", b"e" * 32, b"")
     assert list(reader.observations(1))[4] == (4, b"o1")
     reader.close()
@@ -100,7 +101,7 @@ def test_an_agents_store_comes_back(tmp_path: Path) -> None:
     assert (arrays["v"].tolist(), meta) == ([3, 3], {"step": 3})
     assert checkpoint_path(tmp_path, 3).stat().st_mode & 0o777 == 0o600
     reader = JournalReader(tmp_path)
-    assert [update.number for update in reader.updates()] == [1, 2]
+    assert [update.update for update in reader.updates()] == [1, 2]
     assert len(list(reader.steps())) == len(list(reader.private())) == 5
     reader.close()
     again.close()
@@ -110,8 +111,8 @@ def test_an_agents_store_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *(("common", "head"), ("common", "record"), ("observations", "parts"), ("observations", "checked")),
-        *(("answers", "actions"), ("answers", "sent"), ("answers", "checked"), ("worlds", "state")),
+        *(("records", "head"), ("records", "common"), ("observations", "observations"), ("observations", "checked")),
+        *(("answers", "actions"), ("answers", "step_digests"), ("answers", "checked"), ("worlds", "state")),
     ],
 )
 def test_a_rotten_byte_at_the_server_is_noticed_and_named(table: str, column: str, tmp_path: Path) -> None:
@@ -126,8 +127,8 @@ def test_a_rotten_byte_at_the_server_is_noticed_and_named(table: str, column: st
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *(("common", "record"), ("private", "observation"), ("private", "actions"), ("steps", "ais"), ("steps", "sent")),
-        *(("updates", "learner"), ("updates", "tensors")),
+        *(("records", "common"), ("private", "observation"), ("private", "actions"), ("steps", "ais"), ("steps", "step_digest")),
+        *(("updates", "learner_digest"), ("updates", "tensors")),
     ],
 )
 def test_a_rotten_byte_at_an_agent_is_noticed_and_named(table: str, column: str, tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def assert_holds(folder: Path, records: int) -> None:
     reader = JournalReader(folder)
     try:
         assert audit(reader) == records - 1
-        assert list(reader.common()) == ROWS[:records]
-        assert list(reader.common(records // 2)) == ROWS[records // 2 : records]
+        assert list(reader.records()) == ROWS[:records]
+        assert list(reader.records(records // 2)) == ROWS[records // 2 : records]
         assert [step for step, *_ in reader.steps()] == list(range(records))
         assert list(reader.observations(2)) == [(step, observations(step)[1]) for step in range(records)]
         assert [row[:2] for row in reader.answers(1)] == [(step, b"a%04d" % step) for step in range(records - 1)]
@@ -159,7 +159,7 @@ def test_a_reader_of_a_living_server_sees_one_whole_state(writer: Writer) -> Non
     while writer.next < 2 * GROUP_ENTRIES + 3:
         seen = writer.write().next
         reader = JournalReader(writer.folder)
-        rows = reader.common()
+        rows = reader.records()
         assert next(rows) == ROWS[0]
         writer.write(writer.next % 7)  # Comes too late for this reader, in every table.
         assert list(rows) == ROWS[1:seen]
@@ -192,7 +192,7 @@ def test_a_reader_that_looked_at_the_database_first_would_find_a_hole(writer: Wr
     database = sqlite3.connect(f"file:{writer.folder / JOURNAL_NAME}?mode=ro", uri=True)
     (seen,) = database.execute("SELECT COUNT(*) FROM common").fetchone()
     writer.write(2)
-    later = [server_journal.TailEntry.unpack(body).step for body in read_tail(writer.folder / TAIL, key_of("r")).bodies]
+    later = [server_journal.TailEntry.unpack(body).record.step for body in read_tail(writer.folder / TAIL, key_of("r")).bodies]
     assert (seen, later) == (0, [GROUP_ENTRIES])
     database.close()
     writer.journal.close()

@@ -28,6 +28,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import limits
 from dadc_net.wire.bodies import printable
 from dadc_net.wire.framing import decode, encode
@@ -85,7 +86,7 @@ def one_of_each() -> list[Message]:
     return [
         Join(2, DIGEST, DIGEST, b"", {"hostname": "here", "pid": "1"}, {"tanh": "6d6326f9"}),
         Begin(RUN_ID, 1, {"updates": 3, "betas": [0.5, 0.75]}, "control", {"actions": [[[0, 1]]]}, {"sizes": [2]}),
-        Step(RUN_ID, 1, 7, DIGEST, b"common", b"private"),
+        Step(RUN_ID, 1, Record(7, DIGEST, b"common"), b"observation"),
         Act(RUN_ID, 1, 2, 7, b"\1\0", DIGEST, DIGEST),
         End(RUN_ID, 1, 9, DIGEST),
         Bye(RUN_ID, 1, 2, 9),
@@ -107,13 +108,13 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 
 
 def test_the_header_has_the_layout_of_the_specification() -> None:
-    header = encode(Step(RUN_ID, 0x01020304, 0x05060708, DIGEST, b"c", b"p"))[0]
+    header = encode(Step(RUN_ID, 0x01020304, Record(0x05060708, DIGEST, b"c"), b"p"))[0]
     assert HEADER.size == 72
     assert header == (b"DADC" + b"\2\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
 
 
 def test_step_and_act_carry_their_bytes_as_they_are() -> None:
-    assert encode(Step(RUN_ID, 1, 7, DIGEST, b"common", b"private"))[1:] == [b"common", b"private"]
+    assert encode(Step(RUN_ID, 1, Record(7, DIGEST, b"common"), b"observation"))[1:] == [b"common", b"observation"]
     assert encode(Act(RUN_ID, 1, 2, 7, b"\1\0", DIGEST, b""))[1:] == [b"\1\0", DIGEST]
 
 
@@ -167,7 +168,7 @@ def test_a_wrong_number_of_frames_is_refused(message: Message) -> None:
         (Account(RUN_ID, 1, 1, 1, {}), ("head",)),
         (Who(), ("run_id", "epoch", "agent", "sequence", "head")),
         (Begin(RUN_ID, 1, {}, "", {}, {}), ("agent", "sequence", "head")),
-        (Step(RUN_ID, 1, 1, DIGEST, b"", b""), ("agent",)),
+        (Step(RUN_ID, 1, Record(1, DIGEST, b""), b""), ("agent",)),
         (Act(RUN_ID, 1, 1, 1, b"", DIGEST, b""), ("head",)),
         (End(RUN_ID, 1, 1, DIGEST), ("agent", "head")),
         (Fault(1, ""), ("run_id", "epoch", "agent", "sequence", "head")),
@@ -187,9 +188,9 @@ def test_a_field_that_a_type_does_not_use_must_be_zero(message: Message, unused:
 def test_what_is_too_large_is_not_sent_and_names_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     common = bytes(limits.COMMON_BYTES_MAX + 1)
     with pytest.raises(SendTooLargeError, match=rf"{len(common)} bytes.*{limits.COMMON_BYTES_MAX} bytes"):
-        encode(Step(RUN_ID, 1, 1, DIGEST, common, b""))
+        encode(Step(RUN_ID, 1, Record(1, DIGEST, common), b""))
     with pytest.raises(SendTooLargeError, match="private"):
-        encode(Step(RUN_ID, 1, 1, DIGEST, b"", bytes(limits.PRIVATE_BYTES_MAX + 1)))
+        encode(Step(RUN_ID, 1, Record(1, DIGEST, b""), bytes(limits.PRIVATE_BYTES_MAX + 1)))
     with pytest.raises(SendTooLargeError, match=r"learner\.num_envs"):
         encode(Act(RUN_ID, 1, 1, 1, bytes(limits.ACTIONS_BYTES_MAX + 1), DIGEST, b""))
     with pytest.raises(SendTooLargeError, match="menu"):
@@ -199,7 +200,7 @@ def test_what_is_too_large_is_not_sent_and_names_both_sizes(monkeypatch: pytest.
 
 
 def test_what_is_too_large_is_refused_on_receipt() -> None:
-    header = encode(Step(RUN_ID, 1, 1, DIGEST, b"", b""))[0]
+    header = encode(Step(RUN_ID, 1, Record(1, DIGEST, b""), b""))[0]
     with pytest.raises(ProtocolError, match="size of the common part"):
         decode([header, bytes(limits.COMMON_BYTES_MAX + 1), b""])
     with pytest.raises(ProtocolError, match="size of the private part"):
@@ -216,11 +217,11 @@ def test_what_is_too_large_is_refused_on_receipt() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Step(RUN_ID[:-1], 1, 1, DIGEST, b"", b""),
-        Step(RUN_ID, 1, 1, DIGEST + b"x", b"", b""),
-        Step(RUN_ID, 2**32, 1, DIGEST, b"", b""),
-        Step(RUN_ID, 1, 2**64, DIGEST, b"", b""),
-        Step(RUN_ID, 1, -1, DIGEST, b"", b""),
+        Step(RUN_ID[:-1], 1, Record(1, DIGEST, b""), b""),
+        Step(RUN_ID, 1, Record(1, DIGEST + b"x", b""), b""),
+        Step(RUN_ID, 2**32, Record(1, DIGEST, b""), b""),
+        Step(RUN_ID, 1, Record(2**64, DIGEST, b""), b""),
+        Step(RUN_ID, 1, Record(-1, DIGEST, b""), b""),
         Act(RUN_ID, 1, 1, 1, b"", b"short", b""),
         Act(RUN_ID, 1, 1, 1, b"", DIGEST, b"short"),
         End(RUN_ID, 1, 1, b""),

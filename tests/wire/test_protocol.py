@@ -26,6 +26,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import header, limits
 from dadc_net.wire.framing import encode
 
@@ -64,7 +65,7 @@ def test_the_message_types() -> None:
     [
         Join(7, bytes(32), bytes(32), b"", {}, {}, b"r" * 16, 7, 7, b"h" * 32),
         Begin(b"r" * 16, 7, {}, "", {}, {}),
-        Step(b"r" * 16, 7, 7, b"h" * 32, b"", b""),
+        Step(b"r" * 16, 7, Record(7, b"h" * 32, b""), b""),
         Act(b"r" * 16, 7, 7, 7, b"", bytes(32), b""),
         End(b"r" * 16, 7, 7, bytes(32)),
         Bye(b"r" * 16, 7, 7, 7),
@@ -80,8 +81,8 @@ def test_the_message_types() -> None:
 def test_the_fields_in_use(message: Message) -> None:
     name = type(message).__name__
     (cells,) = [cells for cells in rows(f".*{name}.*") if len(cells) == 6]
-    _, _, _, _, run_id, epoch, agent, sequence, head = header.HEADER.unpack(encode(message)[0])
-    used = [any(run_id), epoch > 0, agent > 0, sequence > 0, any(head)]
+    _, _, _, _, run_id, epoch, agent, step, head = header.HEADER.unpack(encode(message)[0])
+    used = [any(run_id), epoch > 0, agent > 0, step > 0, any(head)]
     assert [cell == "x" for cell in cells[1:]] == used
 
 

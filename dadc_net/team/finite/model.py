@@ -44,13 +44,13 @@ class FiniteModel:
     """[K][A^k] names"""
     observations: tuple[tuple[str, ...], ...]
     """[K][O^k] names"""
-    start: NDArray[np.float64]
+    start: NDArray[np.float64] = field(repr=False)
     """[S] P(s_0)"""
-    transitions: tuple[SparseRows, ...]
+    transitions: tuple[SparseRows, ...] = field(repr=False)
     """[JA] of [S, S']: P(s' | s, a)"""
-    observation_probabilities: tuple[SparseRows, ...]
+    observation_probabilities: tuple[SparseRows, ...] = field(repr=False)
     """[JA] of [S', JO]: P(o | a, s')"""
-    rewards: tuple[NDArray[np.float64] | SparseRows, ...]
+    rewards: tuple[NDArray[np.float64] | SparseRows, ...] = field(repr=False)
     """[JA] of [S] r(s, a), or of [S, S'] r(s, a, s') where the reward depends on the state arrived at;
     of moves that cannot happen no reward is kept"""
     discount: float
