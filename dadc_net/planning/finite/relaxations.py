@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.planning.joint_beliefs import Array, JointBeliefs, Numbers, TooManyBeliefsError
+from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers, TooManyBeliefsError
 from dadc_net.team.finite.model import FiniteModel
 
 

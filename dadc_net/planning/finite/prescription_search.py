@@ -10,13 +10,17 @@ exact, memory by memory, because the sum falls apart. With one open agent (K = 2
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from dadc_net.planning.joint_beliefs import Array, Numbers
-from dadc_net.planning.tightening import SWEEPS, tighten
+from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.tightening import SWEEPS, tighten
+
+
+_POPS_BETWEEN_LOOKS = 64
 
 
 class Promise(NamedTuple):
@@ -70,18 +74,27 @@ class PrescriptionSearch:
             self._open.insert(0, self._open[0].max(axis=k + 1))
         self._heap: list[tuple[float, int, object, tuple[int, ...], Array]] = []
         self._made = 0
-        self._enter(0, ())
+        # Bounds that differ by float64's own error are equal: a search that told them apart would go wide.
+        self._noise = 1e-13 * max(1.0, float(np.abs(table).sum()))
+        self._enter(0, (), np.inf)
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of tables and of what is open, roughly."""
+        return 3 * self._table.nbytes + 400 * len(self._heap)
 
     @property
     def bound(self) -> float:
         """No prescription that has not been yielded has a greater value; minus infinity when all have been."""
         return -self._heap[0][0] if self._heap else -np.inf
 
-    def _push(self, bound: float, at: object, chosen: tuple[int, ...], gained: Array) -> None:
+    def _push(self, bound: float, parent: float, at: object, chosen: tuple[int, ...], gained: Array) -> None:
+        if bound > parent - self._noise:
+            bound = parent if parent < np.inf else bound
         self._made -= 1  # the newest of equal bounds first: deep before wide
         heapq.heappush(self._heap, (-bound, self._made, at, chosen, gained))
 
-    def _enter(self, agent: int, before: tuple[tuple[int, ...], ...]) -> None:
+    def _enter(self, agent: int, before: tuple[tuple[int, ...], ...], parent: float) -> None:
         """Open the choice of ``agent``, the earlier ones having chosen."""
         last = self._agents - 1
         rows = np.arange(len(self._table))
@@ -89,7 +102,7 @@ class PrescriptionSearch:
         if agent == last:
             per_memory = np.zeros((self._count[last], self._sizes[last]))
             np.add.at(per_memory, self._ranks[last], self._table[(rows, *taken)])
-            self._answer(per_memory, before)
+            self._answer(per_memory, before, parent)
             return
         gain = np.zeros((self._count[agent], self._count[last], self._sizes[agent], self._sizes[last]))
         np.add.at(gain, (self._ranks[agent], self._ranks[last]), self._open[agent][(rows, *taken)])
@@ -100,9 +113,9 @@ class PrescriptionSearch:
         rest = np.zeros((len(gain) + 1, *most.shape[1:]))
         rest[:-1] = np.cumsum(most[::-1], axis=0)[::-1]
         level = _Level(gain, rest, before)
-        self._push(float(rest[0].max(axis=1).sum()), level, (), np.zeros(most.shape[1:]))
+        self._push(float(rest[0].max(axis=1).sum()), parent, level, (), np.zeros(most.shape[1:]))
 
-    def _answer(self, per_memory: Array, before: tuple[tuple[int, ...], ...]) -> None:
+    def _answer(self, per_memory: Array, before: tuple[tuple[int, ...], ...], parent: float) -> None:
         order = np.argsort(-per_memory, axis=1, kind="stable")
         values = np.take_along_axis(per_memory, order, axis=1)
         if values.shape[1] > 1:
@@ -111,11 +124,18 @@ class PrescriptionSearch:
         else:
             by_cost = np.arange(len(values))
         answers = _Answers(values, order, before)
-        self._push(float(values[:, 0].sum()), answers, (), by_cost)
+        self._push(float(values[:, 0].sum()), parent, answers, (), by_cost)
 
-    def pop(self) -> Promise | None:
-        """The best that has not been yielded; None when all have been."""
-        while self._heap:
+    def pop(self, above: float = -np.inf, stop: Callable[[], bool] = lambda: False) -> Promise | None:
+        """The best that has not been yielded.
+
+        None if it is no better than ``above``, or if ``stop`` says so: ``bound`` holds all the same.
+        """
+        pops = 0
+        while self._heap and -self._heap[0][0] > above:
+            pops += 1
+            if pops % _POPS_BETWEEN_LOOKS == 0 and stop():
+                return None
             negative, _, at, chosen, gained = heapq.heappop(self._heap)
             if isinstance(at, _Answers):
                 self._push_next_answers(-negative, at, chosen, gained)
@@ -123,12 +143,12 @@ class PrescriptionSearch:
             assert isinstance(at, _Level)
             position = len(chosen)
             if position == len(at.gain):
-                self._enter(len(at.before) + 1, (*at.before, chosen))
+                self._enter(len(at.before) + 1, (*at.before, chosen), -negative)
                 continue
             options = gained + at.gain[position]
             bounds = (options + at.rest[position + 1]).max(axis=2).sum(axis=1)
             for action in np.argsort(bounds, kind="stable").tolist():
-                self._push(float(bounds[action]), at, (*chosen, action), options[action])
+                self._push(float(bounds[action]), -negative, at, (*chosen, action), options[action])
         return None
 
     def _push_next_answers(self, value: float, at: _Answers, ranks: tuple[int, ...], by_cost: Array) -> None:
@@ -141,11 +161,11 @@ class PrescriptionSearch:
             return float(sorted_values[place, rank + 1] - sorted_values[place, rank])
 
         if end >= 0 and ranks[end] + 1 < width:
-            self._push(value + step(end, ranks[end]), at, (*ranks[:end], ranks[end] + 1), by_cost)
+            self._push(value + step(end, ranks[end]), value, at, (*ranks[:end], ranks[end] + 1), by_cost)
         if width > 1 and end + 1 < len(sorted_values):
-            self._push(value + step(end + 1, 0), at, (*ranks, 1), by_cost)
+            self._push(value + step(end + 1, 0), value, at, (*ranks, 1), by_cost)
             if end >= 0 and ranks[end] == 1:
-                self._push(value - step(end, 0) + step(end + 1, 0), at, (*ranks[:end], 0, 1), by_cost)
+                self._push(value - step(end, 0) + step(end + 1, 0), value, at, (*ranks[:end], 0, 1), by_cost)
 
     def _spell(self, at: _Answers, ranks: tuple[int, ...], by_cost: Array) -> Numbers:
         rank = np.zeros(len(at.order), dtype=np.int64)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dadc_net.planning.joint_beliefs import Array
+from dadc_net.planning.finite.joint_beliefs import Array
 
 SWEEPS = 12
 

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dadc_net.planning.joint_beliefs import Array, JointBeliefs, Numbers
-from dadc_net.planning.sharing import Sharing
+from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
+from dadc_net.planning.finite.sharing import Sharing
 
 ROUNDING = 1e-10
+_ODD = np.array([(0x9E3779B97F4A7C15 * (2 * i + 1) & (2**64 - 1)) | 1 for i in range(64)], dtype=np.uint64)
+"""Odd multipliers that mix the columns of a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,27 +159,28 @@ class TeamBeliefs:
 
     def _representatives(self, word: Numbers, numbers: Numbers, weights: Array, agent: int) -> Numbers | None:
         """[T] the memory that stands for each row's memory of ``agent``; None if each stands for itself."""
-        others = [k for k in range(self.agents) if k != agent]
-        keys = [word[:, k] for k in reversed(others)] + [word[:, agent]]
-        order = np.lexsort(keys)
-        own = word[order, agent]
-        starts = np.flatnonzero(np.concatenate(([True], own[1:] != own[:-1])))
-        if len(starts) == 1:
+        own, memory = np.unique(word[:, agent], return_inverse=True)
+        if len(own) == 1:
             return None
-        sizes = np.diff(np.append(starts, len(own)))
-        given = weights[order] / np.repeat(np.add.reduceat(weights[order], starts), sizes)
-        columns = [word[order][:, others], numbers[order, None], np.rint(given * (1.0 / ROUNDING)).astype(np.int64)[:, None]]
-        says = np.ascontiguousarray(np.concatenate(columns, axis=1))
+        memory = memory.reshape(-1)
+        given = np.rint(weights / np.bincount(memory, weights=weights)[memory] * (1.0 / ROUNDING)).astype(np.int64)
+        says = np.concatenate((np.delete(word, agent, axis=1), numbers[:, None], given[:, None]), axis=1)
+        # Sums of mixed words: what says the same has the same sum, so that different sums settle it.
+        mixed = (says.astype(np.uint64) + np.uint64(1)) * _ODD[: says.shape[1]]
+        mixed = (mixed ^ (mixed >> np.uint64(29))).sum(axis=1, dtype=np.uint64) * _ODD[0]
+        order = np.argsort(memory, kind="stable")
+        starts = np.flatnonzero(np.diff(memory[order], prepend=-1))
+        sums = np.add.reduceat((mixed ^ (mixed >> np.uint64(32)))[order], starts)
+        if len(np.unique(sums)) == len(own):
+            return None
+        stops = np.append(starts[1:], len(order)).tolist()
         older = own // self.symbols[agent] if not self.sharing.keeps_whole_words else np.zeros_like(own)
         first: dict[tuple[int, bytes], int] = {}
-        names = []
-        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-            names.append(first.setdefault((int(older[start]), says[start : start + size].tobytes()), int(own[start])))
-        if len(first) == len(starts):
-            return None
-        result = np.empty_like(own)
-        result[order] = np.repeat(np.array(names), sizes)
-        return result
+        names = [
+            first.setdefault((int(older[place]), says[order[start:stop]].tobytes()), int(own[place]))
+            for place, (start, stop) in enumerate(zip(starts.tolist(), stops, strict=True))
+        ]
+        return None if len(first) == len(own) else np.array(names)[memory]
 
 
 def _as_one(columns: Numbers) -> Numbers:
