@@ -25,8 +25,6 @@ from dadc_net.planning.finite.outlook import Outlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
 
-_FIRST_BUDGET = 10
-"""Trials from a fresh belief when a promise first rests on it; four times as many each later time."""
 _MOST_ROUNDS = 5
 _NODE_BYTES = 700
 
@@ -89,7 +87,10 @@ class BoundSearch:
         self._better: dict[int, Array] = {}
         self._rounds: dict[tuple[int, int, int], int] = {}
         self._ahead: dict[tuple[int, int, int], list[tuple[float, Node]]] = {}
+        self.deviation = 0.0
+        """The largest distance in total mass of beliefs that were taken for one."""
         self._made = 0
+        self._nested = 0
         space = beliefs.joint.model.joint_actions
         self._sizes = space.sizes
         self._index = space.index
@@ -104,20 +105,27 @@ class BoundSearch:
             upper = float(belief.weights @ self.outlook.upper(stage, belief.numbers))
             lower = float((belief.weights @ self.outlook.lower(stage, belief.numbers)).max())
             found = self.nodes[key] = Node(stage, belief, min(lower, upper), upper)
-            self.bytes_held += _NODE_BYTES + 2 * belief.memories.nbytes + 4 * belief.weights.nbytes
+            self.bytes_held += _NODE_BYTES + 3 * belief.memories.nbytes + 4 * belief.weights.nbytes
+        else:
+            self.deviation = max(self.deviation, float(np.abs(found.belief.weights - belief.weights).sum()))
         return found
+
+    def is_closed(self, node: Node) -> bool:
+        """Whether the bounds are as near to each other as they need be, or can be at this stage."""
+        return node.gap <= max(self.tolerance, self.outlook.floor(node.stage))
 
     def trial(self, start: Node) -> None:
         """Go down once from ``start`` and take the bounds back up."""
         path: list[tuple[Node, Option]] = []
-        node, closed = start, self.tolerance
+        node, allowed = start, self.tolerance
         while not self.stop():
             option = self._choose(node)
             if option is None:
                 break
             path.append((node, option))
-            closed = closed / self.discount if self.discount > 0.0 else np.inf
-            _, child = max(option.children, key=lambda pair: pair[0] * pair[1].gap)
+            allowed = allowed / self.discount if self.discount > 0.0 else np.inf
+            closed = max(allowed, self.outlook.floor(self.outlook.next(node.stage)))
+            _, child = max(option.children, key=lambda pair: pair[0] * (pair[1].gap - closed))
             if child.gap <= closed:
                 break
             node = child
@@ -126,6 +134,8 @@ class BoundSearch:
 
     def _choose(self, node: Node) -> Option | None:
         """The option to follow, tried now if need be; None where there is nothing left to learn."""
+        if self.outlook.is_over(node.stage) or self.is_closed(node):
+            return None
         if node.untried is None:
             self._open(node)
             if self.outlook.is_last(node.stage):
@@ -133,10 +143,13 @@ class BoundSearch:
         option = self._top(node)
         above = max(option.upper if option else -np.inf, node.lower)
         promise = self._peek(node, above)
-        if promise is not None and self._improve_promises(node, promise):
-            promise = self._peek(node, above)
+        if promise is not None:
+            # Looking ahead may have come by this node, too.
+            self._improve_promises(node, promise)
+            option = self._top(node)
+            promise = self._peek(node, max(option.upper if option else -np.inf, node.lower))
         self._lower_upper(node, option)
-        if node.gap <= self.tolerance:
+        if self.is_closed(node):
             return None
         return option if promise is None else self._try(node, promise)
 
@@ -145,71 +158,79 @@ class BoundSearch:
         belief = node.belief
         better = self._better_at(node.stage)[belief.numbers]
         table = np.minimum(self.outlook.upper_q(node.stage, belief.numbers), better) * belief.weights[:, None]
-        if node.untried is not None:
-            self.bytes_held -= node.untried.bytes_held
+        before = node.untried.bytes_held if node.untried else 0
         node.untried = PrescriptionSearch(belief.memories, table, self._sizes)
         node.promise = None
-        self.bytes_held += node.untried.bytes_held
+        if not self.outlook.is_last(node.stage):
+            self.bytes_held += node.untried.bytes_held - before
         if self.outlook.is_last(node.stage):
             promise = node.untried.pop(stop=self.stop)
             if promise is None:
                 node.upper = min(node.upper, node.untried.bound)
             else:
                 node.lower = node.upper = promise.value
-                node.last_actions = promise.actions
+                node.last_actions, node.untried = promise.actions, None
+                self.bytes_held += promise.actions.nbytes
 
     def _peek(self, node: Node, above: float) -> Promise | None:
         """The best of the untried, if it promises more than ``above``."""
         assert node.untried is not None
         while node.promise is None:
+            before = node.untried.bytes_held
             promise = node.untried.pop(above, self.stop)
+            self.bytes_held += node.untried.bytes_held - before
             if promise is None:
                 return None
             if promise.actions.tobytes() not in node.tried:
                 node.promise = promise
         return node.promise if node.promise.value > above else None
 
-    def _improve_promises(self, node: Node, promise: Promise) -> bool:
-        """Look ahead from the fresh beliefs on which the best promise rests; whether promises were ordered anew."""
-        if node is self.root:
-            return False
+    def _improve_promises(self, node: Node, promise: Promise) -> None:
+        """Look ahead from the fresh beliefs on which the best promise rests, and order promises anew, until it stays."""
+        if len(node.belief.numbers) == 1:
+            return  # it is a fresh belief, whose options are these
         allowed = 1 + min(_MOST_ROUNDS - 1, len(node.options).bit_length())
-        changed = False
         while not self.stop():
-            joint_actions = self._index(promise.actions).tolist()
-            pairs = sorted(set(zip(node.belief.numbers.tolist(), joint_actions, strict=True)))
-            rested = [pair for pair in pairs if self._rounds.get((node.stage, *pair), 0) < allowed]
-            # A list and no generator: every pair must be looked at.
-            if not any([self._look_ahead(node.stage, *pair) for pair in rested]):
-                return changed
-            changed = True
+            joint_actions = self._index(promise.actions)
+            weight: dict[tuple[int, int], float] = {}
+            for number, action, mass in zip(
+                node.belief.numbers.tolist(), joint_actions.tolist(), node.belief.weights.tolist(), strict=True
+            ):
+                weight[number, action] = weight.get((number, action), 0.0) + mass
+            less = [mass * self._look_ahead(node.stage, *pair, allowed) for pair, mass in sorted(weight.items())]
+            # What is gained must be worth the new order.
+            if sum(less) <= max(self.tolerance, self.outlook.worthwhile * node.gap):
+                return
             self._open(node)
             found = self._peek(node, node.lower)
             if found is None:
-                return True
+                return
             promise = found
-        return changed
 
-    def _look_ahead(self, stage: int, number: int, action: int) -> bool:
-        """Spend trials on what follows a fresh belief and a joint action; whether that promises less now."""
+    def _look_ahead(self, stage: int, number: int, action: int, allowed: int) -> float:
+        """Spend trials on what follows a fresh belief and a joint action; by how much that promises less now."""
         pair = (stage, number, action)
-        rounds = self._rounds[pair] = self._rounds.get(pair, 0) + 1
-        following = self.outlook.next(stage)
         if pair not in self._ahead:
             step = self.outlook.step(stage) + 1
             found = self.beliefs.following(fresh(number, self.beliefs.agents), self._actions[action][None, :], step)
+            following = self.outlook.next(stage)
             self._ahead[pair] = [(chance, self.node(following, belief)) for chance, belief in found]
-        for _, child in self._ahead[pair]:
-            for _ in range(_FIRST_BUDGET * 4 ** (rounds - 1)):
-                if child.gap <= self.tolerance or self.stop():
-                    break
-                self.trial(child)
+        rounds = self._rounds.get(pair, 0)
+        if rounds < allowed and self._nested < self.outlook.most_nested:
+            self._rounds[pair] = rounds + 1
+            self._nested += 1
+            for _, child in self._ahead[pair]:
+                for _ in range(self.outlook.first_budget * 4**rounds):
+                    if self.is_closed(child) or self.stop():
+                        break
+                    self.trial(child)
+            self._nested -= 1
         ahead = sum(chance * child.upper for chance, child in self._ahead[pair])
         value = float(self.joint.reward(np.array([number]))[0, action]) + self.discount * ahead
         better = self._better_at(stage)
         before = min(float(better[number, action]), float(self.outlook.upper_q(stage, np.array([number]))[0, action]))
         better[number, action] = min(before, value)
-        return value < before - self.tolerance
+        return max(0.0, before - value)
 
     def _better_at(self, stage: int) -> Array:
         """[N, JA] what looking ahead has found that fresh beliefs are worth at most; infinite where nobody looked."""

@@ -23,6 +23,12 @@ class Outlook(Protocol):
 
     start: int
     """The first stage."""
+    most_nested: int
+    """How deep looking ahead may be nested in looking ahead."""
+    worthwhile: float
+    """Promises are ordered anew when the best of them falls by more than this share of the gap."""
+    first_budget: int
+    """Trials from a fresh belief when a promise first rests on it; four times as many each later time."""
 
     def next(self, stage: int) -> int:
         """The stage after it."""
@@ -30,6 +36,14 @@ class Outlook(Protocol):
 
     def is_last(self, stage: int) -> bool:
         """Whether this decision is the last."""
+        ...
+
+    def is_over(self, stage: int) -> bool:
+        """Whether no decision is left, and the bounds are what they are."""
+        ...
+
+    def floor(self, stage: int) -> float:
+        """The gap that is left at a stage where all bounds at the end are as they are."""
         ...
 
     def step(self, stage: int) -> int:
@@ -52,9 +66,15 @@ class Outlook(Protocol):
 class HorizonOutlook:
     """With a horizon: stages count decisions left. Satisfies ``Outlook``."""
 
-    def __init__(self, full: FullSharingValues, horizon: int) -> None:
+    most_nested = 60
+    first_budget = 10
+    worthwhile = 0.0
+
+    def __init__(self, full: FullSharingValues, horizon: int, phases: int) -> None:
+        """``phases``: steps that the structure tells apart."""
         self.start = horizon
         self._full = full
+        self._phases = phases
 
     def next(self, stage: int) -> int:
         """One less."""
@@ -64,9 +84,17 @@ class HorizonOutlook:
         """At 1."""
         return stage == 1
 
+    def is_over(self, stage: int) -> bool:
+        """At 0."""
+        return stage == 0
+
+    def floor(self, stage: int) -> float:
+        """Any gap can be closed."""
+        return 0.0
+
     def step(self, stage: int) -> int:
-        """Decisions made."""
-        return self.start - stage
+        """Decisions made, up to whole phases."""
+        return (self.start - stage) % self._phases
 
     def upper(self, stage: int, numbers: Numbers) -> Array:
         """[n] V_full."""
@@ -77,12 +105,16 @@ class HorizonOutlook:
         return self._full.q(stage, numbers)
 
     def lower(self, stage: int, numbers: Numbers) -> Array:
-        """[n, JA] the value of repeating a joint action to the end."""
+        """[n, JA] the value of repeating a joint action."""
         return self._full.joint.expected(numbers, self._full.states.repeated(stage))
 
 
 class DiscountedOutlook:
     """Without a horizon: stages are the structure's phases. Satisfies ``Outlook``."""
+
+    most_nested = 1
+    first_budget = 1
+    worthwhile = 0.02
 
     def __init__(self, joint: JointBeliefs, discount: float, phases: int, most: int) -> None:
         """Enumerate joint beliefs while there are at most ``most``; beyond them V_mdp is used."""
@@ -90,9 +122,9 @@ class DiscountedOutlook:
         self._phases = phases
         self._joint = joint
         self._discount = discount
-        self._states = StateValues(joint.model, discount)
-        self._best, self._repeated = _endless(self._states, joint.model.expected_rewards, discount)
-        self._ahead = self._states.improved(self._best)
+        states = StateValues(joint.model, discount, endless=True)
+        self._best, self._repeated = states.best(0), states.repeated(0)
+        self._ahead = states.improved(self._best)
         self._known = self._enumerate(most)
 
     def next(self, stage: int) -> int:
@@ -102,6 +134,14 @@ class DiscountedOutlook:
     def is_last(self, stage: int) -> bool:
         """Never."""
         return False
+
+    def is_over(self, stage: int) -> bool:
+        """Never."""
+        return False
+
+    def floor(self, stage: int) -> float:
+        """Any gap can be closed."""
+        return 0.0
 
     def step(self, stage: int) -> int:
         """The phase."""
@@ -128,6 +168,13 @@ class DiscountedOutlook:
     def lower(self, stage: int, numbers: Numbers) -> Array:
         """[n, JA] the value of repeating a joint action for ever."""
         return self._joint.expected(numbers, self._repeated)
+
+    def distance(self) -> float:
+        """How far the bounds can be apart."""
+        if len(self._known) < len(self._joint):
+            return float((self._best - self._repeated.max(axis=1)).max())
+        everything = np.arange(len(self._known))
+        return float((self._known.max(axis=1) - self.lower(0, everything).max(axis=1)).max())
 
     def _enumerate(self, most: int) -> Array:
         """[N, JA] Q_full of joint beliefs: value iteration from V_mdp on those whose successors are known."""
@@ -157,14 +204,55 @@ class DiscountedOutlook:
         return q
 
 
-def _endless(states: StateValues, rewards: Array, discount: float) -> tuple[Array, Array]:
-    """[S] V_mdp from above and [S, JA] values of repeated actions from below, without end."""
-    best = np.full(rewards.shape[1], float(rewards.max()) / (1.0 - discount))
-    change = np.inf
-    while change > _CLOSE * max(1.0, float(np.abs(best).max())):
-        improved = np.minimum(best, states.improved(best).max(axis=1))
-        change = float(np.abs(improved - best).max())
-        best = improved
-    steps = int(np.ceil(np.log(1e-14) / np.log(discount))) if discount > 0.0 else 1
-    tail = discount**steps * float(rewards.min()) / (1.0 - discount)
-    return best, states.repeated(steps) + tail
+
+class StagedOutlook:
+    """Without a horizon, but stages count the decisions that are looked at. Satisfies ``Outlook``.
+
+    After the last of them come the bounds of ``DiscountedOutlook``. One more decision is looked at until their discounted
+    distance is small; whatever is known of a stage stays known. This is the better way where fresh beliefs do not come up by
+    themselves, because promises then rest on problems that are one decision shorter.
+    """
+
+    most_nested = 60
+    first_budget = 10
+    worthwhile = 0.0
+
+    def __init__(self, endless: DiscountedOutlook, discount: float, phases: int) -> None:
+        self.start = 0
+        """Decisions to look at; a multiple of ``phases``."""
+        self._endless = endless
+        self._discount = discount
+        self._phases = phases
+        self._distance = endless.distance()
+
+    def next(self, stage: int) -> int:
+        """One less."""
+        return stage - 1
+
+    def is_last(self, stage: int) -> bool:
+        """Never: something follows."""
+        return False
+
+    def is_over(self, stage: int) -> bool:
+        """At 0."""
+        return stage == 0
+
+    def floor(self, stage: int) -> float:
+        """What is left of the distance of the bounds at the end, and float64's own error."""
+        return self._distance * (self._discount**stage + 1e-12)
+
+    def step(self, stage: int) -> int:
+        """Decisions made, up to whole phases."""
+        return -stage % self._phases
+
+    def upper(self, stage: int, numbers: Numbers) -> Array:
+        """[n] V_full."""
+        return self._endless.upper(0, numbers)
+
+    def upper_q(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] Q_full."""
+        return self._endless.upper_q(0, numbers)
+
+    def lower(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] the value of repeating a joint action for ever."""
+        return self._endless.lower(0, numbers)

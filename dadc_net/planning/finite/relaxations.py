@@ -6,20 +6,55 @@ state, so they bound every part of a team belief alone: V(b) <= sum over joint m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers, TooManyBeliefsError
 from dadc_net.team.finite.model import FiniteModel
 
 
-class StateValues:
-    """Value iteration with the state common (V_mdp), and values of repeating one joint action (from below)."""
+_CLOSE = 1e-13
 
-    def __init__(self, model: FiniteModel, discount: float) -> None:
+
+class StateValues:
+    """Values with the state common (V_mdp, from above), and of repeating one joint action (from below)."""
+
+    def __init__(self, model: FiniteModel, discount: float, endless: bool = False) -> None:
+        """``endless``: after the decisions that are counted come others without end; the discount must be below 1."""
         self._model = model
         self._discount = discount
         self._best: list[Array] = [np.zeros(model.num_states)]
         self._repeated: list[Array] = [np.zeros((model.num_states, model.num_joint_actions))]
+        if endless:
+            self._best, self._repeated = [self._endless_best()], [self._endless_repeated()]
+
+    def _endless_best(self) -> Array:
+        """[S] V_mdp, by value iteration from above, so that it is never too little."""
+        best = np.full(self._model.num_states, float(self._model.expected_rewards.max()) / (1.0 - self._discount))
+        change = np.inf
+        while change > _CLOSE * max(1.0, float(np.abs(best).max())):
+            improved = np.minimum(best, self.improved(best).max(axis=1))
+            change = float(np.abs(improved - best).max())
+            best = improved
+        return best
+
+    def _endless_repeated(self) -> Array:
+        """[S, JA] values of one joint action for ever, from below."""
+        value = np.full(self._repeated[0].shape, float(self._model.expected_rewards.min()) / (1.0 - self._discount))
+        change = np.inf
+        while change > _CLOSE * max(1.0, float(np.abs(value).max())):
+            improved = np.maximum(value, self._once_more(value))
+            change = float(np.abs(improved - value).max())
+            value = improved
+        return value
+
+    def _once_more(self, following: Array) -> Array:
+        columns = [
+            self._model.expected_rewards[a] + self._discount * self._model.transitions[a].dot(following[:, a])
+            for a in range(self._model.num_joint_actions)
+        ]
+        return np.stack(columns, axis=1)
 
     def best(self, remaining: int) -> Array:
         """[S] V_mdp with ``remaining`` decisions left."""
@@ -39,24 +74,22 @@ class StateValues:
     def repeated(self, remaining: int) -> Array:
         """[S, JA] the value of one joint action in all ``remaining`` decisions."""
         while len(self._repeated) <= remaining:
-            following = self._repeated[-1]
-            columns = [
-                self._model.expected_rewards[a] + self._discount * self._model.transitions[a].dot(following[:, a])
-                for a in range(self._model.num_joint_actions)
-            ]
-            self._repeated.append(np.stack(columns, axis=1))
+            self._repeated.append(self._once_more(self._repeated[-1]))
         return self._repeated[remaining]
 
 
 class FullSharingValues:
     """V_full and Q_full of joint beliefs for every number of decisions left; V_mdp from where there are too many."""
 
-    def __init__(self, joint: JointBeliefs, discount: float, most: int) -> None:
-        """Beliefs are enumerated while there are at most ``most``."""
+    def __init__(
+        self, joint: JointBeliefs, discount: float, most: int, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Beliefs are enumerated while there are at most ``most``, and until ``stop`` says that it takes too long."""
         self.joint = joint
         self.states = StateValues(joint.model, discount)
         self._discount = discount
         self._most = most
+        self._stop = stop
         self._given_up = False
         self._best: dict[int, Array] = {}
         self._q: dict[int, Array] = {}
@@ -102,7 +135,7 @@ class FullSharingValues:
         reward = self.joint.reward(numbers)[np.arange(len(numbers)), actions]
         if remaining == 1:
             return reward
-        if not self._given_up and len(self.joint) <= self._most:
+        if not self._given_up and len(self.joint) <= self._most and not self._stop():
             try:
                 found = self.joint.following(numbers, actions)
                 value = self.best(remaining - 1, found.belief) * found.probability
@@ -118,9 +151,9 @@ class FullSharingValues:
 
     def _maximum(self, remaining: int, numbers: Numbers) -> Array:
         """[n] maximum of Q_full; joint actions that V_mdp rules out are not expanded."""
-        if remaining == 1:
-            return self.joint.reward(numbers).max(axis=1)
         promised = self._with_state(remaining, numbers)
+        if remaining == 1:
+            return promised.max(axis=1)
         order = np.argsort(-promised, axis=1, kind="stable")
         best = np.full(len(numbers), -np.inf)
         for rank in range(promised.shape[1]):

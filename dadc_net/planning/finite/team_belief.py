@@ -37,6 +37,8 @@ class TeamBelief:
     """[T] probability, summing to 1"""
     length: int
     """Symbols in a word, where that matters."""
+    words: tuple[tuple[Numbers, Numbers], ...] = ()
+    """[K] private words on arrival, rising, and the memories that they became; empty: they are the memories"""
 
     @property
     def key(self) -> bytes:
@@ -63,6 +65,19 @@ class TeamBeliefs:
         self.symbols = self.observations * (self.actions if with_actions else 1) + 1
         """[K] symbols of a word and one for "none"."""
         self._with_actions = with_actions
+        self.deviation = 0.0
+        """The largest error in total mass that merging memories has caused."""
+
+    def private_words(self, agent: int, belief: TeamBelief, memory: int, action: int, step: int) -> list[int]:
+        """[O^k] the private word of ``agent`` on arrival at ``step``, by its own observation."""
+        before = np.zeros((self.observations[agent], self.agents), dtype=np.int64)
+        symbol = np.zeros_like(before)
+        before[:, agent] = memory
+        symbol[:, agent] = np.arange(self.observations[agent]) + (action * self.observations[agent] if self._with_actions else 0) + 1
+        rows = np.arange(len(before))
+        point = TeamBelief(before, rows, np.ones(len(before)), belief.length)
+        words: list[int] = self._share(point, rows, symbol, rows, step)[0][:, agent].tolist()
+        return words
 
     def following(self, belief: TeamBelief, actions: Numbers, step: int) -> list[tuple[float, TeamBelief]]:
         """Probabilities of common observations and the beliefs after them.
@@ -123,8 +138,8 @@ class TeamBeliefs:
             new = np.concatenate(([True], (word[1:] != word[:-1]).any(axis=1)))
             if not new.all():
                 word, numbers, weights = self._join(word, numbers, weights, np.flatnonzero(new))
-        if len(word) > 1 and self.sharing.memory_steps is None:
-            word, numbers, weights = self._merge(word, numbers, weights)
+        if self.sharing.memory_steps is None:
+            return self._merged(word, numbers, weights, length)
         return TeamBelief(word, numbers, weights, length)
 
     def _join(self, word: Numbers, numbers: Numbers, weights: Array, starts: Numbers) -> tuple[Numbers, Numbers, Array]:
@@ -137,9 +152,11 @@ class TeamBeliefs:
                 mixed[place] = self.joint.mixture(numbers[i:j], weights[i:j] / total[place])
         return word[starts], mixed, total
 
-    def _merge(self, word: Numbers, numbers: Numbers, weights: Array) -> tuple[Numbers, Numbers, Array]:
-        """Merge memories that say the same, until none do; number whole words afresh."""
-        changed = True
+    def _merged(self, word: Numbers, numbers: Numbers, weights: Array, length: int) -> TeamBelief:
+        """The belief with memories merged that say the same, until none do, and whole words numbered afresh."""
+        arrived = [np.unique(word[:, k]) for k in range(self.agents)]
+        became = list(arrived)
+        changed = len(word) > 1
         while changed:
             changed = False
             for agent in range(self.agents):
@@ -147,6 +164,8 @@ class TeamBeliefs:
                 if name is None:
                     continue
                 changed = True
+                renamed = dict(zip(word[:, agent].tolist(), name.tolist(), strict=True))
+                became[agent] = np.array([renamed[memory] for memory in became[agent].tolist()])
                 word = word.copy()
                 word[:, agent] = name
                 order = np.lexsort(word.T[::-1])
@@ -154,8 +173,10 @@ class TeamBeliefs:
                 starts = np.flatnonzero(np.concatenate(([True], (word[1:] != word[:-1]).any(axis=1))))
                 word, numbers, weights = word[starts], numbers[starts], np.add.reduceat(weights, starts)
         if self.sharing.keeps_whole_words:
-            word = np.stack([np.unique(word[:, k], return_inverse=True)[1].reshape(-1) for k in range(self.agents)], axis=1)
-        return word, numbers, weights
+            kept = [np.unique(memories) for memories in became]
+            word = np.stack([np.searchsorted(kept[k], word[:, k]) for k in range(self.agents)], axis=1)
+            became = [np.searchsorted(kept[k], became[k]) for k in range(self.agents)]
+        return TeamBelief(word, numbers, weights, length, tuple(zip(arrived, became, strict=True)))
 
     def _representatives(self, word: Numbers, numbers: Numbers, weights: Array, agent: int) -> Numbers | None:
         """[T] the memory that stands for each row's memory of ``agent``; None if each stands for itself."""
@@ -163,7 +184,9 @@ class TeamBeliefs:
         if len(own) == 1:
             return None
         memory = memory.reshape(-1)
-        given = np.rint(weights / np.bincount(memory, weights=weights)[memory] * (1.0 / ROUNDING)).astype(np.int64)
+        share = np.bincount(memory, weights=weights)
+        exact = weights / share[memory]
+        given = np.rint(exact * (1.0 / ROUNDING)).astype(np.int64)
         says = np.concatenate((np.delete(word, agent, axis=1), numbers[:, None], given[:, None]), axis=1)
         # Sums of mixed words: what says the same has the same sum, so that different sums settle it.
         mixed = (says.astype(np.uint64) + np.uint64(1)) * _ODD[: says.shape[1]]
@@ -180,7 +203,14 @@ class TeamBeliefs:
             first.setdefault((int(older[place]), says[order[start:stop]].tobytes()), int(own[place]))
             for place, (start, stop) in enumerate(zip(starts.tolist(), stops, strict=True))
         ]
-        return None if len(first) == len(own) else np.array(names)[memory]
+        if len(first) == len(own):
+            return None
+        at = {name: place for place, name in enumerate(own.tolist())}
+        for place, name in enumerate(names):
+            if at[name] != place:
+                rows, stand_in = (order[starts[i] : stops[i]] for i in (place, at[name]))
+                self.deviation = max(self.deviation, float(share[place] * np.abs(exact[rows] - exact[stand_in]).sum()))
+        return np.array(names)[memory]
 
 
 def _as_one(columns: Numbers) -> Numbers:
