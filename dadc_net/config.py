@@ -178,7 +178,7 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
     else:
         given["task"] = task_argument
     for override in overrides:
-        _assign(given, *_parse_override(override))
+        _assign(given, *parse_override(override))
     for key, value in (options or {}).items():
         if value is not None:
             _assign(given, key, value)
@@ -197,7 +197,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
 
 
-def _parse_override(override: str) -> tuple[str, Any]:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of ``--set KEY=VALUE``. Raises UsageError for anything else."""
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")

@@ -53,6 +53,8 @@ class Task:
     default_algorithm: str = "actor-critic"
     notes: tuple[str, ...] = ()
     """What a user should be told before a run."""
+    finite_model: Callable[[], FiniteModel] | None = None
+    """Makes the model where every number of it is known; then it can be planned for."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -87,6 +89,7 @@ def finite_task(
         families={"gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, *widest, theta.bound)},
         default_prescriptions=MENU if small else "gibbs",
         default_algorithm="actor-critic" if small else "ppo",
+        finite_model=made,
     )
 
 

@@ -114,6 +114,12 @@ class BoundSearch:
         """Whether the bounds are as near to each other as they need be, or can be at this stage."""
         return node.gap <= max(self.tolerance, self.outlook.floor(node.stage))
 
+    def first_trial(self, start: Node) -> None:
+        """A trial without looking ahead: a policy, and so a lower bound, before time is spent on anything else."""
+        self._nested += self.outlook.most_nested
+        self.trial(start)
+        self._nested -= self.outlook.most_nested
+
     def trial(self, start: Node) -> None:
         """Go down once from ``start`` and take the bounds back up."""
         path: list[tuple[Node, Option]] = []

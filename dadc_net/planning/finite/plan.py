@@ -160,6 +160,7 @@ def _with_horizon(
     tolerance = max(_SHARE_OF_GAP * limits.gap, 1e-13 * scale)
     search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch)
     root = search.root
+    search.first_trial(root)
     while root.gap > max(limits.gap, tolerance) and not watch():
         search.trial(root)
         if progress is not None:

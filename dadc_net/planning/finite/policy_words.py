@@ -8,6 +8,8 @@ own observations since what it has seen last became common; histories that the p
 
 from __future__ import annotations
 
+import numpy as np
+
 from dadc_net.planning.finite.bound_search import BoundSearch, Node
 from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.planning.finite.plan import TeamPlan
@@ -31,10 +33,12 @@ def describe_plan(plan: TeamPlan) -> str:
         said: dict[str, float] = {}
         following: list[tuple[float, Node, Histories]] = []
         for chance, node, histories in level:
-            actions = _actions(node)
-            text = "repeats one joint action" if actions is None else _sentence(plan.search, node, actions, histories)
+            actions = _actions(plan.search, node)
+            text = _sentence(plan.search, node, actions, histories)
+            if node.best is None and node.last_actions is None and decision != plan.horizon:
+                text += ", whatever happens, from now on"
             said[text] = said.get(text, 0.0) + chance
-            if actions is not None and node.best is not None:
+            if node.best is not None:
                 following += _after(plan.search, chance, node, actions, histories)
         for text, chance in sorted(said.items(), key=lambda item: -item[1]):
             lines.append(f"decision {decision} ({100.0 * chance:.1f} %): {text}")
@@ -46,8 +50,15 @@ def describe_plan(plan: TeamPlan) -> str:
     return "\n".join(lines)
 
 
-def _actions(node: Node) -> Numbers | None:
-    return node.last_actions if node.best is None else node.best.actions
+def _actions(search: BoundSearch, node: Node) -> Numbers:
+    """[T, K] what the lower bound rests on: an option, the last decision, or one joint action repeated."""
+    if node.best is not None:
+        return node.best.actions
+    if node.last_actions is not None:
+        return node.last_actions
+    belief = node.belief
+    repeated = int((belief.weights @ search.outlook.lower(node.stage, belief.numbers)).argmax())
+    return np.tile(search.joint.model.joint_actions.values(np.array(repeated)), (len(belief.weights), 1))
 
 
 def _sentence(search: BoundSearch, node: Node, actions: Numbers, histories: Histories) -> str:
@@ -85,10 +96,11 @@ def _after(
             present = set(belief.memories[:, agent].tolist())
             for memory, action in dict(zip(node.belief.memories[:, agent].tolist(), actions[:, agent].tolist(), strict=True)).items():
                 words = beliefs.private_words(agent, node.belief, memory, action, step)
+                played = search.joint.model.actions[agent][action] + "/" if beliefs.with_actions else ""
                 for observation, word in enumerate(words):
                     label = word if became is None else became.get(word, -1)
                     if label in present:
-                        _extend(after[agent], label, histories[agent].get(memory, ["?"]), names[agent][observation], search)
+                        _extend(after[agent], label, histories[agent].get(memory, ["?"]), played + names[agent][observation], search)
         result.append((chance * probability, search.node(search.outlook.next(node.stage), belief), after))
     return result
 

@@ -64,7 +64,8 @@ class TeamBeliefs:
         with_actions = sharing.name == "no-sharing" and sharing.memory_steps is not None
         self.symbols = self.observations * (self.actions if with_actions else 1) + 1
         """[K] symbols of a word and one for "none"."""
-        self._with_actions = with_actions
+        self.with_actions = with_actions
+        """Whether a symbol is an action and the observation after it."""
         self.deviation = 0.0
         """The largest error in total mass that merging memories has caused."""
 
@@ -73,7 +74,7 @@ class TeamBeliefs:
         before = np.zeros((self.observations[agent], self.agents), dtype=np.int64)
         symbol = np.zeros_like(before)
         before[:, agent] = memory
-        symbol[:, agent] = np.arange(self.observations[agent]) + (action * self.observations[agent] if self._with_actions else 0) + 1
+        symbol[:, agent] = np.arange(self.observations[agent]) + (action * self.observations[agent] if self.with_actions else 0) + 1
         rows = np.arange(len(before))
         point = TeamBelief(before, rows, np.ones(len(before)), belief.length)
         words: list[int] = self._share(point, rows, symbol, rows, step)[0][:, agent].tolist()
@@ -92,7 +93,7 @@ class TeamBeliefs:
         weight = belief.weights[found.pair] * found.probability
         observed = model.joint_observations.values(found.observation)
         own = actions[found.pair]
-        symbol = observed + (own * self.observations if self._with_actions else 0) + 1
+        symbol = observed + (own * self.observations if self.with_actions else 0) + 1
         word, common, length = self._share(belief, found.pair, symbol, joint_actions[found.pair], step)
         if common is None:
             return [(1.0, self._gather(word, found.belief, weight, length))]
@@ -127,6 +128,11 @@ class TeamBeliefs:
             return whole % oldest, _as_one(whole // oldest), sharing.delay_steps
         if sharing.memory_steps is not None:
             whole = whole % self.symbols ** (sharing.memory_steps + 1)
+            if self.with_actions:
+                # The action before the oldest observation is not kept.
+                place = self.symbols**sharing.memory_steps
+                oldest = whole // place
+                whole = whole % place + np.where(oldest > 0, (oldest - 1) % self.observations + 1, 0) * place
             length = min(length, sharing.memory_steps + 1)
         return whole, joint_action if sharing.name == "control-sharing" else None, 0 if sharing.keeps_whole_words else length
 
@@ -197,7 +203,7 @@ class TeamBeliefs:
         if len(np.unique(sums)) == len(own):
             return None
         stops = np.append(starts[1:], len(order)).tolist()
-        older = own // self.symbols[agent] if not self.sharing.keeps_whole_words else np.zeros_like(own)
+        older = self._told_apart(own, agent)
         first: dict[tuple[int, bytes], int] = {}
         names = [
             first.setdefault((int(older[place]), says[order[start:stop]].tobytes()), int(own[place]))
@@ -211,6 +217,10 @@ class TeamBeliefs:
                 rows, stand_in = (order[starts[i] : stops[i]] for i in (place, at[name]))
                 self.deviation = max(self.deviation, float(share[place] * np.abs(exact[rows] - exact[stand_in]).sum()))
         return np.array(names)[memory]
+
+    def _told_apart(self, memories: Numbers, agent: int) -> Numbers:
+        """Memories with different numbers here are never merged: those whose older parts will become common apart."""
+        return np.zeros_like(memories) if self.sharing.keeps_whole_words else memories // self.symbols[agent]
 
 
 def _as_one(columns: Numbers) -> Numbers:

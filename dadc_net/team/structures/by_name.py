@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dadc_net.errors import ProtocolError, UsageError
-from dadc_net.schema import closest, from_mapping
+from dadc_net.schema import closest, from_plain
 from dadc_net.team.structures.delayed import DelayedSharing, FullSharing
 from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing, NoSharing
 from dadc_net.team.structures.periodic import PeriodicSharing
@@ -34,7 +34,7 @@ def structure_by_name(name: str, parameters: Mapping[str, Any] | None = None) ->
             f"there is no built-in information structure {name!r}. {closest(name, BUILT_IN)} An agent loads a user's "
             "structure only from its own --structure MODULE:NAME."
         )
-    return from_mapping(BUILT_IN[name], parameters or {}, "structure.")
+    return from_plain(BUILT_IN[name], parameters or {}, "structure.")
 
 
 def structure_from_record(record: Mapping[str, Any]) -> InformationStructure:
