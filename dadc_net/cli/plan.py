@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 @click.command("plan")
 @shell.task_argument
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
-@click.option("--horizon", type=int, metavar="H", help="Decisions; discount 1 unless set. Finite tasks only, as is all below.")
-@click.option("--gap", type=float, metavar="X", help="Stop when the bounds are this near.  [default: 1e-9, or 1e-4 without end]")
+@click.option(
+    "--horizon", type=int, metavar="H", help="Decisions; discount 1 unless set. Finite tasks only, as is all below."
+)
+@click.option(
+    "--gap", type=float, metavar="X", help="Stop when the bounds are this near.  [default: 1e-9, or 1e-4 without end]"
+)
 @click.option("--time", "seconds", type=float, default=60.0, show_default=True, metavar="S", help="Stop after S seconds.")
-@click.option("--memory", "memory_mib", type=int, default=2048, show_default=True, metavar="MIB", help="Stop at MIB of beliefs.")
+@click.option(
+    "--memory", "memory_mib", type=int, default=2048, show_default=True, metavar="MIB", help="Stop at MIB of beliefs."
+)
 @shell.json_option
 def plan_command(
     task: str,

@@ -133,7 +133,7 @@ def plan_text(name: str, plan: TeamPlan, seconds: float) -> str:
     return (
         f"task {name}, {plan.sharing.text()}, {span}, discount {plan.discount}\n"
         f"{plan.lower:.6f} <= V* <= {plan.upper:.6f} ({ended})\n"
-        f"{plan.beliefs} team beliefs of {plan.joint_beliefs} joint beliefs, {plan.bytes_held / 2**20:.1f} MiB, {seconds:.1f} s; "
-        f"merging beliefs cost at most {plan.merging_error:.1e}, which the bounds include\n"
+        f"{plan.beliefs} team beliefs of {plan.joint_beliefs} joint beliefs, {plan.bytes_held / 2**20:.1f} MiB, "
+        f"{seconds:.1f} s; merging beliefs cost at most {plan.merging_error:.1e}, which the bounds include\n"
         f"a policy worth the lower bound:\n{describe_plan(plan)}"
     )

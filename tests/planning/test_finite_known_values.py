@@ -69,7 +69,15 @@ LONG = {
     ("fire-fighting", 4),
     ("box-pushing", 5),
 }
-CELLS = [(task, horizon, column) for (task, horizon), row in TABLE.items() for column, v in zip(ORDER, row, strict=True) if v is not None]
+ALLOWED = {"fire-fighting": 1e-3}
+"""The table has six digits, one of them cut off instead of rounded. The field's file of fire fighting, which the table was
+made from, holds rounded probabilities; ours are exact."""
+CELLS = [
+    (task, horizon, column)
+    for (task, horizon), row in TABLE.items()
+    for column, v in zip(ORDER, row, strict=True)
+    if v is not None
+]
 
 
 @cache
@@ -88,8 +96,8 @@ def check(task: str, horizon: int, column: str) -> None:
     assert known is not None
     plan = solved(task, column, horizon)
     assert plan.upper - plan.lower < 1e-6
-    # The table has six digits, and one of them is cut off instead of rounded.
-    assert plan.lower - 1.1e-6 <= known <= plan.upper + 1.1e-6
+    allowed = ALLOWED.get(task, 1.1e-6)
+    assert plan.lower - allowed <= known <= plan.upper + allowed
 
 
 @pytest.mark.parametrize(("task", "horizon", "column"), [cell for cell in CELLS if cell[:2] not in LONG])
@@ -149,8 +157,12 @@ def test_more_information_is_never_worth_less(task: str, horizon: int) -> None:
         return plan_team(model(task), sharing, horizon=horizon, discount=1.0, limits=EXACTLY).lower
 
     chains = [
-        ("no-sharing", {}), ("delayed-sharing", {"delay_steps": 3}), ("delayed-sharing", {"delay_steps": 2}),
-        ("periodic-sharing", {"reading": "c"}), ("delayed-sharing", {"delay_steps": 1}), ("periodic-sharing", {}),
+        ("no-sharing", {}),
+        ("delayed-sharing", {"delay_steps": 3}),
+        ("delayed-sharing", {"delay_steps": 2}),
+        ("periodic-sharing", {"reading": "c"}),
+        ("delayed-sharing", {"delay_steps": 1}),
+        ("periodic-sharing", {}),
         ("full-sharing", {}),
     ]
     values = [value(name, **parameters) for name, parameters in chains]

@@ -64,6 +64,13 @@ class Node:
         """How far the bounds are apart."""
         return self.upper - self.lower
 
+    @property
+    def untried_bound(self) -> float:
+        """No prescription that has not been tried is worth more."""
+        if self.promise is not None:
+            return self.promise.value
+        return np.inf if self.untried is None else self.untried.bound
+
 
 class BoundSearch:
     """The search, its nodes, and its root."""
@@ -89,8 +96,10 @@ class BoundSearch:
         self._ahead: dict[tuple[int, int, int], list[tuple[float, Node]]] = {}
         self.deviation = 0.0
         """The largest distance in total mass of beliefs that were taken for one."""
-        self._made = 0
+        self.tried = 0
+        """Options, at all nodes."""
         self._nested = 0
+        self._looks_ahead = True
         space = beliefs.joint.model.joint_actions
         self._sizes = space.sizes
         self._index = space.index
@@ -116,19 +125,22 @@ class BoundSearch:
 
     def first_trial(self, start: Node) -> None:
         """A trial without looking ahead: a policy, and so a lower bound, before time is spent on anything else."""
-        self._nested += self.outlook.most_nested
+        self._looks_ahead = False
         self.trial(start)
-        self._nested -= self.outlook.most_nested
+        self._looks_ahead = True
 
     def trial(self, start: Node) -> None:
         """Go down once from ``start`` and take the bounds back up."""
         path: list[tuple[Node, Option]] = []
         node, allowed = start, self.tolerance
+        deepest = self.outlook.depth_ahead if self._nested else np.inf
         while not self.stop():
             option = self._choose(node)
             if option is None:
                 break
             path.append((node, option))
+            if len(path) >= deepest:
+                break
             allowed = allowed / self.discount if self.discount > 0.0 else np.inf
             closed = max(allowed, self.outlook.floor(self.outlook.next(node.stage)))
             _, child = max(option.children, key=lambda pair: pair[0] * (pair[1].gap - closed))
@@ -222,7 +234,7 @@ class BoundSearch:
             following = self.outlook.next(stage)
             self._ahead[pair] = [(chance, self.node(following, belief)) for chance, belief in found]
         rounds = self._rounds.get(pair, 0)
-        if rounds < allowed and self._nested < self.outlook.most_nested:
+        if self._looks_ahead and rounds < allowed and self._nested < self.outlook.most_nested:
             self._rounds[pair] = rounds + 1
             self._nested += 1
             for _, child in self._ahead[pair]:
@@ -258,8 +270,8 @@ class BoundSearch:
         found = self.beliefs.following(belief, promise.actions, self.outlook.step(node.stage) + 1)
         option = Option(promise.actions, reward, [(p, self.node(following, after)) for p, after in found], np.inf)
         option.upper = min(promise.value, self._worth(option))
-        self._made -= 1
-        heapq.heappush(node.options, (-option.upper, self._made, option))
+        self.tried += 1
+        heapq.heappush(node.options, (-option.upper, -self.tried, option))
         self.bytes_held += 2 * promise.actions.nbytes + 150 * len(option.children) + 300
         return option
 
@@ -278,9 +290,7 @@ class BoundSearch:
         return None
 
     def _lower_upper(self, node: Node, option: Option | None) -> None:
-        assert node.untried is not None
-        untried = node.untried.bound if node.promise is None else node.promise.value
-        best = max(untried, option.upper if option else -np.inf)
+        best = max(node.untried_bound, option.upper if option else -np.inf)
         node.upper = max(node.lower, min(node.upper, best))
 
     def _back_up(self, node: Node, option: Option) -> None:

@@ -10,7 +10,7 @@ between a law and the belief that stands for it: the error which merging has rea
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from dadc_net.team.finite.model import FiniteModel
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 ROUNDING = 1e-10
 _FIRST_CAPACITY = 64
@@ -57,7 +59,8 @@ class JointBeliefs:
         self._reward = np.zeros((_FIRST_CAPACITY, model.num_joint_actions))
         self._first = np.full((_FIRST_CAPACITY, model.num_joint_actions), -1, dtype=np.int64)
         self._size = np.zeros((_FIRST_CAPACITY, model.num_joint_actions), dtype=np.int64)
-        self._flat = FollowingBeliefs(*(np.zeros(1024, dtype=kind) for kind in (np.int64, np.int64, np.float64, np.int64)))
+        whole = np.zeros(1024, dtype=np.int64)
+        self._flat = FollowingBeliefs(whole, whole.copy(), np.zeros(1024), whole.copy())
         self._used = 0
         support = np.flatnonzero(model.start)
         self.number_of(support, model.start[support])
@@ -85,7 +88,8 @@ class JointBeliefs:
         states = np.concatenate([self._support[n] for n in numbers])
         mass = np.concatenate([self._mass[n] for n in numbers])
         weighted = (of_state[states].T * mass).T
-        return np.add.reduceat(weighted, np.concatenate(([0], np.cumsum(sizes)[:-1])), axis=0)
+        means: Array = np.add.reduceat(weighted, np.concatenate(([0], np.cumsum(sizes)[:-1])), axis=0)
+        return means
 
     def number_of(self, states: Numbers, probabilities: Array) -> int:
         """The number of a belief, a new one if it has not been met.
@@ -167,7 +171,10 @@ class JointBeliefs:
         """Append outcomes, coded (row, observation) and in order, to the flat tables."""
         count = len(found)
         while self._used + count > len(self._flat.belief):
-            self._flat = FollowingBeliefs(*(_doubled(column, 0) for column in self._flat))
+            pair, observation, probability, belief = self._flat
+            self._flat = FollowingBeliefs(
+                _doubled(pair, 0), _doubled(observation, 0), _doubled(probability, 0), _doubled(belief, 0)
+            )
         where = slice(self._used, self._used + count)
         self._flat.observation[where] = outcome % self.model.num_joint_observations
         self._flat.probability[where] = total
@@ -191,7 +198,7 @@ def _moves(model: FiniteModel, action: int) -> tuple[Numbers, Numbers, Array]:
     return indptr.astype(np.int64), column.astype(np.int64), chance
 
 
-def _doubled(array: NDArray[np.generic], fill: int) -> NDArray[np.generic]:
+def _doubled(array: NDArray[Number], fill: int) -> NDArray[Number]:
     grown = np.full((2 * len(array), *array.shape[1:]), fill, dtype=array.dtype)
     grown[: len(array)] = array
     return grown

@@ -1,8 +1,8 @@
 """What the search knows of a team belief before it has looked at it: bounds that the joint beliefs in it give.
 
-From above: everything becomes common now and stays so (V_full, or V_mdp where that is too much to enumerate). From below: one
-joint action is repeated, whatever happens. A stage is the number of decisions left where there is a horizon; without one it
-is the phase of the structure.
+From above: everything becomes common now and stays so (V_full, or V_mdp where that is too much to enumerate). From
+below: one joint action is repeated, whatever happens. A stage is the number of decisions left where there is a horizon;
+without one it is the phase of the structure.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class Outlook(Protocol):
     """The first stage."""
     most_nested: int
     """How deep looking ahead may be nested in looking ahead."""
+    depth_ahead: float
+    """How many decisions a trial from a fresh belief may take in."""
     worthwhile: float
     """Promises are ordered anew when the best of them falls by more than this share of the gap."""
     first_budget: int
@@ -67,6 +69,7 @@ class HorizonOutlook:
     """With a horizon: stages count decisions left. Satisfies ``Outlook``."""
 
     most_nested = 60
+    depth_ahead = np.inf
     first_budget = 10
     worthwhile = 0.0
 
@@ -113,6 +116,7 @@ class DiscountedOutlook:
     """Without a horizon: stages are the structure's phases. Satisfies ``Outlook``."""
 
     most_nested = 1
+    depth_ahead = 2.0
     first_budget = 1
     worthwhile = 0.02
 
@@ -204,7 +208,6 @@ class DiscountedOutlook:
         return q
 
 
-
 class StagedOutlook:
     """Without a horizon, but stages count the decisions that are looked at. Satisfies ``Outlook``.
 
@@ -214,6 +217,7 @@ class StagedOutlook:
     """
 
     most_nested = 60
+    depth_ahead = np.inf
     first_budget = 10
     worthwhile = 0.0
 

@@ -12,6 +12,7 @@ from dadc_net.planning.finite.bound_search import BoundSearch, Node
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs, TooManyBeliefsError
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
+from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs, fresh
 from dadc_net.team.finite.model import FiniteModel
@@ -20,6 +21,8 @@ _ENUMERATED = 200_000
 """Joint beliefs for which V_full is worth computing; beyond them V_mdp bounds."""
 _ENUMERATED_ENDLESS = 3_000
 _BELIEF_BYTES = 600
+_SETTLED_GROWTH, _SETTLED_CHANGE = 1.05, 1e-3
+"""All bounds are settled when the tried options have grown so much, until they move by less than this share of the gap."""
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
 
@@ -83,8 +86,8 @@ def plan_team(
     """
     if horizon is None and not 0.0 <= discount < 1.0:
         raise UsageError(
-            f"the discount is {discount} and there is no horizon. A sum of rewards without end needs a discount below 1. Give "
-            "--horizon H or --set discount=0.9."
+            f"the discount is {discount} and there is no horizon. A sum of rewards without end needs a discount below 1. "
+            "Give --horizon H or --set discount=0.9."
         )
     # Joint beliefs may take half of the memory.
     row = _BELIEF_BYTES + 24 * model.num_joint_actions
@@ -174,11 +177,15 @@ def _endless(
     sharing, phases = beliefs.sharing, beliefs.sharing.phases
     endless = DiscountedOutlook(beliefs.joint, discount, phases, _ENUMERATED_ENDLESS)
     tolerance = _SHARE_OF_GAP * limits.gap
-    if sharing.name == "full-sharing" or sharing.delay_steps == 1:
+    if sharing.name == "full-sharing" or sharing.delay_steps == 1 or sharing.memory_steps is not None:
         search = watch.search = BoundSearch(beliefs, endless, discount, tolerance, watch)
         root = search.root
+        options = 0
         while root.gap > limits.gap and not watch():
             search.trial(root)
+            if search.tried > _SETTLED_GROWTH * options:
+                options = search.tried
+                settle(search, _SETTLED_CHANGE * limits.gap)
             if progress is not None:
                 progress(root.lower, root.upper, len(search.nodes))
         return search, root, root.lower, root.upper

@@ -94,13 +94,21 @@ def _after(
         for agent in range(beliefs.agents):
             became = dict(zip(*(part.tolist() for part in belief.words[agent]), strict=True)) if belief.words else None
             present = set(belief.memories[:, agent].tolist())
-            for memory, action in dict(zip(node.belief.memories[:, agent].tolist(), actions[:, agent].tolist(), strict=True)).items():
+            for memory, action in dict(
+                zip(node.belief.memories[:, agent].tolist(), actions[:, agent].tolist(), strict=True)
+            ).items():
                 words = beliefs.private_words(agent, node.belief, memory, action, step)
                 played = search.joint.model.actions[agent][action] + "/" if beliefs.with_actions else ""
                 for observation, word in enumerate(words):
                     label = word if became is None else became.get(word, -1)
                     if label in present:
-                        _extend(after[agent], label, histories[agent].get(memory, ["?"]), played + names[agent][observation], search)
+                        _extend(
+                            after[agent],
+                            label,
+                            histories[agent].get(memory, ["?"]),
+                            played + names[agent][observation],
+                            search,
+                        )
         result.append((chance * probability, search.node(search.outlook.next(node.stage), belief), after))
     return result
 

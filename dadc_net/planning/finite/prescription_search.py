@@ -19,8 +19,8 @@ import numpy as np
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.tightening import SWEEPS, tighten
 
-
 _POPS_BETWEEN_LOOKS = 64
+_NOTHING: Array = np.zeros(0)
 
 
 class Promise(NamedTuple):
@@ -52,6 +52,8 @@ class _Answers:
     order: Numbers
     """[m, b] which action has that value"""
     before: tuple[tuple[int, ...], ...]
+    by_cost: Numbers
+    """[m] memories by what their second best answer costs"""
 
 
 class PrescriptionSearch:
@@ -118,13 +120,11 @@ class PrescriptionSearch:
     def _answer(self, per_memory: Array, before: tuple[tuple[int, ...], ...], parent: float) -> None:
         order = np.argsort(-per_memory, axis=1, kind="stable")
         values = np.take_along_axis(per_memory, order, axis=1)
-        if values.shape[1] > 1:
-            # Where the second best costs least comes first, so that successors fall in value.
-            by_cost = np.argsort(values[:, 0] - values[:, 1], kind="stable")
-        else:
-            by_cost = np.arange(len(values))
-        answers = _Answers(values, order, before)
-        self._push(float(values[:, 0].sum()), parent, answers, (), by_cost)
+        # Where the second best costs least comes first, so that successors fall in value.
+        cost = values[:, 0] - values[:, min(1, values.shape[1] - 1)]
+        by_cost = np.argsort(cost, kind="stable")
+        answers = _Answers(values, order, before, by_cost)
+        self._push(float(values[:, 0].sum()), parent, answers, (), _NOTHING)
 
     def pop(self, above: float = -np.inf, stop: Callable[[], bool] = lambda: False) -> Promise | None:
         """The best that has not been yielded.
@@ -138,8 +138,8 @@ class PrescriptionSearch:
                 return None
             negative, _, at, chosen, gained = heapq.heappop(self._heap)
             if isinstance(at, _Answers):
-                self._push_next_answers(-negative, at, chosen, gained)
-                return Promise(-negative, self._spell(at, chosen, gained))
+                self._push_next_answers(-negative, at, chosen)
+                return Promise(-negative, self._spell(at, chosen))
             assert isinstance(at, _Level)
             position = len(chosen)
             if position == len(at.gain):
@@ -151,25 +151,25 @@ class PrescriptionSearch:
                 self._push(float(bounds[action]), -negative, at, (*chosen, action), options[action])
         return None
 
-    def _push_next_answers(self, value: float, at: _Answers, ranks: tuple[int, ...], by_cost: Array) -> None:
-        """Answers just below: ``ranks`` holds the ranks along ``by_cost``, up to the last that is not 0."""
+    def _push_next_answers(self, value: float, at: _Answers, ranks: tuple[int, ...]) -> None:
+        """Answers just below: ``ranks`` holds the ranks along ``at.by_cost``, up to the last that is not 0."""
         width = at.values.shape[1]
-        sorted_values = at.values[by_cost.astype(np.int64)]
+        sorted_values = at.values[at.by_cost]
         end = len(ranks) - 1
 
         def step(place: int, rank: int) -> float:
             return float(sorted_values[place, rank + 1] - sorted_values[place, rank])
 
         if end >= 0 and ranks[end] + 1 < width:
-            self._push(value + step(end, ranks[end]), value, at, (*ranks[:end], ranks[end] + 1), by_cost)
+            self._push(value + step(end, ranks[end]), value, at, (*ranks[:end], ranks[end] + 1), _NOTHING)
         if width > 1 and end + 1 < len(sorted_values):
-            self._push(value + step(end + 1, 0), value, at, (*ranks, 1), by_cost)
+            self._push(value + step(end + 1, 0), value, at, (*ranks, 1), _NOTHING)
             if end >= 0 and ranks[end] == 1:
-                self._push(value - step(end, 0) + step(end + 1, 0), value, at, (*ranks[:end], 0, 1), by_cost)
+                self._push(value - step(end, 0) + step(end + 1, 0), value, at, (*ranks[:end], 0, 1), _NOTHING)
 
-    def _spell(self, at: _Answers, ranks: tuple[int, ...], by_cost: Array) -> Numbers:
+    def _spell(self, at: _Answers, ranks: tuple[int, ...]) -> Numbers:
         rank = np.zeros(len(at.order), dtype=np.int64)
-        rank[by_cost.astype(np.int64)[: len(ranks)]] = ranks
+        rank[at.by_cost[: len(ranks)]] = ranks
         answer = at.order[np.arange(len(rank)), rank]
         columns = [np.array(at.before[k])[self._ranks[k]] for k in range(self._agents - 1)] + [answer[self._ranks[-1]]]
         return np.stack(columns, axis=1).astype(np.int64)

@@ -13,7 +13,6 @@ import numpy as np
 from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers, TooManyBeliefsError
 from dadc_net.team.finite.model import FiniteModel
 
-
 _CLOSE = 1e-13
 
 
@@ -81,9 +80,7 @@ class StateValues:
 class FullSharingValues:
     """V_full and Q_full of joint beliefs for every number of decisions left; V_mdp from where there are too many."""
 
-    def __init__(
-        self, joint: JointBeliefs, discount: float, most: int, stop: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, joint: JointBeliefs, discount: float, most: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Beliefs are enumerated while there are at most ``most``, and until ``stop`` says that it takes too long."""
         self.joint = joint
         self.states = StateValues(joint.model, discount)
@@ -139,7 +136,8 @@ class FullSharingValues:
             try:
                 found = self.joint.following(numbers, actions)
                 value = self.best(remaining - 1, found.belief) * found.probability
-                return reward + self._discount * np.bincount(found.pair, weights=value, minlength=len(numbers))
+                ahead: Array = reward + self._discount * np.bincount(found.pair, weights=value, minlength=len(numbers))
+                return ahead
             except TooManyBeliefsError:
                 pass
         self._given_up = True

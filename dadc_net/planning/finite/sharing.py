@@ -63,19 +63,22 @@ class Sharing:
         for key in given:
             if key not in _PARAMETERS[name]:
                 raise UsageError(
-                    f"the structure {name} has no parameter {key!r}. {closest(key, _PARAMETERS[name])} Correct structure.{key}."
+                    f"the structure {name} has no parameter {key!r}. "
+                    + (closest(key, _PARAMETERS[name]) if _PARAMETERS[name] else "It has none.")
+                    + f" Correct structure.{key}."
                 )
         values = {**_PARAMETERS[name], **given}
         for key, least in (("delay_steps", 1), ("period_steps", 1), ("memory_steps", 0)):
             value = values.get(key)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise UsageError(
-                    f"structure.{key} is {value!r}. It counts steps and must be a whole number of at least {least}. Correct it."
+                    f"structure.{key} is {value!r}. It counts steps and must be a whole number of at least {least}. "
+                    "Correct it."
                 )
         if values.get("reading", "a") not in ("a", "c"):
             raise UsageError(
-                f"structure.reading is {values['reading']!r}. Periodic sharing reads either everything, the observation of the "
-                "moment included ('a'), or all but that ('c'). Give one of them."
+                f"structure.reading is {values['reading']!r}. Periodic sharing reads either everything, the observation of "
+                "the moment included ('a'), or all but that ('c'). Give one of them."
             )
         return cls(name, **values)
 

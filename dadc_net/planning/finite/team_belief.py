@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dadc_net.errors import UsageError
 from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
 from dadc_net.planning.finite.sharing import Sharing
 
@@ -64,17 +65,29 @@ class TeamBeliefs:
         with_actions = sharing.name == "no-sharing" and sharing.memory_steps is not None
         self.symbols = self.observations * (self.actions if with_actions else 1) + 1
         """[K] symbols of a word and one for "none"."""
+        self._check_words(joint.model.name)
         self.with_actions = with_actions
         """Whether a symbol is an action and the observation after it."""
         self.deviation = 0.0
         """The largest error in total mass that merging memories has caused."""
+
+    def _check_words(self, name: str) -> None:
+        """Words must fit into 64 bits where they are not numbered afresh."""
+        length = (self.sharing.delay_steps or (self.sharing.memory_steps or 0) + 1) + 1
+        if not self.sharing.keeps_whole_words and int(self.symbols.max()) ** length >= 2**62:
+            raise UsageError(
+                f"{self.sharing.text()} keeps words of {length - 1} symbols of {int(self.symbols.max())}, which do not fit into "
+                f"64 bits. The model is {name}. Give a smaller delay or memory."
+            )
 
     def private_words(self, agent: int, belief: TeamBelief, memory: int, action: int, step: int) -> list[int]:
         """[O^k] the private word of ``agent`` on arrival at ``step``, by its own observation."""
         before = np.zeros((self.observations[agent], self.agents), dtype=np.int64)
         symbol = np.zeros_like(before)
         before[:, agent] = memory
-        symbol[:, agent] = np.arange(self.observations[agent]) + (action * self.observations[agent] if self.with_actions else 0) + 1
+        symbol[:, agent] = (
+            np.arange(self.observations[agent]) + (action * self.observations[agent] if self.with_actions else 0) + 1
+        )
         rows = np.arange(len(before))
         point = TeamBelief(before, rows, np.ones(len(before)), belief.length)
         words: list[int] = self._share(point, rows, symbol, rows, step)[0][:, agent].tolist()

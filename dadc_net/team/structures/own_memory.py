@@ -103,7 +103,7 @@ class MeanFieldSharing(InformationStructure):
         if spec.observation_space != FiniteSpace((self.values,)):
             raise UsageError(
                 f"structure.values is {self.values}, but {spec.name} has the observation "
-                f"{spec.observation_space.to_record()}. A mean field counts the values of one finite column. "
+                f"{spec.observation_space.to_plain()}. A mean field counts the values of one finite column. "
                 "Set structure.values to their number."
             )
         return FiniteSpace((spec.num_agents + 1,) * (self.values - 1), ordered=True)

@@ -89,7 +89,7 @@ def finite(space: Space, structure: InformationStructure, what: str) -> tuple[in
     """The sizes of a space that must be finite. Raises UsageError if it is not."""
     if not isinstance(space, FiniteSpace):
         raise UsageError(
-            f"{what} is {space.to_record()}, which is not finite. The structure {structure.name} keeps or shares its values "
+            f"{what} is {space.to_plain()}, which is not finite. The structure {structure.name} keeps or shares its values "
             "one by one. Choose a structure that does not, or give the environment finite observations."
         )
     return space.sizes
@@ -117,7 +117,7 @@ def bounded(sizes: tuple[int, ...], structure: InformationStructure) -> FiniteSp
 
 def describe(structure: InformationStructure) -> str:
     """Name and parameters, as a user wrote them."""
-    parameters: Mapping[str, Any] = structure.to_record()["parameters"]
+    parameters: Mapping[str, Any] = structure.to_plain()["parameters"]
     return structure.name + "".join(f", {key}={value}" for key, value in parameters.items())
 
 
