@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.outlook import Outlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
@@ -57,7 +58,7 @@ class Node:
     best: Option | None = None
     """The option that ``lower`` comes from; None: repeating a joint action, or the last decision."""
     last_actions: Numbers | None = None
-    """[T, K] what to do at the last decision"""
+    """[T, K] what to do at the last decision, or at the last but one where both were found as one"""
 
     @property
     def gap(self) -> float:
@@ -96,6 +97,7 @@ class BoundSearch:
         self._ahead: dict[tuple[int, int, int], list[tuple[float, Node]]] = {}
         self.deviation = 0.0
         """The largest distance in total mass of beliefs that were taken for one."""
+        self._last_two = LastTwo(self.joint, discount)
         self.tried = 0
         """Options, at all nodes."""
         self._nested = 0
@@ -123,7 +125,7 @@ class BoundSearch:
         """Whether the bounds are as near to each other as they need be, or can be at this stage."""
         return node.gap <= max(self.tolerance, self.outlook.floor(node.stage))
 
-    def first_trial(self, start: Node) -> None:
+    def scout(self, start: Node) -> None:
         """A trial without looking ahead: a policy, and so a lower bound, before time is spent on anything else."""
         self._looks_ahead = False
         self.trial(start)
@@ -155,6 +157,9 @@ class BoundSearch:
         if self.outlook.is_over(node.stage) or self.is_closed(node):
             return None
         if node.untried is None:
+            if self._ends_at_once(node):
+                self._settle_last_two(node)
+                return None
             self._open(node)
             if self.outlook.is_last(node.stage):
                 return None
@@ -189,6 +194,31 @@ class BoundSearch:
                 node.lower = node.upper = promise.value
                 node.last_actions, node.untried = promise.actions, None
                 self.bytes_held += promise.actions.nbytes
+
+    def _ends_at_once(self, node: Node) -> bool:
+        """Whether two decisions are left with nothing becoming common in between, and plans for them are few."""
+        whole = self.beliefs.sharing.name == "no-sharing" and self.beliefs.sharing.memory_steps is None
+        two = not self.outlook.is_last(node.stage) and self.outlook.is_last(self.outlook.next(node.stage))
+        return whole and two and node.last_actions is None and self._last_two.is_worth_it(len(node.belief.weights))
+
+    def _settle_last_two(self, node: Node) -> None:
+        belief = node.belief
+        table = self._last_two.table(belief.numbers) * belief.weights[:, None]
+        search = PrescriptionSearch(belief.memories, table, self._last_two.sizes)
+        plans = search.pop(stop=self.stop)
+        if plans is None:
+            node.upper = min(node.upper, search.bound)
+        else:
+            node.lower = node.upper = plans.value
+            node.last_actions = self._last_two.first_actions(plans.actions)
+            self.bytes_held += node.last_actions.nbytes
+
+    def spell_out(self, node: Node) -> None:
+        """Give a node whose last two decisions were found as one its option, and what follows."""
+        if node.last_actions is not None and not self.outlook.is_last(node.stage) and node.best is None:
+            node.best = self._try(node, Promise(node.upper, node.last_actions))
+            for _, child in node.best.children:
+                self.trial(child)
 
     def _peek(self, node: Node, above: float) -> Promise | None:
         """The best of the untried, if it promises more than ``above``."""

@@ -101,20 +101,21 @@ def plan_team(
         watch.reason = "memory"
         search, root = watch.search_or_raise(), watch.search_or_raise().root
         lower, upper = root.lower, root.upper
+    counted = watch.search_or_raise()
     span = float(np.ptp(model.expected_rewards))
     steps = float(horizon) if horizon is not None else 1.0 / (1.0 - discount)
     # One step's error moves the law of the state by this much, and what follows can change by the span of all rewards.
-    error = (joint.deviation + beliefs.deviation + search.deviation) * steps * steps * span
+    error = (joint.deviation + beliefs.deviation + search.deviation + counted.deviation) * steps * steps * span
     return TeamPlan(
         lower=lower - error,
         upper=upper + error,
         horizon=horizon,
         discount=discount,
         sharing=sharing,
-        beliefs=len(search.nodes),
+        beliefs=len(counted.nodes),
         joint_beliefs=len(joint),
         merging_error=error,
-        bytes_held=search.bytes_held + joint.bytes_held,
+        bytes_held=counted.bytes_held + joint.bytes_held,
         stopped=watch.reason or "gap",
         search=search,
         root=root,
@@ -161,13 +162,17 @@ def _with_horizon(
     # With a discount of 1 and a gap of 0 what is left is float64's own error.
     scale = horizon * float(np.abs(beliefs.joint.model.expected_rewards).max())
     tolerance = max(_SHARE_OF_GAP * limits.gap, 1e-13 * scale)
+    # A policy before time is spent on anything else. What it tries is no good beginning of the search, so it is another one.
+    scout = BoundSearch(beliefs, outlook, discount, tolerance, watch)
+    scout.scout(scout.root)
     search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch)
     root = search.root
-    search.first_trial(root)
     while root.gap > max(limits.gap, tolerance) and not watch():
         search.trial(root)
         if progress is not None:
             progress(root.lower, root.upper, len(search.nodes))
+    if scout.root.lower > root.lower:
+        return scout, scout.root, scout.root.lower, max(scout.root.lower, root.upper)
     return search, root, root.lower, root.upper
 
 

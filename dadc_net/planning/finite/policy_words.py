@@ -52,6 +52,7 @@ def describe_plan(plan: TeamPlan) -> str:
 
 def _actions(search: BoundSearch, node: Node) -> Numbers:
     """[T, K] what the lower bound rests on: an option, the last decision, or one joint action repeated."""
+    search.spell_out(node)
     if node.best is not None:
         return node.best.actions
     if node.last_actions is not None:

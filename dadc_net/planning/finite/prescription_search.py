@@ -107,7 +107,11 @@ class PrescriptionSearch:
             self._answer(per_memory, before, parent)
             return
         gain = np.zeros((self._count[agent], self._count[last], self._sizes[agent], self._sizes[last]))
-        np.add.at(gain, (self._ranks[agent], self._ranks[last]), self._open[agent][(rows, *taken)])
+        where = (self._ranks[agent], self._ranks[last])
+        if self._agents == 2:
+            gain[where] = self._table
+        else:
+            np.add.at(gain, where, self._open[agent][(rows, *taken)])
         gain = np.ascontiguousarray(gain.transpose(0, 2, 1, 3))
         if gain.shape[0] > 1 and gain.shape[2] > 1:
             tighten(gain, SWEEPS)

@@ -151,7 +151,8 @@ class FullSharingValues:
         """[n] maximum of Q_full; joint actions that V_mdp rules out are not expanded."""
         promised = self._with_state(remaining, numbers)
         if remaining == 1:
-            return promised.max(axis=1)
+            largest: Array = promised.max(axis=1)
+            return largest
         order = np.argsort(-promised, axis=1, kind="stable")
         best = np.full(len(numbers), -np.inf)
         for rank in range(promised.shape[1]):

@@ -76,8 +76,8 @@ class TeamBeliefs:
         length = (self.sharing.delay_steps or (self.sharing.memory_steps or 0) + 1) + 1
         if not self.sharing.keeps_whole_words and int(self.symbols.max()) ** length >= 2**62:
             raise UsageError(
-                f"{self.sharing.text()} keeps words of {length - 1} symbols of {int(self.symbols.max())}, which do not fit into "
-                f"64 bits. The model is {name}. Give a smaller delay or memory."
+                f"{self.sharing.text()} keeps words of {length - 1} symbols of {int(self.symbols.max())}, which do not fit "
+                f"into 64 bits. The model is {name}. Give a smaller delay or memory."
             )
 
     def private_words(self, agent: int, belief: TeamBelief, memory: int, action: int, step: int) -> list[int]:

@@ -117,7 +117,7 @@ def bounded(sizes: tuple[int, ...], structure: InformationStructure) -> FiniteSp
 
 def describe(structure: InformationStructure) -> str:
     """Name and parameters, as a user wrote them."""
-    parameters: Mapping[str, Any] = structure.to_plain()["parameters"]
+    parameters: Mapping[str, Any] = structure.to_record()["parameters"]
     return structure.name + "".join(f", {key}={value}" for key, value in parameters.items())
 
 
