@@ -125,17 +125,17 @@ class BoundSearch:
         """Whether the bounds are as near to each other as they need be, or can be at this stage."""
         return node.gap <= max(self.tolerance, self.outlook.floor(node.stage))
 
-    def scout(self, start: Node) -> None:
+    def scout(self, start: Node, deepest: float = np.inf) -> None:
         """A trial without looking ahead: a policy, and so a lower bound, before time is spent on anything else."""
         self._looks_ahead = False
-        self.trial(start)
+        self.trial(start, deepest)
         self._looks_ahead = True
 
-    def trial(self, start: Node) -> None:
-        """Go down once from ``start`` and take the bounds back up."""
+    def trial(self, start: Node, deepest: float = np.inf) -> None:
+        """Go down once from ``start``, ``deepest`` decisions at most, and take the bounds back up."""
         path: list[tuple[Node, Option]] = []
         node, allowed = start, self.tolerance
-        deepest = self.outlook.depth_ahead if self._nested else np.inf
+        deepest = min(deepest, self.outlook.depth_ahead) if self._nested else deepest
         while not self.stop():
             option = self._choose(node)
             if option is None:

@@ -23,6 +23,8 @@ _ENUMERATED_ENDLESS = 3_000
 _BELIEF_BYTES = 600
 _SETTLED_GROWTH, _SETTLED_CHANGE = 1.05, 1e-3
 """All bounds are settled when the tried options have grown so much, until they move by less than this share of the gap."""
+_SCOUTS, _SCOUTED = 4, 10
+"""Trials that look for a first policy where there is no horizon, and the decisions that each of them takes in."""
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
 
@@ -194,10 +196,13 @@ def _endless(
             if progress is not None:
                 progress(root.lower, root.upper, len(search.nodes))
         return search, root, root.lower, root.upper
+    scout = BoundSearch(beliefs, endless, discount, tolerance, watch)
+    for _ in range(_SCOUTS):
+        scout.scout(scout.root, _SCOUTED)
     outlook = StagedOutlook(endless, discount, phases)
     search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch)
     root, lower, upper = search.root, search.root.lower, search.root.upper
-    while upper - lower > limits.gap and not watch():
+    while upper - max(lower, scout.root.lower) > limits.gap and not watch():
         outlook.start += phases
         stage = search.node(outlook.start, fresh(0, beliefs.agents))
         while not search.is_closed(stage) and not watch():
@@ -207,5 +212,7 @@ def _endless(
             root, lower = stage, stage.lower
         upper = min(upper, stage.upper)
         if progress is not None:
-            progress(lower, upper, len(search.nodes))
+            progress(max(lower, scout.root.lower), upper, len(search.nodes))
+    if scout.root.lower > lower:
+        return scout, scout.root, scout.root.lower, max(scout.root.lower, upper)
     return search, root, lower, upper
