@@ -106,6 +106,7 @@ def test_known_value(task: str, horizon: int, column: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("task", "horizon", "column"), [cell for cell in CELLS if cell[:2] in LONG])
 def test_known_value_of_larger_problems(task: str, horizon: int, column: str) -> None:
     check(task, horizon, column)
@@ -127,6 +128,7 @@ def test_known_value_without_end(task: str, column: str, known: float) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("task", "column", "known"),
     [

@@ -10,6 +10,7 @@ import pytest
 from dadc_net.errors import UsageError
 from dadc_net.planning import multi_access_broadcast
 from dadc_net.planning.finite import tightening
+from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch
@@ -157,6 +158,17 @@ def test_the_policy_in_words() -> None:
     ]
     shared = describe_plan(tiger(3, Sharing.from_record("delayed-sharing"), limits()))
     assert "decision 3 (37.2 %): agent 1 open-left; agent 2 open-left" in shared
+
+
+def test_the_last_two_decisions_as_one_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = tiger(4, Sharing.from_record("no-sharing"), limits())
+    monkeypatch.setattr(LastTwo, "is_worth_it", lambda self, memories: False)
+    apart = tiger(4, Sharing.from_record("no-sharing"), limits())
+    assert together.lower == pytest.approx(apart.lower, abs=1e-9)
+    # Fewer beliefs are looked at, and the policy can be said all the same.
+    assert together.beliefs < apart.beliefs
+    assert len(describe_plan(together).splitlines()) == len(describe_plan(apart).splitlines()) == 4
+    assert "repeat" not in describe_plan(together)
 
 
 def test_a_sum_without_end_needs_a_discount() -> None:

@@ -35,7 +35,7 @@ class LastTwo:
 
     def is_worth_it(self, memories: int) -> bool:
         """Whether the table for so many joint memories is small enough."""
-        return memories * math.prod(self.sizes) <= _MOST_ENTRIES
+        return bool(memories * math.prod(self.sizes) <= _MOST_ENTRIES)
 
     def table(self, numbers: Numbers) -> Array:
         """[T, product of sizes] value of each joint plan at joint beliefs [T]."""
@@ -46,7 +46,8 @@ class LastTwo:
 
     def first_actions(self, plans: Numbers) -> Numbers:
         """[T, K] the actions with which plans [T, K] begin."""
-        return plans // np.array(self._answers)
+        first: Numbers = plans // np.array(self._answers)
+        return first
 
     def _values(self, number: int) -> Array:
         if not self._functions:
