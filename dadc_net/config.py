@@ -147,7 +147,7 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
         given["task"] = task_argument
-    named = [*map(_parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
+    named = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
     for key, value in named:
         _assign(given, key, value)
     if Path(task_argument).name == RUN_CONFIG and ":" in str(given["task"]) and "task" not in dict(named):
@@ -183,7 +183,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
 
 
-def _parse_override(override: str) -> tuple[str, Any]:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of ``--set KEY=VALUE``. Raises UsageError for anything else."""
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
