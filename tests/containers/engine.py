@@ -68,12 +68,18 @@ def answers() -> bool:
         return False
 
 
-def start() -> subprocess.Popen[bytes]:
-    """Start an engine with a folder of its own and point DOCKER_HOST at it; its log is beside its socket."""
+def start() -> subprocess.Popen[bytes] | None:
+    """Start an engine with a folder of its own and point DOCKER_HOST at it; its log is beside its socket.
+
+    One that tests which were killed have left there is used, and nothing is returned.
+    """
     install(_PROGRAMS)
     folder = cache() / "engine"
     folder.mkdir(parents=True, exist_ok=True)
     socket = f"unix://{folder}/docker.sock"
+    os.environ["DOCKER_HOST"] = socket
+    if answers():
+        return None
     with open(folder / "dockerd.log", "wb") as log:
         engine = subprocess.Popen(
             [
@@ -84,7 +90,6 @@ def start() -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
-    os.environ["DOCKER_HOST"] = socket
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not answers():
         if engine.poll() is not None or time.monotonic() > deadline:
