@@ -61,7 +61,7 @@ class CoordinatorSettings:
     def __post_init__(self) -> None:
         require(1 <= self.num_agents <= 32767, "agents", self.num_agents, "Give 1 to 32767.")
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
-        require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
+        require(0 < self.discount <= 1, "discount", self.discount, "Give a number above 0 and at most 1.")
         require_word("algorithm", self.algorithm, ALGORITHMS)
         require_word("learning", self.learning, LEARNING)
         corners = self.theta_dimensions if self.plays_corners else 0
