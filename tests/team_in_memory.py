@@ -23,6 +23,7 @@ from dadc_net.node.server.server_node import EnvironmentServerNode
 from dadc_net.node.server.terms import ServerPhase
 from dadc_net.node.server.world import World
 from dadc_net.runtime.problem import make_problem, make_terms
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.wire.framing import decode, encode
 from tests.simulation.disk import Disk, DiskAgentStore, DiskServerJournal
 
@@ -41,6 +42,8 @@ class Team:
     """agent -> seed of its own draws, where it is not the shared one"""
     reverse_arrivals: bool = False
     environment_seed: int = 1
+    structure: InformationStructure | None = None
+    """The user's own, as each agent loads it."""
 
     def __post_init__(self) -> None:
         world = World(make_problem(self.config), seed_bytes(self.environment_seed))
@@ -55,7 +58,13 @@ class Team:
     def _agent(self, agent: int) -> AgentNode:
         seed = seed_bytes(self.seeds.get(agent, 7))
         private = seed_bytes(self.private_seeds[agent]) if agent in self.private_seeds else b""
-        identity = AgentIdentity(agent=agent, shared_seed=seed, selftest=SELFTEST.digest, private_seed=private)
+        identity = AgentIdentity(
+            agent=agent,
+            shared_seed=seed,
+            selftest=SELFTEST.digest,
+            private_seed=private,
+            structure=self.structure,
+        )
         return AgentNode(identity, DiskAgentStore(Disk()), self.tamper.get(agent))
 
     def run(self) -> Team:

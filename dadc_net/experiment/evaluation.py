@@ -151,9 +151,9 @@ class Evaluator:
         if settings.is_shared:
             return GreedyRule(settings, snapshot)
         spec = self.config.task.make(self.config.parameters, 1).spec
-        own = own_settings(settings, spec.observation_space)
-        agents = range(1, settings.num_agents + 1)
-        return IndependentRules([GreedyRule(own, own_snapshot(snapshot, agent)) for agent in agents])
+        owns = [own_settings(settings, agent.observation_space) for agent in spec.agents]
+        agents = enumerate(owns, start=1)
+        return IndependentRules([GreedyRule(own, own_snapshot(snapshot, agent)) for agent, own in agents])
 
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """The best estimate that the task allows: low-variance with a planner, plain returns without."""

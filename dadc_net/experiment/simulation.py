@@ -21,14 +21,13 @@ from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agent.independent_replica import IndependentReplica, joint_snapshot
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import Replica, StepAccount
-from dadc_net.node.record import RewardMean, pack_actions, unpack_actions
+from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import World
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads
 from dadc_net.runtime.problem import make_problem
-from dadc_net.team.spaces import FiniteSpace, space_from_plain
 
 OnUpdate = Callable[[UpdateReport, "Simulation"], None]
 
@@ -51,19 +50,21 @@ class Simulation:
         self.world = World(make_problem(config), environment_seed)
         settings = config.settings
         problem = self.world.problem
-        space = _finite(problem.environment.spec.observation_space.to_plain())
+        specs = problem.environment.spec.agents
         agents = range(1, settings.num_agents + 1)
         self.replicas: list[Replica]
         if settings.is_shared:
             self.replicas = [Replica(settings, shared_seed) for _ in (agents if replicas == "all" else [1])]
         else:
-            self.replicas = [IndependentReplica(settings, shared_seed, agent, space) for agent in agents]
-        self._action_space = _finite(problem.environment.spec.action_space.to_plain())
+            seen = dict(zip(agents, (own.observation_space for own in specs), strict=True))
+            self.replicas = [IndependentReplica(settings, shared_seed, agent, seen[agent]) for agent in agents]
         # Replicas agree, so that one object serves all agents; of independent learners each has one of its own.
         copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
         streams = {agent: private_stream(agent, shared_seed) for agent in agents}
         groups = [streams] if settings.is_shared else [{agent: stream} for agent, stream in streams.items()]
-        self._passive = [PassiveAgents(group, copies, structure, family, space) for group in groups]
+        self._passive = [
+            PassiveAgents(group, copies, structure, family, [specs[agent - 1] for agent in group]) for group in groups
+        ]
         self.rewards = RewardMean(copies)
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
@@ -116,8 +117,9 @@ class Simulation:
                 raise InvariantError(f"no prescriptions were chosen at record {row.step}")
             columns.append(passive.act(row.step, account.prescriptions))
         actions = np.concatenate(columns, axis=1)
-        raw = pack_actions(actions.reshape(-1))
-        return unpack_actions(raw, row.step, actions.size, 0, self._action_space).reshape(actions.shape)
+        layouts = self.world.actions
+        packed = [layout.pack(actions[:, agent : agent + 1]) for agent, layout in enumerate(layouts)]
+        return self.world.joint_action(row.step, packed)
 
     def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
         if len(accounts) == 1:
@@ -131,10 +133,3 @@ class Simulation:
         found = compare(accounts[0].record.step, update, step_digests, learner_digests)
         if found is not None:
             raise DivergenceError(found.text())
-
-
-def _finite(record: dict[str, Any]) -> FiniteSpace:
-    space = space_from_plain(record)
-    if not isinstance(space, FiniteSpace):
-        raise TypeError(f"{record} is not a finite space")
-    return space

@@ -4,8 +4,8 @@ Format 3. ``facts`` holds JSON values by name: format, agent (0: the server), ru
 last_step, state (running or finished), learner_digest, host, and what else a party wants to remember.
 
     every party    records       step, head, common              the common log, byte for byte, and its chain
-    server         observations  step, observations, checked     of all K agents, concatenated
-                   answers       step, actions, step_digests, learner_digests, checked      of all K agents, concatenated
+    server         observations  step, observations, checked     of all K agents, joined (``parts``)
+                   answers       step, actions, step_digests, learner_digests, checked      of all K agents, joined
                    worlds        step, state, checked            state of the environment after that record
     agent          private       step, observation, actions, checked                        its own, nobody else's
                    steps         step, parameters, ais, prescription, step_digest, checked

@@ -19,7 +19,8 @@ from dadc_net.storage.journal_file import (
     refuse_format,
     refuse_without,
 )
-from dadc_net.storage.server_journal import split, tail_key
+from dadc_net.storage.parts import split
+from dadc_net.storage.server_journal import tail_key
 from dadc_net.storage.tail_entry import TailEntry
 from dadc_net.storage.tail_file import TAIL_SUFFIX, Tail, read_tail, tail_path
 

@@ -21,10 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dadc_net.errors import CorruptStateError, DadcError
+from dadc_net.errors import DadcError
 from dadc_net.node.rows import Answers, Arrays, ServerRow, row_check
 from dadc_net.storage import arrays_file
 from dadc_net.storage.journal_file import JournalFile, Translated, rotten
+from dadc_net.storage.parts import split
 from dadc_net.storage.tail_entry import TailEntry, pack_entry
 from dadc_net.storage.tail_file import Tail, TailFile, key_of, read_tail, tail_path
 
@@ -227,11 +228,3 @@ def describe_damage(path: Path, tail: Tail) -> str:
         return f"{path} is whole"
     behind = TailEntry.unpack(tail.bodies[tail.damage.before])
     return f"{path} is damaged at byte {tail.damage.byte}: an entry before that of record {behind.number} is rotten"
-
-
-def split(joined: bytes, count: int) -> tuple[bytes, ...]:
-    """K equal parts."""
-    size, rest = divmod(len(joined), count)
-    if rest:
-        raise CorruptStateError(f"{len(joined)} bytes of a journal row are not {count} equal parts. It was not used.")
-    return tuple(joined[k * size : (k + 1) * size] for k in range(count))

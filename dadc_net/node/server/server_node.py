@@ -26,7 +26,7 @@ from dadc_net.errors import (
     ProtocolError,
     error_for_exit_code,
 )
-from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
+from dadc_net.node.messages import Account, Act, Alive, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
 from dadc_net.node.server.admission import check_past, unpack_answer
 from dadc_net.node.server.agreement import Divergence, compare, compare_again
 from dadc_net.node.server.ending import RunEnding
@@ -147,7 +147,7 @@ class EnvironmentServerNode:
         self._outstanding.answered(member.join.agent)
         if self.phase is ServerPhase.JOINING:
             return self._begin_if_complete(now)
-        return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
+        return [self._begin(member.join.agent), *self._serve(member.join.agent, now)]
 
     def _begin_if_complete(self, now: float) -> list[Delivery]:
         if self.phase is not ServerPhase.JOINING or not self.roster.complete:
@@ -159,13 +159,13 @@ class EnvironmentServerNode:
             self.log.begin()
         self.phase = ServerPhase.RUNNING
         self._progress(now)
-        begun = self._to_all(self._begin())
-        for agent in range(1, self.num_agents + 1):
-            begun += self._serve(agent, now)
-        return begun
+        agents = range(1, self.num_agents + 1)
+        served = [delivery for agent in agents for delivery in self._serve(agent, now)]
+        return [*map(self._begin, agents), *served]
 
-    def _begin(self) -> Begin:
-        return self.terms.begin(self.log.world.problem, self.run_id, self.epoch)
+    def _begin(self, agent: int) -> Delivery:
+        begin = self.terms.begin(self.log.world.problem, self.run_id, self.epoch, agent)
+        return Delivery(self.roster.members[agent].peer, begin)
 
     def _alive(self, agent: int, alive: Alive, now: float) -> list[Delivery]:
         claim = self.roster.claims.get(agent)

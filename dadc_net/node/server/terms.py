@@ -88,14 +88,15 @@ class RunTerms(NamedTuple):
             "goes on from there."
         )
 
-    def begin(self, problem: TeamProblem, run_id: bytes, epoch: int) -> Begin:
-        """What an agent is told: everything it may know of the run, and no parameter of the environment."""
-        space = problem.environment.spec.observation_space
+    def begin(self, problem: TeamProblem, run_id: bytes, epoch: int, agent: int) -> Begin:
+        """What ``agent`` is told: everything it may know of the run, and no parameter of the environment."""
+        own = problem.environment.spec.agents[agent - 1]
         return Begin(
             run_id=run_id,
             epoch=epoch,
             settings=self.settings,
-            structure=problem.structure.name,
+            structure=problem.structure.to_plain(),
             family=problem.family.to_plain(),
-            observation_space=space.to_plain(),
+            observation_space=own.observation_space.to_plain(),
+            action_space=own.action_space.to_plain(),
         )
