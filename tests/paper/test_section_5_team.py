@@ -137,7 +137,7 @@ def test_one_changed_common_observation_is_enough_to_part_them(shared: tuple[Run
     mine, theirs = (Coordinator(config.settings, seed_bytes(7)) for _ in range(2))
     equal = []
     for entry in log:
-        record = unpack_common(entry.common, entry.step, 4, mine.space)
+        record = unpack_common(entry.record.common, entry.step, 4, mine.space)
         mine.receive(record)
         theirs.receive(record._replace(rewards=record.rewards + (entry.step == 3)))
         equal.append(mine.digest() == theirs.digest())
