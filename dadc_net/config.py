@@ -8,30 +8,21 @@ valid TASK argument. What agents are told (``settings``) is kept apart from what
 from __future__ import annotations
 
 import importlib
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from dadc_net.coordinator.settings.ais import AisSettings
-from dadc_net.coordinator.settings.algorithms import (
-    GaussianSettings,
-    NafSettings,
-    PlanningSettings,
-    PpoSettings,
-    QActorCriticSettings,
-    TrpoSettings,
-)
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSettings
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
+from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
-from dadc_net.coordinator.settings.schedule import ScheduleSettings
+from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
 from dadc_net.errors import ConfigError, UsageError
+from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file, load_model_task
 from dadc_net.fit import check_fit
-from dadc_net.presets import preset
-from dadc_net.schema import closest, convert, from_plain, require, to_plain
+from dadc_net.presets import DEFAULT_PRESET, preset
+from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.menu import OWN, own_actions, own_parts
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
@@ -39,53 +30,45 @@ from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.by_name import is_built_in
 from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import MENU, Task, find_task
+from dadc_net.toml_text import read_toml, without_none, write_toml
 
 _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
     **{"prescriptions": str, "menu": str, "learning": str},
 }
-_SECTIONS = (
-    *("env", "theta", "learner", "ais", "ppo", "trpo", "q", "planning", "gaussian", "naf", "schedule"),
-    *("evaluation", "runtime"),
-)
+_PRESET_KEYS = ("updates", "prescriptions")
+"""What a preset may say beside sections."""
+_LEARNER_SECTIONS = (*sections_of(CoordinatorSettings), *OWN_SECTIONS)
+"""Sections that agents are told."""
+_SECTIONS = ("env", *_LEARNER_SECTIONS, "theta", "evaluation", "runtime")
+_Trajectories = Annotated[int, Range(2, 10**7, "Give 2 to 10000000, or 0 for none.", or_zero=True)]
+_Seconds = Annotated[float, Range(0, 1e7, "Give a positive number of seconds.", above=True)]
 
 
 @dataclass(frozen=True)
-class RuntimeSettings:
+class RuntimeSettings(Checked, section="runtime"):
     """What concerns processes and clocks; it cannot change a digest."""
 
-    lockstep_timeout_s: float = 300.0
+    lockstep_timeout_s: _Seconds = 300.0
     """How long the server waits while no agent makes progress: for a straggler, and for one that has gone to come back."""
-    join_timeout_s: float = 300.0
+    join_timeout_s: _Seconds = 300.0
     """How long the server waits for all agents to join."""
-    journal: str = "process"
+    journal: Literal["process", "host"] = "process"
     """What a run survives: ``process``, any killed process; ``host``, also a loss of power (every step is synced)."""
-
-    def __post_init__(self) -> None:
-        for key in ("lockstep_timeout_s", "join_timeout_s"):
-            value = getattr(self, key)
-            require(0 < value <= 1e7, f"runtime.{key}", value, "Give a positive number of seconds.")
-        require(self.journal in ("process", "host"), "runtime.journal", self.journal, "Give process or host.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
+class EvaluationSettings(Checked, section="evaluation"):
     """How the learned rule is valued; evaluation has streams of its own and cannot change a digest."""
 
-    every_updates: int = 0
+    every_updates: Annotated[int, Range(0, remedy="Give 0 or more.")] = 0
     """Updates between evaluations during a run; 0: twenty times over the run."""
-    trajectories: int = 2000
-    """Trajectories of the performance-difference estimator at the end."""
-    progress_trajectories: int = 200
-    """The same during the run, where evaluation competes with the team for cores."""
-    monte_carlo_trajectories: int = 100
-    """Plain Monte-Carlo returns, the paper's protocol."""
-
-    def __post_init__(self) -> None:
-        require(self.every_updates >= 0, "evaluation.every_updates", self.every_updates, "Give 0 or more.")
-        for key in ("trajectories", "progress_trajectories", "monte_carlo_trajectories"):
-            value = getattr(self, key)
-            require(2 <= value <= 10**7, f"evaluation.{key}", value, "Give 2 to 10000000.")
+    trajectories: _Trajectories = 2000
+    """Trajectories of the performance-difference estimator at the end; 0: none."""
+    progress_trajectories: _Trajectories = 200
+    """The same during the run, where evaluation competes with the team for cores; 0: none."""
+    monte_carlo_trajectories: _Trajectories = 100
+    """Plain Monte-Carlo returns, the paper's protocol: as many copies of the environment; 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +101,7 @@ class RunConfig:
     def to_plain(self) -> dict[str, Any]:
         """The configuration as a TOML file holds it."""
         settings = self.settings
+        told = settings.to_plain()
         return {
             "task": self.task_argument,
             "algorithm": settings.algorithm,
@@ -127,35 +111,16 @@ class RunConfig:
             "discount": settings.discount,
             "prescriptions": self.prescriptions,
             **({"menu": self.menu} if self.menu else {}),
-            "env": to_plain(self.parameters),
-            "learner": to_plain(settings.learner),
-            "ais": to_plain(settings.ais),
-            "ppo": to_plain(settings.ppo),
-            "trpo": to_plain(settings.trpo),
-            "q": to_plain(settings.q),
-            "planning": to_plain(settings.planning),
-            "gaussian": to_plain(settings.gaussian),
-            "naf": to_plain(settings.naf),
+            "env": to_plain(self.parameters, "env."),
+            **{name: told[name] for name in _LEARNER_SECTIONS},
             "theta": to_plain(self.theta),
-            "schedule": to_plain(settings.schedule),
             "evaluation": to_plain(self.evaluation),
             "runtime": to_plain(self.runtime),
         }
 
     def to_toml(self) -> str:
         """The configuration as TOML text; loading it gives an equal configuration."""
-        plain = self.to_plain()
-        lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
-        for name, section in plain.items():
-            if isinstance(section, Mapping):
-                lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items())]
-        return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value)  # bool, int, string and list are written alike in JSON and TOML
+        return write_toml(self.to_plain())
 
 
 def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> RunConfig:
@@ -189,13 +154,13 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
             f"the task file {path} cannot be read: {error.strerror}. A TASK is a built-in name, a TOML file or "
             "package.module:factory. Check the path."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
 
 
@@ -204,8 +169,11 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not separator or not key.strip():
         raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
     try:
-        return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = read_toml(f"value = {text}")
+        if list(found) == ["value"]:
+            return key.strip(), found["value"]
+        raise ValueError("more than one value")
+    except ValueError:
         if text and all(character.isalnum() or character in "-_." for character in text):
             return key.strip(), text
         raise UsageError(
@@ -221,7 +189,9 @@ def _assign(given: dict[str, Any], key: str, value: Any) -> None:
         return
     if section not in _SECTIONS:
         raise ConfigError(f"There is no section {section!r}. {closest(section, _SECTIONS)} Correct the key {key}.")
-    given.setdefault(section, {})[name] = value
+    if not isinstance(given.setdefault(section, {}), dict):
+        raise ConfigError(f"{section} is a section, and was set to {given[section]!r}. Set its keys: {section}.KEY = VALUE.")
+    given[section][name] = value
 
 
 def build(given: Mapping[str, Any]) -> RunConfig:
@@ -230,11 +200,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
-    for key in given:
-        if key in _SECTIONS and not isinstance(given[key], Mapping):
-            raise ConfigError(f"{key} is a section, and was set to {given[key]!r}. Set its keys: {key}.KEY = VALUE.")
-        if key not in _TOP_LEVEL and key not in _SECTIONS:
-            raise ConfigError(f"There is no key {key}. {closest(key, [*_TOP_LEVEL, *_SECTIONS])} Remove or correct it.")
+    _check_keys(given, (*_TOP_LEVEL, *_SECTIONS), "")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
     task = load_task(top["task"])
     algorithm = top.get("algorithm", task.default_algorithm)
@@ -243,40 +209,29 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
             f"Choose one of {', '.join(ALGORITHMS)}."
         )
-    name = top.get("preset", "tuned")
-    defaults = preset(task.name, algorithm, name)
+    name = top.get("preset", DEFAULT_PRESET)
+    defaults = preset(task, algorithm, name)
+    _check_keys(defaults, (*_PRESET_KEYS, *_SECTIONS), f" in the preset {name!r} of the task {task.name}")
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
     parameters = from_plain(task.parameters_type, sections["env"], "env.")
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
-    learning = top.get("learning", "shared")
-    prescriptions = top.get("prescriptions", defaults.get("prescriptions", task.default_prescriptions))
-    prescriptions = top.get("prescriptions", OWN) if learning == "independent" else prescriptions
-    menu = top.get("menu", task.default_menu)
-    _check_prescriptions(task, prescriptions, menu, learning)
+    learning = top.get("learning", SHARED.name)
+    prescriptions, menu = _prescriptions(task, top, defaults.get("prescriptions", task.default_prescriptions), learning)
     spec = task.make(parameters, learner.num_envs).spec
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     family = _family(task, prescriptions, menu, spec, theta)
-    settings = CoordinatorSettings(
-        num_agents=spec.num_agents,
-        updates=top.get("updates", defaults.get("updates", 1000)),
-        discount=top.get("discount", task.default_discount),
-        algorithm=algorithm,
-        common_space=task.structure.common_space(spec).to_plain(),
-        theta_space=family.space.to_plain(),
-        learning=learning,
-        learner=learner,
-        ais=from_plain(AisSettings, sections["ais"], "ais."),
-        ppo=from_plain(PpoSettings, sections["ppo"], "ppo."),
-        trpo=from_plain(TrpoSettings, sections["trpo"], "trpo."),
-        q=from_plain(QActorCriticSettings, sections["q"], "q."),
-        planning=from_plain(PlanningSettings, sections["planning"], "planning."),
-        gaussian=from_plain(GaussianSettings, sections["gaussian"], "gaussian."),
-        naf=from_plain(NafSettings, sections["naf"], "naf."),
-        schedule=from_plain(ScheduleSettings, sections["schedule"], "schedule."),
-    )
-    _check_discount(settings.discount, spec)
+    told = {
+        "num_agents": spec.num_agents,
+        "updates": top.get("updates", defaults.get("updates", 1000)),
+        "discount": top.get("discount", task.default_discount),
+        "algorithm": algorithm,
+        "common_space": task.structure.common_space(spec).to_plain(),
+        "theta_space": family.space.to_plain(),
+        "learning": learning,
+    }
+    _check_discount(float(told["discount"]), spec)
     check_fit(task, spec, family, learner.num_envs)
-    return RunConfig(
+    config = RunConfig(
         task=task,
         task_argument=top["task"],
         parameters=parameters,
@@ -285,10 +240,36 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         theta=theta,
         family=family,
         preset=name,
-        settings=settings,
+        settings=CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}}),
         evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
+    _check_kept(config)
+    return config
+
+
+def _check_kept(config: RunConfig) -> None:
+    """The run's folder will say what was run. Raises ConfigError if reading that gives another configuration."""
+    held, read = config.to_plain(), read_toml(config.to_toml())
+    # The task's own parameters may not keep what they are given; the other sections are this package's.
+    again = to_plain(from_plain(config.task.parameters_type, read.get("env", {}), "env."), "env.")
+    compared = [(name, without_none(section), read.get(name)) for name, section in held.items()]
+    for name, section, found in [*compared, ("env", held["env"], again)]:
+        if canonical.encode(found) != canonical.encode(section):
+            raise ConfigError(
+                f"{name} is {shown(section)}, and would be read back as {shown(found)}. A run keeps its configuration in "
+                "config.toml, to be resumed and evaluated from it, and was not begun. Give the task's parameters plain "
+                "types, bool, int, float, str, and tuples of them, and let them keep what they are given."
+            )
+
+
+def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Raise ConfigError for a key that is not ``known``, and for a section that holds no keys."""
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
+        if key in _SECTIONS and not isinstance(value, Mapping):
+            raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
 
 
 def _check_discount(discount: float, spec: EnvironmentSpec) -> None:
@@ -323,10 +304,12 @@ def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, th
     return own_actions(actions if len(set(actions)) > 1 else actions[:1], max(values))
 
 
-def _check_prescriptions(task: Task, prescriptions: str, menu: str, learning: str) -> None:
+def _prescriptions(task: Task, top: Mapping[str, Any], default: str, learning: str) -> tuple[str, str]:
+    """Prescriptions and menu that were asked for, checked; independent learners choose their own parts."""
     known = [*([MENU] if task.menus else []), *task.families]
-    if learning == "independent":
-        known = [OWN]
+    if learning == INDEPENDENT.name:
+        known, default = [OWN], OWN
+    prescriptions, menu = top.get("prescriptions", default), top.get("menu", task.default_menu)
     if prescriptions not in known:
         raise ConfigError(
             f"prescriptions is {prescriptions!r}, which the task {task.name} does not have. {closest(prescriptions, known)} "
@@ -337,6 +320,7 @@ def _check_prescriptions(task: Task, prescriptions: str, menu: str, learning: st
             f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
             f"Choose one of {', '.join(task.menus) or 'its prescriptions: ' + ', '.join(known)}."
         )
+    return prescriptions, menu
 
 
 def load_task(name: str) -> Task:

@@ -1,4 +1,4 @@
-"""The table of faults names all 42 of them, and only tests that exist."""
+"""The table of faults names all of them, and only tests that exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "tests" / "FAULTS.md"
-NUMBER_OF_FAULTS = 42
+NUMBER_OF_FAULTS = 50
 
 
 def rows() -> list[list[str]]:

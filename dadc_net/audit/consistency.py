@@ -21,6 +21,7 @@ from dadc_net.audit.first_divergence import REFEREE, FirstDivergence, differing_
 from dadc_net.audit.journal_audit import audit
 from dadc_net.audit.receipts import compare_receipts
 from dadc_net.audit.referee import Referee
+from dadc_net.coordinator.settings.learning import INDEPENDENT
 from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.node.rows import UpdateRow
 from dadc_net.node.server.agreement import find_suspects
@@ -154,7 +155,7 @@ class _Comparison:
         self._learners = [party for party in parties if party.agent != _SERVER]
         self._server = next((party.reader for party in parties if party.agent == _SERVER), None)
         settings = [party.reader.facts.get("settings", {}) for party in self._agents]
-        self._shared = all(one.get("learning") != "independent" for one in settings)
+        self._shared = all(one.get("learning") != INDEPENDENT.name for one in settings)
         self._steps = self._updates = 0
         self._learner_digest = b""
 

@@ -51,7 +51,7 @@ class FreshLearner:
 
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
         """Raises UsageError for independent learners: what each of them learned is not in the common log."""
-        if not settings.is_shared:
+        if not settings.mode.one_learner:
             raise UsageError(
                 "the learners of this run are independent: each learned from its own observations too, which are not in the "
                 "common log. There is nothing to recompute. Check the run without --recompute."

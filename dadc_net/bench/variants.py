@@ -65,7 +65,7 @@ class ExactVariant:
     def prepare_acting(self) -> None:
         """Round the present weights, as after an update."""
         coordinator = self.coordinator
-        self._encode, self._logits = coordinator.approximator.acting(), coordinator.algorithm.behaviour(0)
+        self._encode, self._logits = coordinator.approximator.behaviour(), coordinator.algorithm.behaviour(0)
         self._state = np.zeros((self._inputs.shape[0], coordinator.settings.ais.size))
 
 

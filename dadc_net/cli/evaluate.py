@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dadc_net.cli import shell
+from dadc_net.cli.progress import gap_text
 
 if TYPE_CHECKING:
     from dadc_net.planning.certificate import Certificate
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
 @click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
+@click.option("--returns", type=int, metavar="N", help="Plain Monte-Carlo returns, as many copies at once; 0: none.")
 @click.option("--certificate", is_flag=True, help="Theorem 5: epsilon, delta, kappa and the bound, next to the true gap.")
 @shell.json_option
-def evaluate_command(run: Path, agent: int, trajectories: int | None, certificate: bool, as_json: bool) -> None:
+def evaluate_command(
+    run: Path, agent: int, trajectories: int | None, returns: int | None, certificate: bool, as_json: bool
+) -> None:
     """Value of the greedy rule that a run has learned."""
     from dadc_net.config import resolve
     from dadc_net.errors import UsageError
@@ -34,13 +38,18 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
             f"{run} holds no folder of agent {agent}. A simulation of a shared learner keeps that of agent 1 alone. Give "
             "--agent one of those in the folder."
         )
-    overrides = [] if trajectories is None else [f"evaluation.trajectories={trajectories}"]
-    config = resolve(str(run / "config.toml"), overrides)
+    asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
+    config = resolve(str(run / "config.toml"), (), asked)
     snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)
     certified = evaluator.certificate(snapshot) if certificate else None
-    exact = valuation.exact
+    exact, plain = valuation.exact, valuation.monte_carlo
+    if exact is None and plain is None:
+        nothing = f"{run} was asked for no valuation. Nothing can be told of its rule. Give --returns or --trajectories."
+        raise UsageError(" ".join(valuation.troubles) or nothing)
+    for trouble in valuation.troubles:
+        click.echo(f"warning: {trouble}", err=True)
     result: dict[str, Any] = {
         "value": None if exact is None else exact.value,
         "value_stderr": None if exact is None else exact.stderr,
@@ -48,8 +57,8 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
         "gap": None if exact is None else exact.gap,
         "round_robin_share": None if exact is None else exact.round_robin_share,
         "method": "monte-carlo" if exact is None else exact.method,
-        "value_monte_carlo": valuation.value_monte_carlo,
-        "value_monte_carlo_stderr": valuation.value_monte_carlo_stderr,
+        "value_monte_carlo": None if plain is None else plain.value,
+        "value_monte_carlo_stderr": None if plain is None else plain.stderr,
         "update": meta.get("update"),
         "learner_digest": meta.get("learner_digest"),
     }
@@ -62,11 +71,12 @@ def evaluate_command(run: Path, agent: int, trajectories: int | None, certificat
     if exact is not None:
         share = exact.round_robin_share
         click.echo(
-            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, gap "
-            f"{100 * exact.gap:.2f} %"
+            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, "
+            f"{gap_text(exact.gap)}"
             + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
         )
-    click.echo(f"plain Monte Carlo {valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}")
+    if plain is not None:
+        click.echo(f"plain Monte Carlo {plain.value:.4f} +- {plain.stderr:.4f}")
     if certificate:
         click.echo(_certificate_text(certified))
 

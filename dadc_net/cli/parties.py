@@ -12,6 +12,7 @@ import click
 
 from dadc_net.cli import shell
 from dadc_net.cli.progress import Progress
+from dadc_net.node.messages import EPOCH_MAX
 from dadc_net.runtime.control import Control, StopRequest
 
 if TYPE_CHECKING:
@@ -94,10 +95,25 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
     show_default=True,
     help="Folder for journal and metrics.",
 )
+@click.option(
+    "--epoch",
+    type=click.IntRange(1, EPOCH_MAX),
+    default=None,
+    metavar="N",
+    help="Count starts from N: where the state folder is an older copy than what the agents have met.",
+)
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def environment_command(
-    task: str, env_seed: int, bind: str, keys: Path, state_dir: Path, insecure: bool, quiet: bool, **options: Any
+    task: str,
+    env_seed: int,
+    bind: str,
+    keys: Path,
+    state_dir: Path,
+    epoch: int | None,
+    insecure: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """The environment server alone; agents join it with dadc-agent."""
     from dadc_net.config import check_agents, resolve
@@ -115,13 +131,13 @@ def environment_command(
     log_to_file(open_folder(state_dir))
     stop = StopRequest()
     stop.install()
-    served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys)
+    served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys, epoch=epoch or 0)
     process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
     result = process.run()
     if not quiet and result.seconds == 0:
         click.echo(f"the run in {state_dir} was finished before; this is its result", err=True)
     elif not quiet:
-        rate = result.steps / result.seconds
+        rate = result.steps / max(result.seconds, 1e-9)
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
     for digest in dict.fromkeys(result.learner_digests.values()):  # One, unless learners are independent.
         click.echo(digest)

@@ -85,19 +85,24 @@ class Progress:
 
 def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: Path) -> str:
     """The end of a run in words; ``returns``: how many plain Monte-Carlo returns were averaged."""
-    plain = f"{valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}   "
-    plain += f"greedy, plain Monte Carlo of {returns} returns"
+    found = valuation.monte_carlo
+    plain = "not valued by plain Monte Carlo"
+    if found is not None:
+        plain = f"{found.value:.4f} +- {found.stderr:.4f}   greedy, plain Monte Carlo of {returns} returns"
     exact = valuation.exact
     if exact is None:
-        lines = [f"learned rule   {plain}", "optimum V*     unknown: there is no exact planner for this task"]
+        unknown = "unknown: there is no exact planner for this task, or it was not asked"
+        lines = [f"learned rule   {plain}", f"optimum V*     {unknown}"]
     else:
         lines = [
             f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, {exact.method}",
             f"               {plain}",
-            f"optimum V*     {exact.optimum:.4f}            gap {100 * exact.gap:.2f} %",
+            f"optimum V*     {exact.optimum:.4f}            {gap_text(exact.gap)}",
         ]
-        if exact.round_robin is not None and exact.round_robin_share is not None:
-            share = f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum"
+        if exact.round_robin is not None:
+            share = "optimal itself: there is no way from it to the optimum"
+            if exact.round_robin_share is not None:
+                share = f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum"
             lines.append(f"round-robin    {exact.round_robin:.4f}            {share}")
     lines += [
         f"speed          {_rate(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
@@ -110,6 +115,11 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"
     lines.append(f"{said}; run folder {folder}")
     return "\n".join(lines)
+
+
+def gap_text(gap: float | None) -> str:
+    """(V* - J) / |V*| in words."""
+    return "no relative gap, V* is 0" if gap is None else f"gap {100 * gap:.2f} %"
 
 
 def _rate(per_second: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dadc_net.cli import shell
-from dadc_net.cli.progress import Progress, summary
+from dadc_net.cli.progress import Progress, gap_text, summary
 
 if TYPE_CHECKING:
     from dadc_net.config import RunConfig
@@ -29,7 +29,7 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
 
 
 def _progress(config: RunConfig, quiet: bool) -> Progress:
-    progress = Progress(config.settings.updates, quiet, *([] if config.settings.is_shared else ["common log equal"]))
+    progress = Progress(config.settings.updates, quiet, *([] if config.settings.mode.one_learner else ["common log equal"]))
     for note in config.task.notes:
         progress.note(note)
     return progress
@@ -112,6 +112,7 @@ class _Valuer:
         self.progress = progress
         self.metrics = MetricsFile(folder)
         self.reward = 0.0
+        self._valued = config.evaluation.progress_trajectories > 0
         self._evaluator: Evaluator | None = None
 
     @property
@@ -124,8 +125,15 @@ class _Valuer:
         return self._evaluator
 
     def checkpoint(self, update: int, snapshot: Mapping[str, Any], losses: Mapping[str, float]) -> None:
-        """Value one checkpoint."""
-        found = self.evaluator.exact(snapshot, self.config.evaluation.progress_trajectories)
+        """Value one checkpoint; the run goes on without values when that fails."""
+        from dadc_net.experiment.evaluation import attempt
+
+        troubles: list[str] = []
+        trajectories = self.config.evaluation.progress_trajectories if self._valued else 0
+        found = attempt(lambda: self.evaluator.exact(snapshot, trajectories), "progress_trajectories", troubles)
+        if troubles:
+            self._valued = False
+            self.progress.note(f"warning: {troubles[0]}")
         self.metrics.write(
             update=update,
             env_steps=update * self.config.settings.learner.batch_steps,
@@ -143,12 +151,19 @@ class _Valuer:
 def _finish(
     valuer: _Valuer, report: dict[str, Any], snapshot: Mapping[str, Any], folder: Path, as_json: bool, quiet: bool
 ) -> None:
+    from dadc_net.experiment.evaluation import Valuation, attempt
     from dadc_net.experiment.report import add_valuation, write_report
 
-    valuation = valuer.evaluator.valuation(snapshot)
+    write_report(folder, report)  # What was learned is kept before it is valued.
+    troubles: list[str] = []
+    # The planner itself may fail, before there is anything to estimate with.
+    valuation = attempt(lambda: valuer.evaluator.valuation(snapshot), "trajectories", troubles)
+    valuation = valuation or Valuation(None, None, tuple(troubles))
     add_valuation(report, valuation)
     write_report(folder, report)
     valuer.progress.close()
+    for trouble in valuation.troubles:
+        click.echo(f"warning: {trouble} Then: dadc evaluate {folder}", err=True)
     if not quiet:
         click.echo(summary(report, valuation, valuer.config.evaluation.monte_carlo_trajectories, folder), err=as_json)
     if as_json:
@@ -224,17 +239,17 @@ def run_command(
             progress.close()
         wall = time.monotonic() - begun
         former = read_report(folder)
-        if former is not None:
+        if former is not None and former.get("valued", True):
             click.echo(f"the run in {folder} was finished before; this is its result", err=True)
             if as_json:
                 shell.print_json(former)
             else:
                 if former["value"] is not None:
                     value, optimum, gap = (former[key] for key in ("value", "optimum", "gap"))
-                    click.echo(f"value {value:.4f}, optimum V* {optimum:.4f}, gap {100 * gap:.2f} %", err=quiet)
+                    click.echo(f"value {value:.4f}, optimum V* {optimum:.4f}, {gap_text(gap)}", err=quiet)
                 click.echo(f"learner digest {former['learner_digest']}", err=quiet)
             return
-        report = make_report(
+        report = former or make_report(  # A former one was kept, and its command ended before it was valued.
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
         snapshot, _ = load_learner(folder, config)
@@ -270,7 +285,6 @@ def simulate_command(
     begun = time.monotonic()
     from dadc_net.experiment.report import make_report
     from dadc_net.experiment.simulation import Simulation
-    from dadc_net.node.agent.independent_replica import own_snapshot
     from dadc_net.runtime.control import StopRequest
     from dadc_net.storage import arrays_file
     from dadc_net.storage.agent_journal import checkpoint_path
@@ -303,11 +317,10 @@ def simulate_command(
         report = make_report(
             config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
         )
-        # Replicas are equal, so one is kept; independent learners are not.
-        for agent in [1] if config.settings.is_shared else range(1, config.settings.num_agents + 1):
+        for agent, *_ in config.settings.learners:  # Replicas of one learner are equal, so one is kept.
             meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates}
             meta["learner_digest"] = ended.agent_digests[agent]
-            arrays = ended.snapshot if config.settings.is_shared else own_snapshot(ended.snapshot, agent)
+            arrays = config.settings.mode.part(ended.snapshot, agent)
             path = checkpoint_path(open_folder(folder / f"agent-{agent}"), ended.lock_steps)
             arrays_file.save(path, dict(arrays), meta)
         _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
@@ -321,7 +334,7 @@ def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
 def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path) -> str:
     settings = config.settings
     shown = _shown_seed(seed, seed_file)
-    algorithm = settings.algorithm if settings.is_shared else f"independent {settings.algorithm}"
+    algorithm = settings.algorithm if settings.mode.one_learner else f"independent {settings.algorithm}"
     return (
         f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
         f"{settings.updates} updates of {settings.learner.batch_steps} steps, "

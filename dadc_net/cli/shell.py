@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import DadcError, TemporaryError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -62,7 +63,7 @@ def task_options(command: Command) -> Command:
     """TASK and everything that changes its configuration."""
     for decorate in (
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
-        click.option("--algorithm", metavar="NAME", help="actor-critic, ppo, trpo, q-actor-critic, ..."),
+        click.option("--algorithm", metavar="NAME", help=", ".join(ALGORITHMS)),
         click.option("-K", "--agents", type=int, metavar="N", help="Number of agents; must be the task's."),
         click.option("--num-envs", type=int, metavar="E", help="Independent copies of the environment."),
         click.option("--updates", type=int, metavar="N", help="Updates of the learner."),

@@ -85,7 +85,6 @@ def _predicted(loss: str, outcomes: int, settings: AisSettings) -> int:
 class StateApproximator:
     """Parameters xi and the functions of them."""
 
-    learns = True
     exponent = 0
     """|x| <= 2^exponent"""
 
@@ -158,7 +157,16 @@ class StateApproximator:
             particles = tuple(share[:, size * s : size * (s + 1)] for s, share in enumerate(shares))
         return NEXT_AIS_LOSSES[name].rows(particles, target.detach() if self.settings.detach_target else target)
 
-    def acting(self) -> RecurrentEncoder:
+    def improve(self, batch: Batch, settings: CoordinatorSettings, update: int) -> tuple[Array, dict[str, float]]:
+        """One step against L_AIS of ``batch``; the AIS [T+1, E, X] of before, and the losses."""
+        states = self.encode(batch)
+        found = self.losses(batch, states)
+        rate = step_size(settings, "ais", self.settings.learning_rate, self.settings.final_learning_rate_share, update)
+        self.group.descend(found.total, rate, self.settings.gradient_norm)
+        losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
+        return states.detach().numpy(), losses
+
+    def behaviour(self) -> RecurrentEncoder:
         """rho with its present parameters for one record at a time, the bits of ``encode``."""
         layers = {name: PreparedLinear.of(self.group, f"encoder.{name}") for name in ("input", "gates", "recurrent")}
         return RecurrentEncoder(**layers)
@@ -202,16 +210,3 @@ def rank(covariance: Array, share: float = 1e-3) -> int:
     """
     eigenvalues = np.linalg.eigvalsh(covariance)
     return int((eigenvalues > max(1e-8, share * float(np.abs(eigenvalues).sum()))).sum())
-
-
-def improve_ais(
-    approximator: StateApproximator, batch: Batch, settings: CoordinatorSettings, update: int
-) -> tuple[Array, dict[str, float]]:
-    """One step against L_AIS of ``batch``; the AIS [T+1, E, X] of before, and the losses."""
-    states = approximator.encode(batch)
-    found = approximator.losses(batch, states)
-    ais = settings.ais
-    rate = step_size(settings, "ais", ais.learning_rate, ais.final_learning_rate_share, update)
-    approximator.group.descend(found.total, rate, ais.gradient_norm)
-    losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
-    return states.detach().numpy(), losses

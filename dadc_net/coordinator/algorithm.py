@@ -2,12 +2,12 @@
 
 The learner owns what all algorithms share: the encoder, the batch, acting, digests, the order of updates. An algorithm
 adds its networks, says how it scores prescriptions, and improves from a batch. It is one file in ``algorithms`` and one
-entry in that package's table.
+entry in ``algorithms.registry``.
 
     parameters     groups of tensors beside the state approximator's, digested and saved with it
     state          further arrays that later bits depend on: target networks, counters
     memory         a replay memory, for those that learn from more than the present batch
-    acting(n)      scores of the behaviour after n updates: logits, from whose softmax the coordinator draws, or means
+    behaviour(n)   scores of the behaviour after n updates: logits, from whose softmax the coordinator draws, or means
     deviation(n)   of a Gaussian behaviour
     greedy()       scores of the learned rule; what the rule plays is the entry with the largest, or the mean
     value()        V_{xi, phi, vartheta} of Theorem 5
@@ -23,9 +23,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.identity_encoder import IdentityEncoder
+from dadc_net.coordinator.encoder import Encoder
 from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.networks.distribution import Distribution, distribution_over
 from dadc_net.coordinator.networks.parameters import ParameterGroup
@@ -47,7 +46,7 @@ class Parts(NamedTuple):
     space: FiniteSpace
     """Of the common observation."""
     theta: ThetaSpace
-    approximator: StateApproximator | IdentityEncoder
+    approximator: Encoder
     shared_seed: bytes
 
     @property

@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator, covariance, improve_ais, rank, spread
-from dadc_net.coordinator.algorithm import Parts
-from dadc_net.coordinator.algorithms import IMPLEMENTATIONS
+from dadc_net.coordinator.ais import covariance, rank, spread
+from dadc_net.coordinator.algorithm import Algorithm, Parts
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.identity_encoder import IdentityEncoder
+from dadc_net.coordinator.encoder import encoder
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import Theta, theta_space
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.coordinator.window import Window
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact import canonical
 from dadc_net.exact.array import Array
@@ -80,33 +80,21 @@ class Coordinator:
         self.stream = Stream("coordinator", shared_seed)
         initial = Stream("initial-parameters/ais", shared_seed)
         self.theta = theta_space(settings.theta_space, settings.plays_corners)
-        features = self.space.feature_size
-        self.approximator: StateApproximator | IdentityEncoder
-        if settings.ais.encoder == "none":
-            self.approximator = IdentityEncoder(features, settings.ais, initial)
-        else:
-            self.approximator = StateApproximator(features, self.theta, self.space.num_values, settings.ais, initial)
-        inputs, size = features + self.theta.code_size, self.approximator.size
+        self.approximator = encoder(settings, self.space, self.theta, initial)
         parts = Parts(settings, self.space, self.theta, self.approximator, shared_seed)
-        self.algorithm = IMPLEMENTATIONS[settings.algorithm](parts)
+        self.algorithm: Algorithm = settings.spec.load()(parts)
         for group in self.groups:
             group.set_step_rule(settings.schedule.optimiser, settings.schedule.parameter_bound)
         copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
         self._next_step = 0
         self._prepare_acting(0)
-        self._ais = np.zeros((copies, size))
-        self._previous = np.zeros((copies, self.theta.code_size))
-        self._inputs = np.zeros((steps + 1, copies, inputs))
-        self._keep = np.ones((steps + 1, copies, 1))
-        self._common_index = np.zeros((steps + 1, copies), dtype=np.int64)
-        self._prescriptions = self.theta.zeros(steps, copies)
-        self._rewards = np.zeros((steps + 1, copies))
-        self._ended = np.zeros((steps + 1, copies), dtype=np.uint8)
-        self._start = np.zeros((copies, size))
+        self._ais: Array = np.zeros((copies, self.approximator.size))
+        self._previous: Array = np.zeros((copies, self.theta.code_size))
+        self._window = Window(steps, copies, self.space, self.theta, self.approximator.size)
 
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""
-        self._encode = self.approximator.acting()
+        self._encode = self.approximator.behaviour()
         self._scores = self.algorithm.behaviour(update)
         self._deviation = self.algorithm.deviation(update)
 
@@ -131,66 +119,42 @@ class Coordinator:
             )
         self._next_step += 1
         batch_steps = self.settings.learner.batch_lock_steps
-        row = record.step % batch_steps
+        row, carried, report = record.step % batch_steps, self._ais, None
         closes = record.step > 0 and row == 0
+        self._receive(batch_steps if closes else row, record, carried)
         if closes:
-            row = batch_steps
-        carried = self._ais
-        self._store(record, row)
-        self._ais = self._encode(self._inputs[row], self._keep[row], carried)
-        report = None
-        if closes:
-            update = record.step // batch_steps
-            losses = self._improve(update)
-            self._begin_batch(carried)
-            self._ais = self._encode(self._inputs[0], self._keep[0], carried)
-            tensors = self.tensor_digests()
-            report = UpdateReport(update, _root(tensors), tensors, losses)
-            row = 0
+            report = self._update(record.step // batch_steps, carried)
         if record.step == self.last_step:
             return Decision(None, self._ais, report)
         words = self.stream.words(record.step, self.settings.learner.num_envs, self.theta.words)
         drawn = self.theta.draw(self._scores(self._ais), self._deviation, words)
-        self._prescriptions[row] = drawn
+        self._window.choose(row, drawn)
         self._previous = self.theta.codes(drawn)
         return Decision(self.theta.played(drawn), self._ais, report)
 
-    def _store(self, record: CommonRecord, row: int) -> None:
-        keep = np.where(record.begin, 0.0, 1.0)[:, None]
-        features = self.space.feature_size
-        self._inputs[row, :, :features] = self.space.features(record.common)
-        self._inputs[row, :, features:] = self._previous * keep
-        self._keep[row] = keep
-        self._common_index[row] = self.space.index(record.common)
-        self._rewards[row] = record.rewards
-        self._ended[row] = record.ended
+    def _receive(self, row: int, record: CommonRecord, carried: Array) -> None:
+        """Put the record into ``row`` of the window; x_t of it."""
+        self._window.store(row, record, self._previous)
+        self._ais = self._encode(*self._window.seen(row), carried)
 
-    def _begin_batch(self, carried: Array) -> None:
-        """The record that closed a batch opens the next one; ``carried`` is x_{t-1}, made with the old parameters."""
-        for array in (self._inputs, self._keep, self._common_index, self._rewards, self._ended):
-            array[0] = array[-1]
-        self._start = carried
-
-    def _improve(self, update: int) -> dict[str, float]:
-        """Update number ``update`` from the batch that is full; what is worth telling of it, by name."""
-        batch = Batch(
-            inputs=self._inputs,
-            keep=self._keep,
-            start=self._start,
-            common_index=self._common_index,
-            prescriptions=self._prescriptions,
-            rewards=self._rewards[1:],
-            ended=self._ended,
-        )
-        if self.algorithm.learns_ais_on_policy and isinstance(self.approximator, StateApproximator):
-            states, losses = improve_ais(self.approximator, batch, self.settings, update)
-        else:
-            states, losses = self.approximator.encode(batch).detach().numpy(), {}
+    def _update(self, update: int, carried: Array) -> UpdateReport:
+        """Close the batch and learn from it; x_t is made again from ``carried`` [E, X], x_{t-1} of the old parameters."""
+        batch = self._window.batch()
+        states, losses = self._improve_ais(batch, update)
         varied = covariance(states[:-1].reshape(-1, states.shape[2]))
         losses |= {"ais_spread": spread(varied), "ais_rank": float(rank(varied))}
         losses |= self.algorithm.improve(batch, states, update)
         self._prepare_acting(update)
-        return losses
+        self._window.begin(carried)
+        self._ais = self._encode(*self._window.seen(0), carried)
+        tensors = self.tensor_digests()
+        return UpdateReport(update, _root(tensors), tensors, losses)
+
+    def _improve_ais(self, batch: Batch, update: int) -> tuple[Array, dict[str, float]]:
+        """The batch's AIS [T+1, E, X], and the losses of a step on it, unless the algorithm takes that from a memory."""
+        if self.algorithm.learns_ais_on_policy:
+            return self.approximator.improve(batch, self.settings, update)
+        return self.approximator.encode(batch).detach().numpy(), {}
 
     def tensor_digests(self) -> dict[str, bytes]:
         """Full name -> digest of every tensor of the learner's state."""
@@ -222,15 +186,6 @@ class Coordinator:
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, by name; ``restore`` of it gives an equal learner."""
-        window: dict[str, NDArray[Any]] = {
-            "inputs": self._inputs,
-            "keep": self._keep,
-            "common-index": self._common_index,
-            "prescriptions": self._prescriptions,
-            "rewards": self._rewards,
-            "ended": self._ended,
-            "start": self._start,
-        }
         memory = self.algorithm.memory
         return {
             **{name: array for group in self.groups for name, array in group.snapshot().items()},
@@ -239,7 +194,7 @@ class Coordinator:
             "carried/ais": self._ais.copy(),
             "carried/prescriptions": self._previous.copy(),
             "carried/next-step": np.array([self._next_step], dtype=np.int64),
-            **{f"window/{name}": array.copy() for name, array in window.items()},
+            **self._window.snapshot(),
         }
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
@@ -250,13 +205,7 @@ class Coordinator:
         self._ais = snapshot["carried/ais"].copy()
         self._previous = snapshot["carried/prescriptions"].copy()
         self._next_step = int(snapshot["carried/next-step"][0])
-        self._inputs[...] = snapshot["window/inputs"]
-        self._keep[...] = snapshot["window/keep"]
-        self._common_index[...] = snapshot["window/common-index"]
-        self._prescriptions[...] = snapshot["window/prescriptions"]
-        self._rewards[...] = snapshot["window/rewards"]
-        self._ended[...] = snapshot["window/ended"]
-        self._start = snapshot["window/start"].copy()
+        self._window.restore(snapshot)
         self._prepare_acting(max(0, self._next_step - 1) // self.settings.learner.batch_lock_steps)
 
     def restore_rule(self, snapshot: Mapping[str, NDArray[Any]]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 
@@ -32,8 +33,6 @@ class _Reading(NamedTuple):
 class IdentityEncoder:
     """x_t = scale * code of z_t."""
 
-    learns = False
-
     def __init__(self, features: int, settings: AisSettings, initial: Stream) -> None:
         """``features``: length of z's code, which comes first in the encoder's inputs."""
         self.settings = settings
@@ -46,6 +45,10 @@ class IdentityEncoder:
         """x_0 .. x_T of a batch: [T+1, E, X]."""
         return torch.from_numpy(batch.inputs[:, :, : self.size] * self.settings.feature_scale + 0.0)
 
-    def acting(self) -> _Reading:
+    def improve(self, batch: Batch, settings: CoordinatorSettings, update: int) -> tuple[Array, dict[str, float]]:
+        """There is nothing to improve: the AIS [T+1, E, X], and no losses."""
+        return self.encode(batch).numpy(), {}
+
+    def behaviour(self) -> _Reading:
         """x of one record at a time, the bits of ``encode``."""
         return _Reading(self.size, self.settings.feature_scale)

@@ -13,12 +13,12 @@ from functools import partial
 
 import numpy as np
 
-from dadc_net.coordinator.compatibility import kinds_of_theta
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
+from dadc_net.coordinator.algorithms.spec import Trial
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.golden import GOLDEN
 from dadc_net.coordinator.settings.ais import AisSettings
-from dadc_net.coordinator.settings.algorithms import NafSettings, PlanningSettings, TrpoSettings
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
@@ -34,38 +34,17 @@ _SPACE = FiniteSpace((2, 3))
 _THETAS: dict[str, Space] = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 2.0))}
 
 
-def _settings(algorithm: str, theta: Space, plays: str) -> CoordinatorSettings:
+def _settings(algorithm: str, trial: Trial) -> CoordinatorSettings:
     return CoordinatorSettings(
         num_agents=2,
         updates=_UPDATES,
         discount=0.9,
         algorithm=algorithm,
         common_space=_SPACE.to_plain(),
-        theta_space=theta.to_plain(),
+        theta_space=_THETAS[trial.theta].to_plain(),
         learner=LearnerSettings(num_envs=_COPIES, batch_steps=_COPIES * _LOCK_STEPS, hidden_size=4),
         ais=AisSettings(size=4),
-        trpo=TrpoSettings(conjugate_gradient_steps=2, line_search_steps=2, value_steps=1),
-        planning=PlanningSettings(
-            memory_steps=_COPIES * _LOCK_STEPS * _UPDATES,
-            model_steps=1,
-            windows=2,
-            window=4,
-            warm_up=1,
-            states=3,
-            value_steps=1,
-            value_hidden_size=4,
-            uniform_share=0.0,
-        ),
-        naf=NafSettings(
-            plays=plays,
-            memory_steps=_COPIES * _LOCK_STEPS * _UPDATES,
-            steps=1,
-            windows=3,
-            window=2,
-            warm_up=1,
-            first_steps=0,
-            hidden_size=4,
-        ),
+        own={} if trial.own is None else {trial.own.section: trial.own},
     )
 
 
@@ -81,25 +60,18 @@ def _records(ending: int) -> Iterator[CommonRecord]:
         yield CommonRecord(step, _SPACE.values((draws[:, 0] * _SPACE.num_values).astype(np.int64)), rewards, begin, ended)
 
 
-def _run(algorithm: str, theta: Space, plays: str = "peak") -> bytes:
+def _run(algorithm: str, trial: Trial) -> bytes:
     """Digest of the learner after two updates, of what it chose on the way, and of its scores."""
-    coordinator = Coordinator(_settings(algorithm, theta, plays), seed_bytes(7))
-    # The learned model of ais-planning knows no termination, and refuses it.
-    ending = _TRUNCATED if algorithm == "ais-planning" else _TERMINATED
+    coordinator = Coordinator(_settings(algorithm, trial), seed_bytes(7))
+    ending = _TERMINATED if ALGORITHMS[algorithm].knows_termination else _TRUNCATED
     decisions = [coordinator.receive(record) for record in _records(ending)]
     chosen = [decision.prescriptions for decision in decisions if decision.prescriptions is not None]
     scores = coordinator.algorithm.greedy()(decisions[-1].ais)
     return digest(coordinator.digest(), canonical.encode(np.stack(chosen)), canonical.encode(scores))
 
 
-def _runs() -> dict[str, Callable[[], bytes]]:
-    runs: dict[str, Callable[[], bytes]] = {
-        f"learner {algorithm}" + (", continuous theta" if kind == "box" else ""): partial(_run, algorithm, _THETAS[kind])
-        for algorithm in ALGORITHMS
-        for kind in kinds_of_theta(algorithm)
-    }
-    return {**runs, "learner naf-dqn, corners of theta": partial(_run, "naf-dqn", _THETAS["box"], "corners")}
-
-
-LEARNERS = KnownAnswers(_runs(), GOLDEN)
+_RUNS: dict[str, Callable[[], bytes]] = {
+    trial.label: partial(_run, algorithm, trial) for algorithm, spec in ALGORITHMS.items() for trial in spec.trials()
+}
+LEARNERS = KnownAnswers(_RUNS, GOLDEN)
 """Two updates of every algorithm, and the committed digests."""

@@ -22,7 +22,7 @@ class GreedyRule:
         replica = Coordinator(settings, seed_bytes(0))
         replica.restore_rule(snapshot)
         self._space = replica.space
-        self._encode = replica.approximator.acting()
+        self._encode = replica.approximator.behaviour()
         self._scores = replica.algorithm.greedy()
         self._theta = replica.theta
         self._size = replica.approximator.size

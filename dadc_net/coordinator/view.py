@@ -55,7 +55,7 @@ class LearnedView:
             )
         replica.restore_rule(snapshot)
         self._settings, self._space, self._theta = settings, replica.space, theta
-        self._encode = approximator.acting()
+        self._encode = approximator.behaviour()
         self._scores = replica.algorithm.greedy()
         self._value = replica.algorithm.value()
         self._model = LearnedModel(approximator, replica.space, replica.space.index(outcomes))

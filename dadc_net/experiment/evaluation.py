@@ -7,26 +7,21 @@ Monte-Carlo mean, the paper's protocol, is reported beside it with its own stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from dadc_net.config import RunConfig
-from dadc_net.coordinator.rule import GreedyRule
-from dadc_net.coordinator.view import LearnedView
-from dadc_net.errors import UsageError
-from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.node.agent.independent_replica import own_settings, own_snapshot
+from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.exact.streams import Stream
+from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
 from dadc_net.planning.evaluation import Estimate, horizon
-from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
 from dadc_net.planning.planners import Plan, has_planner, plan
-from dadc_net.team.menu import all_combinations
 
-_EVALUATION_SEED = seed_bytes(0)
-Snapshot = Mapping[str, NDArray[Any]]
+_NOTHING = 1e-12
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +31,13 @@ class Exact:
     value: float
     stderr: float
     optimum: float
-    gap: float
-    """(V* - J) / |V*|"""
+    gap: float | None
+    """(V* - J) / |V*|; None where V* is 0, as far as the planner can tell."""
     round_robin: float | None
     """Value of blind round-robin; None where there is no such thing."""
     round_robin_share: float | None
-    """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind."""
+    """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind. None also
+    where blind round-robin is optimal."""
     method: str
 
 
@@ -50,28 +46,25 @@ class Valuation:
     """What a rule is worth."""
 
     exact: Exact | None
-    """None where the task has no exact planner."""
-    value_monte_carlo: float
-    value_monte_carlo_stderr: float
+    """None where the task has no exact planner, or it is switched off or failed."""
+    monte_carlo: Estimate | None
+    """None where it is switched off or failed."""
+    troubles: tuple[str, ...] = ()
+    """What failed and why, a sentence each."""
+
+
+def ratio(part: float, whole: float, residual: float) -> float | None:
+    """part / whole; None where ``whole`` cannot be told from 0, being known to ``residual``, or the ratio is no number."""
+    if not abs(whole) > max(residual, _NOTHING):
+        return None
+    found = part / whole
+    return found if math.isfinite(found) else None
 
 
 def plan_of(config: RunConfig) -> Plan:
     """The exact plan of a configuration. Raises UsageError where there is no planner."""
-    prescriptions, menu = _measured_against(config)
+    prescriptions, menu = learned_rules(config).measured_against()
     return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
-
-
-def _measured_against(config: RunConfig) -> tuple[str, str]:
-    """Prescriptions and menu whose optimum stands beside a rule.
-
-    Independent learners choose a part each; a menu beside them may combine parts as freely. Where the team's
-    prescriptions are restricted otherwise, say to symmetric ones, theirs are not, and the optimum is no bound.
-    """
-    if config.settings.is_shared:
-        return config.prescriptions, config.menu
-    menus = config.task.menus
-    menu = (all_combinations(menus[config.menu], menus) or config.menu) if config.menu else ""
-    return config.task.default_prescriptions, menu
 
 
 class Evaluator:
@@ -79,34 +72,25 @@ class Evaluator:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
+        self._learned = learned_rules(config)
         self.plan: Plan | None = None
         # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name, _measured_against(config)[0]):
+        if config.task_argument == config.task.name and has_planner(config.task.name, self._learned.measured_against()[0]):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
-        """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner."""
-        found = self.plan
-        if found is None:
+        """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner or trajectories."""
+        if not trajectories or (found := self.plan) is None:
             return None
-        if self.config.settings.is_shared:
-            rule = GreedyRule(self.config.settings, snapshot)
-            stream = Stream("evaluation", _EVALUATION_SEED)
-            estimate = found.estimate(self.config.family, rule, trajectories, stream)
-            method = found.estimator
-        else:
-            # What one agent does depends on its whole private history: no belief is a function of the common log.
-            estimate, method = self.monte_carlo(snapshot, trajectories), "monte-carlo"
+        estimate, method = self._learned.estimate(found, snapshot, trajectories)
         share: float | None = None
         if found.round_robin is not None:
-            distance = found.value - found.round_robin
-            share = (estimate.value - found.round_robin) / distance if distance > 0 else 0.0
-        gap = (found.value - estimate.value) / abs(found.value)
+            share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
         return Exact(
             value=estimate.value,
             stderr=estimate.stderr,
             optimum=found.value,
-            gap=gap,
+            gap=ratio(found.value - estimate.value, abs(found.value), found.residual),
             round_robin=found.round_robin,
             round_robin_share=share,
             method=method,
@@ -119,41 +103,16 @@ class Evaluator:
             UsageError: if the learner predicts no common observations, or there is not one learner but K.
         """
         found = self.plan
-        settings = self.config.settings
-        if not settings.is_shared:
-            raise UsageError(
-                "the run's learners are independent. Theorem 5 is about one information state of what all agents know, and "
-                "there is none. Train with learning=shared."
-            )
         if found is None or found.model is None or found.solution is None:
             return None
-        view = LearnedView(settings, snapshot, found.model.outcomes)
-        stream = Stream("evaluation/certificate", _EVALUATION_SEED)
-        steps = horizon(settings.discount)
-        return certify(found.model, found.solution, settings.discount, view, trajectories, steps, stream)
+        discount = self.config.settings.discount
+        view = self._learned.view(snapshot, found.model.outcomes)
+        stream = Stream("evaluation/certificate", EVALUATION_SEED)
+        return certify(found.model, found.solution, discount, view, trajectories, horizon(discount), stream)
 
     def monte_carlo(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """Mean of plain returns of the greedy rule of ``snapshot``, or of the greedy rules of independent learners."""
-        config = self.config
-        return monte_carlo(
-            config.task,
-            config.parameters,
-            config.family,
-            config.settings.discount,
-            self._rule(snapshot),
-            trajectories,
-            Stream("evaluation/monte-carlo", _EVALUATION_SEED),
-            Stream("evaluation/monte-carlo/agents", _EVALUATION_SEED),
-        )
-
-    def _rule(self, snapshot: Snapshot) -> GreedyRule | IndependentRules:
-        settings = self.config.settings
-        if settings.is_shared:
-            return GreedyRule(settings, snapshot)
-        spec = self.config.task.make(self.config.parameters, 1).spec
-        owns = [own_settings(settings, agent.observation_space) for agent in spec.agents]
-        agents = enumerate(owns, start=1)
-        return IndependentRules([GreedyRule(own, own_snapshot(snapshot, agent)) for agent, own in agents])
+        return plain_returns(self.config, self._learned.rule(snapshot), trajectories)
 
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """The best estimate that the task allows: low-variance with a planner, plain returns without."""
@@ -161,7 +120,27 @@ class Evaluator:
         return self.monte_carlo(snapshot, trajectories) if found is None else Estimate(found.value, found.stderr)
 
     def valuation(self, snapshot: Snapshot) -> Valuation:
-        """Both estimates of the greedy rule's value."""
+        """Both estimates of the greedy rule's value. What fails is said in the result: it must not cost what was learned."""
         evaluation = self.config.evaluation
-        plain = self.monte_carlo(snapshot, evaluation.monte_carlo_trajectories)
-        return Valuation(self.exact(snapshot, evaluation.trajectories), plain.value, plain.stderr)
+        troubles: list[str] = []
+        returns, trajectories = evaluation.monte_carlo_trajectories, evaluation.trajectories
+        plain = None
+        if returns:
+            plain = attempt(lambda: self.monte_carlo(snapshot, returns), "monte_carlo_trajectories", troubles)
+        exact = attempt(lambda: self.exact(snapshot, trajectories), "trajectories", troubles)
+        return Valuation(exact, plain, tuple(troubles))
+
+
+def attempt(value: Callable[[], _Found | None], key: str, troubles: list[str]) -> _Found | None:
+    """What ``value`` returns; None if it fails, and why is added to ``troubles``.
+
+    ``key``: of the section evaluation; 0 switches it off.
+    """
+    try:
+        return value()
+    except Exception as error:  # A user's environment may raise anything, and a planner may be new to such a task.
+        troubles.append(
+            f"the learned rule could not be valued: {type(error).__name__}: {error}. What was learned is kept. Give "
+            f"evaluation.{key} a number of copies that the environment can make, or 0 to leave this valuation out."
+        )
+        return None

@@ -44,6 +44,8 @@ def make_report(
         "value_monte_carlo": None,
         "value_monte_carlo_stderr": None,
         "gap": None,
+        "valued": False,
+        "valuation_troubles": [],
         "env_steps_per_s": rate * copies,
         "lockstep_per_s": rate,
         "wall_s": wall,
@@ -51,9 +53,10 @@ def make_report(
 
 
 def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
-    """Fill in what the learned rule is worth."""
-    report["value_monte_carlo"] = valuation.value_monte_carlo
-    report["value_monte_carlo_stderr"] = valuation.value_monte_carlo_stderr
+    """Fill in what the learned rule is worth, and what of it could not be told."""
+    if valuation.monte_carlo is not None:
+        report["value_monte_carlo"], report["value_monte_carlo_stderr"] = valuation.monte_carlo
+    report["valued"], report["valuation_troubles"] = True, list(valuation.troubles)
     if valuation.exact is not None:
         report["optimum"] = valuation.exact.optimum
         report["value"] = valuation.exact.value

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.errors import DivergenceError, Interrupted, InvariantError
-from dadc_net.node.agent.independent_replica import IndependentReplica, joint_snapshot
+from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
-from dadc_net.node.agent.replica import Replica, StepAccount
+from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.agreement import compare
@@ -51,27 +51,22 @@ class Simulation:
         settings = config.settings
         problem = self.world.problem
         specs = problem.environment.spec.agents
-        agents = range(1, settings.num_agents + 1)
-        self.replicas: list[Replica]
-        if settings.is_shared:
-            self.replicas = [Replica(settings, shared_seed) for _ in (agents if replicas == "all" else [1])]
-        else:
-            seen = dict(zip(agents, (own.observation_space for own in specs), strict=True))
-            self.replicas = [IndependentReplica(settings, shared_seed, agent, seen[agent]) for agent in agents]
-        # Replicas agree, so that one object serves all agents; of independent learners each has one of its own.
+        # Replicas of one learner agree, so that one of them is enough, and one object acts for all who obey it.
+        groups = settings.learners
+        learning = [agent for group in groups for agent in (group if replicas == "all" else group[:1])]
+        self.replicas = [replica_of(settings, shared_seed, k, specs[k - 1].observation_space) for k in learning]
         copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
-        streams = {agent: private_stream(agent, shared_seed) for agent in agents}
-        groups = [streams] if settings.is_shared else [{agent: stream} for agent, stream in streams.items()]
-        self._passive = [
-            PassiveAgents(group, copies, structure, family, [specs[agent - 1] for agent in group]) for group in groups
-        ]
+        self._passive = []
+        for group in groups:
+            streams = {agent: private_stream(agent, shared_seed) for agent in group}
+            own = [specs[agent - 1] for agent in group]
+            self._passive.append(PassiveAgents(streams, copies, structure, family, own))
         self.rewards = RewardMean(copies)
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
         """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
-        if self.config.settings.is_shared:
-            return self.replicas[0].coordinator.snapshot()
-        return joint_snapshot([replica.coordinator.snapshot() for replica in self.replicas])
+        count = len(self.config.settings.learners)
+        return self.config.settings.mode.joined([replica.coordinator.snapshot() for replica in self.replicas[:count]])
 
     def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
@@ -129,7 +124,7 @@ class Simulation:
         step_digests = {agent: account.digests.step_digest for agent, account in by_agent.items()}
         reports = {agent: account.report for agent, account in by_agent.items()}
         learner_digests = {agent: b"" if one is None else one.learner_digest for agent, one in reports.items()}
-        update = report.update if report is not None and self.config.settings.is_shared else None
+        update = report.update if report is not None and self.config.settings.mode.one_learner else None
         found = compare(accounts[0].record.step, update, step_digests, learner_digests)
         if found is not None:
             raise DivergenceError(found.text())

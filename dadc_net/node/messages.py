@@ -55,6 +55,10 @@ class Join:
     """Chain hash after the last record it holds: it witnesses that the log was at least this long, and which log."""
 
 
+EPOCH_MAX = 2**31 - 1
+"""An epoch counts the starts of a server: what is higher was never counted. The wire would carry twice as much."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Begin:
     """The run's identity and the settings of the coordinator; first to all K, later to each that comes back."""

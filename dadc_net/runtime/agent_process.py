@@ -22,7 +22,7 @@ from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
-from dadc_net.node.messages import Alive, Fault
+from dadc_net.node.messages import Alive, Fault, Probe
 from dadc_net.node.rows import Arrays
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
@@ -119,7 +119,12 @@ class AgentProcess:
             _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
             self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
         if node.phase is not Phase.FINISHED:
-            socket = AgentSocket(self.options.server, self.options.keys, connect_timeout_s=self.options.connect_timeout_s)
+            socket = AgentSocket(
+                self.options.server,
+                self.options.keys,
+                connect_timeout_s=self.options.connect_timeout_s,
+                reflex=self._sign_of_life,
+            )
             try:
                 self._converse(node, socket)
             except DadcError as error:
@@ -176,6 +181,14 @@ class AgentProcess:
             arrays_file.save(self.options.state_dir / STOPPED_FILE, snapshot, meta)
         except OSError as error:
             _log.warning("the diverged state could not be kept: %s", error)
+
+    def _sign_of_life(self, frames: list[bytes]) -> list[bytes] | None:
+        """While this agent computes, a question whether it lives is answered, and nothing else."""
+        try:
+            message = decode(frames)
+        except ProtocolError:
+            return None
+        return encode(Alive(self.options.agent, message.number)) if isinstance(message, Probe) else None
 
     def _stop_if_asked(self) -> None:
         self.control.poll()

@@ -47,6 +47,8 @@ class ServerOrder:
     keys_dir: Path
     bind: str = "tcp://127.0.0.1:*"
     journals: Journals = ON_DISK
+    epoch: int = 0
+    """As in ``ServerOptions``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ def server_child(order: ServerOrder, connection: Connection) -> None:
         config = configuration.build(order.configuration)
         keys = load_server_keys(order.keys_dir)
         where = (order.bind, order.run_id, order.state_dir)
-        options = ServerOptions(config, order.environment_seed, *where, keys, order.journals)
+        options = ServerOptions(config, order.environment_seed, *where, keys, order.journals, order.epoch)
         ServerProcess(options, control).run()
 
     guarded(order.state_dir, connection, role)

@@ -8,6 +8,7 @@ checkpoints while the run goes on.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 from dadc_net.audit.consistency import check
 from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig, structure_argument
+from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import (
     CorruptStateError,
     DadcError,
@@ -28,13 +30,13 @@ from dadc_net.errors import (
     error_for_exit_code,
 )
 from dadc_net.node.agent.agent_node import Tamper
-from dadc_net.node.agent.independent_replica import joint_snapshot
-from dadc_net.node.messages import RUN_ID_BYTES
+from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
 from dadc_net.storage import arrays_file, atomic_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.folder import open_folder
+from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire.keys import write_keys
 
@@ -98,8 +100,8 @@ class Launcher:
         keys = out / "keys"
         write_keys(keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
-        where = (run_id, out / "server", keys)
-        order = ServerOrder(options.config.to_plain(), options.environment_seed, *where, journals=options.journals)
+        told = (options.config.to_plain(), options.environment_seed, run_id, out / "server", keys)
+        order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
         try:
             self._start("server", server_child, order)
             while len(self._ended) < len(self._children):
@@ -111,6 +113,16 @@ class Launcher:
     def agent_folder(self, agent: int) -> Path:
         """Where agent ``agent`` keeps its journal and state."""
         return self.options.out / f"agent-{agent}"
+
+    def _epoch(self) -> int:
+        """One more than any plausible epoch in the agents' journals, which lie here: the server's may be an older copy."""
+        met = [0]
+        for agent in range(1, self.options.config.settings.num_agents + 1):
+            with contextlib.suppress(CorruptStateError):  # There is none yet, or the agent will say what is wrong with it.
+                reader = JournalReader(self.agent_folder(agent))
+                met.append(int(reader.facts.get("epoch", 0)))
+                reader.close()
+        return max(epoch for epoch in met if epoch < EPOCH_MAX) + 1
 
     def _start(self, name: str, body: Callable[..., None], order: object) -> None:
         self._orders[name] = body, order
@@ -124,8 +136,8 @@ class Launcher:
         if len(self._children) > 1:
             return
         for agent in range(1, options.config.settings.num_agents + 1):
-            # Independent learners have no checkpoint of the same update at the same time; they are valued at the end.
-            valued = agent == 1 and options.config.settings.is_shared
+            # Several learners have no checkpoint of the same update at the same time; they are valued at the end.
+            valued = options.config.settings.mode.one_learner and agent == 1
             every = options.config.evaluate_every if valued else 0
             order = AgentOrder(
                 agent=agent,
@@ -281,10 +293,10 @@ def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[Snapshot, dict[str, Any]]:
     """What a run has learned, from the checkpoint of ``agent``; of independent learners from all agents' checkpoints."""
     snapshot, meta = load_snapshot(run / f"agent-{agent}")
-    if config.settings.is_shared:
+    settings = config.settings
+    if settings.mode.one_learner:
         return snapshot, meta
-    agents = range(1, config.settings.num_agents + 1)
-    return joint_snapshot([load_snapshot(run / f"agent-{agent}")[0] for agent in agents]), meta
+    return settings.mode.joined([load_snapshot(run / f"agent-{first}")[0] for first, *_ in settings.learners]), meta

@@ -27,7 +27,7 @@ def make_terms(config: RunConfig) -> RunTerms:
         settings.updates,
         config.runtime.lockstep_timeout_s,
         config.runtime.join_timeout_s,
-        settings.is_shared,
+        settings.mode.one_learner,
     )
 
 

@@ -12,28 +12,31 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
-from dadc_net.node.messages import Fault, Join
+from dadc_net.node.messages import Fault, Join, Probe
 from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
 from dadc_net.node.server.server_log import ServerLog
 from dadc_net.node.server.server_node import EnvironmentServerNode
 from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
-from dadc_net.node.server.world import World
 from dadc_net.runtime import status
 from dadc_net.runtime.control import Control
+from dadc_net.runtime.environment_patience import EnvironmentPatience, TimedEnvironment, take_seconds
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.schema import differences
 from dadc_net.storage import atomic_file
 from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
+from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.server_socket import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
+_SLOW_SECONDS = 0.5
+"""What the environment needs for a record below this delays nobody's deadline."""
 _METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
@@ -51,6 +54,8 @@ class ServerOptions:
     state_dir: Path
     keys: ServerKeys | None
     journals: Journals = ON_DISK
+    epoch: int = 0
+    """What the epoch of a run that goes on is at least; 0: one more than at the last start."""
 
 
 class ServerResult(NamedTuple):
@@ -127,8 +132,8 @@ class ServerProcess:
             "state": "running",
         }
 
-    def _world(self) -> World:
-        return World(make_problem(self.options.config), self.options.environment_seed)
+    def _world(self) -> TimedEnvironment:
+        return TimedEnvironment(make_problem(self.options.config), self.options.environment_seed)
 
     def _start(self, journal: ServerJournal, terms: RunTerms) -> EnvironmentServerNode:
         return EnvironmentServerNode(ServerLog(self._world(), journal), terms, self.options.run_id)
@@ -151,7 +156,7 @@ class ServerProcess:
                 "another folder."
             )
         begun = time.monotonic()
-        node, recovery = take_up(self._world(), journal, terms)
+        node, recovery = take_up(self._world(), journal, terms, least_epoch=self.options.epoch)
         seconds = time.monotonic() - begun
         step, epoch = node.log.step, node.epoch
         _log.info(
@@ -163,40 +168,58 @@ class ServerProcess:
 
     def _serve_at(self, node: EnvironmentServerNode, journal: OpenableServerJournal) -> None:
         options = self.options
-        socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
+        heartbeat = Heartbeat.for_team(options.config.settings.num_agents)
+        conduct = Conduct(lambda peer: node.roster.agent_of(peer) is not None)
+        socket = ServerSocket(options.bind, options.keys, heartbeat, conduct=conduct)
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self.control.report("listening", endpoint=socket.endpoint)
-            self._serve(node, socket, journal)
+            patience = EnvironmentPatience(node)
+            socket.say_while_away(lambda: self._signs_of_life(node, patience))
+            with patience:
+                self._serve(node, socket, journal)
         finally:
             socket.close()
 
-    def _serve(self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal) -> None:
+    def _signs_of_life(self, node: EnvironmentServerNode, patience: EnvironmentPatience) -> list[tuple[bytes, list[bytes]]]:
+        """What members are sent while this process is busy with the environment; on the thread that minds the socket."""
+        fault = patience.look(time.monotonic())
+        members = list(node.roster.members.items())
+        return [(member.peer, encode(fault or Probe(agent))) for agent, member in members]
+
+    def _serve(
+        self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal
+    ) -> None:
         quiet_since = time.monotonic()
         while not node.done:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
             for received in messages:
-                self._deliver(node, socket, self._handle(node, received))
+                self._deliver(node, socket, self._handle(node, socket, received))
             journal.settle()  # Everything is sent, and the agents compute.
             if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked(node, socket)
             now = time.monotonic()
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
-                self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
+                self._deliver(node, socket, [*node.tick(now), *node.keepalive(now)])
                 self._note_presence(node)
                 self._name_stragglers(node, now)
                 self._write_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
-    def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
+    def _handle(self, node: EnvironmentServerNode, socket: ServerSocket, received: Received) -> list[Delivery]:
         now = time.monotonic()
         try:
             message = decode(received.frames)
         except ProtocolError as error:
             _log.warning("a message from %r was refused: %s", received.agent, error)
+            socket.complain(received.peer)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
+        took = take_seconds(node)
+        if took >= _SLOW_SECONDS:
+            late = node.environment_took(took, time.monotonic())
+            deliveries = late or deliveries
         self._watchkeeper.heard(node.roster.agent_of(received.peer), message, now)
         closed = node.take_closed()
         if closed is not None:
@@ -278,12 +301,7 @@ class ServerProcess:
         pending = list(deliveries)
         while pending:
             peer, message = pending.pop(0)
-            try:
-                sent = socket.send(peer, encode(message))
-            except TemporaryError as error:  # Connected, but it reads nothing: as good as gone.
-                _log.warning("%s", error)
-                sent = False
-            if not sent:
+            if not socket.send(peer, encode(message)):
                 pending += node.peer_gone(peer, time.monotonic())
 
     def _stop_if_asked(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:

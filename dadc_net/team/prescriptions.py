@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import InvariantError, UsageError
 from dadc_net.exact.streams import categorical
-from dadc_net.schema import require
+from dadc_net.schema import Checked, Range
 from dadc_net.team.spaces import FiniteSpace, Space
 
 Theta = NDArray[Any]
@@ -29,14 +29,11 @@ Theta = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class ThetaSettings:
+class ThetaSettings(Checked, section="theta"):
     """The set that theta lies in, where it is continuous and the family does not say it itself."""
 
-    bound: float = 5.0
+    bound: Annotated[float, Range(0, 8, "Give a number in (0, 8].", above=True)] = 5.0
     """|theta| <= this in every coordinate. With logits, 5 costs 0.01 % of the demand-response optimum, 2 costs 5 %."""
-
-    def __post_init__(self) -> None:
-        require(0 < self.bound <= 8, "theta.bound", self.bound, "Give a number in (0, 8].")
 
 
 class PrescriptionFamily(ABC):

@@ -52,6 +52,9 @@ class Task:
     default_prescriptions: str = MENU
     """``menu``, or the name of a family."""
     default_algorithm: str = "actor-critic"
+    presets: str | Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Preset -> algorithm -> what a run of it uses when nobody says otherwise, in the form of a configuration; or where a
+    TOML file with such tables lies, as ``package:file``."""
     notes: tuple[str, ...] = ()
     """What a user should be told before a run."""
 
@@ -110,6 +113,7 @@ TASKS: dict[str, Task] = {
         menus=MENUS,
         default_menu="paper",
         default_discount=0.9,
+        presets="dadc_net.team:presets/mabc.toml",
         families={
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
             "gibbs": lambda spec, theta: GibbsFamily(
@@ -125,6 +129,7 @@ TASKS: dict[str, Task] = {
         menus={},
         default_menu="",
         default_discount=0.9,
+        presets="dadc_net.team:presets/demand-response.toml",
         families={
             "randomised": lambda _, theta: GibbsFamily(
                 name="randomised", tables=1, local_values=2, num_actions=3, bound=theta.bound

@@ -10,32 +10,49 @@ server has been silent for longer than it may be, ``reopen`` and join again.
 
 from __future__ import annotations
 
+import logging
 import select
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import zmq
 
 from dadc_net.errors import InvariantError, TemporaryError
 from dadc_net.wire import options, refusals
+from dadc_net.wire.connections import Unfinished, descriptor_of, shut
 from dadc_net.wire.endpoint import parse_connect, refuse_insecure
 from dadc_net.wire.handshake import HandshakeWatch, Outcome
 from dadc_net.wire.keys import AgentKeys
-from dadc_net.wire.multipart import Intake, send_frames
+from dadc_net.wire.limits import UNFINISHED_SERVER_BYTES_MAX
+from dadc_net.wire.minder import Minder
+from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
+_log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 5.0
 """How long broken-off handshakes may be an accident: a port forwarder accepts before the server behind it listens."""
 _RETRY_MS = 250
+_DRAINED_MAX = 1000
+"""Messages taken over at once while the owner is busy."""
+Reflex = Callable[[list[bytes]], list[bytes] | None]
+"""A message -> the answer that needs no thought; None: the owner must see it."""
 
 
 class AgentSocket:
     """Owned by one thread; connect it after any fork."""
 
     def __init__(
-        self, server: str, keys: AgentKeys | None, connect_timeout_s: float = 30.0, heartbeat: Heartbeat | None = None
+        self,
+        server: str,
+        keys: AgentKeys | None,
+        connect_timeout_s: float = 30.0,
+        heartbeat: Heartbeat | None = None,
+        reflex: Reflex = lambda _: None,
     ) -> None:
         """Nothing is opened before ``connect``.
+
+        While the owner is busy with something else the socket is read all the same, and answers what ``reflex`` answers.
 
         Raises:
             UsageError: if the address is malformed, or not loopback although there are no keys.
@@ -49,6 +66,15 @@ class AgentSocket:
         self._context: Context | None = None
         self._socket: Socket | None = None
         self._intake: Intake | None = None
+        self._reflex = reflex
+        port = self._server.port
+        self._unfinished = Unfinished(lambda connection: connection.getpeername()[1] == port)
+        self._lock = threading.Lock()
+        self._minder: Minder | None = None
+        self._descriptor: int | None = None
+        """Of the connection, once a message has come over it."""
+        self._heard = False
+        """Whether one has come since the last look at its bytes."""
 
     @property
     def raw(self) -> Socket:
@@ -65,12 +91,15 @@ class AgentSocket:
         """
         deadline = time.monotonic() + (self._connect_timeout_s if timeout_s is None else timeout_s)
         patience = _Patience()
+        if self._minder is None:
+            self._minder = Minder(self._lock, self._while_away, "dadc-agent-socket", self._cut_endless)
         while True:
-            self._drop(0)
-            outcome = self._attempt(deadline, patience, wake_fds)
-            if outcome is Outcome.READY:
-                return True
-            self._drop(0)
+            with self._lock:
+                self._drop(0)
+                outcome = self._attempt(deadline, patience, wake_fds)
+                if outcome is Outcome.READY:
+                    return True
+                self._drop(0)
             # The transport does not try again after a foreign answer, so the socket is made anew.
             if outcome is Outcome.WOKEN or _woken(wake_fds, _RETRY_MS):
                 return False
@@ -86,7 +115,8 @@ class AgentSocket:
             TemporaryError: if the queue has been full for some seconds.
         """
         try:
-            send_frames(self._connected(), frames)
+            with self._lock:
+                send_frames(self._connected(), frames)
         except zmq.Again as error:
             raise TemporaryError(
                 f"the server at {self._server} takes no more messages: the queue to it has been full for "
@@ -95,16 +125,8 @@ class AgentSocket:
 
     def try_send(self, frames: Sequence[bytes]) -> bool:
         """Send one message if that is possible now; for a farewell, which must not fail or wait."""
-        if self._socket is None:
-            return False
-        self._socket.set(zmq.SNDTIMEO, 0)
-        try:
-            send_frames(self._socket, frames)
-        except zmq.ZMQError:
-            return False
-        finally:
-            self._socket.set(zmq.SNDTIMEO, options.SEND_TIMEOUT_MS)
-        return True
+        with self._lock:
+            return self._try_send(frames)
 
     def receive(self, timeout_ms: int, wake_fds: Sequence[int] = ()) -> list[bytes] | None:
         """One message; None after ``timeout_ms`` or once a wake descriptor is ready.
@@ -118,10 +140,46 @@ class AgentSocket:
 
     def close(self, flush: bool = True) -> None:
         """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
+        if self._minder is not None:
+            self._minder.close()
+            self._minder = None
         self._drop(options.FLUSH_MS if flush else 0)
         if self._context is not None:
             self._context.term()
             self._context = None
+
+    def _try_send(self, frames: Sequence[bytes]) -> bool:
+        if self._socket is None:
+            return False
+        try:
+            send_frames(self._socket, frames, NOW)
+        except zmq.ZMQError:
+            return False
+        return True
+
+    def _while_away(self, _now: float) -> None:
+        if self._intake is not None:
+            self._intake.drain(_DRAINED_MAX, self._needs_the_owner)
+
+    def _note(self, frames: list[zmq.Frame]) -> bool:
+        self._heard = True
+        if self._descriptor is None:
+            self._descriptor = descriptor_of(frames[-1])
+        return True
+
+    def _cut_endless(self, _now: float) -> None:
+        """End the connection if a message comes over it that is larger than any may be; on the minder's thread."""
+        descriptor, heard, self._heard = self._descriptor, self._heard, False
+        limits = {} if descriptor is None or not heard else {descriptor: None}
+        for guilty in self._unfinished.look(limits, UNFINISHED_SERVER_BYTES_MAX):
+            self._descriptor = None
+            shut(guilty)
+            _log.warning("cut the connection to the server: a message came over it that does not end")
+
+    def _needs_the_owner(self, frames: list[zmq.Frame]) -> bool:
+        self._note(frames)
+        answer = self._reflex([frame.bytes for frame in frames])
+        return answer is None or not self._try_send(answer)
 
     def _connected(self) -> Socket:
         if self._socket is None:
@@ -133,6 +191,7 @@ class AgentSocket:
             self._socket.close(linger_ms)
         self._socket = None
         self._intake = None
+        self._descriptor = None
 
     def _attempt(self, deadline: float, patience: _Patience, wake_fds: Sequence[int]) -> Outcome:
         """Open a socket and watch it until it is READY, WOKEN or FOREIGN; other ends raise."""
@@ -156,7 +215,7 @@ class AgentSocket:
         if self._context is None:
             self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
-        self._intake = Intake(self._socket)
+        self._intake = Intake(self._socket, self._lock, self._note)
         keys = self._keys
         options.configure_agent(
             self._socket, keys.pair if keys else None, keys.server_public if keys else b"", self._heartbeat

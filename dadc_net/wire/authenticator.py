@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import zmq
 from zmq.utils import z85
@@ -33,12 +33,20 @@ _log = logging.getLogger(__name__)
 class Authenticator:
     """Answers the transport's questions in a thread of its own, so that joining never waits for the environment."""
 
-    def __init__(self, context: Context, authorised: Mapping[bytes, int], expected_stranger: bytes = b"") -> None:
+    def __init__(
+        self,
+        context: Context,
+        authorised: Mapping[bytes, int],
+        expected_stranger: bytes = b"",
+        admits: Callable[[int, float], bool] = lambda _agent, _now: True,
+    ) -> None:
         """Args:
         context: the context whose server sockets ask here.
         authorised: public key -> agent id.
         expected_stranger: a public key whose refusal is not worth a line in the log.
+        admits: whether the key of an agent may open one more connection now; called on the authenticator's thread.
         """
+        self._admits = admits
         self._agents = {_decoded(public): agent for public, agent in authorised.items()}
         self._expected_stranger = _decoded(expected_stranger) if expected_stranger else b""
         self._logged_at = float("-inf")
@@ -79,6 +87,9 @@ class Authenticator:
         agent = self._agent(request)
         if agent is None:
             return [_ZAP_VERSION, request_id, b"400", b"unknown key", b"", b""]
+        if not self._admits(agent, time.monotonic()):
+            self._note_refusal(f"for a while the key of agent {agent}, which has misbehaved,", request)
+            return [_ZAP_VERSION, request_id, b"300", b"later", b"", b""]
         return [_ZAP_VERSION, request_id, b"200", b"OK", str(agent).encode("ascii"), b""]
 
     def _agent(self, request: Sequence[bytes]) -> int | None:

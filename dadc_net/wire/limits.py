@@ -45,6 +45,15 @@ SERVER_INBOUND_BYTES_MAX = ACTIONS_BYTES_MAX + KIB
 AGENT_INBOUND_BYTES_MAX = COMMON_BYTES_MAX + KIB
 """Largest frame an agent's socket accepts."""
 
+UNFINISHED_STRANGER_BYTES_MAX = 256 * KIB
+"""Bytes that may come over a connection which is not seated while no message of it is complete."""
+
+UNFINISHED_MEMBER_BYTES_MAX = FRAMES_MAX * SERVER_INBOUND_BYTES_MAX + MIB
+"""The same for a seated member: its largest message, and the transport's own bytes."""
+
+UNFINISHED_SERVER_BYTES_MAX = FRAMES_MAX * AGENT_INBOUND_BYTES_MAX + MIB
+"""The same at an agent, of what comes from its server."""
+
 STRING_BYTES_MAX = FAULT_TEXT_BYTES_MAX
 """One string inside msgpack."""
 

@@ -25,7 +25,7 @@ FLUSH_MS = 2000
 SEND_TIMEOUT_MS = 5000
 """A socket whose session has died would block in send for ever."""
 _QUEUE_MESSAGES = 64
-"""Lock-step keeps one message per peer under way; a full queue is a peer that does not read."""
+"""Lock-step keeps one message per peer under way; a full queue to a peer is one that does not read."""
 _HANDSHAKE_MS = 5000
 """A TCP client that says nothing holds a descriptor this long."""
 _SPARE_DESCRIPTORS = 512
@@ -97,7 +97,9 @@ def _configure(socket: Socket, heartbeat: Heartbeat) -> None:
     socket.set(zmq.LINGER, 0)  # The default waits for ever at exit; a graceful close asks for FLUSH_MS.
     socket.set(zmq.SNDTIMEO, SEND_TIMEOUT_MS)
     socket.set(zmq.SNDHWM, _QUEUE_MESSAGES)
-    socket.set(zmq.RCVHWM, _QUEUE_MESSAGES)
+    # No bound: a full queue of arrivals makes libzmq 4.3.5 stop reading, count its own peer as dead, and abort the process
+    # when the queue moves again (zeromq/libzmq #3937). Whoever owns the socket reads it all the time; see ``minder``.
+    socket.set(zmq.RCVHWM, 0)
     socket.set(zmq.HEARTBEAT_IVL, heartbeat.interval_ms)
     socket.set(zmq.HEARTBEAT_TIMEOUT, heartbeat.timeout_ms)
     socket.set(zmq.HEARTBEAT_TTL, heartbeat.ttl_ms)

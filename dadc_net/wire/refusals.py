@@ -48,7 +48,8 @@ def broken_off(server: Endpoint, keys: AgentKeys | None, attempts: int) -> Authe
     return AuthenticationError(
         f"the server at {server} broke off {attempts} handshakes with agent {keys.agent}. Most likely its key is not "
         f"the {_short(keys.server_public)} of {keys.folder / 'server.pub'}. Copy server.pub from the folder in which "
-        "the server's keys were made, and check that dadc-env listens at this address."
+        "the server's keys were made, and check that dadc-env listens at this address. Its log says where it slows a "
+        "key that has misbehaved."
     )
 
 

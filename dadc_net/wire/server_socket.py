@@ -7,7 +7,10 @@ authenticator gave for the connection's key. ``peer`` names one connection; an a
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import zmq
@@ -15,14 +18,26 @@ import zmq
 from dadc_net.errors import DadcError, InvariantError, TemporaryError, UsageError
 from dadc_net.wire import options
 from dadc_net.wire.authenticator import Authenticator, prove_closed
+from dadc_net.wire.conduct import Conduct, Verdict
+from dadc_net.wire.connections import Connections, Unfinished, shut
 from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.keys import ServerKeys
-from dadc_net.wire.multipart import Intake, send_frames
+from dadc_net.wire.limits import UNFINISHED_MEMBER_BYTES_MAX, UNFINISHED_STRANGER_BYTES_MAX
+from dadc_net.wire.minder import Minder
+from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
 _PEERS_REMEMBERED = 4096
+_DRAINED_MAX = 10_000
+"""Messages taken over at once while the owner is busy."""
+_LOG_INTERVAL_SECONDS = 10.0
+_AWAY_SECONDS = 1.0
+"""An owner that has not used the socket for so long is busy with something else."""
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
+
+
+_log = logging.getLogger(__name__)
 
 
 class Received(NamedTuple):
@@ -38,8 +53,17 @@ class Received(NamedTuple):
 class ServerSocket:
     """Owned by one thread; make it after any fork."""
 
-    def __init__(self, bind: str, keys: ServerKeys | None, heartbeat: Heartbeat | None = None, io_threads: int = 1) -> None:
+    def __init__(
+        self,
+        bind: str,
+        keys: ServerKeys | None,
+        heartbeat: Heartbeat | None = None,
+        io_threads: int = 1,
+        conduct: Conduct | None = None,
+    ) -> None:
         """Open ``bind``; with keys, only after a self-test has shown that a random key is refused.
+
+        Without ``conduct`` a connection may say whatever it likes, which is for tests and measurements.
 
         Raises:
             UsageError: if the address is malformed, not of this host, or not loopback although there are no keys.
@@ -57,6 +81,18 @@ class ServerSocket:
         self._socket: Socket = self._context.socket(zmq.ROUTER)
         self._authenticator: Authenticator | None = None
         self._closed = False
+        self._conduct = conduct
+        self._connections = Connections()
+        self._cut_logged = 0.0
+        self._heard: set[bytes] = set()
+        """Connections that delivered a message since the last look at their bytes."""
+        self._minder: Minder | None = None
+        self._deaf: set[bytes] = set()
+        """Connections of which it was said that they read nothing."""
+        self._lock = threading.Lock()
+        self._used = time.monotonic()
+        self._said = 0.0
+        self._signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]] = lambda: ()
         try:
             options.configure_server(self._socket, keys.pair if keys else None, heartbeat or Heartbeat())
             if keys is not None:
@@ -65,7 +101,11 @@ class ServerSocket:
         except BaseException:
             self.close(flush=False)
             raise
-        self._intake = Intake(self._socket)
+        self._intake = Intake(self._socket, self._lock, self._keep) if conduct else Intake(self._socket, self._lock)
+        port = int(self.endpoint.rpartition(":")[2])
+        self._unfinished = Unfinished(lambda connection: connection.getsockname()[1] == port)
+        always = self._cut_endless if conduct else (lambda _now: None)
+        self._minder = Minder(self._lock, self._while_away, "dadc-server-socket", always)
 
     @property
     def endpoint(self) -> str:
@@ -83,28 +123,48 @@ class ServerSocket:
         A ready wake descriptor is noticed within a tenth of a second, also while messages keep coming.
         """
         frames = self._intake.receive(timeout_ms, wake_fds)
+        self._used = time.monotonic()
         if frames is None:
             return []
         peer = frames[0].bytes
-        agent = self._agents.get(peer) if self._secure else None
-        if agent is None and self._secure:
-            agent = self._remember(peer, frames[-1])
-        return [Received(peer, agent, [frame.bytes for frame in frames[1:]])]
+        return [Received(peer, self._agent(peer, frames[-1]), [frame.bytes for frame in frames[1:]])]
+
+    def say_while_away(self, signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]]) -> None:
+        """While the owner is busy, send what ``signs`` returns, (peer, frames), once a second; another thread calls it."""
+        self._signs = signs
 
     def send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
-        """Send to one connection; False when it is gone.
+        """Send to one connection, now or never; False when it is gone, or reads nothing and its queue is full."""
+        self._used = time.monotonic()
+        with self._lock:
+            return self._send(peer, frames)
 
-        Raises:
-            TemporaryError: if the peer is connected but has not read for a long time.
-        """
+    def close(self, flush: bool = True) -> None:
+        """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._minder is not None:
+            self._minder.close()
+        self._socket.close(options.FLUSH_MS if flush else 0)
+        self._context.term()
+        if self._authenticator is not None:
+            self._authenticator.join()
+
+    def _send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
+        if self._conduct is not None:
+            if self._conduct.is_cut(peer):
+                return False
+            self._conduct.told(peer)
         try:
-            send_frames(self._socket, (peer, *frames))
-        except zmq.Again as error:
-            raise TemporaryError(
-                f"{self._name(peer)} is connected but reads nothing: its queue is full and has not moved for "
-                f"{options.SEND_TIMEOUT_MS / 1000:g} s. The message was not sent. Look at that process, then start the "
-                "run again."
-            ) from error
+            send_frames(self._socket, (peer, *frames), NOW)
+        except zmq.Again:
+            if peer not in self._deaf:
+                if len(self._deaf) >= _PEERS_REMEMBERED:
+                    self._deaf.clear()
+                self._deaf.add(peer)
+                _log.warning("%s is connected but reads nothing: its queue is full", self._name(peer))
+            return False
         except zmq.ZMQError as error:
             if error.errno != errno.EHOSTUNREACH:
                 raise
@@ -112,19 +172,18 @@ class ServerSocket:
             return False
         return True
 
-    def close(self, flush: bool = True) -> None:
-        """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._socket.close(options.FLUSH_MS if flush else 0)
-        self._context.term()
-        if self._authenticator is not None:
-            self._authenticator.join()
+    def _while_away(self, now: float) -> None:
+        """The owner is busy, with a slow environment perhaps: keep the queue empty, and those that wait from despair."""
+        self._intake.drain(_DRAINED_MAX)
+        if now - self._used >= _AWAY_SECONDS and now - self._said >= _AWAY_SECONDS:
+            self._said = now
+            for peer, frames in self._signs():
+                self._send(peer, frames)
 
     def _admit_only(self, keys: ServerKeys) -> None:
         stranger = new_pair()
-        self._authenticator = Authenticator(self._context, keys.authorised, stranger.public)
+        admits = self._conduct.admits if self._conduct else (lambda _agent, _now: True)
+        self._authenticator = Authenticator(self._context, keys.authorised, stranger.public, admits)
         prove_closed(self._context, self._socket, keys.pair.public, stranger)
 
     def _bind(self, wanted: Endpoint) -> None:
@@ -135,21 +194,69 @@ class ServerSocket:
         except zmq.ZMQError as error:
             raise _bind_error(wanted, error) from error
 
-    def _remember(self, peer: bytes, frame: zmq.Frame) -> int:
+    def complain(self, peer: bytes) -> None:
+        """A message of ``peer`` broke the protocol. After a few its connection is cut."""
+        if self._conduct is None:
+            return
+        with self._lock:
+            if self._conduct.complain(peer, self._agents.get(peer), time.monotonic()) is Verdict.CUT:
+                self._cut(peer)
+
+    def _keep(self, frames: list[zmq.Frame]) -> bool:
+        """Whether the sender of ``frames`` may still be heard; cuts its connection if that was one message too many."""
+        assert self._conduct is not None
+        peer, last, now = frames[0].bytes, frames[-1], time.monotonic()
+        if peer not in self._agents:
+            self._connections.note(peer, last)
+        self._heard.add(peer)
+        size = sum(map(len, frames))
+        verdict = self._conduct.heard(peer, self._agent(peer, last), size, now)
+        if verdict is Verdict.CUT:
+            self._cut(peer)
+        return verdict is Verdict.KEEP
+
+    def _cut_endless(self, _now: float) -> None:
+        """End connections over which a message comes that is larger than any may be; on the minder's thread."""
+        assert self._conduct is not None
+        heard, self._heard = self._heard, set()
+        seated = [peer for peer in list(self._agents) if self._conduct.is_seated(peer)]
+        found = {self._connections.of(peer): UNFINISHED_MEMBER_BYTES_MAX for peer in seated}
+        finished = {self._connections.of(peer): None for peer in list(heard)}
+        limits = {descriptor: limit for descriptor, limit in {**found, **finished}.items() if descriptor is not None}
+        for descriptor in self._unfinished.look(limits, UNFINISHED_STRANGER_BYTES_MAX):
+            shut(descriptor)
+            _log.warning("cut a connection over which a message came that does not end")
+
+    def _cut(self, peer: bytes) -> None:
+        assert self._conduct is not None
+        self._connections.cut(peer)
+        now = time.monotonic()
+        if now - self._cut_logged >= _LOG_INTERVAL_SECONDS:
+            self._cut_logged = now
+            _log.warning("cut a connection of %s, which says too much; %d cut so far", self._name(peer), self._conduct.cuts)
+
+    def _agent(self, peer: bytes, frame: zmq.Frame) -> int | None:
+        """The owner of the key of ``peer``, over whose connection ``frame`` came; None without keys."""
+        agent = self._agents.get(peer)
+        if agent is None:
+            agent = self._remember(frame) if self._secure else 0
+            if len(self._agents) >= _PEERS_REMEMBERED:
+                # Connections that went away unnoticed; whoever still lives is asked for again.
+                self._agents.clear()
+            self._agents[peer] = agent
+        return agent if self._secure else None
+
+    def _remember(self, frame: zmq.Frame) -> int:
         """Ask the transport once per connection: its answer cannot change, and asking costs a microsecond."""
         try:
             agent = int(frame.get("User-Id"))
         except (zmq.ZMQError, KeyError, ValueError) as error:
             raise InvariantError(f"a message came over a connection without an authenticated key: {error}") from error
-        if len(self._agents) >= _PEERS_REMEMBERED:
-            # Connections that went away unnoticed; whoever still lives is asked for again.
-            self._agents.clear()
-        self._agents[peer] = agent
         return agent
 
     def _name(self, peer: bytes) -> str:
         agent = self._agents.get(peer)
-        return f"the connection {peer.hex()}" if agent is None else f"agent {agent}"
+        return f"the connection {peer.hex()}" if not agent else f"agent {agent}"
 
 
 def _bind_error(wanted: Endpoint, error: zmq.ZMQError) -> DadcError:

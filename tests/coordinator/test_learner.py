@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from dadc_net.config import resolve
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS, NafSettings, PlanningSettings, PpoSettings
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.compatibility import kinds_of_theta
 from dadc_net.coordinator.coordinator import Coordinator
+from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.prescription import Box, Menu
 from dadc_net.coordinator.rule import GreedyRule
-from dadc_net.coordinator.settings.ais import AIS_LOSSES, AisSettings
-from dadc_net.coordinator.settings.algorithms import NafSettings, PlanningSettings, PpoSettings
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS, CoordinatorSettings
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.errors import ConfigError, InvariantError, NumericError
 from dadc_net.exact.acting import draw
@@ -27,7 +27,8 @@ from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
 THETAS = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
-LEARNERS = [(algorithm, theta) for algorithm in ALGORITHMS for theta in kinds_of_theta(algorithm)]
+AIS_LOSSES = ("next-observation", *NEXT_AIS_LOSSES)
+LEARNERS = [(algorithm, theta) for algorithm, spec in ALGORITHMS.items() for theta in spec.thetas]
 """Algorithms with the prescriptions that they can learn."""
 # Planning looks ahead over next common observations, so it takes no other loss.
 CASES = [
@@ -53,9 +54,11 @@ def settings(
         theta_space=THETAS[theta].to_plain(),
         learner=LearnerSettings(num_envs=copies, batch_steps=copies * steps, hidden_size=5, **learner),
         ais=AisSettings(**ais),  # type: ignore[arg-type]
-        ppo=PpoSettings(epochs=2),
-        naf=NafSettings(steps=2, windows=4, window=3, warm_up=1, first_steps=0, hidden_size=6),
-        planning=PlanningSettings(model_steps=2, windows=4, window=3, warm_up=1, states=8, uniform_share=0.0),
+        own={
+            "ppo": PpoSettings(epochs=2),
+            "naf": NafSettings(steps=2, windows=4, window=3, warm_up=1, first_steps=0, hidden_size=6),
+            "planning": PlanningSettings(model_steps=2, windows=4, window=3, warm_up=1, states=8, uniform_share=0.0),
+        },
     )
 
 

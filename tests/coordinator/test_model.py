@@ -23,7 +23,7 @@ def test_an_expansion_is_what_heads_and_encoder_say(reward_input: str) -> None:
     found = LearnedModel(approximator, learner.space, OUTCOMES).expand(states, every=True)
     assert found.probability.shape == (2, 3, 4)
     assert len(found.reward) == len(found.following) == 24
-    encode = approximator.acting()
+    encode = approximator.behaviour()
     for row in range(2):
         for theta in range(3):
             code = one_hot(np.array([theta]), 3)

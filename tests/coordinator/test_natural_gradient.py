@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.algorithms.trpo import TrustRegion
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.networks.distribution import Categorical
@@ -56,8 +57,8 @@ def test_a_step_improves_the_surrogate_within_the_trust_region() -> None:
         report = learner.receive(record).update
         if report is not None:
             shown.append(report.losses)
-    assert all(0.0 <= losses["kl"] <= chosen.trpo.max_kl for losses in shown)
-    assert any(losses["step_share"] > 0.0 and losses["kl"] > 0.1 * chosen.trpo.max_kl for losses in shown)
+    assert all(0.0 <= losses["kl"] <= chosen.section(TrpoSettings).max_kl for losses in shown)
+    assert any(losses["step_share"] > 0.0 and losses["kl"] > 0.1 * chosen.section(TrpoSettings).max_kl for losses in shown)
     assert not np.array_equal(before, algorithm.policy.group.values)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dadc_net.config import resolve
-from dadc_net.coordinator.settings.ais import BESIDE
+from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment import simulation
 from dadc_net.experiment.simulation import Simulation
@@ -65,7 +65,7 @@ def test_only_allowed_operations_run(algorithm: str, theta: str, loss: str, monk
     assert {"mul", "sub"} <= guard.seen
 
 
-@pytest.mark.parametrize("beside", BESIDE[1:])
+@pytest.mark.parametrize("beside", NEXT_AIS_LOSSES)
 def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
     overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.beside={beside}", "ais.detach_target=false"]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dadc_net.config import resolve
+from dadc_net.coordinator.algorithms.registry import NafSettings, TrpoSettings
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.schedule import geometric, power, step_size
 from dadc_net.errors import ConfigError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.presets import PRESET_NAMES
 
 THEOREM = {"algorithm": "q-actor-critic", "preset": "theorem"}
 
@@ -89,14 +89,15 @@ def test_the_paper_preset_has_the_numbers_of_e_2() -> None:
         assert (config.settings.ais.encoder, config.settings.discount) == ("none", 0.9)
         assert config.parameters.restart_steps == 0
     assert ppo.settings.learner.learning_rate == ppo.settings.gaussian.learning_rate == 0.0003
-    assert trpo.settings.trpo.value_learning_rate == naf.settings.naf.learning_rate == 0.001
-    assert (naf.settings.naf.hidden_size, naf.settings.naf.hidden_layers, naf.settings.naf.activation) == (100, 2, "relu")
-    assert naf.settings.naf.windows == 200
+    critic = naf.settings.section(NafSettings)
+    assert trpo.settings.section(TrpoSettings).value_learning_rate == critic.learning_rate == 0.001
+    assert (critic.hidden_size, critic.hidden_layers, critic.activation) == (100, 2, "relu")
+    assert critic.windows == 200
 
 
 def test_the_paper_preset_of_naf_has_the_numbers_of_the_implementation_that_e_1_names() -> None:
     settings = resolve("mabc", [], {"algorithm": "naf-dqn", "preset": "paper"}).settings
-    naf = settings.naf
+    naf = settings.section(NafSettings)
     assert (naf.hidden_size, naf.hidden_layers, naf.activation, naf.learning_rate) == (128, 2, "tanh", 0.001)
     assert (naf.target_rate, naf.noise, naf.final_noise, naf.gradient_norm) == (0.001, 0.3, 0.3, 1.0)
     assert (naf.memory_steps, naf.first_steps, naf.steps / settings.learner.batch_steps) == (10**6, 640, 5)
@@ -109,5 +110,5 @@ def test_the_paper_preset_of_naf_has_the_numbers_of_the_implementation_that_e_1_
 def test_a_preset_that_does_not_exist_is_refused_with_what_exists() -> None:
     with pytest.raises(ConfigError, match="It exists for mabc q-actor-critic"):
         resolve("mabc", [], {"algorithm": "ppo", "preset": "theorem"})
-    with pytest.raises(ConfigError, match=", ".join(PRESET_NAMES)):
+    with pytest.raises(ConfigError, match="tuned, paper, theorem"):
         resolve("mabc", [], {"preset": "best"})

@@ -20,8 +20,8 @@ import pytest
 import torch
 
 from dadc_net.coordinator.algorithms import ppo
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.known_answers import LEARNERS
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS
 from dadc_net.errors import SelftestError
 from dadc_net.exact import compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam

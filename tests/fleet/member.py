@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.exact.digest import digest
 from dadc_net.experiment import simulation
 from dadc_net.runtime.host import checked_selftest, host_facts

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dadc_net.config import RunConfig, resolve
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.coordinator import UpdateReport
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
 

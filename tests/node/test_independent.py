@@ -11,16 +11,15 @@ from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
 from dadc_net.config import resolve
+from dadc_net.coordinator.settings.learning import MODES
 from dadc_net.errors import ConfigError, InvariantError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.evaluation import Evaluator
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.node.agent.independent_replica import (
     IndependentReplica,
-    joint_snapshot,
     own_seed,
     own_settings,
-    own_snapshot,
 )
 from dadc_net.node.agent.replica import Replica
 from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
@@ -78,8 +77,8 @@ def test_seeds_and_settings_are_an_agents_own(small: MakeConfig) -> None:
     settings = small(overrides=[INDEPENDENT]).settings
     assert settings.common_space["sizes"] == [2, 2, 3]
     assert own_settings(settings, FiniteSpace((2,))).common_space["sizes"] == [2, 2, 3, 2]
-    joint = joint_snapshot([{"a/b": np.zeros(1)}, {"a/b": np.ones(1)}])
-    assert own_snapshot(joint, 2)["a/b"] == 1.0
+    joint = MODES["independent"].joined([{"a/b": np.zeros(1)}, {"a/b": np.ones(1)}])
+    assert MODES["independent"].part(joint, 2)["a/b"] == 1.0
     assert set(joint) == {"agent-1/a/b", "agent-2/a/b"}
 
 

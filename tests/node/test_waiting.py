@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from dadc_net.node.agent.silence import BEAT_SECONDS, DOUBT_SECONDS, SilenceWatch, Verdict
+from dadc_net.node.server.probing import Probing
 from dadc_net.node.server.resending import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Outstanding
 
 
@@ -48,3 +49,26 @@ def test_a_record_is_sent_again_after_pauses_that_double() -> None:
     pace.answered(1)
     assert pace.due(1000.0) == []
     assert not pace.awaits(1, 7)
+
+
+def test_nobody_is_asked_again_before_the_answer_except_ever_more_seldom() -> None:
+    probing = Probing()
+    asked = [second for second in range(301) if probing.ask(1, float(second))]
+    assert asked == [0, 2, 6, 14, 30, 62, 122, 182, 242]
+    probing.heard(1)
+    assert not probing.ask(1, 242.5)
+    for second in range(243, 250):  # Whoever answers is asked every second.
+        assert probing.ask(1, float(second))
+        probing.heard(1)
+    probing.forget(1)
+    assert probing.ask(1, 249.1)
+
+
+def test_time_in_which_nobody_could_be_heard_does_not_count() -> None:
+    pace = Outstanding()
+    pace.sent(1, 7, 0.0)
+    assert pace.busy(1)
+    assert not pace.busy(2)
+    pace.postpone(150.0)
+    assert pace.due(151.9) == []
+    assert pace.due(152.0) == [(1, 7)]

@@ -8,6 +8,7 @@ import torch
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.algorithms.naf_dqn import NafDqn
+from dadc_net.coordinator.algorithms.registry import NafSettings, TrpoSettings
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.exact.streams import seed_bytes
 from tests.paper import printed
@@ -97,11 +98,12 @@ def test_every_printed_number() -> None:
         assert config.settings.learner.batch_steps == 200
         assert (config.settings.learner.hidden_size, config.settings.learner.hidden_layers) == (64, 2)
         assert config.settings.learner.final_learning_rate_share == 1.0
-    assert naf.settings.naf.windows == 200
-    assert (naf.settings.naf.hidden_size, naf.settings.naf.hidden_layers, naf.settings.naf.activation) == (100, 2, "relu")
+    critic = naf.settings.section(NafSettings)
+    assert critic.windows == 200
+    assert (critic.hidden_size, critic.hidden_layers, critic.activation) == (100, 2, "relu")
     assert ppo.settings.learner.learning_rate == ppo.settings.gaussian.learning_rate == 0.0003
-    assert trpo.settings.trpo.value_learning_rate == 0.001
-    assert (naf.settings.naf.learning_rate, naf.settings.naf.final_learning_rate_share) == (0.001, 1.0)
+    assert trpo.settings.section(TrpoSettings).value_learning_rate == 0.001
+    assert (critic.learning_rate, critic.final_learning_rate_share) == (0.001, 1.0)
 
 
 def test_theta_has_six_entries_one_for_each_state_and_action() -> None:

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dadc_net.coordinator.ais import StateApproximator, covariance, improve_ais, spread
+from dadc_net.coordinator.ais import StateApproximator, covariance, spread
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.model import LearnedModel
@@ -113,7 +113,7 @@ def test_training_with_p2_as_printed_collapses_the_ais_and_p2b_does_not(batch: B
         approximator.group.values *= 3.0
         spreads = []
         for step in range(1, 101):
-            states, _ = improve_ais(approximator, batch, settings, step)
+            states, _ = approximator.improve(batch, settings, step)
             spreads.append(spread(covariance(states[:-1, 0])))
         ends[loss] = spreads[0], spreads[-1]
     assert ends["next-ais-nll"][0] == ends["next-observation"][0]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.server_journal import ServerJournalFile
 from tests.process.commands import Ended, descendants, finish, free_port, run, start, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -95,6 +96,32 @@ def test_the_same_command_resumes_a_run_that_was_killed_whole(undisturbed: str, 
     again = run(tmp_path, *command)
     assert (again.code, again.last["learner_digest"]) == (0, undisturbed), again.err
     assert "finished before" in again.err
+
+
+def test_a_journal_with_an_epoch_nobody_counted_goes_on(undisturbed: str, tmp_path: Path) -> None:
+    """A version that wrote down what a refused Join said has left such journals: ``dadc run`` takes it back itself."""
+    command = ("dadc", "run", "mabc", "--seed", "7", *LENGTH, "--out", "r", "--json")
+    process = start(tmp_path, *command)
+    wait_for_update(tmp_path / "r/server", 5, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    journal = ServerJournalFile(tmp_path / "r/server", 2, "process")
+    assert journal.open_or_create({})
+    journal.note("epoch", 2**32 - 1)
+    journal.close()
+    where = ("--bind", f"tcp://127.0.0.1:{free_port()}", "--state-dir", "r/server", "--keys", "r/keys")
+    alone = ("dadc-env", *where, *LENGTH)
+    refused = run(tmp_path, *alone)
+    assert refused.code == 15, refused.err
+    assert "its last start was epoch 4294967295" in refused.err
+    assert "Start dadc-env with --epoch N" in refused.err
+    assert facts(tmp_path / "r/server")["epoch"] == 2**32 - 1
+    resumed = run(tmp_path, *command)
+    assert (resumed.code, resumed.last["learner_digest"]) == (0, undisturbed), resumed.err
+    assert facts(tmp_path / "r/server")["epoch"] == 2
+    again = run(tmp_path, *alone, "--epoch", "7")
+    assert (again.code, last_line(again)) == (0, undisturbed), again.err
+    assert facts(tmp_path / "r/server")["epoch"] == 7
 
 
 def three_parties(cwd: Path, address: str) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dadc_net.node.agent import agent_log, team_member
+from dadc_net.node.agent import agent_log, independent_replica
 from tests.simulation.recalled import RecalledReplica
 
 
@@ -17,4 +17,4 @@ def _small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def recalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replicas that look their arithmetic up."""
-    monkeypatch.setattr(team_member, "Replica", RecalledReplica)
+    monkeypatch.setattr(independent_replica, "Replica", RecalledReplica)

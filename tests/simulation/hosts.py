@@ -131,7 +131,7 @@ class ServerHost(Host):
             return
         node = self.node
         assert node is not None
-        self.do(lambda: self.deliver([*node.tick(self.clock.now), *node.keepalive()]))
+        self.do(lambda: self.deliver([*node.tick(self.clock.now), *node.keepalive(self.clock.now)]))
         if self.life == life:
             self.clock.after(1.0, lambda: self._tick(life))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.settings.coordinator import ALGORITHMS
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from tests.simulation.chaos import ENVIRONMENT_SEED, KINDS, SHARED_SEED, Chaos

@@ -239,7 +239,7 @@ def test_a_silent_peer_is_noticed_by_heartbeats(server: ServerSocket, agents: Ag
 
 @contextmanager
 def black_hole(endpoint: str) -> Iterator[tuple[str, threading.Event]]:
-    """A forwarder to ``endpoint`` that stops forwarding, without closing anything, once the event is set."""
+    """A forwarder to ``endpoint`` that stops reading, without closing anything, once the event is set."""
     port = int(endpoint.rsplit(":", 1)[1])
     dark, done = threading.Event(), threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -247,6 +247,9 @@ def black_hole(endpoint: str) -> Iterator[tuple[str, threading.Event]]:
     def forward(source: socket.socket, target: socket.socket) -> None:
         source.settimeout(0.05)
         while not done.is_set():
+            if dark.is_set():
+                done.wait(0.05)
+                continue
             try:
                 data = source.recv(65536)
             except TimeoutError:
@@ -255,8 +258,7 @@ def black_hole(endpoint: str) -> Iterator[tuple[str, threading.Event]]:
                 return
             if not data:
                 return
-            if not dark.is_set():
-                target.sendall(data)
+            target.sendall(data)
 
     def serve() -> None:
         inside, _ = listener.accept()
@@ -408,23 +410,23 @@ def test_sending_with_no_server_left_does_not_hang(
         member.close()  # Two seconds for what cannot be sent any more, and not for ever.
 
 
-def test_a_peer_that_never_reads_is_named(
-    folder: Path, agents: Agents, agent_keys: KeysOf, monkeypatch: pytest.MonkeyPatch
+def test_a_peer_that_never_reads_costs_nobody_a_moment(
+    folder: Path, agents: Agents, agent_keys: KeysOf, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "SEND_TIMEOUT_MS", 100)
     server = ServerSocket(LOOPBACK, load_server_keys(folder))
     try:
-        member = agents(server.endpoint, agent_keys(2))
-        member.connect()
-        member.send([b"hello"])
-        peer = receive_one(server).peer
-
-        def flood() -> None:
-            for _ in range(1000):
-                server.send(peer, [bytes(200_000)])
-
-        with pytest.raises(TemporaryError, match="agent 2 is connected but reads nothing"):
-            flood()
+        with black_hole(server.endpoint) as (address, go_dark):
+            member = agents(address, agent_keys(2))
+            member.connect()
+            member.send([b"hello"])
+            peer = receive_one(server).peer
+            go_dark.set()
+            refused = 0
+            with no_longer_than(5):  # One send that waits would take as long.
+                for _ in range(2000):
+                    refused += not server.send(peer, [bytes(20_000)])
+        assert refused > 100
+        assert caplog.text.count("agent 2 is connected but reads nothing") == 1
     finally:
         server.close(flush=False)
 
@@ -471,4 +473,5 @@ def test_the_options_that_matter_are_set(server: ServerSocket, agents: Agents, a
         assert raw.get(zmq.SNDTIMEO) == options.SEND_TIMEOUT_MS
         assert 0 < int(raw.get(zmq.MAXMSGSIZE)) < 2**25
         assert 0 < int(raw.get(zmq.SNDHWM)) <= 64
+        assert raw.get(zmq.RCVHWM) == 0  # With a bound libzmq 4.3.5 aborts; test_minding shows what takes its place.
     assert member.raw.get(zmq.IMMEDIATE) == 0

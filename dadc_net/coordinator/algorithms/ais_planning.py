@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator, improve_ais
+from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.algorithms.registry import PlanningSettings
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
 from dadc_net.coordinator.model import LearnedModel, LookAhead
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.coordinator.schedule import geometric, step_size
-from dadc_net.errors import ConfigError
+from dadc_net.errors import ConfigError, InvariantError
 from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import LOG_MIN, log, softmax_weights
 from dadc_net.exact.grid import row_sums
@@ -44,9 +45,10 @@ class AisPlanning(Algorithm):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         settings, approximator = self.settings, parts.approximator
-        assert isinstance(approximator, StateApproximator)
+        if not isinstance(approximator, StateApproximator):
+            raise InvariantError(f"ais-planning was given the encoder {approximator}; settings refuse all but gru")
         self._approximator = approximator
-        self._plan = settings.planning
+        self._plan = settings.section(PlanningSettings)
         self.value_network = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
         copies = settings.learner.num_envs
         capacity = max(settings.learner.batch_lock_steps, self._plan.memory_steps // copies)
@@ -101,7 +103,7 @@ class AisPlanning(Algorithm):
         for step in range(plan.model_steps):
             address = (update - 1) * plan.model_steps + step
             windows = memory.windows(self._replay, address, plan.windows, plan.window, plan.warm_up)
-            states, losses = improve_ais(self._approximator, windows, self.settings, update)
+            states, losses = self._approximator.improve(windows, self.settings, update)
             losses["value"] = self._improve_value(states[:-1][windows.valid > 0.0], address, update)
         return losses
 

@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.ais import StateApproximator, improve_ais
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.algorithms.registry import NafSettings
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.networks.layers import Tower
@@ -40,6 +40,7 @@ from dadc_net.coordinator.networks.naf import NafNetwork
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import Box
 from dadc_net.coordinator.schedule import step_size
+from dadc_net.errors import InvariantError
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
@@ -52,9 +53,11 @@ class NafDqn(Algorithm):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        assert isinstance(parts.theta, Box)
+        if not isinstance(parts.theta, Box):
+            raise InvariantError(f"naf-dqn was given prescriptions {parts.theta}; settings refuse all but a box")
         self._box = parts.theta
-        naf, learner, approximator = self.settings.naf, self.settings.learner, parts.approximator
+        self.naf = self.settings.section(NafSettings)
+        naf, learner, approximator = self.naf, self.settings.learner, parts.approximator
         tower = Tower.named("hidden", naf.hidden_layers, "output", approximator.exponent, naf.activation)
         self.network = NafNetwork(approximator.size, naf.hidden_size, self._box, tower, parts.initial("naf"))
         capacity = max(learner.batch_lock_steps, naf.window + 1, naf.memory_steps // learner.num_envs)
@@ -73,7 +76,7 @@ class NafDqn(Algorithm):
         return self.network.rule()
 
     def deviation(self, update: int) -> Array:
-        naf = self.settings.naf
+        naf = self.naf
         share: float = naf.noise + (naf.final_noise - naf.noise) * (update / self.settings.updates)
         deviation: Array = share * self._box.half_width
         return deviation
@@ -86,7 +89,7 @@ class NafDqn(Algorithm):
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """Remember the batch; then ``naf.steps`` steps of the critic."""
-        naf, memory = self.settings.naf, self._past
+        naf, memory = self.naf, self._past
         memory.add(batch)
         losses: dict[str, float] = {}
         if memory.count * batch.copies < naf.first_steps or not memory.holds(naf.window):
@@ -96,17 +99,10 @@ class NafDqn(Algorithm):
         for step in range(naf.steps):
             address = (update - 1) * naf.steps + step
             windows = memory.windows(self._replay, address, naf.windows, naf.window, naf.warm_up)
-            states, losses = self._encode(windows, update)
+            states, losses = self.parts.approximator.improve(windows, self.settings, update)
             losses["critic"] = self._descend(windows, states, rate)
             self.network.target.follow(naf.target_rate)
         return losses
-
-    def _encode(self, windows: Batch, update: int) -> tuple[Array, dict[str, float]]:
-        """AIS [T+1, E, X] of windows, and the losses of the approximator's step on them."""
-        approximator = self.parts.approximator
-        if isinstance(approximator, StateApproximator):
-            return improve_ais(approximator, windows, self.settings, update)
-        return approximator.encode(windows).detach().numpy(), {}
 
     def _descend(self, windows: Batch, states: Array, rate: float) -> float:
         rows = windows.steps * windows.copies
@@ -118,5 +114,5 @@ class NafDqn(Algorithm):
         valid = windows.valid.reshape(rows)
         count = max(1.0, float(np.sum(valid)))
         loss = functions.mean(functions.smooth_l1(error) * torch.from_numpy(valid), count)
-        self.network.group.descend(loss, rate, self.settings.naf.gradient_norm)
+        self.network.group.descend(loss, rate, self.naf.gradient_norm)
         return loss.item()

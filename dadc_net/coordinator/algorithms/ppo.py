@@ -12,6 +12,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean, targets
+from dadc_net.coordinator.algorithms.registry import PpoSettings
 from dadc_net.coordinator.batch import Batch
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
@@ -33,7 +34,7 @@ class ProximalPolicyOptimisation(ActorCritic):
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """``ppo.epochs`` gradient steps of actor and critic; the losses are those of the last step."""
-        ppo = self.settings.ppo
+        ppo = self.settings.section(PpoSettings)
         goal = targets(self.network.values, batch, states, self.settings)
         old: Tensor | None = None
         losses: dict[str, float] = {}

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
 from dadc_net.coordinator.networks.distribution import CategoricalGraph
 from dadc_net.coordinator.networks.parameters import ParameterGroup
@@ -43,6 +44,7 @@ class QActorCritic(Algorithm):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         settings = self.settings
+        self.q = settings.section(QActorCriticSettings)
         size, exponent = parts.approximator.size, parts.approximator.exponent
         entries, hidden, layers = parts.theta.code_size, settings.learner.hidden_size, settings.learner.hidden_layers
         initial = parts.initial("policy")
@@ -76,13 +78,13 @@ class QActorCritic(Algorithm):
         target = torch.from_numpy(self._targets(batch, states).reshape(rows))
         chosen = torch.from_numpy(self.parts.theta.codes(batch.prescriptions.reshape(rows)))
         loss = 0.0
-        for _ in range(self.settings.q.critic_steps):
+        for _ in range(self.q.critic_steps):
             error = self.critic.forward(torch.from_numpy(known), chosen) - target
             found = functions.mean(functions.smooth_l1(error) * valid, count)
             critic_rate = step_size(
                 self.settings,
                 "critic",
-                self.settings.q.critic_learning_rate,
+                self.q.critic_learning_rate,
                 self.settings.learner.final_learning_rate_share,
                 update,
             )
@@ -97,7 +99,7 @@ class QActorCritic(Algorithm):
         values = self.critic.all(flat).reshape(*states.shape[:2], -1)
         chances = exp(log_softmax(self.policy.acting()(flat))).reshape(values.shape)
         following = _expectation(values, chances)
-        if settings.q.bootstrap == "sampled":
+        if self.q.bootstrap == "sampled":
             sampled = np.take_along_axis(values[:-1], batch.prescriptions[..., None], axis=2)[..., 0]
             # Where an episode was cut, the prescription of its last record was never played: the expectation stands in.
             following[:-1] = np.where(batch.ended[:-1] == ENDED_NO, sampled, following[:-1])
@@ -122,8 +124,8 @@ class QActorCritic(Algorithm):
             raise InvariantError("the exact sum over prescriptions needs a menu")
         logs = functions.fork(psi.logs, 2)
         chances = exp(log_softmax(self.policy.acting()(known)))
-        worth = values - _expectation(values, chances)[:, None] if settings.q.baseline else values
-        if settings.q.gradient == "all":
+        worth = values - _expectation(values, chances)[:, None] if self.q.baseline else values
+        if self.q.gradient == "all":
             gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
         else:
             chosen = batch.prescriptions.reshape(-1)

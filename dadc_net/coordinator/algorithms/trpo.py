@@ -19,6 +19,7 @@ import numpy as np
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.actor_critic import Targets, entropy_weight, masked_mean, targets
+from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.distribution import PolicyValues
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, dot
@@ -38,6 +39,7 @@ class TrustRegion(Algorithm):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
+        self.trpo = self.settings.section(TrpoSettings)
         learner, size, exponent = self.settings.learner, parts.approximator.size, parts.approximator.exponent
         width, layers = learner.hidden_size, learner.hidden_layers
         outputs, initial = parts.theta.code_size, parts.initial("policy")
@@ -64,7 +66,7 @@ class TrustRegion(Algorithm):
         """One step of the policy within the trust region, then the value's steps."""
         goal = targets(self.value_network.acting(), batch, states, self.settings)
         shown = self._improve_policy(goal, entropy_weight(self.settings, update))
-        trpo = self.settings.trpo
+        trpo = self.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)
         known, goals, counted = goal.states.numpy(), goal.returns.numpy(), goal.valid.numpy()
@@ -73,7 +75,7 @@ class TrustRegion(Algorithm):
         return shown
 
     def _improve_policy(self, goal: Targets, weight: float) -> dict[str, float]:
-        trpo, group = self.settings.trpo, self.policy.group
+        trpo, group = self.trpo, self.policy.group
         psi = self.policy.forward(goal.states)
         policy = masked_mean(psi.log_density(goal.drawn) * goal.advantages, goal)
         entropy = masked_mean(psi.entropy(), goal)
@@ -95,11 +97,11 @@ class TrustRegion(Algorithm):
         before = group.values.copy()
         start, _ = self._surrogate(goal, old, weight)
         share = 1.0
-        for _ in range(self.settings.trpo.line_search_steps):
+        for _ in range(self.trpo.line_search_steps):
             group.assign(before + share * step)
             self.policy.distribution.clamp(group)
             reached, kl = self._surrogate(goal, old, weight)
-            if reached > start and kl <= self.settings.trpo.max_kl:
+            if reached > start and kl <= self.trpo.max_kl:
                 return share, kl
             share *= 0.5
         group.assign(before)

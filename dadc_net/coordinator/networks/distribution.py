@@ -10,6 +10,7 @@ and the Fisher metric of the outputs, by which a natural gradient measures.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import Box, Theta, ThetaSpace
-from dadc_net.coordinator.settings.algorithms import GaussianSettings
+from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp, log, log_softmax
@@ -50,7 +51,7 @@ class PolicyValues(ABC):
         """[n]"""
 
     @abstractmethod
-    def divergence(self, new: PolicyValues) -> Array:
+    def divergence(self, new: Self) -> Array:
         """KL(self || new) [n]; both of the same kind."""
 
     @abstractmethod
@@ -143,8 +144,7 @@ class _CategoricalValues(PolicyValues):
     def entropy(self) -> Array:
         return -row_sums(self.chances * self.logs)
 
-    def divergence(self, new: PolicyValues) -> Array:
-        assert isinstance(new, _CategoricalValues)
+    def divergence(self, new: Self) -> Array:
         return row_sums(self.chances * (self.logs - new.logs))
 
     def metric(self, change: Array) -> Array:
@@ -210,8 +210,7 @@ class _GaussianValues(PolicyValues):
     def entropy(self) -> Array:
         return row_sums(np.tile(self.log_deviation + (functions.HALF_LOG_TWO_PI + 0.5), (len(self.means), 1)))
 
-    def divergence(self, new: PolicyValues) -> Array:
-        assert isinstance(new, _GaussianValues)
+    def divergence(self, new: Self) -> Array:
         shift = self.means - new.means
         spread = self.deviation * self.deviation + shift * shift
         return row_sums(

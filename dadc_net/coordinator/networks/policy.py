@@ -79,15 +79,12 @@ class Tangents:
 
     def along(self, direction: Array) -> Array:
         """J v: parameters' direction [P] -> change of the outputs [n, C]."""
-        change: Array | None = None
+        change: Array = np.zeros(0)
         for depth, (name, exponent) in enumerate(self._layers):
             moved = grid.product(self._inputs[depth], self._part(direction, f"{name}.weight"), exponent)
-            if change is not None:
-                moved = grid.product(change, self._weights[name]) + moved
+            if depth > 0:
+                moved = grid.product(change * self._slopes[depth - 1], self._weights[name]) + moved
             change = moved + self._part(direction, f"{name}.bias")
-            if depth < len(self._slopes):
-                change = change * self._slopes[depth]
-        assert change is not None
         return change
 
     def back(self, vector: Array) -> Array:

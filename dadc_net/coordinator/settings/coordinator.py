@@ -9,30 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from dadc_net.coordinator.compatibility import check_compatibility
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
+from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation
 from dadc_net.coordinator.settings.ais import AisSettings
-from dadc_net.coordinator.settings.algorithms import (
-    GaussianSettings,
-    NafSettings,
-    PlanningSettings,
-    PpoSettings,
-    QActorCriticSettings,
-    TrpoSettings,
-)
+from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
+from dadc_net.coordinator.settings.learning import MODES, SHARED, LearningMode
 from dadc_net.coordinator.settings.schedule import ScheduleSettings
+from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
-from dadc_net.schema import from_plain, require, require_word, to_plain
+from dadc_net.schema import Checked, convert, from_plain, require, require_word, to_plain
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 
-LEARNING = ("shared", "independent")
-ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic", "ais-planning", "naf-dqn")
+OWN_SECTIONS = {spec.settings.section: spec.settings for spec in ALGORITHMS.values() if spec.settings is not None}
+"""Sections of single algorithms: name -> defaults."""
+Section = TypeVar("Section", bound=Checked)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CoordinatorSettings:
     """All that determines the learner besides the shared seed and the common information."""
 
@@ -45,27 +42,38 @@ class CoordinatorSettings:
     """Record of the space of z_t."""
     theta_space: dict[str, Any]
     """Record of the space of prescription parameters: one finite factor for a menu, or a box."""
-    learning: str = "shared"
-    """shared: all agents are replicas of one coordinator. independent: each learns alone from what it knows itself, the
-    baseline of Section 7."""
+    learning: str = SHARED.name
+    """Name of the mode of learning."""
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
-    ppo: PpoSettings = field(default_factory=PpoSettings)
-    trpo: TrpoSettings = field(default_factory=TrpoSettings)
-    q: QActorCriticSettings = field(default_factory=QActorCriticSettings)
-    planning: PlanningSettings = field(default_factory=PlanningSettings)
     gaussian: GaussianSettings = field(default_factory=GaussianSettings)
-    naf: NafSettings = field(default_factory=NafSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    own: dict[str, Any] = field(default_factory=dict)
+    """Settings of single algorithms by section; a section that is left out has its defaults."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "own", {**OWN_SECTIONS, **self.own})
         require(1 <= self.num_agents <= 32767, "agents", self.num_agents, "Give 1 to 32767.")
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
         require(0 < self.discount <= 1, "discount", self.discount, "Give a number above 0 and at most 1.")
-        require_word("algorithm", self.algorithm, ALGORITHMS)
-        require_word("learning", self.learning, LEARNING)
-        corners = self.theta_dimensions if self.plays_corners else 0
-        check_compatibility(self.algorithm, self.num_prescriptions, corners, self.ais)
+        require_word("algorithm", self.algorithm, tuple(ALGORITHMS))
+        require_word("learning", self.learning, tuple(MODES))
+        self.spec.check(Situation(self.own_section, self.ais, self.num_prescriptions, self.theta_dimensions))
+
+    @property
+    def spec(self) -> AlgorithmSpec:
+        """What the algorithm is."""
+        return ALGORITHMS[self.algorithm]
+
+    @property
+    def own_section(self) -> Any:
+        """Settings of the algorithm that is used; None where it has none."""
+        return None if self.spec.settings is None else self.own[self.spec.settings.section]
+
+    def section(self, kind: type[Section]) -> Section:
+        """The settings of one algorithm, by their class."""
+        found: Section = self.own[kind.section]
+        return found
 
     @property
     def num_prescriptions(self) -> int:
@@ -82,21 +90,33 @@ class CoordinatorSettings:
     @property
     def plays_corners(self) -> bool:
         """Whether only the corners of the box of theta are played."""
-        return self.algorithm == "naf-dqn" and self.naf.plays == "corners"
+        return self.spec.plays_corners(self.own_section)
 
     @property
-    def is_shared(self) -> bool:
-        """Whether all agents are replicas of one learner, so that everything they compute must be equal."""
-        return self.learning == "shared"
+    def mode(self) -> LearningMode:
+        """Who learns: what is compared between agents, valued and kept."""
+        return MODES[self.learning]
+
+    @property
+    def learners(self) -> list[list[int]]:
+        """The agents that are replicas of each learner."""
+        return self.mode.learners(self.num_agents)
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain data for the wire and for files."""
-        return to_plain(self)
+        """Plain data for the wire and for files; the sections of single algorithms stand beside the others."""
+        plain = to_plain(self)
+        own: dict[str, Any] = plain.pop("own")
+        return {**plain, **own}
 
     @classmethod
     def from_plain(cls, record: Mapping[str, Any]) -> CoordinatorSettings:
         """The inverse of ``to_plain``. Raises ConfigError for anything else."""
-        return from_plain(cls, record, "")
+        shared = {key: value for key, value in record.items() if key not in OWN_SECTIONS}
+        if "own" in shared:
+            raise ConfigError("There is no key own. It is not part of a configuration. Remove it.")
+        given = {name: convert(dict, record[name], name) for name in OWN_SECTIONS if name in record}
+        own = {name: from_plain(type(OWN_SECTIONS[name]), section, f"{name}.") for name, section in given.items()}
+        return from_plain(cls, {**shared, "own": own}, "")
 
     def digest(self) -> bytes:
         """32 bytes that are equal exactly when two agents have the same settings."""

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from dadc_net.schema import require
+from dadc_net.coordinator.settings.hints import Layers, Share, StepSize, Weight, Width
+from dadc_net.schema import Checked, Range, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnerSettings:
+class LearnerSettings(Checked, section="learner"):
     """What every algorithm of the family shares. Paper: Section 5 and E.1."""
 
-    num_envs: int = 16
+    num_envs: Annotated[int, Range(1, remedy="Give at least 1.")] = 16
     """E, independent copies of the environment stepped at once; 1 is the online system of the paper."""
     batch_steps: int = 320
     """Environment steps per update, T x E; the paper's E.1 has 300 at E = 1."""
-    hidden_size: int = 16
+    hidden_size: Width = 16
     """Units of every hidden layer of actor and critic; the paper's E.1 has 5, E.2 64."""
-    hidden_layers: int = 1
+    hidden_layers: Layers = 1
     """Hidden layers of the trunk that actor and critic share, or of each where they share none; E.2 has 2."""
     shared_trunk: bool = True
     """Whether actor and critic share their first layers, as in E.1; in E.2 and in trpo each has a network of its own."""
-    learning_rate: float = 0.02
-    final_learning_rate_share: float = 0.0
+    learning_rate: StepSize = 0.02
+    final_learning_rate_share: Share = 0.0
     """The learning rate falls linearly to this share of itself over the run; 1 keeps it constant, as in E.1."""
-    trace_decay: float = 0.6
+    trace_decay: Share = 0.6
     """lambda of the generalised advantage estimator."""
     normalise_advantages: bool = False
     """Whether advantages are centred and scaled to deviation 1 within a batch."""
-    entropy_weight: float = 0.03
+    entropy_weight: Weight = 0.03
     """Weight of the entropy bonus at the start; it falls linearly to 0 at the end of the run."""
-    value_loss_weight: float = 0.5
-    gradient_norm: float = 0.0
+    value_loss_weight: Weight = 0.5
+    gradient_norm: Weight = 0.0
     """Largest norm of the actor-critic gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
-        require(self.num_envs >= 1, "learner.num_envs", self.num_envs, "Give at least 1.")
+        super().__post_init__()
         require(
             self.batch_steps >= self.num_envs and self.batch_steps % self.num_envs == 0,
             "learner.batch_steps",
@@ -43,15 +45,6 @@ class LearnerSettings:
             f"It must be a positive multiple of learner.num_envs = {self.num_envs}, so that every copy gives the same "
             "number of steps to a batch.",
         )
-        require(1 <= self.hidden_size <= 4096, "learner.hidden_size", self.hidden_size, "Give 1 to 4096.")
-        require(1 <= self.hidden_layers <= 8, "learner.hidden_layers", self.hidden_layers, "Give 1 to 8.")
-        require(0 < self.learning_rate <= 10, "learner.learning_rate", self.learning_rate, "Give a number in (0, 10].")
-        for key in ("final_learning_rate_share", "trace_decay"):
-            value = getattr(self, key)
-            require(0 <= value <= 1, f"learner.{key}", value, "Give a number from 0 to 1.")
-        for key in ("entropy_weight", "value_loss_weight", "gradient_norm"):
-            value = getattr(self, key)
-            require(0 <= value <= 1e6, f"learner.{key}", value, "Give a number from 0 to 1e6.")
 
     @property
     def batch_lock_steps(self) -> int:

@@ -98,6 +98,8 @@ def _read_run(path: Path) -> Record:
         seen = [line for line in lines if line["value"] is not None]
         learning = {key: [line[key] for line in seen] for key in ("env_steps", "value")}
         final = report["value_monte_carlo"] if report["value"] is None else report["value"]
+        if final is None:
+            raise ValueError("its rule was not valued")
         if learning["env_steps"][-1:] == [report["env_steps"]]:
             learning["value"][-1] = final
         else:

@@ -80,7 +80,8 @@ def _only(panel: str, curves: Mapping[str, Sequence[Mapping[str, Any]]], key: st
 def limits(panel: Panel) -> tuple[float, float]:
     """Lowest and highest value to show. A rule that has learned nothing may be worth so little that beside it all curves
     would lie in one line: the lowest twentieth of all points is left out."""
-    low = np.quantile(np.concatenate([line.quartiles[0, 1:] for line in panel.lines]), 0.05)
+    points = [line.quartiles[0, 1:] if len(line.env_steps) > 1 else line.quartiles[0] for line in panel.lines]
+    low = np.quantile(np.concatenate(points), 0.05)
     known = [value for value in (panel.optimum, panel.round_robin) if value is not None]
     low, high = min([low, *known]), max([line.quartiles[2].max() for line in panel.lines] + known)
     margin = 0.05 * (high - low) or 0.1

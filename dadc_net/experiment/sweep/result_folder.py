@@ -6,17 +6,17 @@ several machines are merged by copying. Nothing else is kept: no index, no lock,
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dadc_net.config import EvaluationSettings, load_task
-from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
+from dadc_net.coordinator.settings.learning import SHARED
 from dadc_net.errors import CorruptStateError, DadcError
 from dadc_net.experiment.sweep.trial import FORMAT, Trial
-from dadc_net.schema import flat, to_plain
+from dadc_net.schema import Checked, flat, sections_of, to_plain
 from dadc_net.storage import atomic_file
 from dadc_net.storage.folder import open_folder
 from dadc_net.team.prescriptions import ThetaSettings
@@ -104,12 +104,9 @@ def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 def _defaults(trial: Trial) -> dict[str, Any]:
     """Defaults of single keys and of the sections' own classes, without any preset."""
-    found: dict[str, Any] = {"evaluation": to_plain(EvaluationSettings()), "theta": to_plain(ThetaSettings())}
-    for field in dataclasses.fields(CoordinatorSettings):
-        if field.default_factory is not dataclasses.MISSING:
-            found[field.name] = to_plain(field.default_factory())
-        elif field.default is not dataclasses.MISSING:
-            found[field.name] = field.default
+    kinds: tuple[type[Checked], ...] = (EvaluationSettings, ThetaSettings, *sections_of(CoordinatorSettings).values())
+    found: dict[str, Any] = {kind.section: to_plain(kind()) for kind in kinds}
+    found |= {"learning": SHARED.name, **{name: to_plain(own) for name, own in OWN_SECTIONS.items()}}
     try:
         task = load_task(trial.configuration["task"])
         found |= {"prescriptions": task.default_prescriptions, "env": to_plain(task.parameters_type())}

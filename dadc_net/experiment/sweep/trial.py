@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import dadc_net
 from dadc_net import config as configuration
 from dadc_net.config import RunConfig
+from dadc_net.errors import UsageError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 
 if TYPE_CHECKING:
     from dadc_net.coordinator.coordinator import UpdateReport
-    from dadc_net.experiment.evaluation import Evaluator, Snapshot
+    from dadc_net.coordinator.settings.learning import Snapshot
+    from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.experiment.simulation import Simulation
 
 FORMAT = "dadc-net sweep result 1"
@@ -109,6 +111,7 @@ def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
     wall = time.monotonic()
     config = configuration.build(trial.configuration)
     evaluator = Evaluator(config)
+    _try_valuation(config, evaluator)
     watch = _Watch(config, evaluator, notice)
     simulation = Simulation(config, seed_bytes(trial.seed), seed_bytes(trial.environment_seed))
     watch.look(0, simulation)
@@ -129,6 +132,28 @@ def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
         "evaluation_cpu_s": watch.cpu_s,
         "wall_s": time.monotonic() - wall,
     }
+
+
+def _try_valuation(config: RunConfig, evaluator: Evaluator) -> None:
+    """A sweep is about values: what cannot be valued is found before it is trained.
+
+    Raises:
+        UsageError: if valuation is switched off, or the environment cannot make the copies.
+    """
+    from dadc_net.experiment.evaluation import attempt
+
+    evaluation = config.evaluation
+    returns, exact = evaluation.monte_carlo_trajectories, evaluation.trajectories if evaluator.plan is not None else 0
+    if not evaluation.progress_trajectories or not (returns or exact):
+        raise UsageError(
+            f"the sweep's run would have no value: evaluation.progress_trajectories is {evaluation.progress_trajectories}, "
+            f"monte_carlo_trajectories {returns} and trajectories {exact}. Nothing was trained. Give numbers above 0."
+        )
+    troubles: list[str] = []
+    if returns:
+        attempt(lambda: config.task.make(config.parameters, returns), "monte_carlo_trajectories", troubles)
+    if troubles:
+        raise UsageError(troubles[0].replace("What was learned is kept.", "Nothing was trained."))
 
 
 def _facts(trial: Trial, config: RunConfig) -> dict[str, Any]:
@@ -152,14 +177,19 @@ def _facts(trial: Trial, config: RunConfig) -> dict[str, Any]:
 
 
 def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
-    """What the learned rule is worth, against what it could be worth."""
+    """What the learned rule is worth, against what it could be worth; a ratio without a denominator is None."""
+    from dadc_net.experiment.evaluation import ratio
+
     found = evaluator.valuation(snapshot)
+    plain, stderr = found.monte_carlo or (None, None)
+    if found.exact is None and plain is None:
+        raise UsageError(" ".join(found.troubles))
     values: dict[str, Any] = {
         "method": "monte-carlo",
-        "value": found.value_monte_carlo,
-        "value_stderr": found.value_monte_carlo_stderr,
-        "value_monte_carlo": found.value_monte_carlo,
-        "value_monte_carlo_stderr": found.value_monte_carlo_stderr,
+        "value": plain,
+        "value_stderr": stderr,
+        "value_monte_carlo": plain,
+        "value_monte_carlo_stderr": stderr,
         "optimum": None,
         "gap": None,
         "round_robin": None,
@@ -181,5 +211,5 @@ def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
         "round_robin": exact.round_robin,
         "round_robin_share": exact.round_robin_share,
         "random": random,
-        "normalised_gap": (exact.optimum - exact.value) / (exact.optimum - random),
+        "normalised_gap": ratio(exact.optimum - exact.value, exact.optimum - random, evaluator.plan.residual),
     }

@@ -31,6 +31,7 @@ from dadc_net.node.agent.replica import Replica, StepAccount
 from dadc_net.node.agent.silence import SilenceWatch, Verdict
 from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.messages import (
+    EPOCH_MAX,
     NO_HEAD,
     NO_RUN,
     Account,
@@ -193,6 +194,12 @@ class AgentNode:
     def _begin(self, message: Begin) -> None:
         if message.run_id == self.run_id and message.epoch < self.epoch:
             return  # A server that was thought dead, and was replaced.
+        if message.epoch > EPOCH_MAX:
+            raise ProtocolError(
+                f"the server says that it is epoch {message.epoch} of its run, agent {self.identity.agent} accepts up to "
+                f"{EPOCH_MAX}. An epoch counts the starts of a server, so its journal is damaged; nothing was noted. Start "
+                "the server again with dadc-env of this version, which says what to do."
+            )
         settings = CoordinatorSettings.from_plain(message.settings)
         own = b"" if self.member is None else self.member.settings.digest()
         wanted = self.identity.settings_digest or own
@@ -306,7 +313,11 @@ class AgentNode:
     # --- after sending, and while waiting -------------------------------------------------------------------------
 
     def settle(self, now: float) -> bool:
-        """Write down what was answered, if a group is full; whether a checkpoint was made."""
+        """Write down what was answered, if a group is full; whether a checkpoint was made.
+
+        An agent does not listen while it computes, so its own silence until ``now`` is none of the server's.
+        """
+        self.watch.heard(now)
         update, self._update = self._update, 0
         self.log.settle(update > 0)
         if update == 0:

@@ -11,12 +11,9 @@ the common log; the step digest therefore covers the chain head alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import InvariantError
@@ -39,17 +36,6 @@ def own_settings(settings: CoordinatorSettings, observation_space: Space) -> Coo
 def own_seed(shared_seed: bytes, agent: int) -> bytes:
     """Seed of agent ``agent``'s learner; no two agents draw the same numbers."""
     return derive_key(f"independent learner {agent}", shared_seed)
-
-
-def joint_snapshot(snapshots: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """The learners of agents 1 .. K in one mapping of named arrays."""
-    return {f"agent-{k}/{name}": array for k, own in enumerate(snapshots, start=1) for name, array in own.items()}
-
-
-def own_snapshot(snapshot: Mapping[str, NDArray[Any]], agent: int) -> dict[str, NDArray[Any]]:
-    """Agent ``agent``'s learner out of ``joint_snapshot``."""
-    prefix = f"agent-{agent}/"
-    return {name.removeprefix(prefix): array for name, array in snapshot.items() if name.startswith(prefix)}
 
 
 class IndependentReplica(Replica):
@@ -78,3 +64,10 @@ class IndependentReplica(Replica):
 
     def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
         return ()
+
+
+def replica_of(settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> Replica:
+    """What agent ``agent`` learns with: a replica of the one learner, or its own."""
+    if settings.mode.one_learner:
+        return Replica(settings, shared_seed)
+    return IndependentReplica(settings, shared_seed, agent, observation_space)

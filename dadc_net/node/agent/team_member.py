@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, ProtocolError
 from dadc_net.node.agent.identity import AgentIdentity
-from dadc_net.node.agent.independent_replica import IndependentReplica
+from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
-from dadc_net.node.agent.replica import Replica, StepAccount
+from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.record import ActionLayout, Record
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.families import family_from_plain
@@ -39,9 +39,7 @@ class TeamMember:
         structure = structure_from_plain(record) if own is None else own_structure(own, record)
         spec = AgentSpec(space_from_plain(facts["observation_space"]), _finite(facts["action_space"]))
         self.settings = settings
-        agent, seed, shared = identity.agent, identity.shared_seed, settings.is_shared
-        seen = spec.observation_space
-        self.replica = Replica(settings, seed) if shared else IndependentReplica(settings, seed, agent, seen)
+        self.replica = replica_of(settings, identity.shared_seed, identity.agent, spec.observation_space)
         self._actions = ActionLayout(spec.action_space, settings.learner.num_envs)
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])

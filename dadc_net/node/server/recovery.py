@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dadc_net.errors import CorruptStateError
 from dadc_net.node.rows import Answers, ServerJournal, ServerRow
+from dadc_net.node.server.admission import next_epoch
 from dadc_net.node.server.roster import Credentials
 from dadc_net.node.server.server_log import WORLD_EVERY, ServerLog, not_repeatable
 from dadc_net.node.server.server_node import EnvironmentServerNode
@@ -19,15 +20,18 @@ from dadc_net.node.server.world import World
 
 
 def take_up(
-    world: World, journal: ServerJournal, terms: RunTerms, world_every: int = WORLD_EVERY
+    world: World, journal: ServerJournal, terms: RunTerms, world_every: int = WORLD_EVERY, least_epoch: int = 0
 ) -> tuple[EnvironmentServerNode, Recovery]:
     """The server of the run in ``journal``, under an epoch higher than any before; ``world`` is new.
 
+    Args:
+        least_epoch: what its epoch is at least, where the journal is an older copy or its epoch damaged; 0: nothing asked.
+
     Raises:
-        CorruptStateError: if a record comes out otherwise than it was.
+        CorruptStateError: if a record comes out otherwise than it was, or the journal's epoch is implausible.
     """
     facts = journal.facts
-    epoch = int(facts["epoch"]) + 1
+    epoch = next_epoch(int(facts["epoch"]), least_epoch)
     journal.note("epoch", epoch)
     journal.sync()  # Agents refuse a server whose epoch is below the one that they have met.
     recovery = recover(world, journal, world_every)

@@ -39,6 +39,15 @@ class Outstanding:
         found = self._outstanding.get(agent)
         return found is not None and found.step == step
 
+    def busy(self, agent: int) -> bool:
+        """Whether ``agent`` owes an answer."""
+        return agent in self._outstanding
+
+    def postpone(self, seconds: float) -> None:
+        """For ``seconds`` nothing could be received."""
+        for one in self._outstanding.values():
+            one.sent += seconds
+
     def answered(self, agent: int) -> None:
         """Nothing is outstanding at ``agent``: it answered, or it has gone."""
         self._outstanding.pop(agent, None)

@@ -5,7 +5,8 @@ already there (seed commitment and self-test digest, which the server can compar
 is refused with the reason and the right exit code; the others go on waiting.
 
 An id that is taken is not given away lightly: the process that holds it is probed. If it answers, the newcomer is
-refused (exit 14). If the transport says it has gone, or it stays silent for ``PROBE_SECONDS``, the newcomer takes over.
+refused (exit 14). If the transport says it has gone, or it stays silent for ``PROBE_SECONDS`` while it owes no answer to a
+record (one that computes may be silent for longer), the newcomer takes over.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ class Roster:
                 )
         return None
 
-    def claim(self, member: Member, now: float) -> int:
-        """A second process claims a taken id; the number of the question that its holder must answer.
+    def claim(self, member: Member, now: float) -> None:
+        """A second process claims a taken id; ``claims`` has the number of the question that its holder must answer.
 
         One that claims again keeps its first deadline and question, or it would wait for ever.
         """
@@ -149,7 +150,12 @@ class Roster:
             self.claims[agent] = Claim(member, now + PROBE_SECONDS, self._probes)
         else:
             self.claims[agent] = Claim(member, former.deadline, former.probe)
-        return self.claims[agent].probe
+
+    def postpone(self, seconds: float) -> None:
+        """For ``seconds`` nobody could be heard."""
+        self.claims = {
+            agent: Claim(claim.member, claim.deadline + seconds, claim.probe) for agent, claim in self.claims.items()
+        }
 
     def seat(self, member: Member) -> None:
         """Give ``member`` its place."""

@@ -3,7 +3,8 @@
 A record is written down before anybody is sent it, in one piece with the answers that led to it; so a server that is
 killed at any instant comes back with every record that an agent can have seen. Should its disk have lost some of them all
 the same, the agents remember: each says at joining how far it has come and what the chain head was there. The records
-are then made again from the agents' own answers, and every head that somebody witnessed is compared.
+are then made again from the agents' own answers, and every head that somebody witnessed is compared. A witness is an agent
+that takes part: what others say, who ask to take part or are refused, is compared and forgotten.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class ServerLog:
         self.journal = journal
         self.newest = newest
         self.witnessed: dict[int, bytes] = dict(witnessed or {})
-        """Record beyond the tip -> the chain head that it once had, according to an agent or to the journal itself."""
+        """Record beyond the tip -> the chain head that it once had, according to the journal itself."""
+        self._witnesses: dict[int, tuple[int, bytes]] = {}
+        """Agent -> the last record that it holds, which is beyond the tip, and its chain head: one of each agent."""
         self._world_every = world_every
 
     @property
@@ -78,6 +81,10 @@ class ServerLog:
         expected = self.witnessed.pop(step, head)
         if expected != head:
             raise not_repeatable(step, expected, head)
+        for agent, (seen, witnessed) in sorted(self._witnesses.items()):
+            if seen == step and witnessed != head:
+                raise not_repeatable(step, witnessed, head, agent)
+        self._witnesses = {agent: seen for agent, seen in self._witnesses.items() if seen[0] > step}
         due = step % self._world_every == 0
         self.journal.commit(answers, row, self.world.state() if due else None)
         self.newest = row
@@ -104,16 +111,25 @@ class ServerLog:
             )
         return answers
 
-    def witness(self, step: int, head: bytes) -> bool:
-        """An agent says what the head was after record ``step``; False if ours is another.
+    def contradicted(self, agent: int, step: int, head: bytes) -> str | None:
+        """An agent says what the head was after record ``step``: who says otherwise, or None. Nothing is remembered.
 
-        Beyond the newest record it is remembered and compared when the record is made again.
+        Raises CorruptStateError like ``row``.
         """
         if step < 0:
-            return True
+            return None
         if step <= self.step:
-            return self.row(step).record.head == head
-        return self.witnessed.setdefault(step, head) == head
+            return "this server" if self.row(step).record.head != head else None
+        if self.witnessed.get(step, head) != head:
+            return "this server once had"
+        others = [other for other, seen in sorted(self._witnesses.items()) if other != agent and seen[0] == step]
+        return next((f"agent {other}" for other in others if self._witnesses[other][1] != head), None)
+
+    def witness(self, agent: int, step: int, head: bytes) -> None:
+        """Remember what an agent taking part says of the log beyond the newest record, and forget what it said before."""
+        self._witnesses.pop(agent, None)
+        if step > self.step:
+            self._witnesses[agent] = step, head
 
 
 def answers_of(step: int, answers: Mapping[int, Answer]) -> Answers:
@@ -127,8 +143,18 @@ def answers_of(step: int, answers: Mapping[int, Answer]) -> Answers:
     )
 
 
-def not_repeatable(step: int, before: bytes, now: bytes) -> CorruptStateError:
-    """The error of a record that came out otherwise than it did before: its chain hash, or else what is private in it."""
+def not_repeatable(step: int, before: bytes, now: bytes, witness: int | None = None) -> CorruptStateError:
+    """The error of a record that came out otherwise than it did before: its chain hash, or else what is private in it.
+
+    ``witness``: the agent on whose word alone it did; None: the journal has it.
+    """
+    if witness is not None:
+        return CorruptStateError(
+            f"record {step} was made again from the same joint actions, and its chain hash is now {now.hex()[:16]}; agent "
+            f"{witness} says that it was {before.hex()[:16]}, and no other evidence is left. Either agent {witness}'s word "
+            "is false or its folder damaged: start it on an empty folder. Or the environment, its seed, version or state is "
+            "another than before: restore what was changed; see conform in the README."
+        )
     hashes = f"its chain hash is now {now.hex()[:16]}, it was {before.hex()[:16]}"
     found = hashes if now != before else "a private observation in it is another than before"
     return CorruptStateError(

@@ -31,6 +31,7 @@ from dadc_net.node.server.admission import check_past, unpack_answer
 from dadc_net.node.server.agreement import Divergence, compare, compare_again
 from dadc_net.node.server.ending import RunEnding
 from dadc_net.node.server.inquiry import Inquiry, error_of
+from dadc_net.node.server.probing import Probing
 from dadc_net.node.server.resending import Outstanding
 from dadc_net.node.server.roster import Credentials, Member, Roster
 from dadc_net.node.server.server_log import Answer, ServerLog
@@ -60,6 +61,7 @@ class EnvironmentServerNode:
         self.answers: dict[int, Answer] = {}
         self._ending = RunEnding(terms.last_step, log.world.num_agents)
         self._outstanding = Outstanding()
+        self._probing = Probing()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
@@ -101,6 +103,8 @@ class EnvironmentServerNode:
         if isinstance(message, Join):
             return self._join(Member(peer, message), key_agent, now)
         agent = self.roster.agent_of(peer)
+        if agent is not None:
+            self._probing.heard(agent)
         if agent is None and isinstance(message, Act | Alive | Bye):
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
@@ -128,23 +132,22 @@ class EnvironmentServerNode:
         refusal = self.roster.check(join, key_agent)
         if refusal is None:
             refusal = check_past(join, self.run_id, self.epoch, self.log)
-            if join.run_id == self.run_id and join.epoch > int(self.log.journal.facts["epoch"]):
-                self.log.journal.note("epoch", join.epoch)  # An older copy of the folder: the next start is above it.
         if self.phase is ServerPhase.FAILED:
             refusal = self.error
         elif self.phase is ServerPhase.EXAMINING and self.divergence is not None:
             refusal = error_of(self.divergence)
         if refusal is not None:
             return [_refuse(member.peer, refusal)]
-        agent = join.agent
-        holder = self.roster.members.get(agent)
+        holder = self.roster.members.get(join.agent)
         if holder is not None and holder.peer != member.peer:
-            return [Delivery(holder.peer, Probe(agent, self.roster.claim(member, now)))]
+            self.roster.claim(member, now)
+            return self._probe(join.agent, now)
         return self._seat(member, now)
 
     def _seat(self, member: Member, now: float) -> list[Delivery]:
+        self._leave(member.join.agent)
         self.roster.seat(member)
-        self._outstanding.answered(member.join.agent)
+        self.log.witness(member.join.agent, member.join.next_step - 1, member.join.head)
         if self.phase is ServerPhase.JOINING:
             return self._begin_if_complete(now)
         return [self._begin(member.join.agent), *self._serve(member.join.agent, now)]
@@ -285,6 +288,7 @@ class EnvironmentServerNode:
     def _leave(self, agent: int) -> None:
         self.roster.leave(agent)
         self._outstanding.answered(agent)
+        self._probing.forget(agent)
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
         error = error_for_exit_code(fault.exit_code, fault.text)
@@ -307,9 +311,13 @@ class EnvironmentServerNode:
         """The member has gone; whoever claims its place gets it."""
         claim = self.roster.claims.pop(agent, None)
         self._leave(agent)
-        if claim is not None:
+        # The log may have gone on since the claim was made.
+        refusal = None if claim is None else check_past(claim.member.join, self.run_id, self.epoch, self.log)
+        if claim is not None and refusal is None:
             return self._seat(claim.member, now)
-        return self._conclude(now) if self.phase is ServerPhase.EXAMINING else self._begin_if_complete(now)
+        refused = [] if claim is None or refusal is None else [_refuse(claim.member.peer, refusal)]
+        rest = self._conclude(now) if self.phase is ServerPhase.EXAMINING else self._begin_if_complete(now)
+        return [*refused, *rest]
 
     def take_closed(self) -> ClosedStep | None:
         """The record that the last message closed, once."""
@@ -318,9 +326,27 @@ class EnvironmentServerNode:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def keepalive(self) -> list[Delivery]:
-        """A sign of life to every member; sending it also finds out who has vanished."""
-        return [Delivery(member.peer, Probe(agent)) for agent, member in sorted(self.roster.members.items())]
+    def keepalive(self, now: float) -> list[Delivery]:
+        """A sign of life to every member who answered the last one; sending it also finds out who has vanished."""
+        return [delivery for agent in sorted(self.roster.members) for delivery in self._probe(agent, now)]
+
+    def _probe(self, agent: int, now: float) -> list[Delivery]:
+        if not self._probing.ask(agent, now):
+            return []
+        claim = self.roster.claims.get(agent)
+        return [Delivery(self.roster.members[agent].peer, Probe(agent, 0 if claim is None else claim.probe))]
+
+    def environment_took(self, seconds: float, now: float) -> list[Delivery]:
+        """The environment needed ``seconds`` until ``now`` for a record: nobody else was late meanwhile."""
+        self._outstanding.postpone(seconds)
+        self.roster.postpone(seconds)
+        if self.phase is ServerPhase.FAILED:
+            return []
+        if seconds > self.terms.lockstep_timeout_s:
+            return self._fail(self.terms.environment_too_late(self.log.step, seconds))
+        if self.deadline is not None:
+            self._progress(now)
+        return []
 
     def tick(self, now: float) -> list[Delivery]:
         """Repetitions and deadlines: silent holders of a disputed id, missing agents, stragglers."""
@@ -332,7 +358,7 @@ class EnvironmentServerNode:
     def _tick(self, now: float) -> list[Delivery]:
         deliveries: list[Delivery] = []
         for agent, claim in list(self.roster.claims.items()):
-            if now >= claim.deadline:
+            if now >= claim.deadline and not self._outstanding.busy(agent):
                 deliveries += self._hand_over(agent, now)
         if self.phase is ServerPhase.FAILED:
             return deliveries

@@ -80,6 +80,14 @@ class RunTerms(NamedTuple):
             f"--set runtime.{'join' if joining else 'lockstep'}_timeout_s=..."
         )
 
+    def environment_too_late(self, step: int, seconds: float) -> TemporaryError:
+        """The error of an environment that needed too long for the record after ``step``, the newest that stands."""
+        return TemporaryError(
+            f"the environment needed {seconds:.1f} s for record {step}, more than the {self.lockstep_timeout_s:g} s of "
+            "runtime.lockstep_timeout_s. All agents had answered and waited, and everything before is kept. Make the "
+            "environment faster, or allow more time with --set runtime.lockstep_timeout_s=..."
+        )
+
     def stopped(self, reason: str, step: int) -> TemporaryError:
         """The error of a server that was asked to stop; ``step``: the newest record, -1 before the first."""
         where = "before its first step" if step < 0 else f"at step {step} of {self.last_step}"

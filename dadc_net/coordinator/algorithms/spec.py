@@ -1,0 +1,92 @@
+"""What the rest of the house knows of an algorithm before it loads its implementation."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.errors import ConfigError
+from dadc_net.schema import Checked
+
+
+class Situation(NamedTuple):
+    """What an algorithm would have to learn with."""
+
+    own: Any
+    """Its own settings; None where it has none."""
+    ais: AisSettings
+    menu_entries: int
+    """M, entries of the prescription menu; 0 where theta is continuous."""
+    theta_dimensions: int
+    """D, dimensions of a continuous theta; 0 for a menu."""
+
+
+class Trial(NamedTuple):
+    """A short run of the self-test."""
+
+    label: str
+    theta: str
+    """Kind of theta: menu or box."""
+    own: Checked | None
+
+
+def _accept(at: Situation) -> str:
+    return ""
+
+
+def _never(own: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class AlgorithmSpec:
+    """One algorithm."""
+
+    name: str
+    """In the configuration."""
+    implementation: str
+    """``module:Class`` below this package; loaded when a learner is made."""
+    settings: Checked | None = None
+    """The defaults of its own section of the configuration; None: it has no section."""
+    thetas: tuple[str, ...] = ("menu", "box")
+    """Kinds of prescription parameters that it can learn."""
+    refuse: Callable[[Situation], str] = _accept
+    """Why it cannot learn in a situation, in three sentences; empty where it can."""
+    plays_corners: Callable[[Any], bool] = _never
+    """Whether, with these settings of its own, only the corners of the box of theta are played."""
+    knows_termination: bool = True
+    """Whether episodes may terminate; they may always be truncated."""
+    trial: Checked | None = None
+    """Its own settings in the self-test, where it has to be quick; None: its defaults."""
+    further_trials: Mapping[str, Checked] = field(default_factory=dict)
+    """Further runs of the self-test, with the first kind of theta: label -> settings of its own."""
+
+    def check(self, at: Situation) -> None:
+        """Raise ConfigError for prescriptions, or anything else, that it cannot learn with."""
+        is_menu = at.menu_entries > 0
+        if ("menu" if is_menu else "box") not in self.thetas:
+            kind, wanted = ("a menu", "continuous ones") if is_menu else ("continuous", "a menu")
+            raise ConfigError(
+                f"the prescriptions are {kind}, but the algorithm {self.name} can learn {wanted} only. They come from the "
+                "key prescriptions. Choose other prescriptions, or another algorithm."
+            )
+        refusal = self.refuse(at)
+        if refusal:
+            raise ConfigError(refusal)
+
+    def trials(self) -> Iterator[Trial]:
+        """The runs of the self-test."""
+        for theta in self.thetas:
+            label = f"learner {self.name}" + (", continuous theta" if theta == "box" else "")
+            yield Trial(label, theta, self.trial or self.settings)
+        for name, own in self.further_trials.items():
+            yield Trial(f"learner {self.name}, {name}", self.thetas[0], own)
+
+    def load(self) -> type[Any]:
+        """The implementation, a class over ``coordinator.algorithm.Algorithm``."""
+        module, _, name = self.implementation.partition(":")
+        found: type[Any] = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        return found

@@ -1,0 +1,117 @@
+"""A message whose frames never end: the transport would collect them all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from dadc_net.wire.conduct import Conduct
+from dadc_net.wire.connections import Unfinished
+from dadc_net.wire.keys import load_server_keys
+from dadc_net.wire.options import Heartbeat
+from dadc_net.wire.server_socket import ServerSocket
+from tests.wire.test_sockets import LOOPBACK, Agents, KeysOf, receive_one
+
+pytestmark = pytest.mark.timeout(100)
+SECONDS = 3.0
+
+
+def resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def largest_growth(server: ServerSocket, ended: threading.Event) -> float:
+    before, largest = resident_mib(), 0.0
+    while not ended.is_set():
+        server.receive(50)
+        largest = max(largest, resident_mib() - before)
+    return largest
+
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+READY = b"\x05READY\x0bSocket-Type" + (6).to_bytes(4, "big")
+FRAME = b"\x03" + (2**20).to_bytes(8, "big") + bytes(2**20)
+"""Of one mebibyte, and more follow."""
+
+
+def speak(connection: socket.socket, kind: bytes) -> int:
+    """ZMTP by hand, which libzmq would not send before the end of the message: frames without end; MiB that were taken."""
+    connection.settimeout(5)
+    connection.sendall(GREETING + b"\x04" + bytes([len(READY + kind)]) + READY + kind)
+    sent, until = 0, time.monotonic() + SECONDS
+    try:
+        while time.monotonic() < until:
+            connection.sendall(FRAME)
+            sent += 1
+    except OSError:
+        pass
+    return sent
+
+
+def test_a_message_that_never_ends_is_cut_and_others_are_heard(agents: Agents, caplog: pytest.LogCaptureFixture) -> None:
+    server = ServerSocket(LOOPBACK, None, Heartbeat(), conduct=Conduct(lambda _: False))
+    ended = threading.Event()
+
+    def attack() -> None:
+        with socket.create_connection(("127.0.0.1", int(server.endpoint.rpartition(":")[2]))) as connection:
+            speak(connection, b"DEALER")
+        ended.set()
+
+    thread = threading.Thread(target=attack)
+    thread.start()
+    try:
+        grown = largest_growth(server, ended)
+        thread.join()
+        assert "a message came that does not end" in caplog.text
+        assert grown < 1500
+        honest = agents(server.endpoint, None)
+        honest.connect()
+        honest.send([b"hello"])
+        assert receive_one(server).frames == [b"hello"]
+    finally:
+        server.close(flush=False)
+
+
+def test_whole_messages_are_not_cut_however_many_bytes_they_have(
+    folder: Path, agents: Agents, agent_keys: KeysOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    conduct = Conduct(lambda _: True)
+    server = ServerSocket(LOOPBACK, load_server_keys(folder), Heartbeat(), conduct=conduct)
+    try:
+        member = agents(server.endpoint, agent_keys(1))
+        member.connect()
+        for _ in range(20):
+            member.send([bytes(2**20), bytes(2**20)])
+            received = receive_one(server)
+            assert [len(frame) for frame in received.frames] == [2**20, 2**20]
+            assert server.send(received.peer, [b"told"])
+            time.sleep(0.02)
+        assert "does not end" not in caplog.text
+    finally:
+        server.close(flush=False)
+
+
+def test_an_agent_cuts_a_server_whose_message_never_ends(agents: Agents, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        agent = agents(f"tcp://127.0.0.1:{listener.getsockname()[1]}", None)
+        connecting = threading.Thread(target=agent.connect)
+        connecting.start()
+        connection, _ = listener.accept()
+        with connection:
+            speak(connection, b"ROUTER")
+        connecting.join()
+    assert "cut the connection to the server" in caplog.text
+
+
+def test_looking_at_connections_leaves_no_descriptor_open(server: ServerSocket) -> None:
+    watch = Unfinished(lambda _: True)
+    watch.look({}, 1)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        assert watch.look({}, 2**40) == []
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
