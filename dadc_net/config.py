@@ -20,13 +20,15 @@ from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file, load_model_task
+from dadc_net.fit import check_fit
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import InformationStructure, is_built_in
 from dadc_net.team.menu import OWN, own_actions, own_parts
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.by_name import is_built_in
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import MENU, Task, find_task
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
@@ -249,6 +251,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         "theta_space": family.space.to_plain(),
         "learning": learning,
     }
+    _check_discount(float(told["discount"]), spec)
+    check_fit(task, spec, family, learner.num_envs)
     config = RunConfig(
         task=task,
         task_argument=top["task"],
@@ -302,16 +306,25 @@ def _check_discount(discount: float, spec: EnvironmentSpec) -> None:
 def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
     if prescriptions != OWN:
         return task.family(prescriptions, menu, spec, theta)
-    spaces = task.structure.common_space(spec), spec.observation_space
-    if not isinstance(spaces[0], FiniteSpace) or not isinstance(spec.observation_space, FiniteSpace):
+    observations = [task.structure.common_space(spec), *(agent.observation_space for agent in spec.agents)]
+    if not all(isinstance(space, FiniteSpace) for space in observations):
         raise ConfigError(
-            f"learning is 'independent', but the task {task.name} has the observations {spaces}. An independent learner "
-            'joins common and private ones, and both must be finite. Use learning = "shared".'
+            f"learning is 'independent', but the task {task.name} has the observations "
+            f"{[space.to_plain() for space in observations]}. An independent learner joins common and private ones, and all "
+            'must be finite. Use learning = "shared".'
         )
     if menu:
         return own_parts(task.menus[menu])
-    values = task.structure.local_space(spec.observation_space).num_values
-    return own_actions(spec.action_space.num_values, values)
+    local = [task.structure.local_space(agent.observation_space, agent.action_space) for agent in spec.agents]
+    values = [space.num_values for space in local if isinstance(space, FiniteSpace)]
+    if len(values) < len(local):
+        raise ConfigError(
+            f"learning is 'independent', but under {task.structure.name} an agent of {task.name} has the local information "
+            f"{[space.to_plain() for space in local]}, which is not finite. Its own parts are tables over local values. Use "
+            'learning = "shared", or another structure.'
+        )
+    actions = [agent.action_space.num_values for agent in spec.agents]
+    return own_actions(actions if len(set(actions)) > 1 else actions[:1], max(values))
 
 
 def _prescriptions(task: Task, top: Mapping[str, Any], default: str, learning: str) -> tuple[str, str]:
@@ -368,7 +381,7 @@ def load_structure(name: str) -> InformationStructure:
     if not isinstance(structure, InformationStructure):
         raise UsageError(
             f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "
-            "the class from dadc_net.team.information.InformationStructure."
+            "the class from dadc_net.team.structures.structure.InformationStructure."
         )
     return structure
 

@@ -23,7 +23,7 @@ from dadc_net.node.server.server_node import EnvironmentServerNode
 from dadc_net.node.server.terms import ServerPhase
 from dadc_net.node.server.world import World
 from dadc_net.runtime.problem import make_problem, make_terms
-from dadc_net.team.information import InformationStructure
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.wire.framing import decode, encode
 from tests.simulation.disk import Disk, DiskAgentStore, DiskServerJournal
 
@@ -43,7 +43,7 @@ class Team:
     reverse_arrivals: bool = False
     environment_seed: int = 1
     structure: InformationStructure | None = None
-    """The agents' own, where the task has one that is not built in."""
+    """The user's own, as each agent loads it."""
 
     def __post_init__(self) -> None:
         world = World(make_problem(self.config), seed_bytes(self.environment_seed))
@@ -59,7 +59,11 @@ class Team:
         seed = seed_bytes(self.seeds.get(agent, 7))
         private = seed_bytes(self.private_seeds[agent]) if agent in self.private_seeds else b""
         identity = AgentIdentity(
-            agent=agent, shared_seed=seed, selftest=SELFTEST.digest, structure=self.structure, private_seed=private
+            agent=agent,
+            shared_seed=seed,
+            selftest=SELFTEST.digest,
+            private_seed=private,
+            structure=self.structure,
         )
         return AgentNode(identity, DiskAgentStore(Disk()), self.tamper.get(agent))
 

@@ -91,7 +91,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 def test_a_wrong_import_would_be_noticed() -> None:
-    names = iter(["dadc_net.team.information", "dadc_net.node.messages", "numpy"])
+    names = iter(["dadc_net.team.structures.structure", "dadc_net.node.messages", "numpy"])
     assert wrong_imports(HOUSE / "coordinator" / "x.py", "coordinator", names) == [
         "coordinator/x.py imports dadc_net.node.messages"
     ]
@@ -177,7 +177,7 @@ def test_only_the_team_member_holds_coordinator_and_local_information() -> None:
     both = {
         p.name
         for p in AGENT_SIDE
-        if _has(p, f"{agent}.replica") and (_has(p, f"{agent}.passive_agents") or _has(p, "dadc_net.team.information"))
+        if _has(p, f"{agent}.replica") and (_has(p, f"{agent}.passive_agents") or _has(p, "dadc_net.team.structures"))
     }
     assert both == {"team_member.py"}
     # The baseline, whose learner is shown private observations, is a class of its own that nothing else can fall into.

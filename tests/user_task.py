@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dadc_net.team.information import ControlSharing
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast, MultiAccessBroadcastParameters
+from dadc_net.team.structures.own_memory import ControlSharing
 from dadc_net.team.tasks import TASKS, Task
 
 

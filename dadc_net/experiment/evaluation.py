@@ -86,12 +86,11 @@ class Evaluator:
         share: float | None = None
         if found.round_robin is not None:
             share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
-        gap = ratio(found.value - estimate.value, abs(found.value), found.residual)
         return Exact(
             value=estimate.value,
             stderr=estimate.stderr,
             optimum=found.value,
-            gap=gap,
+            gap=ratio(found.value - estimate.value, abs(found.value), found.residual),
             round_robin=found.round_robin,
             round_robin_share=share,
             method=method,

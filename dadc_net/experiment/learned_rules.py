@@ -86,9 +86,10 @@ class OwnRules:
     def rule(self, snapshot: Snapshot) -> IndependentRules:
         """Each agent's greedy rule."""
         config = self._config
-        own = own_settings(config.settings, config.task.make(config.parameters, 1).spec.observation_space)
-        agents = range(1, config.settings.num_agents + 1)
-        return IndependentRules([GreedyRule(own, INDEPENDENT.part(snapshot, agent)) for agent in agents])
+        spec = config.task.make(config.parameters, 1).spec
+        owns = [own_settings(config.settings, agent.observation_space) for agent in spec.agents]
+        parts = [(own, INDEPENDENT.part(snapshot, agent)) for agent, own in enumerate(owns, start=1)]
+        return IndependentRules([GreedyRule(own, part) for own, part in parts])
 
     def estimate(self, plan: Plan, snapshot: Snapshot, trajectories: int) -> tuple[Estimate, str]:
         """Plain returns: what one agent does depends on its whole private history, so that no belief is a function of the

@@ -21,14 +21,13 @@ from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
-from dadc_net.node.record import RewardMean, pack_actions, unpack_actions
+from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import World
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads
 from dadc_net.runtime.problem import make_problem
-from dadc_net.team.spaces import FiniteSpace, space_from_plain
 
 OnUpdate = Callable[[UpdateReport, "Simulation"], None]
 
@@ -51,15 +50,17 @@ class Simulation:
         self.world = World(make_problem(config), environment_seed)
         settings = config.settings
         problem = self.world.problem
-        space = _finite(problem.environment.spec.observation_space.to_plain())
+        specs = problem.environment.spec.agents
         # Replicas of one learner agree, so that one of them is enough, and one object acts for all who obey it.
         groups = settings.learners
         learning = [agent for group in groups for agent in (group if replicas == "all" else group[:1])]
-        self.replicas = [replica_of(settings, shared_seed, agent, space) for agent in learning]
-        self._action_space = _finite(problem.environment.spec.action_space.to_plain())
+        self.replicas = [replica_of(settings, shared_seed, k, specs[k - 1].observation_space) for k in learning]
         copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
-        streams = [{agent: private_stream(agent, shared_seed) for agent in group} for group in groups]
-        self._passive = [PassiveAgents(of_group, copies, structure, family, space) for of_group in streams]
+        self._passive = []
+        for group in groups:
+            streams = {agent: private_stream(agent, shared_seed) for agent in group}
+            own = [specs[agent - 1] for agent in group]
+            self._passive.append(PassiveAgents(streams, copies, structure, family, own))
         self.rewards = RewardMean(copies)
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
@@ -111,8 +112,9 @@ class Simulation:
                 raise InvariantError(f"no prescriptions were chosen at record {row.step}")
             columns.append(passive.act(row.step, account.prescriptions))
         actions = np.concatenate(columns, axis=1)
-        raw = pack_actions(actions.reshape(-1))
-        return unpack_actions(raw, row.step, actions.size, 0, self._action_space).reshape(actions.shape)
+        layouts = self.world.actions
+        packed = [layout.pack(actions[:, agent : agent + 1]) for agent, layout in enumerate(layouts)]
+        return self.world.joint_action(row.step, packed)
 
     def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
         if len(accounts) == 1:
@@ -126,10 +128,3 @@ class Simulation:
         found = compare(accounts[0].record.step, update, step_digests, learner_digests)
         if found is not None:
             raise DivergenceError(found.text())
-
-
-def _finite(record: dict[str, Any]) -> FiniteSpace:
-    space = space_from_plain(record)
-    if not isinstance(space, FiniteSpace):
-        raise TypeError(f"{record} is not a finite space")
-    return space

@@ -67,12 +67,14 @@ class Begin:
     epoch: int
     settings: dict[str, object]
     """``CoordinatorSettings.to_plain()``; never a parameter of the environment."""
-    structure: str
-    """Name of the built-in information structure whose ``local`` the agent applies."""
+    structure: dict[str, object]
+    """``InformationStructure.to_plain()``: whose ``local`` the agent applies."""
     family: dict[str, object]
     """``PrescriptionFamily.to_plain()``: what prescription parameters mean with local information."""
     observation_space: dict[str, object]
-    """Space of one agent's private observation."""
+    """Space of the receiver's own observation; what others see is none of its business."""
+    action_space: dict[str, object]
+    """Space of the receiver's own action."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
+from dadc_net.team.local_memory import LocalMemory, group_alike
 from dadc_net.team.lockstep import LockStep
 from dadc_net.team.prescriptions import PrescriptionFamily
-from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.tasks import Task
 
 
@@ -28,9 +28,9 @@ class IndependentRules:
         for rule in self._rules:
             rule.begin(copies)
 
-    def choose(self, common: NDArray[np.int64], observations: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Each agent's theta [n] after the next common observation [n, C] and private observations [n, K, O]."""
-        known = [np.concatenate((common, observations[:, k]), axis=1) for k in range(len(self._rules))]
+    def choose(self, common: NDArray[Any], observations: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Each agent's theta [n] after the next common observation [n, C] and private observations [n, O_k]."""
+        known = [np.concatenate((common, own), axis=1) for own in observations]
         return [rule.choose(own) for rule, own in zip(self._rules, known, strict=True)]
 
 
@@ -50,37 +50,33 @@ def monte_carlo(
     ``stream`` moves the environment, ``private`` draws the agents' actions where prescriptions are randomised.
 
     Raises:
-        TypeError: if the observation space is not finite.
+        UsageError: if the prescriptions cannot be given the task's local information.
     """
     environment = task.make(parameters, trajectories)
-    spec = environment.spec
-    if not isinstance(spec.observation_space, FiniteSpace):
-        raise TypeError("prescriptions need finite observations")
-    structure = task.structure
-    local_space = structure.local_space(spec.observation_space)
-    local = np.zeros((trajectories, spec.num_agents, len(local_space.sizes)), dtype=np.int64)
+    spec, structure = environment.spec, task.structure
+    everyone = range(1, spec.num_agents + 1)
+    alike = [(agents, own) for own, agents in group_alike(everyone, spec.agents).items()]
+    # Rules of their own give agents theta of their own, also where agents are alike.
+    each = [([agent], own) for agent, own in zip(everyone, spec.agents, strict=True)]
+    groups = each if isinstance(rule, IndependentRules) else alike
+    memories = [LocalMemory(agents, own, trajectories, structure, family) for agents, own in groups]
     action = np.zeros((trajectories, spec.num_agents), dtype=np.int64)
-    agents = np.arange(1, spec.num_agents + 1)
     lockstep = LockStep(environment, structure)
     returns = np.zeros(trajectories)
     alive = np.ones(trajectories)
     rule.begin(trajectories)
     for t in range((steps or spec.horizon or horizon(discount)) + 1):
         # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
-        now = lockstep.advance(action, stream.uniforms(t, trajectories, spec.draws_per_step))
+        now = lockstep.advance(t, action, stream.uniforms(t, trajectories, spec.draws_per_step))
         if t > 0:
             returns += discount ** (t - 1) * alive * now.rewards
         alive = alive * (now.ended == 0)
-        rows = (spec.num_agents * trajectories, -1)
-        local = structure.local(
-            local.reshape(rows), action.reshape(-1), now.observations.reshape(rows), np.repeat(now.begin, spec.num_agents)
-        )
-        index = local_space.index(local).reshape(trajectories, spec.num_agents)
+        seen = [now.observations[:, place] for place in spec.observation_places]
         words = private.words(t, spec.num_agents, trajectories).T if family.is_random else None
-        if isinstance(rule, IndependentRules):
-            chosen = rule.choose(now.common, now.observations)
-            columns = [family.draw(own, agents[k : k + 1], index[:, k : k + 1]) for k, own in enumerate(chosen)]
-            action = np.concatenate(columns, axis=1)
-        else:
-            action = family.draw(rule.choose(now.common), agents, index, words)
+        chosen = rule.choose(now.common, seen) if isinstance(rule, IndependentRules) else [rule.choose(now.common)]
+        chosen *= len(memories) // len(chosen)
+        for memory, theta in zip(memories, chosen, strict=True):
+            places = memory.agents - 1
+            memory.observe(np.concatenate([seen[place] for place in places]), now.step_in_episode)
+            action[:, places] = memory.act(theta, None if words is None else words[:, places])
     return mean_estimate(returns)

@@ -33,7 +33,7 @@ from dadc_net.storage import arrays_file
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import STOPPED_FILE
-from dadc_net.team.information import InformationStructure
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys

@@ -25,7 +25,8 @@ from dadc_net.errors import DadcError
 from dadc_net.node.rows import Answers, Arrays, ServerRow, row_check
 from dadc_net.storage import arrays_file
 from dadc_net.storage.journal_file import JournalFile, Translated, rotten
-from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of, pack_entry, split
+from dadc_net.storage.parts import split
+from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of, pack_entry
 from dadc_net.storage.tail_file import Tail, TailFile, key_of, read_tail, tail_path
 
 _OF_AN_AGENT = """

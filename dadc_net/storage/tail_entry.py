@@ -1,8 +1,8 @@
 """One lock-step of the server's journal: an entry of its tail, and the rows that it becomes in the database.
 
     body     two step numbers (8 bytes each, -1: not there), seven lengths (4 bytes each), seven byte strings
-    first    record t: actions, step digests, learner digests of all K agents, each concatenated
-    second   record t + 1: chain head, common bytes, observations of all K agents, concatenated;
+    first    record t: actions, step digests, learner digests of all K agents, each joined (``parts``)
+    second   record t + 1: chain head, common bytes, observations of all K agents, joined;
              state of the environment after it, empty where it was not kept
 
 Checks of rows are not in the entry, which has its own; they are made when the rows are.
@@ -16,6 +16,7 @@ from typing import NamedTuple
 from dadc_net.errors import CorruptStateError
 from dadc_net.node.record import Record
 from dadc_net.node.rows import Answers, ServerRow, row_check
+from dadc_net.storage.parts import join, split
 
 _HEADER = struct.Struct(">qq7I")
 _NO_RECORD = Record(-1, b"", b"")
@@ -89,21 +90,13 @@ def answers_of(agent: int) -> str:
     return f"answers_{agent}"
 
 
-def split(joined: bytes, count: int) -> tuple[bytes, ...]:
-    """K equal parts."""
-    size, rest = divmod(len(joined), count)
-    if rest:
-        raise CorruptStateError(f"{len(joined)} bytes of a journal row are not {count} equal parts. It was not used.")
-    return tuple(joined[k * size : (k + 1) * size] for k in range(count))
-
-
 def pack_entry(answers: Answers | None, row: ServerRow | None, world: bytes) -> bytes:
     """The body of the entry of a ``commit``; ``world`` is empty where the state is not kept."""
     answered, columns = -1, [b"", b"", b""]
     if answers is not None:
-        answered, columns = answers.step, [b"".join(column) for column in answers[1:]]
+        answered, columns = answers.step, [join(column) for column in answers[1:]]
     (step, head, common), observations = (_NO_RECORD, ()) if row is None else row
-    parts: list[bytes] = [*columns, head, common, b"".join(observations), world]
+    parts: list[bytes] = [*columns, head, common, join(observations), world]
     return b"".join((_HEADER.pack(answered, step, *map(len, parts)), *parts))
 
 

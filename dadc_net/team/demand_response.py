@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.elementary import log
 from dadc_net.schema import require
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace
@@ -110,9 +111,7 @@ class DemandResponse:
         self._divergences = parameters.divergences()
         self._spec = EnvironmentSpec(
             name="demand-response",
-            num_agents=parameters.agents,
-            observation_space=FiniteSpace((2,)),
-            action_space=FiniteSpace((3,)),
+            agents=equal_agents(parameters.agents, FiniteSpace((2,)), FiniteSpace((3,))),
             public_space=FiniteSpace((1,)),
             draws_per_step=parameters.agents,
         )

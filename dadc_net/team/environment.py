@@ -11,20 +11,26 @@ Per lock-step, ``advance`` gets the joint action, the copies that begin afresh, 
 ``ended`` is what the problem itself says (TERMINATED or NO). Truncation after ``restart_steps`` belongs to the
 episode clock, not to the environment.
 
-Axis letters: E copies, K agents, O observation columns, P public columns, D draws.
+Agents may differ: each has an observation space and an action space of its own. An environment gives observations as one
+array [E, K, O] where all agents have equally many columns, or as K arrays [E, O_k].
+
+Axis letters: E copies, K agents, O_k observation columns of agent k, O their sum, P public columns, D draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.agent_spec import AgentSpec
+from dadc_net.team.spaces import FiniteSpace, Space, product
 
 
 class Ended(IntEnum):
@@ -37,16 +43,13 @@ class Ended(IntEnum):
     """Over by the problem's own rules: the future has no value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentSpec:
     """What can be said of an environment before it runs."""
 
     name: str
-    num_agents: int
-    observation_space: Space
-    """Of one agent's private observation O^k."""
-    action_space: FiniteSpace
-    """Of one agent's action; one factor."""
+    agents: tuple[AgentSpec, ...]
+    """Of agents 1 .. K."""
     public_space: Space
     """Of what every agent observes besides."""
     draws_per_step: int
@@ -54,13 +57,43 @@ class EnvironmentSpec:
     horizon: int = 0
     """Decisions after which every episode is over; 0: there is no such number."""
 
+    @property
+    def num_agents(self) -> int:
+        """K."""
+        return len(self.agents)
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether all agents see and do the same things."""
+        return len(set(self.agents)) == 1
+
+    @cached_property
+    def joint_observation_space(self) -> Space:
+        """Of all agents' observations side by side."""
+        return product(*(agent.observation_space for agent in self.agents))
+
+    @cached_property
+    def joint_action_space(self) -> FiniteSpace:
+        """Of all agents' actions side by side: one factor each."""
+        return FiniteSpace(tuple(agent.action_space.num_values for agent in self.agents))
+
+    @cached_property
+    def observation_places(self) -> tuple[slice, ...]:
+        """The columns of agent 1 .. K in the joint observation."""
+        ends = list(itertools.accumulate(agent.observation_space.columns for agent in self.agents))
+        return tuple(slice(end - agent.observation_space.columns, end) for agent, end in zip(self.agents, ends, strict=True))
+
 
 class Outcome(NamedTuple):
-    """What one lock-step brings."""
+    """What one lock-step brings.
 
-    observations: NDArray[np.int64]
-    """[E, K, O]"""
-    public: NDArray[np.int64]
+    Whole numbers and booleans of any width, and floating numbers, are taken as they are where the space's own type (int64,
+    float64) holds them exactly.
+    """
+
+    observations: NDArray[Any] | Sequence[NDArray[Any]]
+    """[E, K, O], or K arrays [E, O_k]"""
+    public: NDArray[Any]
     """[E, P]"""
     rewards: NDArray[np.float64]
     """[E] R_{t-1}; 0 where a copy begins"""

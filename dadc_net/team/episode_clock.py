@@ -24,10 +24,10 @@ class EpisodeClock:
         self._ages = np.full(num_envs, -1, dtype=np.int64)
         """Steps since the copy's first record; -1: begins at the next record."""
 
-    def begin(self) -> NDArray[np.bool_]:
-        """Which copies begin at this record: [E]."""
-        begins: NDArray[np.bool_] = self._ages < 0
-        return begins
+    @property
+    def step_in_episode(self) -> NDArray[np.int64]:
+        """How many steps ago each copy began, at the record that is about to be made: [E]; 0: it begins there."""
+        return self._ages + 1
 
     def observe(self, ended: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Count this record; the environment's ``ended`` [E] with the clock's truncations added: [E]."""

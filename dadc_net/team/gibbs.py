@@ -37,8 +37,11 @@ class GibbsFamily(PrescriptionFamily):
     """K, or 1 when all agents share one table."""
     local_values: int
     num_actions: int
+    """A, of the agent that has most."""
     bound: float
     """|theta| <= this."""
+    own_actions: tuple[int, ...] = ()
+    """[K] where agents differ: how many actions each has; empty: all have A."""
 
     @property
     def space(self) -> BoxSpace:
@@ -53,8 +56,11 @@ class GibbsFamily(PrescriptionFamily):
     def weights(self, theta: Theta) -> NDArray[np.int64]:
         _, weights = elementary.softmax_weights(theta.reshape(-1, self.num_actions))
         bits = min(_EXP_BITS, _THRESHOLD_BITS - ceil_log2(self.num_actions))
-        integers = np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64)
-        return integers.reshape(len(theta), *self.shape)
+        integers = np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64).reshape(len(theta), *self.shape)
+        if self.own_actions:
+            # |theta| <= 8, so that no action that an agent has can vanish beside one that it does not have.
+            integers *= (np.arange(self.num_actions) < np.array(self.own_actions)[:, None])[:, None, :]
+        return integers
 
     def to_plain(self) -> dict[str, Any]:
         return {
@@ -64,6 +70,7 @@ class GibbsFamily(PrescriptionFamily):
             "local_values": self.local_values,
             "num_actions": self.num_actions,
             "bound": self.bound,
+            "own_actions": list(self.own_actions),
         }
 
     @classmethod
@@ -76,6 +83,7 @@ class GibbsFamily(PrescriptionFamily):
                 local_values=int(record["local_values"]),
                 num_actions=int(record["num_actions"]),
                 bound=float(record["bound"]),
+                own_actions=tuple(int(own) for own in record["own_actions"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"{dict(record)!r} does not describe a Gibbs family: {error}") from error

@@ -3,7 +3,7 @@
 A run's server, a Monte-Carlo evaluation and everything else that moves an environment under an information structure do
 it here, so that there is one answer to what z_t follows which joint action. Randomness is an input.
 
-Axis letters: E copies, K agents, O observation columns, Z columns of z_t, D draws.
+Axis letters: E copies, K agents, O columns of all agents' observations, Z columns of z_t, D draws.
 """
 
 from __future__ import annotations
@@ -15,25 +15,32 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.errors import InvariantError
-from dadc_net.team.environment import Environment, Outcome
+from dadc_net.errors import NumericError
+from dadc_net.team.environment import Environment
 from dadc_net.team.episode_clock import EpisodeClock
-from dadc_net.team.information import InformationStructure, JointStep
+from dadc_net.team.outcome import JointOutcome, admitted, taken
+from dadc_net.team.structures.structure import InformationStructure, JointStep
 
 
 class TeamStep(NamedTuple):
     """What one lock-step brings to a team."""
 
-    observations: NDArray[np.int64]
-    """[E, K, O] O_t; column k is for agent k only"""
-    common: NDArray[np.int64]
+    observations: NDArray[Any]
+    """[E, O] O_t of all agents side by side; which columns are whose says ``EnvironmentSpec.observation_places``"""
+    common: NDArray[Any]
     """[E, Z] z_t"""
     rewards: NDArray[np.float64]
     """[E] R_{t-1}; 0 where a copy begins"""
-    begin: NDArray[np.bool_]
-    """[E]"""
+    step_in_episode: NDArray[np.int64]
+    """[E] t, counted from each copy's begin"""
     ended: NDArray[np.uint8]
     """[E] values of ``Ended``"""
+
+    @property
+    def begin(self) -> NDArray[np.bool_]:
+        """[E] which copies begin here."""
+        begins: NDArray[np.bool_] = self.step_in_episode == 0
+        return begins
 
 
 class LockStep:
@@ -42,25 +49,39 @@ class LockStep:
     def __init__(self, environment: Environment, structure: InformationStructure, restart_steps: int = 0) -> None:
         """``restart_steps``: steps after which a copy is cut off and begins afresh; 0: never."""
         self.environment = environment
+        self.spec = environment.spec
+        self.common_space = structure.common_space(self.spec)
         self._structure = structure
         self._clock = EpisodeClock(environment.num_envs, restart_steps)
         self._history: deque[JointStep] = deque(maxlen=structure.history_steps)
 
-    def advance(self, joint_action: NDArray[np.int64], draws: NDArray[np.float64]) -> TeamStep:
-        """Move by ``joint_action`` [E, K], which is ignored where a copy begins, with ``draws`` [E, D] in [0, 1).
+    def advance(self, step: int, joint_action: NDArray[np.int64], draws: NDArray[np.float64]) -> TeamStep:
+        """Lock-step ``step``: move by ``joint_action`` [E, K], which is ignored where a copy begins.
+
+        Args:
+            draws: [E, D] in [0, 1).
 
         Raises:
-            InvariantError: if the environment's reward is not finite.
+            NumericError: if what comes out does not lie in its space, or a reward is not finite.
         """
-        begin = self._clock.begin()
-        outcome = self.environment.advance(joint_action, begin, draws)
-        if not np.isfinite(outcome.rewards).all():
-            bad = outcome.rewards[~np.isfinite(outcome.rewards)]  # The others may be of what no agent is told.
-            raise InvariantError(f"the environment's reward holds {bad}; it must be finite")
+        at = self._clock.step_in_episode
+        begin = at == 0
+        copies = self.environment.num_envs
+        outcome = admitted(self.environment.advance(joint_action, begin, draws), self.spec, copies, step)
         ended = self._clock.observe(outcome.ended)
         self._history.append(joint_step(outcome, joint_action, begin))
-        common = self._structure.common(self._history)
-        return TeamStep(outcome.observations, common, np.where(begin, 0.0, outcome.rewards), begin, ended)
+        common = taken(self._structure.common(self._history, at), self.common_space, copies)
+        if common is None:
+            raise self._wrong_common(at, step)
+        return TeamStep(outcome.observations, common, np.where(begin, 0.0, outcome.rewards), at, ended)
+
+    def _wrong_common(self, at: NDArray[np.int64], step: int) -> NumericError:
+        found = self._structure.common(self._history, at)
+        return NumericError(
+            f"the information structure {self._structure.name} gives {found.tolist()} as common information at lock-step "
+            f"{step}, which are no values of its space {self.common_space.to_plain()}. The run cannot go on. Correct its "
+            "common() or its common_space(); dadc_net.team.conformance finds more."
+        )
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of everything that the next lock-step depends on, by name."""
@@ -85,7 +106,7 @@ class LockStep:
             self._history.append(JointStep(*(state[f"history/{index}/{name}"] for name in fields)))
 
 
-def joint_step(outcome: Outcome, joint_action: NDArray[np.int64], begin: NDArray[np.bool_]) -> JointStep:
+def joint_step(outcome: JointOutcome, joint_action: NDArray[np.int64], begin: NDArray[np.bool_]) -> JointStep:
     """What an information structure sees of an outcome of ``joint_action`` [E, K], with ``begin`` [E]."""
     return JointStep(outcome.observations, outcome.public, np.where(begin[:, None], 0, joint_action), begin)
 

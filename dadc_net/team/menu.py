@@ -8,7 +8,7 @@ how many entries there are.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -113,10 +113,16 @@ def own_parts(menu: PrescriptionMenu) -> PrescriptionMenu:
     return PrescriptionMenu(OWN, tuple(f"own part {m}" for m in range(count)), actions)
 
 
-def own_actions(actions: int, local_values: int) -> PrescriptionMenu:
-    """The same where there is no menu: entry a is action a, whatever the local value."""
-    entries = tuple(f"take action {action}" for action in range(actions))
-    return PrescriptionMenu(OWN, entries, tuple((((action,) * local_values),) for action in range(actions)))
+def own_actions(actions: Sequence[int], local_values: int) -> PrescriptionMenu:
+    """The same where there is no menu: entry a is action a, whatever the local value.
+
+    Args:
+        actions: [K] how many each agent has, one number where all have equally many; whoever has fewer begins again at 0.
+    """
+    count = max(actions)
+    entries = tuple(f"take action {action}" for action in range(count))
+    tables = tuple(tuple((action % own,) * local_values for own in actions) for action in range(count))
+    return PrescriptionMenu(OWN, entries, tables)
 
 
 def all_combinations(menu: PrescriptionMenu, menus: Mapping[str, PrescriptionMenu]) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.schema import require
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace
@@ -93,9 +94,7 @@ class MultiAccessBroadcast:
         self._busy = np.zeros(num_envs, dtype=np.int64)
         self._spec = EnvironmentSpec(
             name="multi-access-broadcast",
-            num_agents=2,
-            observation_space=FiniteSpace((2,)),
-            action_space=FiniteSpace((2,)),
+            agents=equal_agents(2, FiniteSpace((2,)), FiniteSpace((2,))),
             public_space=FiniteSpace((3,)),
             draws_per_step=_DRAWS,
         )

@@ -19,10 +19,10 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.errors import InvariantError
+from dadc_net.errors import InvariantError, UsageError
 from dadc_net.exact.streams import categorical
 from dadc_net.schema import Checked, Range
-from dadc_net.team.spaces import Space
+from dadc_net.team.spaces import FiniteSpace, Space
 
 Theta = NDArray[Any]
 """int64 [n] entries of a menu, or float64 [n, D] points of a box."""
@@ -70,6 +70,25 @@ class PrescriptionFamily(ABC):
         weights = self.weights(theta).astype(np.float64)
         result: NDArray[np.float64] = weights / weights.sum(axis=3, keepdims=True)
         return result
+
+    def require_local(self, space: Space, structure: str) -> None:
+        """Refuse a space of local information that these prescriptions cannot be asked about.
+
+        Raises:
+            UsageError: if so; a table has a row for each of finitely many local values.
+        """
+        if not isinstance(space, FiniteSpace) or space.num_values > self.shape[1]:
+            raise UsageError(
+                f"under {structure} an agent's local information is {space.to_plain()}, but the prescriptions {self.name} "
+                f"are tables of {self.shape[1]} local values. They do not fit. Choose other prescriptions, or an "
+                "information structure that keeps finitely many values."
+            )
+
+    def look_up(self, space: Space, local: NDArray[Any]) -> NDArray[Any]:
+        """What ``draw`` is asked about, for local values [n, L] of ``space``: here their index [n]."""
+        if not isinstance(space, FiniteSpace):
+            raise InvariantError(f"the prescriptions {self.name} are tables and were asked about {space}")
+        return space.index(local)
 
     def draw(
         self,

@@ -20,11 +20,12 @@ from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models import box_pushing, broadcast_channel, dec_tiger, fire_fighting, meeting_grid, recycling
 from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.information import ControlSharing, InformationStructure, MeanFieldSharing
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
+from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing
+from dadc_net.team.structures.structure import InformationStructure
 
 FamilyMaker = Callable[[EnvironmentSpec, ThetaSettings], PrescriptionFamily]
 """How a family is made for an environment."""
@@ -80,7 +81,8 @@ def finite_task(
     """
     made = cache(make_model)
     small = menu_size([len(own) for own in actions], [len(own) for own in observations]) <= LARGEST_MENU
-    widest = max(map(len, observations)), max(map(len, actions))
+    choices = tuple(map(len, actions))
+    values = max(map(len, observations))
     return Task(
         name=name,
         parameters_type=FiniteParameters,
@@ -91,7 +93,12 @@ def finite_task(
         default_discount=discount,
         families={
             "gibbs": lambda spec, theta: GibbsFamily(
-                name="gibbs", tables=spec.num_agents, local_values=widest[0], num_actions=widest[1], bound=theta.bound
+                name="gibbs",
+                tables=spec.num_agents,
+                local_values=values,
+                num_actions=max(choices),
+                bound=theta.bound,
+                own_actions=choices if len(set(choices)) > 1 else (),
             )
         },
         default_prescriptions=MENU if small else "gibbs",

@@ -67,6 +67,7 @@ def pack_begin(begin: Begin) -> bytes:
         "structure": begin.structure,
         "family": begin.family,
         "observation_space": begin.observation_space,
+        "action_space": begin.action_space,
     }
     return _pack("Begin", body, _BEGIN, limits.BEGIN_BYTES_MAX, "Use a smaller prescription menu.")
 
@@ -249,9 +250,10 @@ _JOIN: dict[str, Check] = {
 }
 _BEGIN: dict[str, Check] = {
     "settings": _is_record,
-    "structure": _is_text,
+    "structure": _is_record,
     "family": _is_record,
     "observation_space": _is_record,
+    "action_space": _is_record,
 }
 _ACCOUNT: dict[str, Check] = {"digests": _is_digests}
 _FAULT: dict[str, Check] = {"exit_code": _is_exit_code, "text": _is_text}

@@ -68,7 +68,7 @@ class _Connection:
     cut: bool = False
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Key:
     allowance: Allowance
     cuts: int = 0
@@ -158,7 +158,7 @@ class Conduct:
     def _key(self, agent: int, now: float) -> _Key:
         key = self._keys.get(agent)
         if key is None:
-            key = self._keys[agent] = _Key(Allowance(KEY_BURST, now))
+            key = self._keys[agent] = _Key(allowance=Allowance(KEY_BURST, now))
         return key
 
     def _cut(self, connection: _Connection, agent: int | None, now: float) -> Verdict:

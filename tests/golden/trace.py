@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dadc_net.config import resolve
 from dadc_net.node.messages import Act, Step
-from dadc_net.node.record import unpack_actions, unpack_common
+from dadc_net.node.record import ActionLayout, CommonLayout
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.wire.framing import encode
 from tests.team_in_memory import Team
@@ -37,15 +37,15 @@ def make_trace() -> str:
         "# mabc, 2 copies, 4 lock-steps per batch, 3 updates, restart after 6 steps, shared seed 7, environment seed 1",
         f"# settings digest {config.settings.digest().hex()}",
     ]
-    space = FiniteSpace((2, 2, 3))
+    common, actions = CommonLayout(FiniteSpace((2, 2, 3)), 2), ActionLayout(FiniteSpace((2,)), 2)
     for _, step in [(peer, m) for peer, m in team.sent if isinstance(m, Step) and peer == b"peer-1"]:
-        record = unpack_common(step.record.common, step.record.step, 2, space)
+        record = common.unpack(step.record)
         flags = zip(record.begin, record.ended, strict=True)
         ends = ["begin" if begun else ("no", "truncated", "terminated")[code] for begun, code in flags]
         lines.append(f"record {step.record.step}: head {step.record.head.hex()[:16]}, {sum(map(len, encode(step)))} bytes")
         lines.append(f"  z {record.common.tolist()}  reward {record.rewards.tolist()}  {ends}")
         for act in (a for a in answers if a.step == step.record.step):
-            done = unpack_actions(act.actions, act.step, 2, act.agent, FiniteSpace((2,))).tolist() if act.actions else []
+            done = actions.read(act.actions, act.step, act.agent).tolist() if act.actions else []
             lines.append(f"  agent {act.agent}: actions {done}  digest {act.step_digest.hex()[:16]}")
             if act.learner_digest:
                 lines.append(f"    learner after update {act.step // 4}: {act.learner_digest.hex()}")

@@ -13,11 +13,12 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.messages import Act, Step
-from dadc_net.node.record import pack_observations
+from dadc_net.node.record import ObservationLayout
 from dadc_net.runtime.sabotage import Sabotage
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.information import MeanFieldSharing
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.own_memory import MeanFieldSharing
 from tests.team_in_memory import MakeConfig, Team
 
 
@@ -119,11 +120,12 @@ def test_theta_does_not_leave_an_agent() -> None:
 def test_agents_in_one_object_draw_what_each_draws_alone() -> None:
     family, space = GibbsFamily(name="randomised", tables=1, local_values=2, num_actions=3, bound=5.0), FiniteSpace((2,))
     streams = {agent: private_stream(agent, seed_bytes(3)) for agent in range(1, 6)}
-    together = PassiveAgents(streams, 4, MeanFieldSharing(), family, space)
-    alone = [PassiveAgents({agent: stream}, 4, MeanFieldSharing(), family, space) for agent, stream in streams.items()]
+    specs = equal_agents(5, space, FiniteSpace((3,)))
+    together = PassiveAgents(streams, 4, MeanFieldSharing(), family, specs)
+    alone = [PassiveAgents({agent: stream}, 4, MeanFieldSharing(), family, specs[:1]) for agent, stream in streams.items()]
     rng = np.random.Generator(np.random.Philox(2))
     for step in range(5):
-        private = pack_observations(rng.integers(0, 2, (4, 5, 1)))
+        private = [ObservationLayout(space, 4).pack(rng.integers(0, 2, (4, 1))) for _ in streams]
         begin, theta = np.full(4, step == 0), rng.normal(size=(4, 6))
         together.observe(step, private, begin)
         actions = together.act(step, theta)

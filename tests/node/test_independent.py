@@ -61,7 +61,7 @@ def test_what_an_agent_learns_depends_on_what_it_alone_observes(small: MakeConfi
     config = small(overrides=[INDEPENDENT])
     row = Simulation(config, seed_bytes(7), seed_bytes(1)).world.first()
     states = []
-    for observation in (bytes(8), np.ones(4, dtype="<i2").tobytes()):
+    for observation in (bytes(4), np.ones(4, dtype="u1").tobytes()):
         replica = IndependentReplica(config.settings, seed_bytes(7), 1, FiniteSpace((2,)))
         replica.show(0, observation)
         states.append(replica.receive(row.record).digests.ais)
@@ -87,7 +87,7 @@ def test_own_parts_and_their_combinations() -> None:
     assert own.actions == (((0, 0), (0, 0)), ((0, 1), (0, 1)))
     assert all_combinations(MENUS["paper"], MENUS) == "all"
     assert all_combinations(MENUS["paper"], {"paper": MENUS["paper"]}) == ""
-    plain = own_actions(3, 2)
+    plain = own_actions([3], 2)
     assert plain.draw(np.array([2, 0]), np.array([4]), np.array([[1], [0]])).tolist() == [[2], [0]]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dadc_net.config import resolve
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.record import unpack_common, unpack_observation
+from dadc_net.node.record import CommonLayout, ObservationLayout
 from dadc_net.node.server.world import World
 from dadc_net.runtime.problem import make_problem
 from dadc_net.team.environment import Outcome
@@ -101,7 +101,7 @@ def test_a_run_starts_empty_and_idle_and_says_so() -> None:
     """Deviation: D.1 calls the initial distribution known and prints none; here buffers are empty and the channel idle."""
     world = World(make_problem(resolve("mabc", ["learner.num_envs=8", "learner.batch_steps=8"])), seed_bytes(3))
     first = world.first()
-    assert unpack_common(first.record.common, 0, 8, FiniteSpace((2, 2, 3))).common.tolist() == [[0, 0, 0]] * 8
+    assert CommonLayout(FiniteSpace((2, 2, 3)), 8).unpack(first.record).common.tolist() == [[0, 0, 0]] * 8
     assert all(not any(raw) for raw in first.observations)
 
 
@@ -118,13 +118,13 @@ def test_who_observes_what() -> None:
         buffers, busy = state["buffers"], state["busy"]
         action = rng.integers(2, size=(copies, 2)) * buffers
         entry = world.advance(action)
-        common = unpack_common(entry.record.common, t, copies, FiniteSpace((2, 2, 3))).common
+        common = CommonLayout(FiniteSpace((2, 2, 3)), copies).unpack(entry.record).common
         for copy in range(copies):
             a = (int(action[copy, 0]), int(action[copy, 1]))
             assert tuple(common[copy].tolist()) == broadcast.seen(a, int(busy[copy]))
             transmitted += any(a)
         after = problem.environment.state()["buffers"]
         for k in (0, 1):
-            own = unpack_observation(entry.observations[k], t, copies, FiniteSpace((2,)))[:, 0]
+            own = ObservationLayout(FiniteSpace((2,)), copies).read(entry.observations[k], t)[:, 0]
             assert own.tolist() == after[:, k].tolist()
     assert 100 < transmitted < 40 * copies - 100

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.conformance import check_environment
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import ControlSharing, InformationStructure, JointStep, MeanFieldSharing
 from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing
+from dadc_net.team.structures.structure import InformationStructure, JointStep
 
 AGENTS, LAST = (1, 2), 6
 Variable = tuple[str, int, int]
@@ -63,12 +65,12 @@ class DelayedByOne(InformationStructure):
     def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
         return FiniteSpace((2,) * 4)
 
-    def common(self, history: Sequence[JointStep]) -> NDArray[np.int64]:
+    def common(self, history: Sequence[JointStep], step_in_episode: NDArray[np.int64]) -> NDArray[np.int64]:
         before, now = history[0], history[-1]
-        observed = np.where(now.begin[:, None], 0, before.observations[:, :, 0])
+        observed = np.where(now.begin[:, None], 0, before.observations)
         return np.concatenate((observed, now.joint_action_tm1), axis=1)
 
-    def local_space(self, observation_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return observation_space
 
     def local(
@@ -76,7 +78,7 @@ class DelayedByOne(InformationStructure):
         local: NDArray[np.int64],
         action: NDArray[np.int64],
         observation_next: NDArray[np.int64],
-        begin: NDArray[np.bool_],
+        step_in_episode: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         return observation_next
 
@@ -95,7 +97,7 @@ def history(changed: Variable | None, t: int) -> list[JointStep]:
         return int((letter, k, s) == changed)
 
     def step(s: int) -> JointStep:
-        observed = np.array([[[value("O", k, s)] for k in AGENTS]])
+        observed = np.array([[value("O", k, s) for k in AGENTS]])
         acted = np.array([[value("A", k, s - 1) for k in AGENTS]])
         return JointStep(observed, np.zeros((1, 1), dtype=np.int64), acted, np.zeros(1, dtype=bool))
 
@@ -104,9 +106,10 @@ def history(changed: Variable | None, t: int) -> list[JointStep]:
 
 def depends_on(structure: InformationStructure, t: int) -> set[Variable]:
     """The variables of which z_t says anything; the mean field M_t is one variable, made of all O_t."""
-    plain = structure.common(history(None, t))
+    at = np.full(1, t)
+    plain = structure.common(history(None, t), at)
     tried = between("O", AGENTS, t - 1, t) | between("A", AGENTS, t - 2, t - 1)
-    found = {variable for variable in tried if (structure.common(history(variable, t)) != plain).any()}
+    found = {variable for variable in tried if (structure.common(history(variable, t), at) != plain).any()}
     if isinstance(structure, MeanFieldSharing):
         assert found == between("O", AGENTS, t, t)
         return {("M", 0, t)}
@@ -144,11 +147,11 @@ def test_local_information_is_the_rest_shed_of_the_past(
     assert len(control_sharing(1, 5) - common(control_sharing, 5)) > len(rest)
     assert delayed_sharing(1, 3) - common(delayed_sharing, 3) == between("O", [1], 3, 3)  # bounded as it is
     space = FiniteSpace((2,))
-    assert structure.local_space(space) == space
+    assert structure.local_space(space, space) == space
     for before in (0, 1):
         for action in (0, 1):
             following = structure.local(
-                np.array([[before]] * 2), np.array([action] * 2), np.array([[0], [1]]), np.zeros(2, dtype=bool)
+                np.array([[before]] * 2), np.array([action] * 2), np.array([[0], [1]]), np.full(2, 3)
             )
             assert following.tolist() == [[0], [1]]
 
@@ -162,9 +165,9 @@ def test_delayed_sharing_satisfies_l1_and_l2() -> None:
     class Leaky(DelayedByOne):
         shared = 0
 
-        def common(self, history: Sequence[JointStep]) -> NDArray[np.int64]:
+        def common(self, history: Sequence[JointStep], step_in_episode: NDArray[np.int64]) -> NDArray[np.int64]:
             self.shared = int(history[-1].joint_action_tm1.sum())
-            return super().common(history)
+            return super().common(history, step_in_episode)
 
         def local(self, *given: NDArray[np.int64]) -> NDArray[np.int64]:  # type: ignore[override]
             return (given[2] + self.shared) % 2
@@ -188,8 +191,9 @@ def test_a_prescription_maps_local_information_to_actions() -> None:
     for entry, components in enumerate(rules):
         for agent in AGENTS:
             streams = {agent: private_stream(agent, seed_bytes(1))}
-            passive = PassiveAgents(streams, 4, ControlSharing(), MENUS["paper"], FiniteSpace((2,)))
+            specs = equal_agents(1, FiniteSpace((2,)), FiniteSpace((2,)))
+            passive = PassiveAgents(streams, 4, ControlSharing(), MENUS["paper"], specs)
             own = pairs[:, agent - 1]
-            passive.observe(0, [own.astype("<i2").tobytes()], np.ones(4, dtype=bool))
+            passive.observe(0, [own.astype("u1").tobytes()], np.ones(4, dtype=bool))
             acted = passive.act(0, np.full(4, entry))[:, 0]
             assert acted.tolist() == [components[agent - 1][value] for value in own.tolist()]

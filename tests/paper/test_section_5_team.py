@@ -20,14 +20,15 @@ from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.agent.team_member import TeamMember
-from dadc_net.node.record import unpack_common
+from dadc_net.node.record import CommonLayout
 from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.world import World
 from dadc_net.runtime.problem import make_problem
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.information import ControlSharing
 from dadc_net.team.multi_access_broadcast import MENUS
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.own_memory import ControlSharing
 
 Change = Callable[[ServerRow], ServerRow]
 SMALL = ["learner.num_envs=4", "learner.batch_steps=20"]
@@ -47,11 +48,12 @@ def configured(*overrides: str) -> RunConfig:
 
 
 def member(config: RunConfig, agent: int, seed: int) -> TeamMember:
-    space = make_problem(config).environment.spec.observation_space
+    own = make_problem(config).environment.spec.agents[agent - 1]
     facts = {
-        "structure": config.task.structure.name,
+        "structure": config.task.structure.to_plain(),
         "family": config.family.to_plain(),
-        "observation_space": space.to_plain(),
+        "observation_space": own.observation_space.to_plain(),
+        "action_space": own.action_space.to_plain(),
     }
     return TeamMember(AgentIdentity(agent=agent, shared_seed=seed_bytes(seed), selftest=bytes(32)), config.settings, facts)
 
@@ -78,7 +80,7 @@ def learn(config: RunConfig) -> list[ServerRow]:
         done = [m.advance(entry.record, entry.observations[k]) for k, m in enumerate(members)]
         if not done[0][1]:
             return log
-        log.append(world.advance(np.stack([np.frombuffer(raw, dtype="<i2") for _, raw in done], axis=1).astype(np.int64)))
+        log.append(world.advance(np.stack([np.frombuffer(raw, dtype="u1") for _, raw in done], axis=1).astype(np.int64)))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def shared() -> tuple[RunConfig, list[ServerRow]]:
 
 def other_packets(entry: ServerRow) -> ServerRow:
     """Every agent has a packet where it had none, and none where it had one; nothing common changes."""
-    flipped = [(1 - np.frombuffer(raw, dtype="<i2")).astype("<i2").tobytes() for raw in entry.observations]
+    flipped = [(1 - np.frombuffer(raw, dtype="u1")).astype("u1").tobytes() for raw in entry.observations]
     return entry._replace(observations=tuple(flipped))
 
 
@@ -123,7 +125,7 @@ def test_with_equal_parameters_another_seed_still_draws_another_theta(shared: tu
     config, log = shared
     mine, theirs = (Coordinator(config.settings, seed_bytes(seed)) for seed in (7, 8))
     theirs.restore(mine.snapshot())
-    record = unpack_common(log[0].record.common, 0, 4, mine.space)
+    record = CommonLayout(mine.space, 4).unpack(log[0].record)
     one, two = mine.receive(record), theirs.receive(record)
     assert np.array_equal(one.ais, two.ais)
     assert one.prescriptions is not None
@@ -137,7 +139,7 @@ def test_one_changed_common_observation_is_enough_to_part_them(shared: tuple[Run
     mine, theirs = (Coordinator(config.settings, seed_bytes(7)) for _ in range(2))
     equal = []
     for entry in log:
-        record = unpack_common(entry.common, entry.step, 4, mine.space)
+        record = CommonLayout(mine.space, 4).unpack(entry.record)
         mine.receive(record)
         theirs.receive(record._replace(rewards=record.rewards + (entry.step == 3)))
         equal.append(mine.digest() == theirs.digest())
@@ -186,13 +188,14 @@ def test_passive_agents_sample_their_own_actions_independently() -> None:
     copies = 20_000
     family = GibbsFamily(name="gibbs", tables=2, local_values=2, num_actions=2, bound=5.0)
     streams = {agent: private_stream(agent, seed_bytes(5)) for agent in (1, 2)}
-    passive = PassiveAgents(streams, copies, ControlSharing(), family, FiniteSpace((2,)))
-    passive.observe(0, [np.ones(copies, dtype="<i2").tobytes()] * 2, np.ones(copies, dtype=bool))
+    specs = equal_agents(2, FiniteSpace((2,)), FiniteSpace((2,)))
+    passive = PassiveAgents(streams, copies, ControlSharing(), family, specs)
+    passive.observe(0, [np.ones(copies, dtype="u1").tobytes()] * 2, np.ones(copies, dtype=bool))
     theta = np.tile(np.array([0.0, 0.0, 0.0, np.log(3.0)] * 2), (copies, 1))
     actions = passive.act(0, theta)
     assert np.abs(actions.mean(axis=0) - 0.75).max() < 0.01
     assert abs((actions[:, 0] * actions[:, 1]).mean() - 0.75**2) < 0.01
-    alone = PassiveAgents({2: streams[2]}, copies, ControlSharing(), family, FiniteSpace((2,)))
-    alone.observe(0, [np.ones(copies, dtype="<i2").tobytes()], np.ones(copies, dtype=bool))
+    alone = PassiveAgents({2: streams[2]}, copies, ControlSharing(), family, specs[:1])
+    alone.observe(0, [np.ones(copies, dtype="u1").tobytes()], np.ones(copies, dtype=bool))
     assert np.array_equal(alone.act(0, theta)[:, 0], actions[:, 1])
     assert MENUS["paper"].is_random is False

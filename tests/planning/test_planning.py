@@ -20,6 +20,7 @@ from dadc_net.planning.multi_access_broadcast import build_model
 from dadc_net.planning.planners import Plan, plan
 from dadc_net.planning.policy_text import visit_shares
 from dadc_net.planning.value_iteration import policy_value, solve
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import EnvironmentSpec, Outcome
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import MENUS, MultiAccessBroadcast, MultiAccessBroadcastParameters
@@ -347,10 +348,15 @@ def test_shares_of_time_add_up_and_explain_the_optimum(paper: Plan) -> None:
         assert value == pytest.approx(float(solution.value[paper.model.start]), abs=1e-6)
 
 
+ONE = FiniteSpace((1,))
+
+
 class Ends:
     """One agent, reward 1 a step, over after three steps; refuses to be stepped past its end."""
 
-    spec = EnvironmentSpec("ends", 1, FiniteSpace((1,)), FiniteSpace((1,)), FiniteSpace((1,)), 0)
+    spec = EnvironmentSpec(
+        name="ends", agents=equal_agents(1, ONE, ONE), public_space=ONE, draws_per_step=0
+    )
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs, self.age = num_envs, 0

@@ -62,10 +62,27 @@ def test_a_summary_says_what_it_cannot_say(tmp_path: object) -> None:
     config = resolve("mabc", [], {"updates": 2})
     digests = {1: "a" * 64, 2: "a" * 64}
     for valuation, words in (
-        (Valuation(Exact(-1.0, 0.1, 0.0, None, 0.0, None, "m"), Estimate(-1.0, 0.1)), "no relative gap, V* is 0"),
-        (Valuation(Exact(-1.0, 0.1, 0.0, None, 0.0, None, "m"), None), "optimal itself"),
+        (
+            Valuation(
+                Exact(value=-1.0, stderr=0.1, optimum=0.0, gap=None, round_robin=0.0, round_robin_share=None, method="m"),
+                Estimate(-1.0, 0.1),
+            ),
+            "no relative gap, V* is 0",
+        ),
+        (
+            Valuation(
+                Exact(value=-1.0, stderr=0.1, optimum=0.0, gap=None, round_robin=0.0, round_robin_share=None, method="m"),
+                None,
+            ),
+            "optimal itself",
+        ),
         (Valuation(None, None, ("it failed.",)), "not valued by plain Monte Carlo"),
-        (Valuation(Exact(1.0, 0.1, 2.0, 0.5, 0.0, 0.5, "m"), None), "gap 50.00 %"),
+        (
+            Valuation(
+                Exact(value=1.0, stderr=0.1, optimum=2.0, gap=0.5, round_robin=0.0, round_robin_share=0.5, method="m"), None
+            ),
+            "gap 50.00 %",
+        ),
     ):
         report = make_report(config, 0, digests, 0, 0.0, 0.0)
         add_valuation(report, valuation)
@@ -80,7 +97,7 @@ def test_every_way_to_value_can_be_switched_off() -> None:
     config = resolve("mabc", off, small)
     simulation = Simulation(config, seed_bytes(7), seed_bytes(1))
     assert Evaluator(config).valuation(simulation.snapshot()) == Valuation(None, None, ())
-    trial = Trial("c", "p", "l", "c", 0, 0, config.to_plain())
+    trial = Trial(curve="c", panel="p", label="l", folder="c", seed=0, environment_seed=0, configuration=config.to_plain())
     with pytest.raises(UsageError, match="Nothing was trained"):
         run_trial(trial, lambda _: None)
 

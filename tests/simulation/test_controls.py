@@ -15,6 +15,7 @@ from dadc_net.node.server import recovery
 from dadc_net.node.server.resending import Outstanding
 from dadc_net.node.server.server_log import ServerLog
 from dadc_net.node.server.server_node import EnvironmentServerNode
+from dadc_net.node.server.world import World
 from tests.simulation.chaos import Chaos
 from tests.simulation.test_faults import make_config
 
@@ -88,10 +89,10 @@ def _joins_at_its_tip(join: Callable[[AgentNode], object]) -> Callable[[AgentNod
 def _stay_behind(patch: pytest.MonkeyPatch) -> None:
     """A server that comes back steps its environment one action too few, and does not compare."""
     patch.setattr(recovery, "not_repeatable", lambda *_: DadcError("ignored"))
-    patch.setattr(recovery, "_joint_action", lambda world, answers: 1 - _REAL_ACTION(world, answers))
+    patch.setattr(World, "joint_action", lambda *asked: 1 - _REAL_ACTION(*asked))
 
 
-_REAL_ACTION = recovery._joint_action
+_REAL_ACTION = World.joint_action
 
 
 @pytest.mark.parametrize(

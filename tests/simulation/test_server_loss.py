@@ -291,7 +291,15 @@ def _act(chaos: Chaos, agent: int, step: int) -> Act:
     node = chaos.server.node
     assert node is not None
     size = len(node.log.answers(step - 1).actions[agent - 1])
-    return Act(node.run_id, node.epoch, agent, step, bytes(size), b"d" * 32, b"")
+    return Act(
+        run_id=node.run_id,
+        epoch=node.epoch,
+        agent=agent,
+        step=step,
+        actions=bytes(size),
+        step_digest=b"d" * 32,
+        learner_digest=b"",
+    )
 
 
 def test_an_older_copy_of_the_servers_folder_goes_on_above_what_the_agents_have_met(recalled: None) -> None:
@@ -328,6 +336,9 @@ def test_a_journal_with_an_epoch_that_nobody_counted_has_a_way_out(
 
 
 def test_an_epoch_that_is_counted_goes_through_the_wire() -> None:
-    join = Join(1, bytes(32), bytes(32), b"", run_id=b"r" * 16, epoch=EPOCH_MAX)
-    for message in (join, Act(b"r" * 16, EPOCH_MAX, 1, 3, b"", bytes(32), b"")):
+    join = Join(agent=1, commitment=bytes(32), selftest=bytes(32), settings_digest=b"", run_id=b"r" * 16, epoch=EPOCH_MAX)
+    for message in (
+        join,
+        Act(run_id=b"r" * 16, epoch=EPOCH_MAX, agent=1, step=3, actions=b"", step_digest=bytes(32), learner_digest=b""),
+    ):
         assert decode(encode(message)) == message

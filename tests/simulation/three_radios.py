@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
-from dadc_net.team.information import ControlSharing
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.own_memory import ControlSharing
 from dadc_net.team.tasks import Task
 
 AGENTS = 3
@@ -39,8 +40,9 @@ class ThreeRadios:
         self._arrival = parameters.arrival_probability
         self._num_envs = num_envs
         self._packets = np.zeros((num_envs, AGENTS), dtype=np.int64)
-        spaces = FiniteSpace((2,)), FiniteSpace((2,)), FiniteSpace((2,))
-        self._spec = EnvironmentSpec("three-radios", AGENTS, *spaces, draws_per_step=AGENTS)
+        bit = FiniteSpace((2,))
+        agents = equal_agents(AGENTS, bit, bit)
+        self._spec = EnvironmentSpec(name="three-radios", agents=agents, public_space=bit, draws_per_step=AGENTS)
 
     @property
     def spec(self) -> EnvironmentSpec:

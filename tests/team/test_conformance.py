@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dadc_net.team.agent_spec import AgentSpec, equal_agents
 from dadc_net.team.conformance import Finding, check_environment, check_task
 from dadc_net.team.environment import Environment, EnvironmentSpec, Outcome
-from dadc_net.team.information import ControlSharing, InformationStructure, JointStep
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast, MultiAccessBroadcastParameters
-from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, product
+from dadc_net.team.structures.delayed import DelayedSharing
+from dadc_net.team.structures.own_memory import ControlSharing
+from dadc_net.team.structures.periodic import PeriodicSharing
+from dadc_net.team.structures.structure import InformationStructure, JointStep
 from dadc_net.team.tasks import TASKS, Task
 from tests.user_task import make_task
 
@@ -35,7 +39,12 @@ class Relay:
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs = num_envs
-        self.spec = EnvironmentSpec("relay", 3, FiniteSpace((2, 4)), FiniteSpace((2,)), BoxSpace((0.0,), (1.0,)), 1)
+        self.spec = EnvironmentSpec(
+            name="relay",
+            agents=equal_agents(3, FiniteSpace((2, 4)), FiniteSpace((2,))),
+            public_space=BoxSpace((0.0,), (1.0,)),
+            draws_per_step=1,
+        )
         self._count = np.zeros(num_envs, dtype=np.int64)
 
     def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
@@ -60,20 +69,20 @@ class Memory(InformationStructure):
     history_steps = 2
 
     def common_space(self, spec: EnvironmentSpec) -> Space:
-        return FiniteSpace(spec.action_space.sizes * (2 * spec.num_agents))
+        return FiniteSpace(spec.joint_action_space.sizes * 2)
 
-    def common(self, history: Sequence[JointStep]) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
         now = history[-1]
         before = np.zeros_like(now.joint_action_tm1)
         if len(history) > 1:
             before = np.where(now.begin[:, None], 0, history[-2].joint_action_tm1)
         return np.concatenate((now.joint_action_tm1, before), axis=1)
 
-    def local_space(self, observation_space: FiniteSpace) -> FiniteSpace:
-        return FiniteSpace(observation_space.sizes * 2)
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
+        return product(observation_space, observation_space)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
-        past = np.where(begin[:, None], 0, local[:, : observation_next.shape[1]])
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+        past = np.where(step_in_episode[:, None] == 0, 0, local[:, : observation_next.shape[1]])
         return np.concatenate((observation_next, past), axis=1)
 
 
@@ -81,6 +90,11 @@ class Memory(InformationStructure):
 def test_conforming_tasks_pass(task: Task) -> None:
     assert check_task(task) == []
     assert check_task(task, MultiAccessBroadcastParameters(initial_busy_probability=0.5), copies=2, seed=3) == []
+
+
+@pytest.mark.parametrize("name", ["NarrowRewards", "SmallIntegers"])
+def test_narrow_types_are_taken_where_they_are_exact(name: str) -> None:
+    assert check_environment(globals()[name], ControlSharing()) == []
 
 
 @pytest.mark.parametrize("make", [Radio, Relay])
@@ -105,7 +119,7 @@ class SpecByCopies(Radio):
 class TwoActions(Radio):
     def __init__(self, num_envs: int) -> None:
         super().__init__(num_envs)
-        self._spec = replace(self._spec, action_space=FiniteSpace((2, 2)))
+        self._spec = replace(self._spec, agents=equal_agents(2, FiniteSpace((2,)), FiniteSpace((2, 2))))
 
 
 class Altered(Radio):
@@ -121,6 +135,11 @@ class Altered(Radio):
 class NarrowRewards(Altered):
     def alter(self, outcome: Outcome, begin: NDArray[np.bool_]) -> Outcome:
         return _changed(outcome, rewards=outcome.rewards.astype(np.float32))
+
+
+class ComplexRewards(Altered):
+    def alter(self, outcome: Outcome, begin: NDArray[np.bool_]) -> Outcome:
+        return _changed(outcome, rewards=outcome.rewards.astype(np.complex128))
 
 
 class NotFinite(Altered):
@@ -146,6 +165,11 @@ class FlatObservations(Altered):
 class SmallIntegers(Altered):
     def alter(self, outcome: Outcome, begin: NDArray[np.bool_]) -> Outcome:
         return _changed(outcome, public=outcome.public.astype(np.int32))
+
+
+class HalfIntegers(Altered):
+    def alter(self, outcome: Outcome, begin: NDArray[np.bool_]) -> Outcome:
+        return _changed(outcome, public=outcome.public * 0.5)
 
 
 class TruncatesItself(Altered):
@@ -282,12 +306,12 @@ class Crashes(Radio):
         (WrongCount, "spec", "num_envs is 7 after 4"),
         (SpecByCopies, "spec", "differs from that for 4"),
         (TwoActions, "spec", "action_space"),
-        (NarrowRewards, "outcome", "float32"),
+        (ComplexRewards, "outcome", "complex128"),
         (NotFinite, "outcome", "not finite"),
         (RewardAtBegin, "outcome", "begin instead of 0"),
-        (OutOfSpace, "outcome", "observations lies outside"),
+        (OutOfSpace, "outcome", "observations of agent 1 lies outside"),
         (FlatObservations, "outcome", r"shape \(4, 2\) instead of \(4, 2, 1\)"),
-        (SmallIntegers, "outcome", "public has type int32"),
+        (HalfIntegers, "outcome", "public has type float64, which is not exactly int64"),
         (TruncatesItself, "ended", "restart_steps"),
         (EndedAsBool, "ended", "uint8"),
         (OwnGenerator, "determinism", "rewards of copy 0"),
@@ -318,13 +342,13 @@ def test_a_broken_environment_is_caught(make: Callable[[int], Environment], rule
 class Leaks(ControlSharing):
     """Remembers z_t in ``common`` and mixes it into local information."""
 
-    seen = 0
+    seen: ClassVar[int] = 0
 
-    def common(self, history: Sequence[JointStep]) -> Integers:
-        self.seen = int(history[-1].joint_action_tm1.sum())
-        return super().common(history)
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        object.__setattr__(self, "seen", int(history[-1].joint_action_tm1.sum()))
+        return super().common(history, step_in_episode)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
         return (observation_next + self.seen) % 2
 
 
@@ -333,93 +357,93 @@ class LeaksThroughItsClass(Leaks):
 
     shared = 0
 
-    def common(self, history: Sequence[JointStep]) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
         LeaksThroughItsClass.shared = int(history[-1].joint_action_tm1.sum())
-        return ControlSharing.common(self, history)
+        return ControlSharing.common(self, history, step_in_episode)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
         return (observation_next + self.shared) % 2
 
 
 class TakesCommon(ControlSharing):
-    def local(self, local: Any, action: Any, observation_next: Any, begin: Any, common: Any = None) -> Integers:
+    def local(self, local: Any, action: Any, observation_next: Any, step_in_episode: Any, common: Any = None) -> Integers:
         return np.asarray(observation_next)
 
 
 class Grows(Memory):
     """Counts packets for ever."""
 
-    def local_space(self, observation_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return FiniteSpace((9,))
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
-        return np.where(begin[:, None], 0, local) + observation_next
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+        return np.where(step_in_episode[:, None] == 0, 0, local) + observation_next
 
 
 class RestlessSpace(ControlSharing):
-    asked = 1
+    asked: ClassVar[int] = 1
 
-    def local_space(self, observation_space: FiniteSpace) -> FiniteSpace:
-        self.asked += 1
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
+        object.__setattr__(self, "asked", self.asked + 1)
         return FiniteSpace((self.asked,))
 
 
 class RemembersTheEpisodeBefore(Memory):
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
         return np.concatenate((observation_next, local[:, : observation_next.shape[1]]), axis=1)
 
 
 class RemembersTheActionBefore(ControlSharing):
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
         return (observation_next + action[:, None]) % 2
 
 
 class FlatLocal(ControlSharing):
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
         return observation_next[:, 0]
 
 
 class ReducesOverCopies(ControlSharing):
-    def local(self, local: Integers, action: Integers, observation_next: Integers, begin: NDArray[np.bool_]) -> Integers:
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
         return np.broadcast_to(observation_next.max(axis=0), observation_next.shape).copy()
 
 
 class LooksOverTheBegin(Memory):
-    def common(self, history: Sequence[JointStep]) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
         first = history[0].joint_action_tm1
         return np.concatenate((history[-1].joint_action_tm1, first if len(history) > 1 else first * 0), axis=1)
 
 
 class CountsCalls(ControlSharing):
-    calls = 0
+    calls: ClassVar[int] = 0
 
-    def common(self, history: Sequence[JointStep]) -> Integers:
-        self.calls += 1
-        z = super().common(history)
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        object.__setattr__(self, "calls", self.calls + 1)
+        z = super().common(history, step_in_episode)
         z[:, 0] = self.calls % 2
         return z
 
 
 class SpoilsHistory(ControlSharing):
-    def common(self, history: Sequence[JointStep]) -> Integers:
-        z = super().common(history)
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        z = super().common(history, step_in_episode)
         history[-1].public[:] = 0
         return z
 
 
 class WideCommon(ControlSharing):
-    def common(self, history: Sequence[JointStep]) -> Integers:
-        return np.concatenate((super().common(history), history[-1].public), axis=1)
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        return np.concatenate((super().common(history, step_in_episode), history[-1].public), axis=1)
 
 
 class CommonOutOfSpace(ControlSharing):
-    def common(self, history: Sequence[JointStep]) -> Integers:
-        return super().common(history) + 1
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        return super().common(history, step_in_episode) + 1
 
 
 class CommonOverCopies(ControlSharing):
-    def common(self, history: Sequence[JointStep]) -> Integers:
-        z = super().common(history)
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        z = super().common(history, step_in_episode)
         return np.broadcast_to(z.max(axis=0), z.shape).copy()
 
 
@@ -456,19 +480,63 @@ def test_a_broken_structure_is_caught(structure: InformationStructure, rule: str
         assert not findings, "\n".join(map(str, findings))
 
 
-def test_local_information_needs_finite_observations() -> None:
-    class Analog(Radio):
-        def __init__(self, num_envs: int) -> None:
-            super().__init__(num_envs)
-            self._spec = replace(self._spec, observation_space=BoxSpace((0.0,), (1.0,)))
+class Analog(Radio):
+    """The first agent measures how full its buffer is, the second sees whether; both are conforming."""
 
-        def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
-            outcome = super().advance(joint_action, begin, draws)
-            return _changed(outcome, observations=outcome.observations.astype(np.float64))
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(num_envs)
+        own = AgentSpec(BoxSpace((0.0,), (1.0,)), FiniteSpace((2,))), AgentSpec(FiniteSpace((2,)), FiniteSpace((2,)))
+        self._spec = replace(self._spec, agents=own)
 
-    findings = check_environment(Analog, ControlSharing())
-    assert [finding.rule for finding in findings] == ["(L2)"]
-    assert "finite observations" in findings[0].message
+    def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        outcome = super().advance(joint_action, begin, draws)
+        seen = np.asarray(outcome.observations)
+        measured = (0.75 * seen[:, 0]).astype(np.float32)
+        own = [measured, seen[:, 1].astype(np.int32)]
+        return _changed(outcome, observations=own, rewards=outcome.rewards.astype(np.float32))
+
+
+class TooFull(Analog):
+    def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        outcome = super().advance(joint_action, begin, draws)
+        return _changed(outcome, observations=[outcome.observations[0] * 2, outcome.observations[1]])
+
+
+class HalfAValue(Analog):
+    def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        outcome = super().advance(joint_action, begin, draws)
+        return _changed(outcome, observations=[outcome.observations[0], outcome.observations[1] * 0.5])
+
+
+class OneArrayMissing(Analog):
+    def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        outcome = super().advance(joint_action, begin, draws)
+        return _changed(outcome, observations=outcome.observations[:1])
+
+
+@pytest.mark.parametrize("structure", [ControlSharing(), DelayedSharing(2), PeriodicSharing(2), Memory()])
+def test_agents_that_differ_and_measure_conform(structure: InformationStructure) -> None:
+    assert check_environment(Analog, structure) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (TooFull, "observations of agent 1 lies outside"),
+        (HalfAValue, "observations of agent 2 has type float64, which is not exactly int64"),
+        (OneArrayMissing, "observations has 1 arrays instead of 2"),
+    ],
+)
+def test_observations_that_do_not_belong_are_named(make: Callable[[int], Environment], words: str) -> None:
+    findings = check_environment(make, ControlSharing())
+    assert {finding.rule for finding in findings} == {"outcome"}
+    assert words in findings[0].message
+
+
+def test_a_menu_needs_local_values_that_can_be_listed() -> None:
+    findings = check_task(replace(TASKS["mabc"], make=lambda _, copies: Analog(copies)))
+    assert [finding.rule for finding in findings] == ["menu"]
+    assert "A menu is a table over finitely many local values" in findings[0].message
 
 
 @dataclass(frozen=True)
@@ -488,7 +556,7 @@ def _menu(*actions: tuple[tuple[int, ...], ...], name: str = "paper") -> dict[st
         ({"default_discount": 1.0}, "task", "default_discount is 1.0"),
         ({"menus": _menu(((0, 1),))}, "menu", "1 agents with 2 local values"),
         ({"menus": _menu(((0, 1, 1), (0, 0, 0)))}, "menu", "2 agents with 3 local values"),
-        ({"menus": _menu(((0, 2), (0, -1)))}, "menu", r"\[-1, 2\]"),
+        ({"menus": _menu(((0, 2), (0, -1)))}, "menu", r"agent 1 the actions \[2\]"),
         ({"menus": _menu(((0, 1), (0, 0)), name="other")}, "menu", "'other' is listed under 'paper'"),
     ],
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import ConfigError, InvariantError, ProtocolError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.conformance import check_task
 from dadc_net.team.demand_response import (
     DETERMINISTIC,
@@ -22,10 +23,12 @@ from dadc_net.team.demand_response import (
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.families import family_from_plain
 from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.information import JointStep, MeanFieldSharing, structure_by_name
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace, space_from_plain
+from dadc_net.team.structures.by_name import structure_by_name
+from dadc_net.team.structures.own_memory import MeanFieldSharing
+from dadc_net.team.structures.structure import JointStep
 from dadc_net.team.tasks import TASKS
 
 BEGIN, GO = np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
@@ -93,14 +96,15 @@ def test_parameters_out_of_range_are_refused(key: str) -> None:
 
 
 def _spec(agents: int, observations: FiniteSpace) -> EnvironmentSpec:
-    return EnvironmentSpec("test", agents, observations, FiniteSpace((2,)), FiniteSpace((1,)), 1)
+    own = equal_agents(agents, observations, FiniteSpace((2,)))
+    return EnvironmentSpec(name="test", agents=own, public_space=FiniteSpace((1,)), draws_per_step=1)
 
 
 def test_the_mean_field_counts_and_is_ordered() -> None:
     structure = structure_by_name("mean-field-sharing")
-    seen = np.array([[[0], [1], [1], [0], [1]], [[0], [0], [0], [0], [1]]])
+    seen = np.array([[0, 1, 1, 0, 1], [0, 0, 0, 0, 1]])
     step = JointStep(seen, np.zeros((2, 1), dtype=np.int64), np.zeros((2, 5), dtype=np.int64), np.array([False, False]))
-    assert structure.common([step]).tolist() == [[3], [1]]
+    assert structure.common([step], np.ones(2, dtype=np.int64)).tolist() == [[3], [1]]
     space = structure.common_space(_spec(5, FiniteSpace((2,))))
     assert isinstance(space, FiniteSpace)
     assert space == FiniteSpace((6,), ordered=True)
@@ -110,10 +114,10 @@ def test_the_mean_field_counts_and_is_ordered() -> None:
 
 
 def test_a_mean_field_of_three_states_counts_two() -> None:
-    seen = np.array([[[0], [2], [1], [2]]])
+    seen = np.array([[0, 2, 1, 2]])
     step = JointStep(seen, np.zeros((1, 1), dtype=np.int64), np.zeros((1, 4), dtype=np.int64), np.array([False]))
-    assert MeanFieldSharing(3).common([step]).tolist() == [[1, 2]]
-    with pytest.raises(UsageError, match="counts 2 values"):
+    assert MeanFieldSharing(3).common([step], np.ones(1, dtype=np.int64)).tolist() == [[1, 2]]
+    with pytest.raises(UsageError, match=r"structure\.values is 2, but agent 1"):
         MeanFieldSharing().common_space(_spec(4, FiniteSpace((3,))))
 
 

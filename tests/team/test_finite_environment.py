@@ -21,8 +21,7 @@ from dadc_net.team.finite.models.dec_tiger import LISTEN, OPEN_LEFT, dec_tiger
 from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.finite.sampling import RowSampler
 from dadc_net.team.finite.sparse_rows import SparseRows
-from dadc_net.team.information import ControlSharing
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.own_memory import ControlSharing
 from dadc_net.team.tasks import TASKS
 
 LAST = 1.0 - 2.0**-53
@@ -79,14 +78,10 @@ def test_nothing_is_observed_before_the_first_decision() -> None:
     assert env.state()["states"].tolist() == [1] * 4
 
 
-def test_spaces_are_the_widest_and_what_lies_beyond_an_agents_own_is_its_last() -> None:
+def test_agents_have_spaces_of_their_own() -> None:
     env = environment(lopsided())
-    assert env.spec.action_space == FiniteSpace((3,))
-    assert env.spec.observation_space == FiniteSpace((3,))
-    step(env, 0, 0, begin=YES)
-    beyond = step(env, 2, 2)
-    step(env, 0, 0, begin=YES)
-    assert beyond.rewards.tolist() == step(env, 1, 2).rewards.tolist() == [21.0]
+    assert [agent.action_space.sizes for agent in env.spec.agents] == [(2,), (3,)]
+    assert [agent.observation_space.sizes for agent in env.spec.agents] == [(3,), (1,)]
 
 
 def test_rewards_observations_and_the_end_follow_the_model() -> None:

@@ -12,7 +12,6 @@ from dadc_net.errors import ConfigError, ProtocolError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.environment import Ended, EnvironmentSpec
 from dadc_net.team.episode_clock import EpisodeClock
-from dadc_net.team.information import ControlSharing, JointStep, structure_by_name
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import (
     BLANK,
@@ -23,6 +22,9 @@ from dadc_net.team.multi_access_broadcast import (
     MultiAccessBroadcastParameters,
 )
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
+from dadc_net.team.structures.by_name import structure_by_name
+from dadc_net.team.structures.own_memory import ControlSharing
+from dadc_net.team.structures.structure import JointStep
 from dadc_net.team.tasks import find_task
 
 NO = np.zeros(1, dtype=bool)
@@ -154,7 +156,7 @@ def test_clock_truncates_and_restarts() -> None:
     clock = EpisodeClock(2, 3)
     begins, codes = [], []
     for t in range(9):
-        begins.append(clock.begin().tolist())
+        begins.append((clock.step_in_episode == 0).tolist())
         over = np.array([Ended.TERMINATED if t == 1 else Ended.NO, Ended.NO], dtype=np.uint8)
         codes.append(clock.observe(over).tolist())
     assert [row[1] for row in begins] == [True, False, False, False, True, False, False, False, True]
@@ -173,9 +175,9 @@ def test_control_sharing_splits_common_from_local() -> None:
     spec = environment().spec
     assert isinstance(structure, ControlSharing)
     assert structure.common_space(spec) == FiniteSpace((2, 2, 3))
-    step = JointStep(np.array([[[1], [0]]]), np.array([[BUSY]]), np.array([[1, 0]]), NO)
-    assert structure.common([step]).tolist() == [[1, 0, BUSY]]
-    local = structure.local(np.array([[0]]), np.array([1]), np.array([[1]]), NO)
+    step = JointStep(np.array([[1, 0]]), np.array([[BUSY]]), np.array([[1, 0]]), NO)
+    assert structure.common([step], np.ones(1, dtype=np.int64)).tolist() == [[1, 0, BUSY]]
+    local = structure.local(np.array([[0]]), np.array([1]), np.array([[1]]), np.ones(1, dtype=np.int64))
     assert local.tolist() == [[1]]
 
 

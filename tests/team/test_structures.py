@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from dadc_net.errors import ConfigError, ProtocolError, UsageError
+from dadc_net.errors import ConfigError, MismatchError, ProtocolError, UsageError
+from dadc_net.team.agent_spec import AgentSpec, equal_agents
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import JointStep
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
-from dadc_net.team.structures.by_name import BUILT_IN, is_built_in, structure_by_name, structure_from_plain
+from dadc_net.team.structures.by_name import is_built_in, own_structure, structure_by_name, structure_from_plain
 from dadc_net.team.structures.delayed import DelayedSharing, FullSharing
 from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing, NoSharing
 from dadc_net.team.structures.periodic import PeriodicSharing
-from dadc_net.team.structures.structure import InformationStructure, Integers
+from dadc_net.team.structures.structure import InformationStructure, Integers, JointStep
 
 AGENTS, COLUMNS, COPIES, STEPS = 3, 2, 4, 40
-SPEC = EnvironmentSpec("random", AGENTS, FiniteSpace((3, 2)), FiniteSpace((4,)), FiniteSpace((5,)), 0)
+OWN = AgentSpec(FiniteSpace((3, 2)), FiniteSpace((4,)))
+SPEC = EnvironmentSpec(name="random", agents=(OWN,) * AGENTS, public_space=FiniteSpace((5,)), draws_per_step=0)
 STRUCTURES = [
     *(DelayedSharing(delay) for delay in (1, 2, 3)),
     *(PeriodicSharing(period, reading) for period in (1, 2, 3) for reading in ("a", "c")),
@@ -56,7 +57,7 @@ def recorded(structure: InformationStructure, seed: int = 0) -> Iterator[Moment]
         step = np.where(begin, 0, step + 1)
         seen = random.integers(0, [3, 2], (COPIES, AGENTS, COLUMNS))
         action = np.where(begin[:, None], 0, random.integers(0, 4, (COPIES, AGENTS)))
-        history.append(JointStep(seen, random.integers(0, 5, (COPIES, 1)), action, begin))
+        history.append(JointStep(seen.reshape(COPIES, -1), random.integers(0, 5, (COPIES, 1)), action, begin))
         for e in range(COPIES):
             if begin[e]:
                 observations[e], actions[e] = [], []
@@ -125,15 +126,15 @@ def each(structure: InformationStructure) -> str:
 @pytest.mark.parametrize("structure", STRUCTURES, ids=each)
 def test_common_and_local_are_what_the_definition_says(structure: InformationStructure) -> None:
     space = structure.common_space(SPEC)
-    local_space = structure.local_space(SPEC.observation_space, SPEC.action_space)
-    local = np.full((AGENTS, COPIES, len(local_space.sizes)), 77)
+    local_space = structure.local_space(OWN.observation_space, OWN.action_space)
+    local = np.full((AGENTS, COPIES, local_space.columns), 77)
     for moment in recorded(structure):
         now = moment.history[-1]
         z = structure.common(moment.history, moment.step)
         assert z.dtype == np.int64
         assert space.contains(z)
         for agent in range(AGENTS):
-            given = (now.joint_action_tm1[:, agent], now.observations[:, agent], moment.step)
+            given = (now.joint_action_tm1[:, agent], now.observations[:, SPEC.observation_places[agent]], moment.step)
             local[agent] = structure.local(local[agent], *given)
         assert local_space.contains(local)
         for e in range(COPIES):
@@ -150,7 +151,8 @@ def test_revealed_local_values_are_those_that_were_met(structure: InformationStr
     for moment in recorded(structure, seed=1):
         commons.append(structure.common(moment.history, moment.step))
         revealed = structure.revealed(SPEC, list(commons), moment.step)
-        assert revealed.local.shape[:3] == (COPIES, len(revealed.lags), AGENTS)
+        assert len(revealed.local) == AGENTS
+        assert all(own.shape[:2] == (COPIES, len(revealed.lags)) for own in revealed.local)
         for e in range(COPIES):
             o, a, t = moment.observations[e], moment.actions[e], int(moment.step[e])
             for g, lag in enumerate(revealed.lags):
@@ -159,7 +161,7 @@ def test_revealed_local_values_are_those_that_were_met(structure: InformationStr
                 found += 1
                 for agent in range(AGENTS):
                     then = own(o, agent)[: t - lag + 1], own(a, agent)[: t - lag]
-                    assert revealed.local[e, g, agent].tolist() == expected_local(structure, *then)
+                    assert revealed.local[agent][e, g].tolist() == expected_local(structure, *then)
     assert (found > 0) == (structure.revealed_steps > 0) == (not isinstance(structure, ControlSharing | NoSharing))
 
 
@@ -221,13 +223,13 @@ def test_a_users_structure_is_not_built_in() -> None:
 
 
 def test_the_mean_field_counts_any_number_of_values() -> None:
-    spec = dataclasses.replace(SPEC, num_agents=5, observation_space=FiniteSpace((4,)))
+    spec = dataclasses.replace(SPEC, agents=equal_agents(5, FiniteSpace((4,)), FiniteSpace((4,))))
     structure = MeanFieldSharing(4)
     assert structure.common_space(spec) == FiniteSpace((6, 6, 6), ordered=True)
-    seen = np.array([[[0], [3], [3], [1], [0]]])
+    seen = np.array([[0, 3, 3, 1, 0]])
     step = JointStep(seen, np.zeros((1, 1), dtype=np.int64), np.zeros((1, 5), dtype=np.int64), np.ones(1, dtype=np.bool_))
     assert structure.common([step], np.zeros(1, dtype=np.int64)).tolist() == [[1, 0, 2]]
-    with pytest.raises(UsageError, match=r"structure\.values is 4, but random has the observation"):
+    with pytest.raises(UsageError, match=r"structure\.values is 4, but agent 1 of random has the observation"):
         structure.common_space(SPEC)
 
 
@@ -266,13 +268,73 @@ def test_names_from_the_network_are_only_looked_up() -> None:
             structure_from_plain(record)
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_what_does_not_fit_is_told_at_once(name: str) -> None:
-    structure = structure_by_name(name)
-    boxes = dataclasses.replace(SPEC, observation_space=BoxSpace((0.0,), (1.0,)), public_space=BoxSpace((0.0,), (1.0,)))
-    with pytest.raises(UsageError, match=r"which is not finite|has the observation") as raised:
-        structure.common_space(boxes)
+BOX, PAIR = BoxSpace((1.0,), (2.0,)), FiniteSpace((2,))
+MIXED = EnvironmentSpec(
+    name="mixed",
+    agents=(AgentSpec(BOX, PAIR), AgentSpec(FiniteSpace((3,), ordered=True), FiniteSpace((5,)))),
+    public_space=BoxSpace((-1.0,), (1.0,)),
+    draws_per_step=0,
+)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=each)
+def test_agents_that_differ_and_measure_share_what_equal_ones_do(structure: InformationStructure) -> None:
+    """Real numbers and ordered values beside plain ones: shapes, types and spaces fit, and revealed values are those met."""
+    random = np.random.Generator(np.random.Philox(5))
+    history: deque[JointStep] = deque(maxlen=structure.history_steps)
+    space = structure.common_space(MIXED)
+    assert space.dtype == np.float64
+    spaces = [structure.local_space(own.observation_space, own.action_space) for own in MIXED.agents]
+    local = [np.zeros((COPIES, own.columns), dtype=own.dtype) for own in spaces]
+    commons: deque[Any] = deque(maxlen=max(1, structure.revealed_steps))
+    met: list[list[Any]] = []
+    for t in range(12):
+        step = np.full(COPIES, t)
+        seen = np.stack((random.uniform(1.0, 2.0, COPIES), random.integers(0, 3, COPIES)), axis=1)
+        action = random.integers(0, [2, 5], (COPIES, 2)) if t else np.zeros((COPIES, 2), dtype=np.int64)
+        history.append(JointStep(seen, random.uniform(-1.0, 1.0, (COPIES, 1)), action, step == 0))
+        z = structure.common(history, step)
+        assert (z.shape, z.dtype) == ((COPIES, space.columns), np.float64)
+        assert space.contains(z)
+        assert np.abs(space.features(z)).max() <= 1.0
+        for k, (own, place) in enumerate(zip(MIXED.agents, MIXED.observation_places, strict=True)):
+            now = seen[:, place].astype(own.observation_space.dtype)
+            local[k] = structure.local(local[k], action[:, k], now, step)
+            assert local[k].dtype == spaces[k].dtype
+            assert spaces[k].contains(local[k])
+        commons.append(z)
+        met.append(list(local))
+        revealed = structure.revealed(MIXED, list(commons), step)
+        for g, lag in enumerate(revealed.lags):
+            if revealed.known[0, g]:
+                assert all(np.array_equal(revealed.local[k][:, g], met[t - lag][k]) for k in range(2))
+
+
+def test_what_does_not_exist_yet_is_zero_also_where_a_box_is_far_from_it() -> None:
+    space = DelayedSharing(1).common_space(MIXED)
+    assert space.parts[0] == BoxSpace((0.0,), (2.0,))
+    joint = JointStep(np.ones((1, 2)), np.ones((1, 1)), np.ones((1, 2), dtype=np.int64), np.ones(1, dtype=np.bool_))
+    nothing = DelayedSharing(1).common([joint], np.zeros(1, dtype=np.int64))
+    assert nothing[0, :2].tolist() == [0.0, 0.0]
+    assert FullSharing().common_space(MIXED).contains(np.array([[1.5, 2.0, 1.0, 4.0, 0.5]]))
+
+
+def test_a_mean_field_needs_agents_that_are_alike() -> None:
+    with pytest.raises(UsageError, match=r"agent 1 of mixed has the observation \{'kind': 'box'") as raised:
+        MeanFieldSharing().common_space(MIXED)
     assert str(raised.value).count(". ") == 2
+
+
+def test_a_users_structure_takes_its_parameters_from_the_server() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Late(DelayedSharing):
+        name = "late"
+
+    assert own_structure(Late(), Late(3).to_plain()) == Late(3)
+    with pytest.raises(MismatchError, match="this agent was given 'late'"):
+        own_structure(Late(), DelayedSharing(3).to_plain())
+    with pytest.raises(ConfigError, match=r"structure\.delay_steps is 0"):
+        own_structure(Late(), {"name": "late", "parameters": {"delay_steps": 0}})
 
 
 def test_a_local_memory_that_is_too_large_is_refused() -> None:

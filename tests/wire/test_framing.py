@@ -37,6 +37,7 @@ from dadc_net.wire.limits import SendTooLargeError
 
 RUN_ID = bytes(range(16))
 DIGEST = bytes(range(32))
+CONTROL = {"name": "control", "parameters": {}}
 JOIN_BODY = {"commitment": DIGEST, "selftest": DIGEST, "settings_digest": b"", "host": {}, "answers": {}}
 
 run_ids = st.binary(min_size=16, max_size=16)
@@ -64,7 +65,7 @@ said = {"agent": uint32, "commitment": digests, "selftest": digests, "settings_d
 held = {"answers": facts, "run_id": run_ids.filter(any), "epoch": uint32, "next_step": uint64, "head": digests}
 reply = {"run_id": run_ids, "epoch": uint32, "agent": uint32, "step": uint64}
 answer = {"actions": st.binary(max_size=50), "step_digest": digests, "learner_digest": maybe_digests}
-begun = {"settings": records, "structure": texts, "family": records, "observation_space": records}
+begun = {"settings": records, "structure": records, "family": records, "observation_space": records, "action_space": records}
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Join, **said),
     st.builds(Join, **said, **held),
@@ -97,9 +98,10 @@ def one_of_each() -> list[Message]:
             run_id=RUN_ID,
             epoch=1,
             settings={"updates": 3, "betas": [0.5, 0.75]},
-            structure="control",
+            structure=CONTROL,
             family={"actions": [[[0, 1]]]},
             observation_space={"sizes": [2]},
+            action_space={"sizes": [3]},
         ),
         Step(RUN_ID, 1, Record(7, DIGEST, b"common"), b"observation"),
         Act(run_id=RUN_ID, epoch=1, agent=2, step=7, actions=b"\1\0", step_digest=DIGEST, learner_digest=DIGEST),
@@ -187,7 +189,7 @@ def test_a_wrong_number_of_frames_is_refused(message: Message) -> None:
         (Account(run_id=RUN_ID, epoch=1, agent=1, step=1, digests={}), ("head",)),
         (Who(), ("run_id", "epoch", "agent", "step", "head")),
         (
-            Begin(run_id=RUN_ID, epoch=1, settings={}, structure="", family={}, observation_space={}),
+            Begin(run_id=RUN_ID, epoch=1, settings={}, structure={}, family={}, observation_space={}, action_space={}),
             ("agent", "step", "head"),
         ),
         (Step(RUN_ID, 1, Record(1, DIGEST, b""), b""), ("agent",)),
@@ -231,9 +233,10 @@ def test_what_is_too_large_is_not_sent_and_names_both_sizes(monkeypatch: pytest.
                 run_id=RUN_ID,
                 epoch=1,
                 settings={},
-                structure="control",
+                structure=CONTROL,
                 family={str(n): "x" * 60_000 for n in range(10)},
                 observation_space={},
+                action_space={},
             )
         )
     with pytest.raises(SendTooLargeError, match="menu"):
@@ -242,9 +245,10 @@ def test_what_is_too_large_is_not_sent_and_names_both_sizes(monkeypatch: pytest.
                 run_id=RUN_ID,
                 epoch=1,
                 settings={},
-                structure="control",
+                structure=CONTROL,
                 family={"actions": [0] * (limits.ARRAY_ITEMS_MAX + 1)},
                 observation_space={},
+                action_space={},
             )
         )
 
@@ -282,8 +286,24 @@ def test_what_is_too_large_is_refused_on_receipt() -> None:
         End(RUN_ID, 1, 1, b""),
         Join(agent=1, commitment=b"short", selftest=DIGEST, settings_digest=b""),
         Join(agent=1, commitment=DIGEST, selftest=DIGEST, settings_digest=b"", host={"pid": 3}),  # type: ignore[dict-item]
-        Begin(run_id=RUN_ID, epoch=1, settings={"updates": object()}, structure="control", family={}, observation_space={}),
-        Begin(run_id=RUN_ID, epoch=1, settings={"seed": 2**64}, structure="control", family={}, observation_space={}),
+        Begin(
+            run_id=RUN_ID,
+            epoch=1,
+            settings={"updates": object()},
+            structure=CONTROL,
+            family={},
+            observation_space={},
+            action_space={},
+        ),
+        Begin(
+            run_id=RUN_ID,
+            epoch=1,
+            settings={"seed": 2**64},
+            structure=CONTROL,
+            family={},
+            observation_space={},
+            action_space={},
+        ),
         Fault(256, ""),
     ],
     ids=repr,
@@ -352,10 +372,20 @@ def test_deeply_nested_settings_are_refused() -> None:
         nested = [nested]
     with pytest.raises(InvariantError, match="nested"):
         encode(
-            Begin(run_id=RUN_ID, epoch=1, settings={"deep": nested}, structure="control", family={}, observation_space={})
+            Begin(
+                run_id=RUN_ID,
+                epoch=1,
+                settings={"deep": nested},
+                structure=CONTROL,
+                family={},
+                observation_space={},
+                action_space={},
+            )
         )
-    frames = encode(Begin(run_id=RUN_ID, epoch=1, settings={}, structure="control", family={}, observation_space={}))
-    body = {"settings": {"deep": nested}, "structure": "", "family": {}, "observation_space": {}}
+    frames = encode(
+        Begin(run_id=RUN_ID, epoch=1, settings={}, structure=CONTROL, family={}, observation_space={}, action_space={})
+    )
+    body = {"settings": {"deep": nested}, "structure": {}, "family": {}, "observation_space": {}, "action_space": {}}
     with pytest.raises(ProtocolError, match=r"'settings'.*nested"):
         decode([frames[0], msgpack.packb(body)])
 

@@ -96,7 +96,9 @@ def test_a_question_is_answered_while_the_agent_computes(
     def reflex(frames: list[bytes]) -> list[bytes] | None:
         return [b"yes"] if frames == [b"alive?"] else None
 
-    agent = AgentSocket(server.endpoint, load_agent_keys(folder, 1), 10.0, Heartbeat(200, 800, 1000), reflex)
+    agent = AgentSocket(
+        server.endpoint, load_agent_keys(folder, 1), 10.0, Heartbeat(interval_ms=200, timeout_ms=800, ttl_ms=1000), reflex
+    )
     try:
         agent.connect()
         agent.send([b"hello"])

@@ -75,7 +75,7 @@ def test_the_message_types() -> None:
             next_step=7,
             head=b"h" * 32,
         ),
-        Begin(run_id=b"r" * 16, epoch=7, settings={}, structure="", family={}, observation_space={}),
+        Begin(run_id=b"r" * 16, epoch=7, settings={}, structure={}, family={}, observation_space={}, action_space={}),
         Step(b"r" * 16, 7, Record(7, b"h" * 32, b""), b""),
         Act(run_id=b"r" * 16, epoch=7, agent=7, step=7, actions=b"", step_digest=bytes(32), learner_digest=b""),
         End(b"r" * 16, 7, 7, bytes(32)),

@@ -32,7 +32,7 @@ class PpoSettings(Checked, section="ppo"):
     """Largest relative change of a prescription's probability that still pays."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrpoSettings(Checked, section="trpo"):
     """Trust-region policy optimisation (Schulman et al., 2015); used by the algorithm ``trpo`` only."""
 
@@ -64,7 +64,7 @@ class QActorCriticSettings(Checked, section="q"):
     """Whether the mean of Q under the rule is taken off Q in the gradient; off, as printed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanningSettings(Checked, section="planning"):
     """Planning on the learned AIS; used by the algorithm ``ais-planning`` only. A model step is one gradient step of the
     state approximator on windows of the replay memory."""
@@ -102,7 +102,7 @@ class PlanningSettings(Checked, section="planning"):
         require(0 <= self.warm_up < self.window, "planning.warm_up", self.warm_up, "Give less than planning.window.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NafSettings(Checked, section="naf"):
     """Normalised advantage functions (Gu et al., 2016); used by the algorithm ``naf-dqn`` only, on continuous theta."""
 

@@ -29,7 +29,7 @@ OWN_SECTIONS = {spec.settings.section: spec.settings for spec in ALGORITHMS.valu
 Section = TypeVar("Section", bound=Checked)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CoordinatorSettings:
     """All that determines the learner besides the shared seed and the common information."""
 

@@ -126,7 +126,6 @@ class AgentLog:
 
 def facts_of(identity: AgentIdentity, begin: Begin, settings: CoordinatorSettings) -> dict[str, Any]:
     """The facts of a new journal (JSON data): all that is needed to take part again without the server."""
-    own = identity.structure
     return {
         "agent": identity.agent,
         "run_id": begin.run_id.hex(),
@@ -135,9 +134,10 @@ def facts_of(identity: AgentIdentity, begin: Begin, settings: CoordinatorSetting
         "settings_digest": settings.digest().hex(),
         "commitment": identity.commitment.hex(),
         "private_commitment": identity.private_commitment.hex(),
-        "structure": begin.structure if own is None else own.name,
+        "structure": begin.structure,
         "family": begin.family,
         "observation_space": begin.observation_space,
+        "action_space": begin.action_space,
         "last_step": settings.updates * settings.learner.batch_lock_steps,
         "host": identity.host,
         "state": "running",
@@ -156,7 +156,7 @@ def refuse_another(identity: AgentIdentity, facts: Mapping[str, Any], settings: 
         ("seed commitment", facts["commitment"][:16], identity.commitment.hex()[:16]),
         ("private seed commitment", facts["private_commitment"][:16], identity.private_commitment.hex()[:16]),
         ("settings digest", settings.digest().hex()[:16], (wanted or settings.digest()).hex()[:16]),
-        ("information structure", facts["structure"], facts["structure"] if own is None else own.name),
+        ("information structure", facts["structure"]["name"], facts["structure"]["name"] if own is None else own.name),
     ):
         if held != given:
             raise MismatchError(

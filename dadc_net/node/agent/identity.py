@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dadc_net.exact.digest import derive_key, keyed
-from dadc_net.team.information import InformationStructure
+from dadc_net.team.structures.structure import InformationStructure
 
 
 @dataclass(frozen=True, kw_only=True)

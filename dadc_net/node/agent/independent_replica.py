@@ -16,22 +16,21 @@ from dataclasses import replace
 import numpy as np
 
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
-from dadc_net.errors import ConfigError, InvariantError
+from dadc_net.errors import InvariantError
 from dadc_net.exact.digest import derive_key
 from dadc_net.node.agent.replica import Replica
-from dadc_net.node.record import Record, unpack_common, unpack_observation
+from dadc_net.node.record import CommonLayout, ObservationLayout, Record
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace, Space, space_from_plain
+from dadc_net.team.spaces import FiniteSpace, Space, product, space_from_plain
 
 
 def own_settings(settings: CoordinatorSettings, observation_space: Space) -> CoordinatorSettings:
-    """The settings of an agent's own learner: the team's, but (z_t, o_t^k) stands where z_t stood.
-
-    Raises:
-        ConfigError: if common or private observations are not finite.
-    """
-    sizes = _finite(space_from_plain(settings.common_space)).sizes + _finite(observation_space).sizes
-    return replace(settings, common_space=FiniteSpace(sizes).to_plain())
+    """The settings of an agent's own learner: the team's, but (z_t, o_t^k) stands where z_t stood."""
+    common = space_from_plain(settings.common_space)
+    joint: Space = product(common, observation_space)
+    if isinstance(common, FiniteSpace) and isinstance(observation_space, FiniteSpace):
+        joint = FiniteSpace(common.sizes + observation_space.sizes)  # Which of the two is ordered is forgotten.
+    return replace(settings, common_space=joint.to_plain())
 
 
 def own_seed(shared_seed: bytes, agent: int) -> bytes:
@@ -42,14 +41,13 @@ def own_seed(shared_seed: bytes, agent: int) -> bytes:
 class IndependentReplica(Replica):
     """Agent ``agent``'s own learner; satisfies what an agent needs of a replica."""
 
-    def __init__(
-        self, settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: FiniteSpace
-    ) -> None:
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> None:
         super().__init__(own_settings(settings, observation_space), own_seed(shared_seed, agent))
+        copies = settings.learner.num_envs
         self.settings = settings
         self._key = derive_key("step digest", shared_seed)
-        self._common = _finite(space_from_plain(settings.common_space))
-        self._observation_space = observation_space
+        self._layout = CommonLayout(space_from_plain(settings.common_space), copies)
+        self._own_layout = ObservationLayout(observation_space, copies)
         self._shown: tuple[int, bytes] | None = None
 
     def show(self, step: int, observation: bytes) -> None:
@@ -60,26 +58,16 @@ class IndependentReplica(Replica):
         step = record.step
         if self._shown is None or self._shown[0] != step:
             raise InvariantError(f"an independent learner was given record {step} without the observation of that step")
-        copies = self.settings.learner.num_envs
-        told = unpack_common(record.common, step, copies, self._common)
-        observation = unpack_observation(self._shown[1], step, copies, self._observation_space)
+        told = self._layout.unpack(record)
+        observation = self._own_layout.read(self._shown[1], step)
         return told._replace(common=np.concatenate((told.common, observation), axis=1))
 
     def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
         return ()
 
 
-def replica_of(settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: FiniteSpace) -> Replica:
+def replica_of(settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> Replica:
     """What agent ``agent`` learns with: a replica of the one learner, or its own."""
     if settings.mode.one_learner:
         return Replica(settings, shared_seed)
     return IndependentReplica(settings, shared_seed, agent, observation_space)
-
-
-def _finite(space: Space) -> FiniteSpace:
-    if not isinstance(space, FiniteSpace):
-        raise ConfigError(
-            f"learning is 'independent', but an observation has the space {space}, which is not finite. An independent "
-            'learner joins common and private observations as one finite value. Use learning = "shared".'
-        )
-    return space

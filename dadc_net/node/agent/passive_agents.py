@@ -2,8 +2,7 @@
 
 They hold what no other process sees: private observations, the local information made from them, and a random stream of
 their own. They are given the prescription parameters that the coordinator chose and apply their own part. Nothing that
-they hold flows back to the coordinator. A process is one agent; a simulation has all K in one object, whose rows are
-independent and have the bits of K objects.
+they hold flows back to the coordinator. A process is one agent; a simulation has all K in one object.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream
-from dadc_net.node.record import unpack_observation
-from dadc_net.team.information import InformationStructure
+from dadc_net.node.record import ObservationLayout
+from dadc_net.team.agent_spec import AgentSpec
+from dadc_net.team.local_memory import LocalMemory, group_alike
 from dadc_net.team.prescriptions import PrescriptionFamily
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.structure import InformationStructure
 
 
 def private_stream(agent: int, seed: bytes) -> Stream:
@@ -27,49 +27,86 @@ def private_stream(agent: int, seed: bytes) -> Stream:
 
 
 class PassiveAgents:
-    """Some agents, by default one, of one run with E copies; axis letters: m agents, L columns of local information."""
+    """Some agents, by default one, of one run with E copies; axis letter: m agents."""
 
     def __init__(
         self,
-        streams: dict[int, Stream],
+        streams: Mapping[int, Stream],
         copies: int,
         structure: InformationStructure,
         family: PrescriptionFamily,
-        observation_space: FiniteSpace,
+        specs: Sequence[AgentSpec],
     ) -> None:
-        """``streams``: agent (1..K) -> the stream that it draws with."""
-        self._agents = np.array(list(streams), dtype=np.int64)
-        self._streams = list(streams.values())
+        """Args:
+        streams: agent (1..K) -> the stream that it draws with.
+        specs: what each of them sees and does, in the order of ``streams``.
+
+        Raises:
+            UsageError: if the prescriptions cannot be given such local information.
+        """
         self._copies = copies
-        self._structure = structure
-        self._family = family
-        self._observation_space = observation_space
-        self._local_space = structure.local_space(observation_space)
-        rows = len(streams) * copies
-        self._local = np.zeros((rows, len(self._local_space.sizes)), dtype=np.int64)
-        self._action = np.zeros(rows, dtype=np.int64)
+        self._streams = streams
+        self._is_random = family.is_random
+        self._groups = [
+            _AlikeAgents(agents, spec, copies, structure, family)
+            for spec, agents in group_alike(list(streams), specs).items()
+        ]
+        places = {agent: place for place, agent in enumerate(streams)}
+        self._places = [[places[int(agent)] for agent in group.memory.agents] for group in self._groups]
+        self._step_in_episode = np.zeros(copies, dtype=np.int64)
 
     def observe(self, step: int, observations: Sequence[bytes], begin: NDArray[np.bool_]) -> None:
         """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``observations`` holds each agent's bytes."""
-        count = len(observations)
-        observation = unpack_observation(b"".join(observations), step, count * self._copies, self._observation_space)
-        self._local = self._structure.local(self._local, self._action, observation, np.tile(begin, count))
+        self._step_in_episode = np.where(begin, 0, self._step_in_episode + 1)
+        for group, places in zip(self._groups, self._places, strict=True):
+            seen = group.read([observations[place] for place in places], step)
+            group.memory.observe(seen, self._step_in_episode)
 
     def act(self, step: int, theta: NDArray[Any]) -> NDArray[np.int64]:
         """A_t^k ~ h^k(L_t^k): prescription parameters [E] or [E, D] -> actions int64 [E, m]."""
-        local = self._local_space.index(self._local).reshape(len(self._streams), self._copies).T
         words = None
-        if self._family.is_random:
-            words = np.concatenate([stream.words(step, self._copies, 1) for stream in self._streams], axis=1)
-        actions = self._family.draw(theta, self._agents, local, words)
-        self._action = actions.T.reshape(-1)
+        if self._is_random:
+            words = np.concatenate([stream.words(step, self._copies, 1) for stream in self._streams.values()], axis=1)
+        if len(self._groups) == 1:
+            return self._groups[0].memory.act(theta, words)
+        actions = np.empty((self._copies, len(self._streams)), dtype=np.int64)
+        for group, places in zip(self._groups, self._places, strict=True):
+            actions[:, places] = group.memory.act(theta, None if words is None else words[:, places])
         return actions
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
-        """A copy of L_t and A_t; ``restore`` of it gives equal passive agents."""
-        return {"private/local": self._local.copy(), "private/action": self._action.copy()}
+        """A copy of L_t, A_t and t; ``restore`` of it gives equal passive agents."""
+        found = {"private/step-in-episode": self._step_in_episode.copy()}
+        for index, group in enumerate(self._groups):
+            found |= {f"private/{index}/{name}": array for name, array in group.memory.snapshot().items()}
+        return found
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take L_t and A_t from ``snapshot``."""
-        self._local = snapshot["private/local"].copy()
-        self._action = snapshot["private/action"].copy()
+        """Take L_t, A_t and t from ``snapshot``."""
+        self._step_in_episode = snapshot["private/step-in-episode"].copy()
+        for index, group in enumerate(self._groups):
+            prefix = f"private/{index}/"
+            own = {name.removeprefix(prefix): array for name, array in snapshot.items() if name.startswith(prefix)}
+            group.memory.restore(own)
+
+
+class _AlikeAgents:
+    """The memory of agents that are alike, and how their observations travel."""
+
+    def __init__(
+        self,
+        agents: Sequence[int],
+        spec: AgentSpec,
+        copies: int,
+        structure: InformationStructure,
+        family: PrescriptionFamily,
+    ) -> None:
+        self.memory = LocalMemory(agents, spec, copies, structure, family)
+        self._one = ObservationLayout(spec.observation_space, copies)
+        self._all = ObservationLayout(spec.observation_space, len(agents) * copies)
+
+    def read(self, observations: Sequence[bytes], step: int) -> NDArray[Any]:
+        """Their observations [m E, O]."""
+        if self._all.only_type is not None:
+            return self._all.read(b"".join(observations), step)
+        return np.concatenate([self._one.read(raw, step) for raw in observations])

@@ -20,9 +20,10 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import ProtocolError
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
-from dadc_net.node.record import Record, unpack_common
+from dadc_net.node.record import CommonLayout, Record
 from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.team.common_record import CommonRecord
+from dadc_net.team.spaces import space_from_plain
 
 
 class StepAccount(NamedTuple):
@@ -50,6 +51,8 @@ class Replica:
         self.coordinator = Coordinator(settings, shared_seed)
         self.head = GENESIS
         self._key = derive_key("step digest", shared_seed)
+        space = space_from_plain(settings.common_space)
+        self._layout = CommonLayout(space, settings.learner.num_envs)
 
     def receive(self, record: Record) -> StepAccount:
         """Advance by ``record``.
@@ -78,7 +81,7 @@ class Replica:
 
     def _read(self, record: Record) -> CommonRecord:
         """What the coordinator is given."""
-        return unpack_common(record.common, record.step, self.settings.learner.num_envs, self.coordinator.space)
+        return self._layout.unpack(record)
 
     def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
         """Which digests must be equal for all agents, besides the chain head."""

@@ -17,34 +17,33 @@ from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
-from dadc_net.node.record import Record, pack_actions
+from dadc_net.node.record import ActionLayout, Record
+from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.families import family_from_plain
-from dadc_net.team.information import structure_by_name
 from dadc_net.team.spaces import FiniteSpace, space_from_plain
+from dadc_net.team.structures.by_name import own_structure, structure_from_plain
 
 
 class TeamMember:
     """Agent ``identity.agent`` of one run."""
 
     def __init__(self, identity: AgentIdentity, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> None:
-        """``facts``: structure, family and observation_space, as Begin and the journal hold them.
+        """``facts``: structure, family, observation_space and action_space, as Begin and the journal hold them.
 
         Raises:
-            UsageError: for a structure that is neither built in nor the agent's own.
-            ProtocolError: for an observation space that is not finite.
+            UsageError: for a structure that is neither built in nor the agent's own, or prescriptions that do not fit it.
+            MismatchError: if the agent's own structure is another than the server's.
+            ProtocolError: for an action space that is not finite.
         """
-        structure = identity.structure or structure_by_name(facts["structure"])
-        space = space_from_plain(facts["observation_space"])
-        if not isinstance(space, FiniteSpace):
-            raise ProtocolError(
-                f"the private observations have the space {facts['observation_space']!r}, which is not finite. "
-                "Prescriptions are tables over finitely many local values. Use a finite observation space."
-            )
+        own, record = identity.structure, facts["structure"]
+        structure = structure_from_plain(record) if own is None else own_structure(own, record)
+        spec = AgentSpec(space_from_plain(facts["observation_space"]), _finite(facts["action_space"]))
         self.settings = settings
-        self.replica = replica_of(settings, identity.shared_seed, identity.agent, space)
+        self.replica = replica_of(settings, identity.shared_seed, identity.agent, spec.observation_space)
+        self._actions = ActionLayout(spec.action_space, settings.learner.num_envs)
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])
-        self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, space)
+        self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, [spec])
 
     def advance(self, record: Record, observation: bytes) -> tuple[StepAccount, bytes]:
         """One record and this agent's observation: what the replica did, and this agent's actions (none at the last record).
@@ -58,7 +57,7 @@ class TeamMember:
         self._passive.observe(record.step, [observation], account.begin)
         if account.prescriptions is None:
             return account, b""
-        return account, pack_actions(self._passive.act(record.step, account.prescriptions)[:, 0])
+        return account, self._actions.pack(self._passive.act(record.step, account.prescriptions))
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, local memory included."""
@@ -85,3 +84,13 @@ class TeamMember:
                 f"the checkpoint after record {step} gives another learner state than it was made from. Nothing was sent. "
                 "Delete this checkpoint: the one before it, or the journal, brings the agent back."
             )
+
+
+def _finite(record: Mapping[str, Any]) -> FiniteSpace:
+    space = space_from_plain(record)
+    if not isinstance(space, FiniteSpace):
+        raise ProtocolError(
+            f"the server says that actions are {dict(record)!r}, but an action is one of finitely many. Nothing was "
+            "computed. Check that server and agent run the same version of dadc-net."
+        )
+    return space

@@ -6,7 +6,6 @@ import numpy as np
 
 from dadc_net.errors import CorruptStateError, DadcError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import EPOCH_MAX, NO_RUN, Act, Join
-from dadc_net.node.record import unpack_actions
 from dadc_net.node.server.server_log import Answer, ServerLog
 
 EPOCHS_AHEAD = 1000
@@ -81,5 +80,4 @@ def unpack_answer(act: Act, closes: bool, last: bool, log: ServerLog) -> Answer:
         )
     if last:
         return Answer(act, np.zeros(0, dtype=np.int64))
-    space = log.world.problem.environment.spec.action_space
-    return Answer(act, unpack_actions(act.actions, act.step, log.world.copies, act.agent, space))
+    return Answer(act, log.world.actions[act.agent - 1].read(act.actions, act.step, act.agent))

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dadc_net.errors import CorruptStateError
-from dadc_net.node.record import unpack_actions
 from dadc_net.node.rows import Answers, ServerJournal, ServerRow
 from dadc_net.node.server.admission import next_epoch
 from dadc_net.node.server.roster import Credentials
@@ -72,7 +68,7 @@ def recover(world: World, journal: ServerJournal, world_every: int = WORLD_EVERY
         answers = _sound_answers(journal, step) if step >= 0 else None
         if step >= 0 and (answers is None or not all(answers.actions)):
             break
-        newest = world.first() if answers is None else world.advance(_joint_action(world, answers))
+        newest = world.first() if answers is None else world.advance(world.joint_action(answers.step, answers.actions))
         row = _sound_row(journal, newest.step)
         if row is None:
             mended.append(newest.step)
@@ -103,14 +99,6 @@ def _restore(world: World, journal: ServerJournal) -> ServerRow | None:
             return row
         raise not_repeatable(step, row.record.head, world.head)
     return None
-
-
-def _joint_action(world: World, answers: Answers) -> NDArray[np.int64]:
-    space = world.problem.environment.spec.action_space
-    columns = [
-        unpack_actions(raw, answers.step, world.copies, agent, space) for agent, raw in enumerate(answers.actions, start=1)
-    ]
-    return np.stack(columns, axis=1)
 
 
 def _sound_row(journal: ServerJournal, step: int) -> ServerRow | None:

@@ -1,10 +1,6 @@
 """The environment server without I/O: a message in, messages for peers out; time and the journal are inputs.
 
-    JOINING   until all K agents have joined; refuses those that do not fit
-    RUNNING   lock-step: one record to every agent, one answer from every agent, compare digests, step
-    EXAMINING after a divergence; until the agents have said which tensor it is in
-    FINISHED  after the last answers; until every agent has said that it kept the result
-    FAILED    after a divergence, a straggler or a request to stop; ``error`` says why
+``terms.FOLLOWING`` is the table of its phases, ``joining`` the part of it that gives places away.
 
 Where an agent stands is its own affair: it says at joining which record it waits for, and is sent that record, or the
 newest if it is ahead. One that lags, because it was killed or starts with an empty folder, is led through the log by
@@ -26,16 +22,16 @@ from dadc_net.errors import (
     ProtocolError,
     error_for_exit_code,
 )
-from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
-from dadc_net.node.server.admission import check_past, unpack_answer
+from dadc_net.node.messages import Account, Act, Alive, Bye, End, Fault, Join, Message, Query, Step, Who
+from dadc_net.node.server.admission import unpack_answer
 from dadc_net.node.server.agreement import Divergence, compare, compare_again
 from dadc_net.node.server.ending import RunEnding
 from dadc_net.node.server.inquiry import Inquiry, error_of
-from dadc_net.node.server.probing import Probing
+from dadc_net.node.server.joining import Joining, Seating, refuse
 from dadc_net.node.server.resending import Outstanding
 from dadc_net.node.server.roster import Credentials, Member, Roster
 from dadc_net.node.server.server_log import Answer, ServerLog
-from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
+from dadc_net.node.server.terms import FOLLOWING, ClosedStep, Delivery, RunTerms, ServerPhase
 
 _FATAL = (DivergenceError, ProtocolError, NumericError, InvariantError)
 """What an agent may report that ends the run: the others would meet it too, or could not trust it."""
@@ -56,12 +52,12 @@ class EnvironmentServerNode:
         self.terms = terms
         self.run_id = run_id
         self.epoch = epoch
-        self.phase = ServerPhase.JOINING
+        self._phase = ServerPhase.JOINING
         self.roster = Roster(log.world.num_agents, terms.settings_digest, team)
+        self._joining = Joining(log, self.roster, run_id, epoch)
         self.answers: dict[int, Answer] = {}
         self._ending = RunEnding(terms.last_step, log.world.num_agents)
         self._outstanding = Outstanding()
-        self._probing = Probing()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
@@ -71,6 +67,16 @@ class EnvironmentServerNode:
         self.deadline: float | None = None
         """Monotonic seconds until which some agent must answer a record; None before the first tick. Joining again does not
         count: an agent that dies at the same record whenever it is started would hold the team for ever."""
+
+    @property
+    def phase(self) -> ServerPhase:
+        """Where the run stands."""
+        return self._phase
+
+    def _enter(self, phase: ServerPhase) -> None:
+        if phase not in FOLLOWING[self._phase]:
+            raise InvariantError(f"a run that was {self._phase.value} cannot become {phase.value}")
+        self._phase = phase
 
     @property
     def last_step(self) -> int:
@@ -104,12 +110,12 @@ class EnvironmentServerNode:
             return self._join(Member(peer, message), key_agent, now)
         agent = self.roster.agent_of(peer)
         if agent is not None:
-            self._probing.heard(agent)
+            self._joining.heard(agent)
         if agent is None and isinstance(message, Act | Alive | Bye):
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
             case Alive() if agent is not None:
-                return self._alive(agent, message, now)
+                return self._after(Seating(self._joining.alive(agent, message)), now)
             case Act() if agent is not None:
                 return self._act(agent, peer, message, now)
             case Bye() if agent is not None:
@@ -128,56 +134,36 @@ class EnvironmentServerNode:
     # --- joining ------------------------------------------------------------------------------------------------
 
     def _join(self, member: Member, key_agent: int | None, now: float) -> list[Delivery]:
-        join = member.join
-        refusal = self.roster.check(join, key_agent)
-        if refusal is None:
-            refusal = check_past(join, self.run_id, self.epoch, self.log)
-        if self.phase is ServerPhase.FAILED:
-            refusal = self.error
-        elif self.phase is ServerPhase.EXAMINING and self.divergence is not None:
-            refusal = error_of(self.divergence)
-        if refusal is not None:
-            return [_refuse(member.peer, refusal)]
-        holder = self.roster.members.get(join.agent)
-        if holder is not None and holder.peer != member.peer:
-            self.roster.claim(member, now)
-            return self._probe(join.agent, now)
-        return self._seat(member, now)
+        barred = self.error
+        if self.phase is ServerPhase.EXAMINING and self.divergence is not None:
+            barred = error_of(self.divergence)
+        return self._after(self._joining.ask(member, key_agent, barred, now), now)
 
-    def _seat(self, member: Member, now: float) -> list[Delivery]:
-        self._leave(member.join.agent)
-        self.roster.seat(member)
-        self.log.witness(member.join.agent, member.join.next_step - 1, member.join.head)
+    def _after(self, seating: Seating, now: float) -> list[Delivery]:
+        """Send what is to be sent; who has just been seated is told of the run, unless the team waits for more."""
+        agent = seating.seated
+        if agent is None:
+            return [*seating.deliveries, *self._begin_if_complete(now)]  # A claim may have held up a complete team.
+        self._outstanding.answered(agent)
         if self.phase is ServerPhase.JOINING:
-            return self._begin_if_complete(now)
-        return [Delivery(member.peer, self._begin()), *self._serve(member.join.agent, now)]
+            return [*seating.deliveries, *self._begin_if_complete(now)]
+        return [*seating.deliveries, self._begin(agent), *self._serve(agent, now)]
 
     def _begin_if_complete(self, now: float) -> list[Delivery]:
         if self.phase is not ServerPhase.JOINING or not self.roster.complete:
             return []
-        if self.roster.known is None:
-            self.roster.known = Credentials.of(self.roster.members[1].join)
-            self.log.journal.note("team", self.roster.known.to_plain())
+        self._joining.note_team()
         if self.log.newest is None:
             self.log.begin()
-        self.phase = ServerPhase.RUNNING
+        self._enter(ServerPhase.RUNNING)
         self._progress(now)
-        begun = self._to_all(self._begin())
-        for agent in range(1, self.num_agents + 1):
-            begun += self._serve(agent, now)
-        return begun
+        agents = range(1, self.num_agents + 1)
+        served = [delivery for agent in agents for delivery in self._serve(agent, now)]
+        return [*map(self._begin, agents), *served]
 
-    def _begin(self) -> Begin:
-        return self.terms.begin(self.log.world.problem, self.run_id, self.epoch)
-
-    def _alive(self, agent: int, alive: Alive, now: float) -> list[Delivery]:
-        claim = self.roster.claims.get(agent)
-        if claim is None or alive.number != claim.probe:
-            return []  # Said before the question was asked, perhaps by a process that has died since.
-        del self.roster.claims[agent]
-        refusal = Roster.duplicate(claim, self.roster.members[agent])
-        # The claim may have held up a team that was otherwise complete.
-        return [_refuse(claim.member.peer, refusal), *self._begin_if_complete(now)]
+    def _begin(self, agent: int) -> Delivery:
+        begin = self.terms.begin(self.log.world.problem, self.run_id, self.epoch, agent)
+        return Delivery(self.roster.members[agent].peer, begin)
 
     # --- lock-step ----------------------------------------------------------------------------------------------
 
@@ -209,7 +195,7 @@ class EnvironmentServerNode:
             answer = unpack_answer(act, closes, act.step == self.last_step, self.log)
         except ProtocolError as problem:
             self._leave(agent)
-            return [_refuse(peer, problem)]
+            return [refuse(peer, problem)]
         self._outstanding.answered(agent)
         self._progress(now)
         if act.step < self.log.step or self.phase is ServerPhase.FINISHED:
@@ -242,7 +228,8 @@ class EnvironmentServerNode:
         if step == self.last_step:
             self.log.close(answers)
             self._ending.begin(learner_digests, self.log.journal)
-            self.phase, self.deadline = ServerPhase.FINISHED, None
+            self._enter(ServerPhase.FINISHED)
+            self.deadline = None
             return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
         self.log.advance(answers)
         self.answers = {}
@@ -251,7 +238,7 @@ class EnvironmentServerNode:
     def _examine(self, divergence: Divergence, now: float) -> list[Delivery]:
         """The run is over; ask everybody where the difference is."""
         self.divergence = divergence
-        self.phase = ServerPhase.EXAMINING
+        self._enter(ServerPhase.EXAMINING)
         self._inquiry = Inquiry(divergence, set(self.roster.members), now)
         return self._to_all(Query(self.run_id, self.epoch, divergence.step))
 
@@ -266,7 +253,8 @@ class EnvironmentServerNode:
     def resume(self) -> None:
         """After a recovery: the run may have been finished already."""
         if self._ending.recall(self.log, self.terms.shared_learning):
-            self.phase, self.learner_digests = ServerPhase.FINISHED, self._ending.learner_digests
+            self._enter(ServerPhase.FINISHED)
+            self.learner_digests = self._ending.learner_digests
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -287,9 +275,8 @@ class EnvironmentServerNode:
         return []
 
     def _leave(self, agent: int) -> None:
-        self.roster.leave(agent)
+        self._joining.leave(agent)
         self._outstanding.answered(agent)
-        self._probing.forget(agent)
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
         error = error_for_exit_code(fault.exit_code, fault.text)
@@ -310,15 +297,10 @@ class EnvironmentServerNode:
 
     def _hand_over(self, agent: int, now: float) -> list[Delivery]:
         """The member has gone; whoever claims its place gets it."""
-        claim = self.roster.claims.pop(agent, None)
-        self._leave(agent)
-        # The log may have gone on since the claim was made.
-        refusal = None if claim is None else check_past(claim.member.join, self.run_id, self.epoch, self.log)
-        if claim is not None and refusal is None:
-            return self._seat(claim.member, now)
-        refused = [] if claim is None or refusal is None else [_refuse(claim.member.peer, refusal)]
-        rest = self._conclude(now) if self.phase is ServerPhase.EXAMINING else self._begin_if_complete(now)
-        return [*refused, *rest]
+        self._outstanding.answered(agent)
+        seating = self._joining.hand_over(agent)
+        concluded = self._conclude(now) if seating.seated is None and self.phase is ServerPhase.EXAMINING else []
+        return [*self._after(seating, now), *concluded]
 
     def take_closed(self) -> ClosedStep | None:
         """The record that the last message closed, once."""
@@ -329,13 +311,7 @@ class EnvironmentServerNode:
 
     def keepalive(self, now: float) -> list[Delivery]:
         """A sign of life to every member who answered the last one; sending it also finds out who has vanished."""
-        return [delivery for agent in sorted(self.roster.members) for delivery in self._probe(agent, now)]
-
-    def _probe(self, agent: int, now: float) -> list[Delivery]:
-        if not self._probing.ask(agent, now):
-            return []
-        claim = self.roster.claims.get(agent)
-        return [Delivery(self.roster.members[agent].peer, Probe(agent, 0 if claim is None else claim.probe))]
+        return [delivery for agent in sorted(self.roster.members) for delivery in self._joining.probe(agent, now)]
 
     def environment_took(self, seconds: float, now: float) -> list[Delivery]:
         """The environment needed ``seconds`` until ``now`` for a record: nobody else was late meanwhile."""
@@ -358,8 +334,8 @@ class EnvironmentServerNode:
 
     def _tick(self, now: float) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        for agent, claim in list(self.roster.claims.items()):
-            if now >= claim.deadline and not self._outstanding.busy(agent):
+        for agent in self._joining.silent(now):
+            if not self._outstanding.busy(agent):  # One that computes may be silent for longer.
                 deliveries += self._hand_over(agent, now)
         if self.phase is ServerPhase.FAILED:
             return deliveries
@@ -390,11 +366,6 @@ class EnvironmentServerNode:
         return self._fail(self.terms.stopped(reason, self.log.step))
 
     def _fail(self, error: DadcError) -> list[Delivery]:
-        self.phase = ServerPhase.FAILED
+        self._enter(ServerPhase.FAILED)
         self.error = error
-        waiting = [_refuse(claim.member.peer, error) for claim in self.roster.claims.values()]
-        return [*self._to_all(Fault(error.exit_code, str(error))), *waiting]
-
-
-def _refuse(peer: bytes, error: DadcError) -> Delivery:
-    return Delivery(peer, Fault(error.exit_code, str(error)))
+        return [*self._to_all(Fault(error.exit_code, str(error))), *self._joining.refuse_claims(error)]

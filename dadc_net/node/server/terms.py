@@ -18,11 +18,26 @@ class ServerPhase(Enum):
     """Where the run stands."""
 
     JOINING = "joining"
+    """Until all K agents have joined; those that do not fit are refused."""
     RUNNING = "running"
+    """Lock-step: one record to every agent, one answer from every agent, compare digests, step."""
     EXAMINING = "examining"
-    """Replicas differ; the agents are asked where."""
+    """Replicas differ; until the agents have said which tensor it is in."""
     FINISHED = "finished"
+    """All records are answered; until every agent has said that it kept the result."""
     FAILED = "failed"
+    """After a divergence, a straggler or a request to stop; ``EnvironmentServerNode.error`` says why."""
+
+
+FOLLOWING: dict[ServerPhase, set[ServerPhase]] = {
+    ServerPhase.JOINING: {ServerPhase.RUNNING, ServerPhase.FINISHED, ServerPhase.FAILED},
+    ServerPhase.RUNNING: {ServerPhase.EXAMINING, ServerPhase.FINISHED, ServerPhase.FAILED},
+    ServerPhase.EXAMINING: {ServerPhase.FAILED},
+    ServerPhase.FINISHED: {ServerPhase.EXAMINING, ServerPhase.FAILED},
+    ServerPhase.FAILED: {ServerPhase.FAILED},
+}
+"""Phase -> what can come after it. JOINING to FINISHED: taken up again after its end, before all were told. FINISHED to
+EXAMINING: an agent that goes through the log once more answers otherwise."""
 
 
 class Delivery(NamedTuple):
@@ -96,14 +111,15 @@ class RunTerms(NamedTuple):
             "goes on from there."
         )
 
-    def begin(self, problem: TeamProblem, run_id: bytes, epoch: int) -> Begin:
-        """What an agent is told: everything it may know of the run, and no parameter of the environment."""
-        space = problem.environment.spec.observation_space
+    def begin(self, problem: TeamProblem, run_id: bytes, epoch: int, agent: int) -> Begin:
+        """What ``agent`` is told: everything it may know of the run, and no parameter of the environment."""
+        own = problem.environment.spec.agents[agent - 1]
         return Begin(
             run_id=run_id,
             epoch=epoch,
             settings=self.settings,
-            structure=problem.structure.name,
+            structure=problem.structure.to_plain(),
             family=problem.family.to_plain(),
-            observation_space=space.to_plain(),
+            observation_space=own.observation_space.to_plain(),
+            action_space=own.action_space.to_plain(),
         )

@@ -7,7 +7,7 @@ leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.exact.streams import Stream
-from dadc_net.node.record import Record, pack_common, pack_observations
+from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record
 from dadc_net.node.rows import ServerRow
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.environment import Environment
-from dadc_net.team.information import InformationStructure
+from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.lockstep import LockStep
 from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.structures.structure import InformationStructure
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,28 @@ class TeamProblem:
     """Steps after which a copy starts afresh; 0: never."""
 
 
+class _ObservationsLayout:
+    """All agents' observations [E, O] as bytes for each of them."""
+
+    def __init__(self, spec: EnvironmentSpec, copies: int) -> None:
+        self._own = [ObservationLayout(agent.observation_space, copies) for agent in spec.agents]
+        self._places = spec.observation_places
+        self._agents = spec.num_agents
+        same = self._own[0].only_type if spec.is_homogeneous else None
+        self._type = same
+        """Of all columns, where agents see the same and are packed at once."""
+
+    def pack(self, observations: NDArray[Any]) -> tuple[bytes, ...]:
+        """Of agent 1 .. K."""
+        if self._type is None:
+            pieces = zip(self._own, self._places, strict=True)
+            return tuple(layout.pack(observations[:, place]) for layout, place in pieces)
+        copies, size = len(observations), self._own[0].size
+        by_agent = observations.reshape(copies, self._agents, -1).transpose(1, 0, 2)
+        raw = by_agent.astype(self._type).tobytes()
+        return tuple(raw[first : first + size] for first in range(0, len(raw), size))
+
+
 class World:
     """Steps E copies of the environment and writes the common log."""
 
@@ -44,23 +66,32 @@ class World:
         self.copies = problem.environment.num_envs
         self.num_agents = problem.environment.spec.num_agents
         self.head = GENESIS
+        self.actions = [ActionLayout(agent.action_space, self.copies) for agent in problem.environment.spec.agents]
+        """Of agent 1 .. K."""
         self._step = 0
         self._stream = Stream("environment", environment_seed)
         self._lockstep = LockStep(problem.environment, problem.structure, problem.restart_steps)
+        self._common = CommonLayout(self._lockstep.common_space, self.copies)
+        self._observations = _ObservationsLayout(problem.environment.spec, self.copies)
 
     def advance(self, joint_action: NDArray[np.int64]) -> ServerRow:
         """The next record after ``joint_action`` int64 [E, K]; its values are ignored where a copy begins.
 
         Raises:
-            InvariantError: if the environment's reward is not finite.
+            NumericError: if what the environment or the information structure gives does not lie in its space.
         """
         step = self._step
         draws = self._stream.uniforms(step, self.copies, self.problem.environment.spec.draws_per_step)
-        now = self._lockstep.advance(joint_action, draws)
-        common = pack_common(CommonRecord(step, now.common, now.rewards, now.begin, now.ended))
+        now = self._lockstep.advance(step, joint_action, draws)
+        common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended))
         self.head = chain(self.head, common)
         self._step += 1
-        return ServerRow(Record(step, self.head, common), pack_observations(now.observations))
+        return ServerRow(Record(step, self.head, common), self._observations.pack(now.observations))
+
+    def joint_action(self, step: int, answered: Sequence[bytes]) -> NDArray[np.int64]:
+        """The actions [E, K] that all agents answered to record ``step``. Raises ProtocolError if one does not fit."""
+        agents = enumerate(zip(self.actions, answered, strict=True), start=1)
+        return np.stack([layout.read(raw, step, agent) for agent, (layout, raw) in agents], axis=1)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of everything that the next record depends on, by name."""

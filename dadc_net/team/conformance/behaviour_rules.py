@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dadc_net.team.conformance.environment_rules import Subject
 from dadc_net.team.conformance.finding import Finding
-from dadc_net.team.conformance.trace import Inputs, Trace, copied, first_difference, make_inputs, run
+from dadc_net.team.conformance.trace import Inputs, Trace, copied, first_difference, make_inputs, one_array, run
 from dadc_net.team.environment import Outcome
 
 
@@ -141,7 +141,7 @@ def check_arguments(subject: Subject) -> Iterator[Finding]:
                 return
         if previous:
             for field in Outcome._fields:
-                if not np.array_equal(getattr(previous[0], field), getattr(previous[1], field)):
+                if not np.array_equal(one_array(getattr(previous[0], field)), one_array(getattr(previous[1], field))):
                     yield Finding(
                         "arguments",
                         f"{field} returned at lock-step {step - 1} changed at lock-step {step}. Information structures keep "

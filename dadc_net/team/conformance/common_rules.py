@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from dadc_net.team.conformance.finding import Finding
 from dadc_net.team.conformance.trace import Trace
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import InformationStructure, JointStep
-from dadc_net.team.spaces import BoxSpace, FiniteSpace
+from dadc_net.team.structures.structure import InformationStructure, JointStep
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,16 @@ class StructureSubject:
         return deepcopy(self.structure)
 
 
-def windows(steps: list[JointStep], length: int) -> Iterator[tuple[JointStep, ...]]:
+Window = tuple[tuple[JointStep, ...], NDArray[np.int64]]
+"""Joint steps, and the step in the episode of each copy at the last of them."""
+
+
+def windows(trace: Trace, spec: EnvironmentSpec, length: int) -> Iterator[Window]:
     """For every lock-step the last ``length`` joint steps, as a run gives them to ``common``; fewer at first."""
     history: deque[JointStep] = deque(maxlen=length)
-    for step in steps:
+    for step, at in zip(trace.joint_steps(spec), trace.step_in_episode, strict=True):
         history.append(step)
-        yield tuple(history)
+        yield tuple(history), at
 
 
 def _rows(step: JointStep, copies: slice) -> JointStep:
@@ -59,13 +62,11 @@ def check_common(subject: StructureSubject) -> Iterator[Finding]:
         )
         return
     space = structure.common_space(subject.spec)
-    finite = isinstance(space, FiniteSpace)
-    columns = len(space.low) if isinstance(space, BoxSpace) else len(space.sizes)
-    kind = np.dtype(np.int64 if finite else np.float64)
-    for t, window in enumerate(windows(subject.trace.joint_steps(), structure.history_steps)):
+    kind = space.dtype
+    for t, (window, at) in enumerate(windows(subject.trace, subject.spec, structure.history_steps)):
         kept = deepcopy(window)
-        z: NDArray[Any] = structure.common(window)
-        shape = (len(window[-1].begin), columns)
+        z: NDArray[Any] = structure.common(window, at)
+        shape = (len(window[-1].begin), space.columns)
         if z.shape != shape or z.dtype != kind:
             yield Finding(
                 "common",
@@ -83,7 +84,7 @@ def check_common(subject: StructureSubject) -> Iterator[Finding]:
         if not all(np.array_equal(a, b) for x, y in zip(window, kept, strict=True) for a, b in zip(x, y, strict=True)):
             yield Finding("common", f"common() changed its history at lock-step {t}. Later calls see it. Work on a copy.")
             return
-        if not np.array_equal(z, subject.fresh().common(window)):
+        if not np.array_equal(z, subject.fresh().common(window, at)):
             yield Finding(
                 "common",
                 f"common() at lock-step {t} depends on earlier calls: an object that was called for the first time gives "
@@ -91,7 +92,7 @@ def check_common(subject: StructureSubject) -> Iterator[Finding]:
                 "of keeping a memory in the object.",
             )
             return
-        if not np.array_equal(z[:1], subject.fresh().common([_rows(step, slice(1)) for step in window])):
+        if not np.array_equal(z[:1], subject.fresh().common([_rows(step, slice(1)) for step in window], at[:1])):
             yield Finding(
                 "common",
                 f"z_t of copy 0 at lock-step {t} depends on the other copies. Copy e must depend on row e only. Reduce over "
@@ -104,9 +105,9 @@ def check_episodes(subject: StructureSubject) -> Iterator[Finding]:
     """z_t does not look back over a begin."""
     structure = subject.fresh()
     length = structure.history_steps
-    pairs = zip(windows(subject.trace.joint_steps(), length), windows(subject.other.joint_steps(), length), strict=True)
-    for t, (window, other) in enumerate(pairs):
-        z = structure.common(window)
+    pairs = zip(windows(subject.trace, subject.spec, length), windows(subject.other, subject.spec, length), strict=True)
+    for t, ((window, at), (other, _)) in enumerate(pairs):
+        z = structure.common(window, at)
         replaced = list(window)
         hidden = window[-1].begin.copy()
         for place in range(len(window) - 2, -1, -1):
@@ -116,10 +117,10 @@ def check_episodes(subject: StructureSubject) -> Iterator[Finding]:
             ]
             replaced[place] = JointStep(*mixed)
             hidden |= window[place].begin
-        if not np.array_equal(z, structure.common(replaced)):
+        if not np.array_equal(z, structure.common(replaced, at)):
             yield Finding(
                 "episodes",
                 f"z_t at lock-step {t} depends on joint steps from before its copy began. The past episode must be over. "
-                "Stop at the last begin in the history, and put a fixed value in place of what is not there.",
+                "Ask step_in_episode how far it reaches back, and put a fixed value in place of what is not there.",
             )
             return

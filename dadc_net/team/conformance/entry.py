@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,9 @@ from dadc_net.team.conformance import behaviour_rules, common_rules, environment
 from dadc_net.team.conformance.finding import Finding, collect
 from dadc_net.team.conformance.trace import run
 from dadc_net.team.environment import Environment, EnvironmentSpec
-from dadc_net.team.information import InformationStructure
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import MENU, Task
 
 
@@ -129,29 +129,38 @@ def _check_declaration(task: Task) -> Iterator[Finding]:
 
 
 def _check_menus(task: Task, spec: EnvironmentSpec) -> Iterator[Finding]:
-    if not isinstance(spec.observation_space, FiniteSpace):
+    local = [task.structure.local_space(agent.observation_space, agent.action_space) for agent in spec.agents]
+    if task.menus and not all(isinstance(space, FiniteSpace) for space in local):
+        yield Finding(
+            "menu",
+            f"the task has menus, but local information under {task.structure.name} is {[s.to_plain() for s in local]}. A "
+            "menu is a table over finitely many local values. Choose a structure that keeps such, or other prescriptions.",
+        )
         return
-    local_values = task.structure.local_space(spec.observation_space).num_values
+    sizes = [space.num_values for space in local if isinstance(space, FiniteSpace)]
     for key, menu in task.menus.items():
-        if fault := _menu_fault(key, menu, spec, local_values):
+        if fault := _menu_fault(key, menu, spec, sizes):
             yield Finding("menu", fault)
 
 
-def _menu_fault(key: str, menu: PrescriptionMenu, spec: EnvironmentSpec, local_values: int) -> str | None:
+def _menu_fault(key: str, menu: PrescriptionMenu, spec: EnvironmentSpec, local_values: Sequence[int]) -> str | None:
     table = menu.table()
     if menu.name != key:
         return f"the menu {menu.name!r} is listed under {key!r}. A run names menus by their key. Use one name for both."
-    if table.shape[1:] != (spec.num_agents, local_values):
+    if table.shape[1:] != (spec.num_agents, max(local_values)):
         return (
             f"the menu {key!r} has tables for {table.shape[1]} agents with {table.shape[2]} local values, but the task has "
-            f"{spec.num_agents} and {local_values}. Entry [m][k][l] is agent k's action at local index l. Complete it."
+            f"{spec.num_agents} and {max(local_values)}. Entry [m][k][l] is agent k's action at local index l. Complete it."
         )
-    if not spec.action_space.contains(table[..., None]):
-        outside = np.unique(table[(table < 0) | (table >= spec.action_space.num_values)]).tolist()
-        return (
-            f"the menu {key!r} prescribes the actions {outside}, but there are {spec.action_space.num_values}, from 0. "
-            "An agent would answer with a number that the environment does not know. Correct the table."
-        )
+    for agent, (own, values) in enumerate(zip(spec.agents, local_values, strict=True), start=1):
+        actions = table[:, agent - 1, :values]
+        if not own.action_space.contains(actions[..., None]):
+            outside = np.unique(actions[(actions < 0) | (actions >= own.action_space.num_values)]).tolist()
+            return (
+                f"the menu {key!r} prescribes agent {agent} the actions {outside}, but it has "
+                f"{own.action_space.num_values}, from 0. It would answer with a number that the environment does not know. "
+                "Correct the table."
+            )
     if PrescriptionMenu.from_plain(menu.to_plain()) != menu:
         return (
             f"the menu {key!r} changes on its way over the wire. Its actions or entries are not plain integers and strings. "

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dadc_net.team.conformance.finding import Finding
 from dadc_net.team.conformance.trace import Inputs, Trace, make_inputs
 from dadc_net.team.environment import Ended, Environment, EnvironmentSpec, Outcome
-from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space
+from dadc_net.team.outcome import exactly
+from dadc_net.team.spaces import FiniteSpace, Space
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,17 @@ def check_spec(make: Callable[[int], Environment], copies: int) -> Iterator[Find
         yield Finding("spec", f"num_agents is {spec.num_agents}. A team has at least one agent. {remedy}")
     if spec.draws_per_step < 0:
         yield Finding("spec", f"draws_per_step is {spec.draws_per_step}. It counts uniform numbers. {remedy}")
-    if not isinstance(spec.action_space, FiniteSpace) or len(spec.action_space.sizes) != 1:
-        yield Finding(
-            "spec",
-            f"action_space is {spec.action_space}. An agent's action is one number of a finite set, as prescription menus "
-            f"are tables of actions. Use FiniteSpace((n,)) for n actions.",
-        )
-    for name in ("observation_space", "public_space"):
-        if not isinstance(getattr(spec, name), FiniteSpace | BoxSpace):
-            yield Finding("spec", f"{name} is {getattr(spec, name)!r}. Spaces are FiniteSpace or BoxSpace. {remedy}")
+    for agent, own in enumerate(spec.agents, start=1):
+        if not isinstance(own.action_space, FiniteSpace) or own.action_space.columns != 1:
+            yield Finding(
+                "spec",
+                f"action_space of agent {agent} is {own.action_space}. An agent's action is one number of a finite set, as "
+                "prescription menus are tables of actions. Use FiniteSpace((n,)) for n actions.",
+            )
+    spaces = {f"observation_space of agent {agent}": own.observation_space for agent, own in enumerate(spec.agents, start=1)}
+    for name, space in {**spaces, "public_space": spec.public_space}.items():
+        if not isinstance(space, Space):
+            yield Finding("spec", f"{name} is {space!r}. Spaces are FiniteSpace, BoxSpace or a product of them. {remedy}")
     if make(1).spec != spec:
         yield Finding(
             "spec",
@@ -85,7 +88,7 @@ def check_outcomes(subject: Subject, trace: Trace) -> Iterator[Finding]:
     spec, seen = subject.spec, set[str]()
     for step, outcome in enumerate(trace.outcomes):
         faults = {
-            "observations": _space_fault(outcome.observations, (subject.copies, spec.num_agents), spec.observation_space),
+            "observations": _observations_fault(outcome.observations, spec, subject.copies),
             "public": _space_fault(outcome.public, (subject.copies,), spec.public_space),
             "rewards": _rewards_fault(outcome, subject.copies, trace.begin[step]),
             "ended": _ended_fault(outcome, subject.copies),
@@ -97,22 +100,41 @@ def check_outcomes(subject: Subject, trace: Trace) -> Iterator[Finding]:
                 yield Finding(rule, f"{field} {fault[0]} at lock-step {step}. {fault[1]}")
 
 
+def _observations_fault(values: Any, spec: EnvironmentSpec, copies: int) -> tuple[str, str] | None:
+    """One array [E, K, O] where agents have equally many columns, or K arrays [E, O_k]."""
+    if isinstance(values, np.ndarray):
+        widest = max(agent.observation_space.columns for agent in spec.agents)
+        shape = (copies, spec.num_agents, widest)
+        if values.shape != shape:
+            return f"has shape {values.shape} instead of {shape}", "Axes are copies, agents, columns."
+        own = list(values.transpose(1, 0, 2))
+    elif len(values) != spec.num_agents:
+        return f"has {len(values)} arrays instead of {spec.num_agents}", "There is one for each agent."
+    else:
+        own = [np.asarray(part) for part in values]
+    for agent, (part, seen) in enumerate(zip(own, spec.agents, strict=True), start=1):
+        fault = _space_fault(part, (copies,), seen.observation_space)
+        if fault:
+            return f"of agent {agent} {fault[0]}", fault[1]
+    return None
+
+
 def _space_fault(values: NDArray[Any], leading: tuple[int, ...], space: Space) -> tuple[str, str] | None:
-    finite = isinstance(space, FiniteSpace)
-    columns = len(space.sizes) if isinstance(space, FiniteSpace) else len(space.low)
-    shape, kind = (*leading, columns), np.dtype(np.int64 if finite else np.float64)
+    shape = (*leading, space.columns)
     if values.shape != shape:
-        return f"has shape {values.shape} instead of {shape}", "Axes are copies, agents (not for public), columns."
-    if values.dtype != kind:
-        return f"has type {values.dtype} instead of {kind}", "The bytes that agents get depend on it; convert with astype."
-    if not space.contains(values):
+        return f"has shape {values.shape} instead of {shape}", "Axes are copies, columns."
+    converted = exactly(values, space.dtype)
+    if converted is None:
+        remedy = "The bytes that agents get depend on it; give whole numbers where a space is finite."
+        return f"has type {values.dtype}, which is not exactly {space.dtype}", remedy
+    if not space.contains(converted):
         return f"lies outside {space}", "Declare a space that holds every value, or correct the value."
     return None
 
 
 def _rewards_fault(outcome: Outcome, copies: int, begin: NDArray[np.bool_]) -> tuple[str, str] | None:
     rewards = outcome.rewards
-    if rewards.shape != (copies,) or rewards.dtype != np.float64:
+    if rewards.shape != (copies,) or exactly(rewards, np.dtype(np.float64)) is None:
         return f"has shape {rewards.shape} and type {rewards.dtype} instead of ({copies},) and float64", "One per copy."
     if not np.isfinite(rewards).all():
         return f"holds {rewards.tolist()}", "A run stops at a reward that is not finite; bound it."
@@ -125,8 +147,8 @@ def _rewards_fault(outcome: Outcome, copies: int, begin: NDArray[np.bool_]) -> t
 
 
 def _ended_fault(outcome: Outcome, copies: int) -> tuple[str, str] | None:
-    ended = outcome.ended
-    if ended.shape != (copies,) or ended.dtype != np.uint8:
+    ended = np.asarray(outcome.ended)
+    if ended.shape != (copies,) or exactly(ended, np.dtype(np.int64)) is None:
         return f"has shape {ended.shape} and type {ended.dtype} instead of ({copies},) and uint8", "One code per copy."
     if not np.isin(ended, (int(Ended.NO), int(Ended.TERMINATED))).all():
         return (

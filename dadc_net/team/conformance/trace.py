@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.environment import Environment, EnvironmentSpec, Outcome
-from dadc_net.team.information import JointStep
 from dadc_net.team.lockstep import joint_step
+from dadc_net.team.outcome import admitted
+from dadc_net.team.structures.structure import JointStep
 
 _BEGIN_SHARE = 0.125
 
@@ -44,7 +45,7 @@ class Inputs:
 
     def with_other_actions_at_begin(self, spec: EnvironmentSpec) -> Inputs:
         """Every action that must be ignored, changed."""
-        changed = (self.actions + 1) % spec.action_space.num_values
+        changed = (self.actions + 1) % np.array(spec.joint_action_space.sizes)
         return replace(self, actions=np.where(self.begin[:, :, None], changed, self.actions))
 
 
@@ -53,7 +54,7 @@ def make_inputs(spec: EnvironmentSpec, copies: int, steps: int, seed: int) -> In
     stream = Stream("conformance", seed_bytes(seed))
     columns = spec.num_agents + 1 + spec.draws_per_step
     numbers = np.stack([stream.uniforms(t, copies, columns) for t in range(steps)])
-    actions = (numbers[:, :, : spec.num_agents] * spec.action_space.num_values).astype(np.int64)
+    actions = (numbers[:, :, : spec.num_agents] * np.array(spec.joint_action_space.sizes)).astype(np.int64)
     begin = numbers[:, :, spec.num_agents] < _BEGIN_SHARE
     begin[0] = True
     return Inputs(actions, begin, np.ascontiguousarray(numbers[:, :, spec.num_agents + 1 :]))
@@ -68,12 +69,21 @@ class Trace(NamedTuple):
     actions: NDArray[np.int64]
     """[T, E, K] as given"""
 
-    def joint_steps(self) -> list[JointStep]:
-        """The same as the information structure sees it."""
+    def joint_steps(self, spec: EnvironmentSpec) -> list[JointStep]:
+        """The same as the information structure sees it; only for outcomes that were found in order."""
+        rows = zip(self.outcomes, self.begin, self.actions, strict=True)
         return [
-            joint_step(outcome, actions, begin)
-            for outcome, begin, actions in zip(self.outcomes, self.begin, self.actions, strict=True)
+            joint_step(admitted(outcome, spec, len(begin), t), actions, begin)
+            for t, (outcome, begin, actions) in enumerate(rows)
         ]
+
+    @property
+    def step_in_episode(self) -> NDArray[np.int64]:
+        """[T, E] steps since each copy began."""
+        steps = np.zeros(self.begin.shape, dtype=np.int64)
+        for t in range(1, len(steps)):
+            steps[t] = np.where(self.begin[t], 0, steps[t - 1] + 1)
+        return steps
 
 
 def run(environment: Environment, inputs: Inputs, ended: NDArray[np.bool_] | None = None) -> Trace:
@@ -91,8 +101,15 @@ def run(environment: Environment, inputs: Inputs, ended: NDArray[np.bool_] | Non
 
 def copied(outcome: Outcome) -> Outcome:
     """The same numbers in arrays of their own."""
-    parts: list[Any] = [np.array(part, copy=True) for part in outcome]
-    return Outcome(*parts)
+    seen: Any = outcome.observations
+    own = np.array(seen) if isinstance(seen, np.ndarray) else tuple(np.array(part) for part in seen)
+    rest: list[Any] = [np.array(part) for part in outcome[1:]]
+    return Outcome(own, *rest)
+
+
+def one_array(values: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """A field of an outcome, K arrays [E, O_k] side by side."""
+    return values if isinstance(values, np.ndarray) else np.concatenate(list(values), axis=1)
 
 
 class Difference(NamedTuple):
@@ -115,7 +132,7 @@ def first_difference(
     """Compare copy e of ``left`` with copy ``right_copies[e]`` of ``right``, bit for bit (NaN equals NaN)."""
     for step, (a, b) in enumerate(zip(left, right, strict=True)):
         for field in Outcome._fields:
-            x, y = getattr(a, field), getattr(b, field)[right_copies]
+            x, y = one_array(getattr(a, field)), one_array(getattr(b, field))[right_copies]
             for copy in range(len(right_copies)):
                 if not np.array_equal(x[copy], y[copy], equal_nan=x.dtype.kind == "f"):
                     return Difference(first_step + step, copy, field, _shown(x[copy]), _shown(y[copy]))

@@ -2,9 +2,7 @@
 
 * Nothing is observed before the first decision: where a copy begins, every agent's observation is the blank, value 0. It
   is a value that observations have besides; it tells nothing, because when a copy begins is common knowledge.
-* Agents may have different numbers of actions and observations, but the specification of an environment has one space for
-  all: it is the widest. An action beyond an agent's own is taken as its last one; a value beyond its own observations never
-  comes up. The model says which are an agent's own.
+* Agents may have different numbers of actions and observations.
 * With a horizon of h decisions a copy is over (TERMINATED) at the record after the h-th; so it is in a state that is never
   left and has no reward, where nothing is to come.
 """
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.schema import require
+from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.sampling import RowSampler
@@ -58,14 +57,14 @@ class FiniteEnvironment:
         self._ages = np.zeros(num_envs, dtype=np.int64)
         self._spec = EnvironmentSpec(
             name=model.name,
-            num_agents=model.num_agents,
-            observation_space=FiniteSpace((max(model.joint_observations.sizes),)),
-            action_space=FiniteSpace((max(model.joint_actions.sizes),)),
+            agents=tuple(
+                AgentSpec(FiniteSpace((observations,)), FiniteSpace((actions,)))
+                for observations, actions in zip(model.joint_observations.sizes, model.joint_actions.sizes, strict=True)
+            ),
             public_space=FiniteSpace((1,)),
             draws_per_step=2,
             horizon=self.horizon,
         )
-        self._last_actions = np.array(model.joint_actions.sizes) - 1
         self._starts = RowSampler([SparseRows.from_dense(model.start[None, :])])
         self._moves = RowSampler(model.transitions)
         self._observed = RowSampler(model.observation_probabilities)
@@ -84,7 +83,7 @@ class FiniteEnvironment:
 
     def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
         """One lock-step. Draws per copy: the state, the joint observation."""
-        actions = self.model.joint_actions.index(np.minimum(joint_action, self._last_actions))
+        actions = self.model.joint_actions.index(joint_action)
         none = np.zeros(self._num_envs, dtype=np.int64)
         moves = self._moves.draw(actions, self._states, draws[:, _START])
         starts = self._starts.draw(none, none, draws[:, _START])

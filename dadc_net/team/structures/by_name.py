@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dadc_net.errors import ProtocolError, UsageError
+from dadc_net.errors import MismatchError, ProtocolError, UsageError
 from dadc_net.schema import closest, from_plain
 from dadc_net.team.structures.delayed import DelayedSharing, FullSharing
 from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing, NoSharing
@@ -47,3 +48,20 @@ def structure_from_plain(record: Mapping[str, Any]) -> InformationStructure:
     if set(record) != {"name", "parameters"} or not isinstance(record["parameters"], Mapping):
         raise ProtocolError(f"{dict(record)!r} does not describe an information structure: it needs a name and parameters")
     return structure_by_name(str(record["name"]), record["parameters"])
+
+
+def own_structure(own: InformationStructure, record: Mapping[str, Any]) -> InformationStructure:
+    """A user's structure, as its agent loaded it from its own host, with the parameters that the server has.
+
+    Raises:
+        MismatchError: if the server has another structure.
+        ConfigError: for a parameter that it does not have, or a value out of range.
+    """
+    if record.get("name") != own.name or not isinstance(record.get("parameters"), Mapping):
+        raise MismatchError(
+            f"the server's information structure is {dict(record)!r}, this agent was given {own.name!r}. No step was taken. "
+            "Start the agent with the --structure of the server's task, or without one if it is built in."
+        )
+    if not dataclasses.is_dataclass(own):
+        return own
+    return from_plain(type(own), record["parameters"], "structure.")

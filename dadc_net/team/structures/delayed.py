@@ -10,16 +10,16 @@ import numpy as np
 
 from dadc_net.schema import require
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import JointStep
-from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.spaces import FiniteSpace, Space, product
 from dadc_net.team.structures.structure import (
     InformationStructure,
     Integers,
+    JointStep,
     Revealed,
-    bounded,
+    Values,
     past_actions,
     past_observations,
-    shared_sizes,
+    shared_spaces,
 )
 from dadc_net.team.structures.window import moved_window, window_space
 
@@ -43,34 +43,35 @@ class DelayedSharing(InformationStructure):
     def history_steps(self) -> int:
         return self.delay_steps + 1
 
-    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
-        actions, observations, public = shared_sizes(spec, self)
-        return FiniteSpace(observations + actions + public)
+    def common_space(self, spec: EnvironmentSpec) -> Space:
+        observations, actions = shared_spaces(spec)
+        return product(observations, actions, spec.public_space)
 
-    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
         seen = past_observations(history, self.delay_steps, step_in_episode)
         done = past_actions(history, self.delay_steps, step_in_episode)
         return np.concatenate((seen, done, history[-1].public), axis=1)
 
-    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return window_space(self, observation_space, action_space, self.delay_steps, self.delay_steps - 1)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         return moved_window(local, action, observation_next, step_in_episode, self.delay_steps, self.delay_steps - 1)
 
     @property
     def revealed_steps(self) -> int:
         return self.delay_steps
 
-    def revealed(self, spec: EnvironmentSpec, commons: Sequence[Integers], step_in_episode: Integers) -> Revealed:
-        copies, agents, delay = len(step_in_episode), spec.num_agents, self.delay_steps
-        columns = len(shared_sizes(spec, self)[1]) // agents
-        missing = [np.zeros_like(commons[-1])] * (delay - len(commons))
-        windows = [*missing, *commons[-delay:]]
-        seen = [z[:, : agents * columns].reshape(copies, agents, columns) for z in windows]
-        done = [z[:, agents * columns : agents * (columns + 1)].reshape(copies, agents, 1) for z in windows[:-1]]
-        local = np.concatenate((*seen, *done), axis=2)
-        return Revealed((delay,), local[:, None], (step_in_episode >= delay)[:, None])
+    def revealed(self, spec: EnvironmentSpec, commons: Sequence[Values], step_in_episode: Integers) -> Revealed:
+        delay = self.delay_steps
+        windows = [*[np.zeros_like(commons[-1])] * (delay - len(commons)), *commons[-delay:]]
+        actions = spec.joint_observation_space.columns
+        local = []
+        for agent, place in enumerate(spec.observation_places):
+            seen = [z[:, place] for z in windows]
+            done = [z[:, actions + agent : actions + agent + 1] for z in windows[:-1]]
+            local.append(np.concatenate((*seen, *done), axis=1)[:, None])
+        return Revealed((delay,), tuple(local), (step_in_episode >= delay)[:, None])
 
 
 @dataclass(frozen=True)
@@ -83,25 +84,25 @@ class FullSharing(InformationStructure):
     def history_steps(self) -> int:
         return 1
 
-    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
-        actions, observations, public = shared_sizes(spec, self)
-        return FiniteSpace(observations + actions + public)
+    def common_space(self, spec: EnvironmentSpec) -> Space:
+        observations, actions = shared_spaces(spec)
+        return product(observations, actions, spec.public_space)
 
-    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
         seen = past_observations(history, 0, step_in_episode)
         return np.concatenate((seen, past_actions(history, 1, step_in_episode), history[-1].public), axis=1)
 
-    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
-        return bounded((), self)
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
+        return FiniteSpace((1,))
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         return np.zeros((len(observation_next), 1), dtype=np.int64)
 
     @property
     def revealed_steps(self) -> int:
         return 1
 
-    def revealed(self, spec: EnvironmentSpec, commons: Sequence[Integers], step_in_episode: Integers) -> Revealed:
+    def revealed(self, spec: EnvironmentSpec, commons: Sequence[Values], step_in_episode: Integers) -> Revealed:
         copies = len(step_in_episode)
-        only = np.zeros((copies, 1, spec.num_agents, 1), dtype=np.int64)
+        only = (np.zeros((copies, 1, 1), dtype=np.int64),) * spec.num_agents
         return Revealed((0,), only, np.ones((copies, 1), dtype=np.bool_))

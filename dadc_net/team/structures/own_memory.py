@@ -16,9 +16,8 @@ import numpy as np
 from dadc_net.errors import UsageError
 from dadc_net.schema import require
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import JointStep
-from dadc_net.team.spaces import FiniteSpace, Space
-from dadc_net.team.structures.structure import InformationStructure, Integers, finite, past_actions
+from dadc_net.team.spaces import FiniteSpace, Space, product
+from dadc_net.team.structures.structure import InformationStructure, Integers, JointStep, Values, past_actions
 from dadc_net.team.structures.window import moved_window, window_space
 
 _MEMORY = "Give 0 (the present observation only) to 100."
@@ -39,17 +38,16 @@ class ControlSharing(InformationStructure):
     def history_steps(self) -> int:
         return 1
 
-    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
-        public = finite(spec.public_space, self, f"what is public in {spec.name}")
-        return FiniteSpace(spec.action_space.sizes * spec.num_agents + public)
+    def common_space(self, spec: EnvironmentSpec) -> Space:
+        return product(spec.joint_action_space, spec.public_space)
 
-    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
         return np.concatenate((past_actions(history, 1, step_in_episode), history[-1].public), axis=1)
 
-    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return window_space(self, observation_space, action_space, self.memory_steps + 1, 0)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         return moved_window(local, action, observation_next, step_in_episode, self.memory_steps + 1, 0)
 
 
@@ -68,16 +66,16 @@ class NoSharing(InformationStructure):
     def history_steps(self) -> int:
         return 1
 
-    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
-        return FiniteSpace(finite(spec.public_space, self, f"what is public in {spec.name}"))
+    def common_space(self, spec: EnvironmentSpec) -> Space:
+        return spec.public_space
 
-    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
         return history[-1].public.copy()
 
-    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return window_space(self, observation_space, action_space, self.memory_steps + 1, self.memory_steps)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         return moved_window(local, action, observation_next, step_in_episode, self.memory_steps + 1, self.memory_steps)
 
 
@@ -99,21 +97,23 @@ class MeanFieldSharing(InformationStructure):
     def history_steps(self) -> int:
         return 1
 
-    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
-        if spec.observation_space != FiniteSpace((self.values,)):
-            raise UsageError(
-                f"structure.values is {self.values}, but {spec.name} has the observation "
-                f"{spec.observation_space.to_plain()}. A mean field counts the values of one finite column. "
-                "Set structure.values to their number."
-            )
+    def common_space(self, spec: EnvironmentSpec) -> Space:
+        counted = FiniteSpace((self.values,)), FiniteSpace((self.values,), ordered=True)
+        for agent, own in enumerate(spec.agents, start=1):
+            if own.observation_space not in counted:
+                raise UsageError(
+                    f"structure.values is {self.values}, but agent {agent} of {spec.name} has the observation "
+                    f"{own.observation_space.to_plain()}. A mean field counts the values of one finite column that all "
+                    "agents have. Set structure.values to their number, or choose another structure."
+                )
         return FiniteSpace((spec.num_agents + 1,) * (self.values - 1), ordered=True)
 
-    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
-        seen = history[-1].observations[:, :, 0]
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
+        seen = history[-1].observations
         return np.stack([(seen == value).sum(axis=1) for value in range(1, self.values)], axis=1).astype(np.int64)
 
-    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return window_space(self, observation_space, action_space, 1, 0)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         return observation_next.copy()

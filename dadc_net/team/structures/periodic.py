@@ -17,15 +17,17 @@ import numpy as np
 
 from dadc_net.schema import require
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.information import JointStep
-from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.spaces import FiniteSpace, Space, product
 from dadc_net.team.structures.structure import (
     InformationStructure,
     Integers,
+    JointStep,
     Revealed,
+    Values,
     past_actions,
     past_observations,
-    shared_sizes,
+    shared_spaces,
+    with_zero,
 )
 from dadc_net.team.structures.window import window_space
 
@@ -54,11 +56,11 @@ class PeriodicSharing(InformationStructure):
     def history_steps(self) -> int:
         return self.period_steps + self._keeps_first
 
-    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
-        actions, observations, public = shared_sizes(spec, self)
-        return FiniteSpace((self.period_steps,) + (observations + actions) * self.period_steps + public)
+    def common_space(self, spec: EnvironmentSpec) -> Space:
+        pairs = shared_spaces(spec) * self.period_steps
+        return product(FiniteSpace((self.period_steps,)), *pairs, spec.public_space)
 
-    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
         phase = step_in_episode % self.period_steps
         pairs = []
         for lag in range(self.period_steps - 1, -1, -1):
@@ -67,10 +69,10 @@ class PeriodicSharing(InformationStructure):
         block = np.where(phase[:, None] == 0, np.concatenate(pairs, axis=1), 0)
         return np.concatenate((phase[:, None], block, history[-1].public), axis=1)
 
-    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
-        return window_space(self, observation_space, action_space, self._observations, self.period_steps - 1)
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
+        return window_space(self, with_zero(observation_space), action_space, self._observations, self.period_steps - 1)
 
-    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         phase = (step_in_episode % self.period_steps)[:, None]
         columns = observation_next.shape[1]
         moved = np.where(phase == 0, 0, local)
@@ -87,24 +89,24 @@ class PeriodicSharing(InformationStructure):
     def revealed_steps(self) -> int:
         return 1
 
-    def revealed(self, spec: EnvironmentSpec, commons: Sequence[Integers], step_in_episode: Integers) -> Revealed:
-        copies, agents, period = len(step_in_episode), spec.num_agents, self.period_steps
-        columns = len(shared_sizes(spec, self)[1]) // agents
-        block = commons[-1][:, 1 : 1 + period * agents * (columns + 1)].reshape(copies, period, -1)
-        seen = block[:, :, : agents * columns].reshape(copies, period, agents, columns)
-        done = block[:, :, agents * columns :]
-        local = np.zeros((copies, agents, max(1, self._observations * columns + period - 1)), dtype=np.int64)
-        locals_by_phase = []
-        step = np.zeros(copies, dtype=np.int64)
-        for phase in range(period):
-            now = seen[:, phase - 1 + self._keeps_first]
-            for agent in range(agents):
+    def revealed(self, spec: EnvironmentSpec, commons: Sequence[Values], step_in_episode: Integers) -> Revealed:
+        copies, period = len(step_in_episode), self.period_steps
+        width = spec.joint_observation_space.columns + spec.num_agents
+        pairs = commons[-1][:, 1 : 1 + period * width].reshape(copies, period, width)
+        seen, done = pairs[:, :, : -spec.num_agents], pairs[:, :, -spec.num_agents :].astype(np.int64)
+        local = []
+        for agent, (own, place) in enumerate(zip(spec.agents, spec.observation_places, strict=True)):
+            space = self.local_space(own.observation_space, own.action_space)
+            now = np.zeros((copies, space.columns), dtype=space.dtype)
+            by_phase = []
+            for phase in range(period):
+                arrived = seen[:, phase - 1 + self._keeps_first, place]
                 # The first action of a period stands in the first pair in both readings.
-                local[:, agent] = self.local(local[:, agent], done[:, phase - 1, agent], now[:, agent], step + phase)
-            locals_by_phase.append(local.copy())
+                now = self.local(now, done[:, phase - 1, agent], arrived, np.full(copies, phase))
+                by_phase.append(now)
+            local.append(np.stack(by_phase, axis=1))
         known = (step_in_episode > 0) & (step_in_episode % period == 0)
-        lags = tuple(range(period, 0, -1))
-        return Revealed(lags, np.stack(locals_by_phase, axis=1), np.repeat(known[:, None], period, axis=1))
+        return Revealed(tuple(range(period, 0, -1)), tuple(local), np.repeat(known[:, None], period, axis=1))
 
     @property
     def _keeps_first(self) -> int:

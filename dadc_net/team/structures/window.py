@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.team.spaces import FiniteSpace, Space
-from dadc_net.team.structures.structure import InformationStructure, Integers, bounded, finite
+from dadc_net.team.spaces import FiniteSpace, Space, product
+from dadc_net.team.structures.structure import InformationStructure, Integers, Values, bounded, with_zero
 
 
 def window_space(
     structure: InformationStructure, observation_space: Space, action_space: FiniteSpace, observations: int, actions: int
-) -> FiniteSpace:
-    """The space of a window of so many observations, then so many actions."""
-    own = finite(observation_space, structure, "an agent's observation")
-    return bounded(own * observations + action_space.sizes * actions, structure)
+) -> Space:
+    """The space of a window of so many observations, then so many actions; where there are none, of one value."""
+    # The present observation always exists; older ones may not.
+    older = with_zero(observation_space) if observations > 1 else observation_space
+    parts = [*[older] * (observations - 1), *[observation_space] * min(1, observations), *[action_space] * actions]
+    return bounded(product(*parts) if parts else FiniteSpace((1,)), structure)
 
 
 def moved_window(
-    local: Integers, action: Integers, observation_next: Integers, step: Integers, observations: int, actions: int
-) -> Integers:
+    local: Values, action: Integers, observation_next: Values, step: Integers, observations: int, actions: int
+) -> Values:
     """The window [E, L] one step later; at step 0 the new observation alone, 0 in the places of older ones."""
     split = observations * observation_next.shape[1]
     seen = np.concatenate((local[:, observation_next.shape[1] : split], observation_next), axis=1)

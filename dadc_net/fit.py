@@ -1,0 +1,36 @@
+"""Does what a configuration puts together fit: environment, information structure, prescriptions, number of copies?"""
+
+from __future__ import annotations
+
+from dadc_net.errors import ConfigError
+from dadc_net.team.environment import EnvironmentSpec
+from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.spaces import value_bytes
+from dadc_net.team.tasks import Task
+from dadc_net.wire.limits import ACTIONS_BYTES_MAX, COMMON_BYTES_MAX, OBSERVATION_BYTES_MAX
+
+_BYTES_BESIDE = 10
+"""Of a copy, beside what is common: reward, begin, ended."""
+
+
+def check_fit(task: Task, spec: EnvironmentSpec, family: PrescriptionFamily, copies: int) -> None:
+    """Refuse before a run what its first record would show: local information without a place, messages without room.
+
+    Raises:
+        UsageError: if the prescriptions cannot be given an agent's local information.
+        ConfigError: if a record of so many copies is larger than a message.
+    """
+    structure = task.structure
+    for agent in dict.fromkeys(spec.agents):
+        family.require_local(structure.local_space(agent.observation_space, agent.action_space), structure.name)
+    parts = [("what is common", structure.common_space(spec), COMMON_BYTES_MAX)]
+    for number, agent in enumerate(spec.agents, start=1):
+        parts.append((f"the observation of agent {number}", agent.observation_space, OBSERVATION_BYTES_MAX))
+        parts.append((f"the action of agent {number}", agent.action_space, ACTIONS_BYTES_MAX))
+    for what, space, limit in parts:
+        size = copies * (value_bytes(space) + _BYTES_BESIDE)
+        if size > limit:
+            raise ConfigError(
+                f"learner.num_envs is {copies}, and {what} of {spec.name} would take {size} bytes a record, but a message "
+                f"carries {limit}. No process was started. Lower learner.num_envs, or give the environment smaller spaces."
+            )

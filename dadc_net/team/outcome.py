@@ -1,0 +1,121 @@
+"""What an environment returned, taken into the types of its spaces, or refused with value, place and remedy.
+
+Environments are other people's programs: they give int32, booleans and float32, which are taken where they are exact, and
+now and then NaN, a value outside its space or an array of another shape. Whatever enters a run passes here.
+
+Axis letters: E copies, K agents, O columns of all agents' observations side by side, P public columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import NumericError
+from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
+from dadc_net.team.spaces import BoxSpace, Space, is_whole
+
+_EXACT = 2**53
+"""Every whole number up to this is a float64."""
+
+
+class JointOutcome(NamedTuple):
+    """What one lock-step brings, checked."""
+
+    observations: NDArray[Any]
+    """[E, O]; ``EnvironmentSpec.observation_places`` says whose each column is"""
+    public: NDArray[Any]
+    """[E, P]"""
+    rewards: NDArray[np.float64]
+    """[E] R_{t-1}"""
+    ended: NDArray[np.uint8]
+    """[E] values of ``Ended``"""
+
+
+def admitted(outcome: Outcome, spec: EnvironmentSpec, copies: int, step: int) -> JointOutcome:
+    """The outcome of lock-step ``step``.
+
+    Raises:
+        NumericError: if something in it is not what ``spec`` says.
+    """
+    joint = _side_by_side(outcome.observations, spec, copies, step)
+    observations = taken(joint, spec.joint_observation_space, copies)
+    if observations is None:
+        raise _wrong_observation(joint, spec, copies, step)
+    public = taken(outcome.public, spec.public_space, copies)
+    if public is None:
+        raise _wrong(spec, step, "what is public", outcome.public, f"E = {copies} values of {spec.public_space.to_plain()}")
+    raw = np.asarray(outcome.rewards)
+    rewards = exactly(raw, np.dtype(np.float64))
+    if rewards is None or rewards.shape != (copies,) or not np.isfinite(rewards).all():
+        raise _wrong(spec, step, "the reward", raw, f"E = {copies} finite numbers, one for each copy")
+    ended = exactly(np.asarray(outcome.ended), np.dtype(np.int64))
+    if ended is None or ended.shape != (copies,) or not np.isin(ended, list(Ended)).all():
+        known = ", ".join(f"{code.value} ({code.name})" for code in Ended)
+        raise _wrong(spec, step, "ended", outcome.ended, f"E = {copies} of the codes {known}")
+    return JointOutcome(observations, public, rewards, ended.astype(np.uint8))
+
+
+def exactly(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """``values`` as int64 or float64; None where that would change one of them, or they are no real numbers."""
+    if values.dtype == dtype:
+        return values
+    if values.dtype.kind not in "biuf":
+        return None
+    whole = dtype.kind == "i" and values.dtype.kind == "f"
+    if whole and (not is_whole(values) or bool((np.abs(values) > _EXACT).any())):
+        return None
+    converted = values.astype(dtype)
+    # NaN stays NaN; everything else must come back.
+    back = converted.astype(values.dtype)
+    return converted if np.array_equal(back, values, equal_nan=values.dtype.kind == "f") else None
+
+
+def taken(values: Any, space: Space, copies: int) -> NDArray[Any] | None:
+    """One value of ``space`` for each copy, [E, C] in its type; None if ``values`` is something else."""
+    array = np.asarray(values)
+    if array.shape != (copies, space.columns):
+        return None
+    converted = exactly(array, space.dtype)
+    return converted if converted is not None and space.contains(converted) else None
+
+
+def _side_by_side(observations: Any, spec: EnvironmentSpec, copies: int, step: int) -> NDArray[Any]:
+    """[E, K, O] or K arrays [E, O_k] as one array [E, O]."""
+    widths = [agent.observation_space.columns for agent in spec.agents]
+    if isinstance(observations, np.ndarray):
+        if observations.shape == (copies, len(widths), widths[0]) and len(set(widths)) == 1:
+            return observations.reshape(copies, -1)
+    elif len(observations) == len(widths):
+        parts = [np.asarray(part) for part in observations]
+        if [part.shape for part in parts] == [(copies, width) for width in widths]:
+            return np.concatenate(parts, axis=1)
+    shapes = observations.shape if isinstance(observations, np.ndarray) else [np.shape(part) for part in observations]
+    raise NumericError(
+        f"the environment {spec.name} gives observations of shape {shapes} at lock-step {step}, but {copies} copies of "
+        f"agents with {widths} columns belong there. The run cannot go on. Return one array [E, K, O], or K arrays [E, O_k]."
+    )
+
+
+def _wrong_observation(joint: NDArray[Any], spec: EnvironmentSpec, copies: int, step: int) -> NumericError:
+    """The first value that does not belong: agents in order, and of an agent the copies."""
+    for agent, (own, place) in enumerate(zip(spec.agents, spec.observation_places, strict=True), start=1):
+        space = own.observation_space
+        for copy in range(copies):
+            value = joint[copy : copy + 1, place]
+            if taken(value, space, 1) is None:
+                what = f"the observation of agent {agent} in copy {copy}"
+                kind = "finite numbers in the box" if isinstance(space, BoxSpace) else "a value of the space"
+                return _wrong(spec, step, what, value[0], f"{kind} {space.to_plain()}")
+    return _wrong(spec, step, "an observation", joint, f"values of {spec.joint_observation_space.to_plain()}")
+
+
+def _wrong(spec: EnvironmentSpec, step: int, what: str, found: Any, belongs: str) -> NumericError:
+    array = np.asarray(found)
+    shown = array.tolist() if array.size <= 8 else f"an array of shape {array.shape}"
+    return NumericError(
+        f"{what} is {shown} ({array.dtype}) in the environment {spec.name} at lock-step {step}, where {belongs} belong. The "
+        "run cannot go on. Correct the environment, or declare what it really gives; dadc_net.team.conformance finds more."
+    )

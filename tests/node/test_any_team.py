@@ -1,0 +1,147 @@
+"""Agents that differ and measure real numbers, through the whole protocol in memory and in one simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dadc_net.audit.consistency import check
+from dadc_net.audit.replay import replay
+from dadc_net.config import RunConfig, resolve
+from dadc_net.errors import ConfigError, NumericError, UsageError
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.experiment.evaluation import Evaluator
+from dadc_net.experiment.simulation import Simulation
+from dadc_net.node.messages import Begin, Step
+from dadc_net.node.record import ObservationLayout
+from dadc_net.node.server.world import World
+from dadc_net.runtime.problem import make_problem
+from dadc_net.team.agent_spec import AgentSpec
+from dadc_net.team.conformance import check_task
+from dadc_net.team.local_memory import LocalMemory
+from dadc_net.team.spaces import BoxSpace
+from tests.journals import write_journals
+from tests.measuring_team import DIAL, MENU, THERMOMETER, Parameters, Quantised, make_task
+from tests.team_in_memory import Team
+
+TASK = "tests.measuring_team:make_task"
+SMALL = ("learner.num_envs=3", "learner.batch_steps=12", "ais.size=3", "learner.hidden_size=4")
+
+
+def room(*overrides: str, updates: int = 4) -> RunConfig:
+    return resolve(TASK, [*SMALL, *overrides], {"updates": updates})
+
+
+def team_of(config: RunConfig) -> Team:
+    return Team(config, structure=Quantised()).run()
+
+
+def test_the_task_conforms() -> None:
+    assert check_task(make_task()) == []
+    assert check_task(make_task(), Parameters(narrow=True)) == []
+
+
+@pytest.mark.parametrize("overrides", [(), ("algorithm=ppo",)])
+def test_a_simulation_has_the_digests_of_the_team(overrides: tuple[str, ...]) -> None:
+    config = room(*overrides)
+    team = team_of(config)
+    assert team.finished
+    assert len(team.digests()) == 1
+    ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
+    assert ended.agent_digests == {agent: node.learner_digest.hex() for agent, node in team.agents.items()}
+
+
+def test_another_reading_is_another_run() -> None:
+    """The negative control: what the thermometer shows enters the actions, and through them what is learned."""
+    colder = room("env.drift=0.25")
+    assert team_of(room()).digests() != team_of(colder).digests()
+
+
+def test_an_agent_is_told_its_own_spaces_and_no_others() -> None:
+    team = team_of(room())
+    begins = {peer: message for peer, message in team.sent if isinstance(message, Begin)}
+    spaces = make_task().make(Parameters(), 1).spec.agents
+    for agent, own in enumerate(spaces, start=1):
+        told = begins[f"peer-{agent}".encode()]
+        assert told.observation_space == own.observation_space.to_plain()
+        assert told.action_space == own.action_space.to_plain()
+        assert told.structure == {"name": "quantised", "parameters": {"levels": 5}}
+    shown = [message.observation for peer, message in team.sent if isinstance(message, Step) and peer == b"peer-1"]
+    readings = np.concatenate([ObservationLayout(THERMOMETER, 3).read(raw, 0) for raw in shown])
+    assert len(np.unique(readings)) > 20
+    others = b"".join(
+        message.record.common + message.observation
+        for peer, message in team.sent
+        if isinstance(message, Step) and peer != b"peer-1"
+    )
+    assert not any(value.tobytes() in others for value in readings.reshape(-1))
+
+
+def test_journals_are_checked_replayed_and_computed_again(tmp_path: Path) -> None:
+    config = room()
+    team = team_of(config)
+    write_journals(team, tmp_path)
+    found = check([tmp_path], seed_bytes(7))
+    assert (found.consistent, found.complete, found.recomputed) == (True, True, True)
+    assert found.learner_digest == team.digests().pop()
+    assert replay([tmp_path], seed_bytes(7)).agreed
+
+
+def test_a_world_goes_on_from_its_state() -> None:
+    config = room("env.restart_steps=4")
+    one, other = (World(make_problem(config), seed_bytes(1)) for _ in range(2))
+    one.first()
+    rng = np.random.Generator(np.random.Philox(4))
+    for _ in range(9):
+        one.advance(rng.integers(0, [2, 2, 3], (3, 3)))
+    other.restore(one.state())
+    for _ in range(9):
+        action = rng.integers(0, [2, 2, 3], (3, 3))
+        assert one.advance(action) == other.advance(action)
+
+
+def test_a_sensor_that_breaks_stops_the_run_with_its_name() -> None:
+    team = Team(room("env.nan_at=5"), structure=Quantised()).run()
+    assert not team.finished
+    assert isinstance(team.server.error, NumericError)
+    assert "the observation of agent 1 in copy 0 is [nan] (float64) in the environment room at lock-step 5" in str(
+        team.server.error
+    )
+    assert all(isinstance(error, NumericError) for error in team.errors.values())
+
+
+def test_other_levels_travel_with_the_name(tmp_path: Path) -> None:
+    """The server's structure has other parameters than the agent's own class has by itself."""
+    member = team_of(room()).agents[1].member
+    assert member is not None
+    memory = LocalMemory([1], AgentSpec(THERMOMETER, DIAL), 1, Quantised(4), MENU)
+    memory.observe(np.array([[1.9]]), np.zeros(1, dtype=np.int64))
+    assert memory.snapshot()["local"].tolist() == [[3]]
+
+
+def test_a_table_of_a_measured_value_is_refused_before_it_is_asked() -> None:
+    class AsItIs(Quantised):
+        def local_space(self, observation_space, action_space):  # type: ignore[no-untyped-def]
+            return observation_space
+
+    with pytest.raises(UsageError, match=r"is \{'kind': 'box'.*tables of 5 local values") as raised:
+        LocalMemory([1], AgentSpec(BoxSpace((0.0,), (1.0,)), DIAL), 1, AsItIs(), MENU)
+    assert str(raised.value).count(". ") == 2
+
+
+def test_plain_returns_can_be_had_without_a_planner() -> None:
+    config = room("evaluation.monte_carlo_trajectories=50")
+    ended = Simulation(config, seed_bytes(7), seed_bytes(1)).run()
+    found = Evaluator(config).progress(ended.snapshot, 50)
+    assert -30.0 < found.value < 10.0
+    assert found.stderr > 0.0
+
+
+def test_what_cannot_run_is_refused_before_it_starts() -> None:
+    with pytest.raises(ConfigError, match=r"learning is 'independent', but the task room has the observations"):
+        room("learning=independent")
+    with pytest.raises(ConfigError, match=r"the observation of agent 1 of room would take \d+ bytes a record") as raised:
+        room("learner.num_envs=1000000", "learner.batch_steps=1000000")
+    assert str(raised.value).count(". ") == 2
