@@ -30,6 +30,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import options
 from dadc_net.wire.framing import encode
 from dadc_net.wire.keys import load_agent_keys
