@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dadc_net.team.information import ControlSharing
+from dadc_net.team.structures.own_memory import ControlSharing
 from dadc_net.team.tasks import TASKS, Task
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
-from dadc_net.team.information import InformationStructure, JointStep
 from dadc_net.team.menu import PrescriptionMenu
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.structures.structure import InformationStructure, JointStep, Values
 from dadc_net.team.tasks import Task
 
 AGENTS, ACTIONS, VALUES = 2, 3, 30_000
@@ -31,22 +32,22 @@ class Whispered(InformationStructure):
 
     name = "whispered"
 
+    @property
+    def history_steps(self) -> int:
+        return 1
+
     def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
         return FiniteSpace((2,))
 
-    def common(self, history: Sequence[JointStep]) -> NDArray[np.int64]:
+    def common(self, history: Sequence[JointStep], step_in_episode: NDArray[np.int64]) -> Values:
         return history[-1].public
 
-    def local_space(self, observation_space: FiniteSpace) -> FiniteSpace:
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
         return FiniteSpace((ACTIONS,))
 
     def local(
-        self,
-        local: NDArray[np.int64],
-        action: NDArray[np.int64],
-        observation_next: NDArray[np.int64],
-        begin: NDArray[np.bool_],
-    ) -> NDArray[np.int64]:
+        self, local: Values, action: NDArray[np.int64], observation_next: Values, step_in_episode: NDArray[np.int64]
+    ) -> Values:
         return observation_next % ACTIONS
 
 
@@ -62,8 +63,12 @@ class Whispers:
 
     def __init__(self, parameters: Parameters, num_envs: int) -> None:
         self._num_envs = num_envs
-        spaces = FiniteSpace((VALUES,)), FiniteSpace((ACTIONS,)), FiniteSpace((2,))
-        self._spec = EnvironmentSpec("whispers", AGENTS, *spaces, draws_per_step=AGENTS + 1)
+        self._spec = EnvironmentSpec(
+            name="whispers",
+            agents=equal_agents(AGENTS, FiniteSpace((VALUES,)), FiniteSpace((ACTIONS,))),
+            public_space=FiniteSpace((2,)),
+            draws_per_step=AGENTS + 1,
+        )
 
     @property
     def spec(self) -> EnvironmentSpec:

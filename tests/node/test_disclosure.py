@@ -10,25 +10,36 @@ import numpy as np
 import pytest
 
 from dadc_net.config import resolve
-from dadc_net.errors import InvariantError, MismatchError, ProtocolError
+from dadc_net.errors import MismatchError, NumericError, ProtocolError
 from dadc_net.exact.digest import digest
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent.identity import commitment
 from dadc_net.node.messages import Act, Fault, Join
-from dadc_net.node.record import pack_actions, pack_observations, unpack_actions
+from dadc_net.node.record import ActionLayout
 from dadc_net.node.rows import Answers
 from dadc_net.node.server.agreement import compare_again
 from dadc_net.node.server.roster import Member, Roster
+from dadc_net.team.agent_spec import equal_agents
+from dadc_net.team.environment import EnvironmentSpec, Outcome
+from dadc_net.team.outcome import admitted
 from dadc_net.team.spaces import FiniteSpace
 from tests.team_in_memory import Team
 
 COPIES, CHOICES = 8, 3
+LAYOUT = ActionLayout(FiniteSpace((CHOICES,)), COPIES)
+SPEC = EnvironmentSpec(
+    name="room",
+    agents=equal_agents(2, FiniteSpace((3,)), FiniteSpace((CHOICES,))),
+    public_space=FiniteSpace((1,)),
+    draws_per_step=1,
+)
+NOTHING = np.zeros((2, 1), dtype=np.int64)
 PLAYED = {1: (0, 2, 1, 0, 1, 1, 2, 0), 2: (2, 1, 1, 0, 0, 2, 1, 1)}
 """agent -> what it played in the eight copies"""
 
 
 def packed(actions: tuple[int, ...]) -> bytes:
-    return pack_actions(np.array(actions))
+    return LAYOUT.pack(np.array(actions)[:, None])
 
 
 def found_by_trying(text: str) -> Iterator[tuple[int, ...]]:
@@ -95,12 +106,12 @@ def test_a_refused_agent_is_not_told_the_teams_commitment() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        lambda: unpack_actions(packed((0, 2, 1, 7, 1, 1, 2, 0)), 4, COPIES, 1, FiniteSpace((3,))),
-        lambda: pack_observations(np.full((2, 2, 1), 31_337_000)),
+        lambda: LAYOUT.read(packed((0, 2, 1, 7, 1, 1, 2, 0)), 4, 1),
+        lambda: admitted(Outcome(np.full((2, 2, 1), 31_337_000), NOTHING, np.zeros(2), np.zeros(2, np.uint8)), SPEC, 2, 4),
     ],
 )
 def test_values_outside_their_space_are_not_named(error: Callable[[], object]) -> None:
-    with pytest.raises((ProtocolError, InvariantError)) as caught:
+    with pytest.raises((ProtocolError, NumericError)) as caught:
         error()
     assert not any(value in str(caught.value) for value in ("31337", "[0, 2", "7, 1"))
 
@@ -115,7 +126,7 @@ def test_a_run_that_ends_because_an_agent_changed_its_mind_tells_nobody_its_acti
     server.receive(b"again", 2, join, 1.0)
     for act in answers[:3]:
         server.receive(b"again", 2, act, 1.0)
-    raw = packed(tuple(1 - int(value) for value in np.frombuffer(answers[3].actions, dtype="<i2")))
+    raw = packed(tuple(1 - int(value) for value in np.frombuffer(answers[3].actions, dtype=LAYOUT.only_type)))
     server.receive(b"again", 2, replace(answers[3], actions=raw), 1.0)
     deliveries = server.tick(20.0)
     texts = [delivery.message.text for delivery in deliveries if isinstance(delivery.message, Fault)]

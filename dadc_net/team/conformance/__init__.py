@@ -14,7 +14,7 @@ Rules of an environment (``team/environment.py``): declared shapes, types and sp
 depends on row e only; a copy that begins forgets its past and ignores its action; ``state`` and ``restore`` hold all of
 it; arguments and earlier results are left alone; it does not truncate by itself.
 
-Rules of an information structure (``team/information.py``): ``common`` is a pure function of the last joint steps of
+Rules of an information structure (``team/structures``): ``common`` is a pure function of the last joint steps of
 one episode; ``local`` cannot see common information, (L1); local values stay in a declared finite space, (L2).
 """
 
