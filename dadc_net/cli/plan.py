@@ -42,7 +42,6 @@ def plan_command(
     --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, full-sharing, no-sharing).
     """
     from dadc_net.config import parse_override, resolve
-    from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_record, plan_text
 
     given = dict(parse_override(override) for override in overrides)
     structure = given.get("structure")
@@ -53,6 +52,9 @@ def plan_command(
     if config.task.finite_model is None and not asked:
         _plan_by_name(resolve(task, kept), as_json)
         return
+    # Imported here: its compiled part takes longer to load than the planners by name need in all.
+    from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_record, plan_text
+
     options: dict[str, Any] = {}
     if config.task.finite_model is not None and horizon is not None:
         options = {"env.horizon": horizon} if "discount" in given else {"env.horizon": horizon, "discount": 1.0}
