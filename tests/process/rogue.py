@@ -30,6 +30,7 @@ from dadc_net.node.messages import (
     Step,
     Who,
 )
+from dadc_net.node.record import Record
 from dadc_net.wire import options
 from dadc_net.wire.framing import encode
 from dadc_net.wire.keys import load_agent_keys
@@ -43,7 +44,7 @@ def messages(agent: int) -> dict[str, Message]:
     samples = [
         Join(agent=agent, commitment=HEAD, selftest=HEAD, settings_digest=b"", host={"hostname": "x" * 8000}),
         Begin(run_id=RUN, epoch=1, settings={}, structure={}, family={}, observation_space={}, action_space={}),
-        Step(RUN, 1, 1, HEAD, b"", b""),
+        Step(RUN, 1, Record(1, HEAD, b""), b""),
         Act(run_id=RUN, epoch=1, agent=agent, step=1, actions=b"", step_digest=HEAD, learner_digest=b""),
         End(RUN, 1, 1, HEAD),
         Bye(run_id=RUN, epoch=1, agent=agent, step=1),
