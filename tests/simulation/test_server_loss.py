@@ -71,6 +71,7 @@ class _Turned:
     def __init__(self, first: World, other: World) -> None:
         self._first, self._other = first, other
         self.problem, self.copies, self.num_agents = first.problem, first.copies, first.num_agents
+        self.actions = first.actions
         other.first()
 
     def first(self) -> ServerRow:
