@@ -44,14 +44,14 @@ for _command in (
 
 def main() -> None:
     """``dadc``"""
-    shell.run_command(dadc)
+    shell.start(dadc)
 
 
 def environment_main() -> None:
     """``dadc-env``"""
-    shell.run_command(environment_command)
+    shell.start(environment_command)
 
 
 def agent_main() -> None:
     """``dadc-agent``"""
-    shell.run_command(agent_command)
+    shell.start(agent_command)

@@ -21,7 +21,7 @@ def status_command(run: Path, watch: bool, as_json: bool) -> None:
     while True:
         found = status.read(run)
         if as_json:
-            shell.print_json(found.to_plain() | {"age": found.age})
+            shell.print_json(found.to_plain()[1] | {"age": found.age})
         else:
             if watch:
                 click.clear()

@@ -47,6 +47,10 @@ class Exact:
     """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind. None also
     where blind round-robin is optimal."""
     method: str
+    random: float | None = None
+    """Value of the uniformly random coordinator."""
+    normalised_gap: float | None = None
+    """(V* - J) / (V* - value of the random coordinator)."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,19 @@ class Valuation:
     """None where it is switched off or failed."""
     troubles: tuple[str, ...] = ()
     """What failed and why, a sentence each."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """All figures, flat, for reports and ``--json``; None where there is none."""
+        exact, plain = self.exact, self.monte_carlo
+        beside: tuple[str, ...] = ("optimum", "gap", "round_robin", "round_robin_share", "random", "normalised_gap")
+        return {
+            "method": "monte-carlo" if exact is None else exact.method,
+            "value": None if exact is None else exact.value,
+            "value_stderr": None if exact is None else exact.stderr,
+            "value_monte_carlo": None if plain is None else plain.value,
+            "value_monte_carlo_stderr": None if plain is None else plain.stderr,
+            **{name: None if exact is None else getattr(exact, name) for name in beside},
+        }
 
 
 def ratio(part: float, whole: float, residual: float) -> float | None:
@@ -114,7 +131,18 @@ class Evaluator:
         if found.round_robin is not None:
             share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
         gap = ratio(found.value - estimate.value, abs(found.value), found.residual)
-        return Exact(estimate.value, estimate.stderr, found.value, gap, found.round_robin, share, method)
+        below_random = ratio(found.value - estimate.value, found.value - found.random, found.residual)
+        return Exact(
+            value=estimate.value,
+            stderr=estimate.stderr,
+            optimum=found.value,
+            gap=gap,
+            round_robin=found.round_robin,
+            round_robin_share=share,
+            method=method,
+            random=found.random,
+            normalised_gap=below_random,
+        )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:
         """Theorem 5's constants for the learner of ``snapshot``; None without a planner.

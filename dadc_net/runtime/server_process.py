@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
+from dadc_net import atomic_file
 from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import Fault, Join
@@ -17,23 +17,35 @@ from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
 from dadc_net.node.server.server_log import ServerLog
 from dadc_net.node.server.server_node import EnvironmentServerNode
-from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
+from dadc_net.node.server.terms import Delivery, RunTerms, ServerPhase
 from dadc_net.node.server.world import World
 from dadc_net.runtime import status
+from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.runtime.control import Control
+from dadc_net.runtime.events import (
+    Joined,
+    Left,
+    Listening,
+    Observer,
+    Observers,
+    ServerFinished,
+    ServerResumed,
+    Updated,
+    Waiting,
+)
+from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
-from dadc_net.runtime.status import TeamStatus, Watchkeeper
+from dadc_net.runtime.status import StatusFile, TeamStatus, Watchkeeper
 from dadc_net.schema import differences
-from dadc_net.storage import atomic_file
 from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
+from dadc_net.storage.run_folder import config_file
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.server_socket import Received, ServerSocket
 
 _KEEPALIVE_SECONDS = 1.0
-_METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
 _log = logging.getLogger(__name__)
@@ -67,12 +79,12 @@ class ServerResult(NamedTuple):
 class ServerProcess:
     """Runs one environment server to its end."""
 
-    def __init__(self, options: ServerOptions, control: Control) -> None:
+    def __init__(self, options: ServerOptions, control: Control, *observers: Observer) -> None:
+        """``observers``: besides the metrics, the status file and the line to the launcher."""
         self.options = options
         self.control = control
-        self._metrics: BinaryIO | None = None
-        self._reward_sum = 0.0
-        self._reward_count = 0
+        self._observers = Observers(control, *observers)
+        self._reward = BatchReward()
         self._present: set[int] = set()
         self._begun = 0.0
         self._first_step = 0
@@ -93,23 +105,22 @@ class ServerProcess:
             try:
                 existed = journal.open_or_create(self._facts(terms))
                 node = self._come_back(journal, terms) if existed else self._start(journal, terms)
-                with self._open_metrics(folder) as self._metrics:
-                    if not node.done:
-                        self._serve_at(node, journal)
-                        self._write_status(node)
+                self._keep_configuration(folder)
+                self._observers.add(StatusFile(folder))
+                self._observers.add(MetricsFile(folder))
+                if not node.done:
+                    self._remember_rewards(node, journal)
+                    self._serve_at(node, journal)
+                    self._tell_status(node)
                 return self._result(node)
             finally:
+                self._observers.close()
                 journal.close()
 
-    def _open_metrics(self, folder: Path) -> BinaryIO:
-        """Write config.toml anew and open metrics.jsonl, unbuffered: what a full disk refuses must not come back at the end.
-
-        Raises:
-            TemporaryError: if the disk refuses.
-        """
+    def _keep_configuration(self, folder: Path) -> None:
+        """Write config.toml anew. Raises TemporaryError if the disk refuses."""
         try:
-            atomic_file.replace(folder / "config.toml", self.options.config.to_toml().encode("utf-8"))
-            return open(folder / "metrics.jsonl", "ab", buffering=0)
+            atomic_file.replace(config_file(folder), self.options.config.to_toml().encode("utf-8"))
         except OSError as error:
             raise TemporaryError(
                 f"the folder {folder} cannot be written: {error.strerror}. No step was taken. Make room on its volume, then "
@@ -160,15 +171,24 @@ class ServerProcess:
             "resumed at record %d in %.2f s: state of record %d, records mended %s, %d to be asked of the agents; epoch %d",
             *(step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
         )
-        self.control.report("resumed", step=step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
+        self._observers.on(ServerResumed(step=step, lost=recovery.lost, mended=list(recovery.mended), epoch=epoch))
         return node
+
+    def _remember_rewards(self, node: EnvironmentServerNode, journal: ServerJournal) -> None:
+        """What this process's predecessor saw of the batch that is open, and logged or not of the one before it."""
+        steps, newest, copies = node.terms.batch_lock_steps, node.log.step, node.log.world.copies
+        closed = max(0, newest - 1) // steps
+        if closed:
+            self._reward.add_rows(journal, (closed - 1) * steps + 1, closed * steps, copies)
+            self._after_update(node, closed)
+        self._reward.add_rows(journal, closed * steps + 1, newest, copies)
 
     def _serve_at(self, node: EnvironmentServerNode, journal: OpenableServerJournal) -> None:
         options = self.options
         socket = ServerSocket(options.bind, options.keys, Heartbeat.for_team(options.config.settings.num_agents))
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
-            self.control.report("listening", endpoint=socket.endpoint)
+            self._observers.on(Listening(endpoint=socket.endpoint))
             self._serve(node, socket, journal)
         finally:
             socket.close()
@@ -181,6 +201,7 @@ class ServerProcess:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
             for received in messages:
                 self._deliver(node, socket, self._handle(node, received))
+                self._account(node)
             journal.settle()  # Everything is sent, and the agents compute.
             if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked(node, socket)
@@ -190,7 +211,7 @@ class ServerProcess:
                 self._deliver(node, socket, [*node.tick(now), *node.keepalive()])
                 self._note_presence(node)
                 self._name_stragglers(node, now)
-                self._write_status(node)
+                self._tell_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
     def _handle(self, node: EnvironmentServerNode, received: Received) -> list[Delivery]:
@@ -202,43 +223,34 @@ class ServerProcess:
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
         self._watchkeeper.heard(node.roster.agent_of(received.peer), message, now)
-        closed = node.take_closed()
-        if closed is not None:
-            self._account(node, closed)
-        elif isinstance(message, Join):
+        if isinstance(message, Join):
             self._note_presence(node)
         return deliveries
 
-    def _account(self, node: EnvironmentServerNode, closed: ClosedStep) -> None:
+    def _account(self, node: EnvironmentServerNode) -> None:
+        """Of the record that the last message closed, if it closed one: everything is sent, and the agents compute."""
+        closed = node.take_closed()
+        if closed is None:
+            return
         self._warned = time.monotonic()
-        entry = node.log.entry
-        if entry is not None and entry.step == closed.step + 1:
-            self._reward_sum += float(entry.rewards.sum())
-            self._reward_count += int((~entry.begin).sum())
         if closed.update is not None:
             self._after_update(node, closed.update)
+        entry = node.log.entry
+        if entry is not None and entry.step == closed.step + 1:
+            self._reward.add(entry.rewards, entry.begin)
 
     def _after_update(self, node: EnvironmentServerNode, update: int) -> None:
-        updates = node.terms.updates
-        if update % max(1, updates // _METRIC_LINES) and update != updates:
-            return
-        mean = self._reward_sum / max(1, self._reward_count)
-        self._reward_sum, self._reward_count = 0.0, 0
-        details: dict[str, Any] = {
-            "update": update,
-            "updates": updates,
-            "reward_per_step": mean,
-            "learner_digest": node.learner_digests.get(1, b"").hex(),
-            "lock_steps": update * node.terms.batch_lock_steps,
-            "lock_steps_here": update * node.terms.batch_lock_steps - self._first_step,
-            "seconds": round(time.monotonic() - self._begun, 3),
-        }
-        if self._metrics is not None:
-            try:
-                self._metrics.write(json.dumps(details).encode("utf-8") + b"\n")
-            except OSError as error:  # Nothing depends on them.
-                _log.warning("metrics.jsonl cannot be written: %s", error.strerror)
-        self.control.report("update", **details)
+        lock_steps = update * node.terms.batch_lock_steps
+        updated = Updated(
+            update=update,
+            updates=node.terms.updates,
+            env_steps=lock_steps * node.log.world.copies,
+            reward_per_step=self._reward.close(),
+            lock_steps=lock_steps,
+            lock_steps_here=max(0, lock_steps - self._first_step) if self._begun else 0,
+            seconds=round(time.monotonic() - self._begun, 3) if self._begun else 0.0,
+        )
+        self._observers.on(updated)
 
     def _note_presence(self, node: EnvironmentServerNode) -> None:
         """Tell who came and who went."""
@@ -246,11 +258,12 @@ class ServerProcess:
         for agent in sorted(set(members) - self._present):
             host = members[agent].join.host
             _log.info("agent %d joined from %s", agent, host)
-            self.control.report("joined", agent=agent, hostname=host.get("hostname", ""), missing=node.roster.missing)
+            joined = Joined(agent=agent, hostname=host.get("hostname", ""), missing=list(node.roster.missing))
+            self._observers.on(joined)
         if node.phase is ServerPhase.RUNNING:
             for agent in sorted(self._present - set(members)):
                 _log.warning("agent %d has gone at record %d; waiting for it", agent, node.log.step)
-                self.control.report("left", agent=agent, step=node.log.step)
+                self._observers.on(Left(agent=agent, step=node.log.step))
         self._present = set(members)
         if node.phase is ServerPhase.RUNNING and not self._begun:
             self._begun = self._warned = time.monotonic()
@@ -260,16 +273,24 @@ class ServerProcess:
         if node.phase is ServerPhase.RUNNING and now - self._warned >= _STRAGGLER_SECONDS:
             self._warned = now
             _log.warning("record %d still waits for agents %s", node.log.step, node.waiting_for)
-            self.control.report("waiting", step=node.log.step, agents=node.waiting_for, present=sorted(self._present))
+            present = sorted(self._present)
+            self._observers.on(Waiting(step=node.log.step, agents=list(node.waiting_for), present=present))
 
-    def _write_status(self, node: EnvironmentServerNode) -> None:
+    def _tell_status(self, node: EnvironmentServerNode) -> None:
         now, step = time.monotonic(), node.log.step
         present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
         agents = self._watchkeeper.status(step, present, node.waiting_for, now)
         stopped = bool(self.control.stop.reason) and isinstance(node.error, TemporaryError)
-        phase = status.STOPPED if stopped else node.phase.value
-        found = TeamStatus(phase, node.run_id.hex(), node.epoch, step, node.last_step, now, agents)
-        status.write(self.options.state_dir, found)
+        team = TeamStatus(
+            phase=status.STOPPED if stopped else node.phase.value,
+            run_id=node.run_id.hex(),
+            epoch=node.epoch,
+            step=step,
+            last_step=node.last_step,
+            written=now,
+            agents=agents,
+        )
+        self._observers.on(team)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
         """Send; a peer that has vanished is a fact for the node, which may want to send more."""
@@ -301,5 +322,5 @@ class ServerProcess:
         learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         steps = node.last_step - self._first_step if self._begun else 0
-        self.control.report("finished", learner_digests=learners, steps=steps, seconds=seconds)
+        self._observers.on(ServerFinished(learner_digests=learners, steps=steps, seconds=seconds))
         return ServerResult(learners, steps, seconds)

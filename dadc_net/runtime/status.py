@@ -7,16 +7,19 @@ clock, which all processes of a host share until it boots anew.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dadc_net import atomic_file
 from dadc_net.errors import UsageError
 from dadc_net.node.messages import Act, Message
+from dadc_net.runtime.events import Event
+from dadc_net.storage.run_folder import RunFolder
 
 STATUS_NAME = "status.json"
 STOPPED = "stopped"
@@ -44,9 +47,9 @@ class AgentStatus:
     host: str
 
 
-@dataclass(frozen=True)
-class TeamStatus:
-    """The run, as the server sees it."""
+@dataclass(frozen=True, kw_only=True)
+class TeamStatus(Event):
+    """The run, as the server sees it, once a second."""
 
     phase: str
     run_id: str
@@ -68,19 +71,24 @@ class TeamStatus:
         """The server wrote it as its last act."""
         return self.phase in ("finished", "failed", STOPPED)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Plain data for --json and for the file."""
-        return asdict(self)
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> TeamStatus:
+        """The status with plain ``fields``, as they stand in the file."""
+        return cls(**{**fields, "agents": [AgentStatus(**agent) for agent in fields["agents"]]})
 
 
-def write(folder: Path, status: TeamStatus) -> None:
-    """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
-    temporary = folder / f".{STATUS_NAME}.tmp"
-    try:
-        temporary.write_text(json.dumps(status.to_plain()), encoding="utf-8")
-        os.replace(temporary, folder / STATUS_NAME)
-    except OSError:
-        return
+class StatusFile:
+    """The observer that keeps the newest status in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on(self, event: Event) -> None:
+        """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
+        if isinstance(event, TeamStatus):
+            _, fields = event.to_plain()
+            with contextlib.suppress(OSError):
+                atomic_file.replace(self._folder / STATUS_NAME, json.dumps(fields).encode("utf-8"), durable=False)
 
 
 def read(folder: Path) -> TeamStatus:
@@ -89,12 +97,12 @@ def read(folder: Path) -> TeamStatus:
     Raises:
         UsageError: if there is none.
     """
-    for path in (folder / STATUS_NAME, folder / "server" / STATUS_NAME):
+    for path in (folder / STATUS_NAME, RunFolder(folder).server / STATUS_NAME):
         try:
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        return TeamStatus(**{**found, "agents": [AgentStatus(**agent) for agent in found["agents"]]})
+        return TeamStatus.of_fields(found)
     raise UsageError(
         f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A server writes one every second while it runs. "
         "Give the folder of a run, or the server's state folder."

@@ -8,7 +8,7 @@ Reading order:
     framing.py          messages to frames and back
     bodies.py           the msgpack bodies and their schemas
     keys.py             CurveZMQ keys: who may connect as whom
-    key_files.py        single key files: text, modes, atomic writing
+    key_files.py        single key files: text and modes
     endpoint.py         addresses
     options.py          every socket option that we set, with its reason
     multipart.py        sending and receiving a list of frames, quickly

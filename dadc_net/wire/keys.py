@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dadc_net import atomic_file
 from dadc_net.errors import AuthenticationError, UsageError
 from dadc_net.wire import key_files
 from dadc_net.wire.key_files import KeyPair, new_pair
@@ -67,7 +68,7 @@ def write_keys(directory: Path, num_agents: int) -> list[str]:
         key_files.refuse_open_folder(directory)
         made = _write_server(directory)
         made += _write_agents(directory, num_agents)
-        key_files.sync_folder(directory)
+        atomic_file.sync_folder(directory)
     except OSError as error:
         raise UsageError(
             f"keys cannot be written to {directory}: {error.strerror}. Nothing was overwritten. Name a folder that "
@@ -154,6 +155,6 @@ def _write_agents(directory: Path, num_agents: int) -> list[str]:
             authorised[pair.public] = agent
             made.append(path.name)
     if authorised != before:
-        key_files.write_over(listing, key_files.format_authorised(authorised))
+        atomic_file.replace(listing, key_files.format_authorised(authorised).encode("ascii"))
         made.append(_AUTHORISED)
     return made

@@ -10,7 +10,7 @@ import pytest
 from dadc_net.errors import UsageError
 from dadc_net.node.messages import Act, Alive
 from dadc_net.runtime import status
-from dadc_net.runtime.status import TeamStatus, Watchkeeper
+from dadc_net.runtime.status import StatusFile, TeamStatus, Watchkeeper
 
 
 def act(agent: int, step: int) -> Act:
@@ -39,19 +39,23 @@ def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"status\.json"):
         status.read(tmp_path)
     agents = Watchkeeper(2).status(0, {1: "left"}, [1, 2], 0.0)
-    found = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic(), agents)
+
+    def made(phase: str, written: float) -> TeamStatus:
+        return TeamStatus(phase=phase, run_id="ab" * 16, epoch=2, step=0, last_step=30, written=written, agents=agents)
+
+    found = made("running", time.monotonic())
     (tmp_path / "server").mkdir()
-    status.write(tmp_path / "server", found)
+    StatusFile(tmp_path / "server").on(found)
     assert status.read(tmp_path) == status.read(tmp_path / "server") == found
     assert [path.name for path in (tmp_path / "server").iterdir()] == [status.STATUS_NAME]
     text = status.table(found)
     assert "epoch 2, running, record 0 of 30" in text
     assert "absent" in text
     assert "never" in text
-    old = TeamStatus("running", "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents)
+    old = made("running", time.monotonic() - 60)
     assert "the server has ended or hangs" in status.table(old)
     for phase in ("finished", "failed", status.STOPPED):
-        text = status.table(TeamStatus(phase, "ab" * 16, 2, 0, 30, time.monotonic() - 60, agents))
+        text = status.table(made(phase, time.monotonic() - 60))
         assert f"{phase}, record 0 of 30; ended 60 s ago" in text
         assert "absent" not in text, "whoever has ended is not missed"
-    status.write(tmp_path / "not there", found)  # A disk that refuses is put up with.
+    StatusFile(tmp_path / "not there").on(found)  # A disk that refuses is put up with.

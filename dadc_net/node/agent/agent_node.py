@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import (
     CorruptStateError,
@@ -51,6 +52,10 @@ from dadc_net.node.messages import (
 from dadc_net.node.rows import AgentJournal, AgentRow, CommonRow, UpdateRow
 
 Tamper = Callable[[Replica, int], None]
+
+
+OnUpdate = Callable[[UpdateReport, CoordinatorSettings], None]
+"""Hears what an update did, and of which learner."""
 
 
 class Phase(Enum):
@@ -105,8 +110,11 @@ class AgentNode:
 
     # --- coming back --------------------------------------------------------------------------------------------
 
-    def resume(self) -> int:
+    def resume(self, on_update: OnUpdate | None = None) -> int:
         """Take up the run in the store, if there is one: last agreed checkpoint, then the rows after it.
+
+        Args:
+            on_update: hears of each update that is computed again.
 
         Returns:
             The number of records that were computed again.
@@ -128,7 +136,9 @@ class AgentNode:
         self.member = self._restored(settings, facts)
         first = self.next_step
         for row in self.log.tail(first):
-            self._compute_again(row)
+            report = self._compute_again(row).update
+            if report is not None and on_update is not None:
+                on_update(report, settings)
         return self.next_step - first
 
     def _restored(self, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> TeamMember:
@@ -144,7 +154,7 @@ class AgentNode:
             return member
         return TeamMember(self.identity, settings, facts)
 
-    def _compute_again(self, row: AgentRow) -> None:
+    def _compute_again(self, row: AgentRow) -> StepAccount:
         account, actions = self._advance(row.step, row.common.record, row.common.head, row.observation)
         if (account.step_digest, actions) != (row.sent, row.actions):
             raise DivergenceError(
@@ -152,6 +162,7 @@ class AgentNode:
                 f"{account.step_digest.hex()[:16]}, was {row.sent.hex()[:16]}. Its replica was disturbed then or is now, "
                 "and its folder says so itself. Move the folder away and start it again: it goes through the log anew."
             )
+        return account
 
     def _taking_part(self) -> TeamMember:
         if self.member is None:
