@@ -7,6 +7,7 @@ Monte-Carlo mean, the paper's protocol, is reported beside it with its own stand
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from dadc_net.node.agent.independent_replica import own_settings, own_snapshot
 from dadc_net.planning.certificate import Certificate, certify
 from dadc_net.planning.evaluation import Estimate, horizon
 from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
-from dadc_net.planning.planners import Plan, has_planner, plan
+from dadc_net.planning.planners import NoPlan, Plan, plan
 from dadc_net.team.menu import all_combinations
 
 _EVALUATION_SEED = seed_bytes(0)
@@ -87,9 +88,9 @@ def ratio(part: float, whole: float, residual: float) -> float | None:
 
 
 def plan_of(config: RunConfig) -> Plan:
-    """The exact plan of a configuration. Raises UsageError where there is no planner."""
+    """The exact plan of a configuration. Raises NoPlan where there is none."""
     prescriptions, menu = _measured_against(config)
-    return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
+    return plan(config.task, config.parameters, menu, config.settings.discount, prescriptions)
 
 
 def _measured_against(config: RunConfig) -> tuple[str, str]:
@@ -111,8 +112,7 @@ class Evaluator:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.plan: Plan | None = None
-        # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name, _measured_against(config)[0]):
+        with contextlib.suppress(NoPlan):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
@@ -131,7 +131,9 @@ class Evaluator:
         if found.round_robin is not None:
             share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
         gap = ratio(found.value - estimate.value, abs(found.value), found.residual)
-        below_random = ratio(found.value - estimate.value, found.value - found.random, found.residual)
+        normalised = None
+        if found.random is not None:
+            normalised = ratio(found.value - estimate.value, found.value - found.random, found.residual)
         return Exact(
             value=estimate.value,
             stderr=estimate.stderr,
@@ -141,7 +143,7 @@ class Evaluator:
             round_robin_share=share,
             method=method,
             random=found.random,
-            normalised_gap=below_random,
+            normalised_gap=normalised,
         )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:

@@ -45,6 +45,9 @@ class Task:
     default_prescriptions: str = MENU
     """``menu``, or the name of a family."""
     default_algorithm: str = "actor-critic"
+    planner: str | Callable[[Any], Any] = ""
+    """Finds the optimum and values rules: a function of a ``planning.planners.PlanProblem`` that gives a ``Plan``, or where
+    it is, ``package.module:function``; empty: there is none."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -60,6 +63,7 @@ TASKS: dict[str, Task] = {
         menus=MENUS,
         default_menu="paper",
         default_discount=0.9,
+        planner="dadc_net.planning.broadcast_plan:solve_broadcast",
         families={
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
             "gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, 2, 2, theta.bound),
@@ -73,6 +77,7 @@ TASKS: dict[str, Task] = {
         menus={},
         default_menu="",
         default_discount=0.9,
+        planner="dadc_net.planning.demand_response_plan:solve_demand_response",
         families={
             "randomised": lambda _, theta: GibbsFamily("randomised", 1, 2, 3, theta.bound),
             "deterministic": lambda *_: DETERMINISTIC,
