@@ -89,8 +89,8 @@ def plan(task: Task, parameters: Any, menu: str, discount: float, prescriptions:
     """
     if not task.planner:
         raise NoPlan(
-            f"the task {task.name} brings no exact planner. Its optimum is unknown here. Choose a task that has one, or give "
-            "this one a planner."
+            f"the task {task.name} brings no exact planner. Its optimum is unknown here. Choose a task that has one, or "
+            "give this one a planner."
         )
     planner = _load(task.planner) if isinstance(task.planner, str) else task.planner
     found: Plan = planner(
