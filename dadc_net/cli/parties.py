@@ -152,6 +152,7 @@ def environment_command(
 @click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")
 @click.option("--structure", metavar="MODULE:CLASS", help="Your own information structure; never taken from the server.")
+@click.option("--family", metavar="MODULE:CLASS", help="Your own prescription family; never taken from the server.")
 @click.option(
     "--connect-timeout",
     type=float,
@@ -189,6 +190,7 @@ def agent_command(
     insisted: str | None,
     overrides: tuple[str, ...],
     structure: str | None,
+    family: str | None,
     connect_timeout: float,
     rejoin_timeout: float,
     journal: str,
@@ -201,6 +203,7 @@ def agent_command(
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
     from dadc_net.runtime.host import log_to_file
+    from dadc_net.runtime.own_family import load_family
     from dadc_net.storage.folder import open_folder
     from dadc_net.wire.keys import load_agent_keys
 
@@ -226,6 +229,8 @@ def agent_command(
     stop = StopRequest()
     stop.install()
     own = None if structure is None else load_structure(structure)
+    if family is not None:
+        load_family(family)
     options = AgentOptions(
         *(agent, server, shared, folder, agent_keys, digest, connect_timeout, rejoin_timeout),
         structure=own,

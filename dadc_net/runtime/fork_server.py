@@ -29,6 +29,7 @@ from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.runtime.events import Event, Failed, Learned, from_plain
 from dadc_net.runtime.host import log_to_file
+from dadc_net.runtime.own_family import load_family
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.storage.folder import open_folder
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -66,6 +67,8 @@ class AgentOrder:
     """Whether the launcher hears of this agent's updates: one replica of a learner is enough."""
     structure: str = ""
     """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
+    family: str = ""
+    """The user's own kind of prescription family, likewise."""
     tamper: Tamper | None = None
     journal: str = "process"
     journals: Journals = ON_DISK
@@ -133,6 +136,8 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
 
     def role(control: Control) -> None:
         control.kept_back = () if order.tells_losses else (Learned,)
+        if order.family:
+            load_family(order.family)
         options = AgentOptions(
             order.agent,
             order.server,

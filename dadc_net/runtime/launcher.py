@@ -45,6 +45,7 @@ from dadc_net.runtime.events import (
     ServerFinished,
 )
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
+from dadc_net.runtime.own_family import family_argument
 from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.folder import open_folder
@@ -155,6 +156,7 @@ class Launcher:
                 *(agent, endpoint, options.shared_seed, folder, keys, every),
                 tells_losses=agent == 1 or not options.config.settings.is_shared,
                 structure=structure,
+                family=family_argument(options.config),
                 tamper=tamper,
                 journal=options.config.runtime.journal,
                 journals=options.journals,
