@@ -93,7 +93,7 @@ def test_what_cannot_be_checked_is_refused(small: MakeConfig, tmp_path: Path) ->
 def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     node = AgentNode(AgentIdentity(1, b"s", bytes(32)), DiskAgentStore(Disk()))
     process = AgentProcess(AgentOptions(1, "tcp://127.0.0.1:1", b"s", tmp_path, None), Control())
-    process._after_update(node, 3, {}, False)
+    process._after_update(node, 3, False)
     monkeypatch.setattr(agent_process, "flushes_subnormals", lambda: True)
     with pytest.raises(SelftestError, match="after update 3"):
-        process._after_update(node, 3, {}, False)
+        process._after_update(node, 3, False)
