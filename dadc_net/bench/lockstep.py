@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from dadc_net.config import resolve
 from dadc_net.errors import InvariantError
@@ -19,6 +17,7 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, Act, Step
 from dadc_net.node.record import Record
 from dadc_net.runtime.control import StopRequest
+from dadc_net.runtime.events import Event, Updated
 from dadc_net.runtime.fork_server import ForkServer
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -110,6 +109,18 @@ def raw_rate(fork_server: ForkServer, num_envs: int, steps: int, keys: Path) -> 
     return steps / seconds
 
 
+class Updates:
+    """The observer that remembers all updates."""
+
+    def __init__(self) -> None:
+        self.heard: list[Updated] = []
+
+    def on(self, event: Event) -> None:
+        """Remember it, if it is one."""
+        if isinstance(event, Updated):
+            self.heard.append(event)
+
+
 def full_rate(num_envs: int, steps: int, out: Path, journals: Journals = ON_DISK, journal: str = "process") -> float:
     """Lock-steps per second of a real run: learner, digests, journals, keys and all; an update every 300 lock-steps.
 
@@ -124,15 +135,10 @@ def full_rate(num_envs: int, steps: int, out: Path, journals: Journals = ON_DISK
     ]
     config = resolve("mabc", overrides, {"updates": 1 + max(1, steps // _BATCH_LOCK_STEPS)})
     options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out, journals=journals)
-    marks: list[tuple[int, float]] = []
-
-    def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
-        if kind == "update":
-            marks.append((details["lock_steps"], details["seconds"]))
-
-    Launcher(options, observe, StopRequest()).run()
-    (first_step, first_second), (last_step, last_second) = marks[0], marks[-1]
-    return (last_step - first_step) / (last_second - first_second)
+    updates = Updates()
+    Launcher(options, updates, StopRequest()).run()
+    first, last = updates.heard[0], updates.heard[-1]
+    return (last.lock_steps - first.lock_steps) / (last.seconds - first.seconds)
 
 
 def bench(num_envs: int, steps: int, rounds: int) -> BenchResult:

@@ -33,14 +33,16 @@ def evaluate_command(
     as_json: bool,
 ) -> None:
     """Value of the greedy rule that a run has learned."""
-    from dadc_net.config import RUN_CONFIG, resolve, task_of
+    from dadc_net.config import resolve, task_of
     from dadc_net.errors import MismatchError, UsageError
     from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.runtime.launcher import load_learner
+    from dadc_net.storage.run_folder import RunFolder
 
-    if not (run / RUN_CONFIG).is_file():
+    folder = RunFolder(run)
+    if not folder.config.is_file():
         raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
-    if not (run / f"agent-{agent}").is_dir():
+    if not folder.agent(agent).is_dir():
         raise UsageError(
             f"{run} holds no folder of agent {agent}. A simulation of a shared learner keeps that of agent 1 alone. Give "
             "--agent one of those in the folder."
@@ -51,7 +53,7 @@ def evaluate_command(
             f"--task is {task!r}, and the run in {run} is of the task {task_of(run)!r}. Nothing was imported. Give the task "
             "of the run, or leave --task out where it is built in."
         )
-    config = resolve(str(run / RUN_CONFIG), (), {**asked, "task": task})
+    config = resolve(str(folder.config), (), {**asked, "task": task})
     snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)
@@ -62,18 +64,8 @@ def evaluate_command(
         raise UsageError(" ".join(valuation.troubles) or nothing)
     for trouble in valuation.troubles:
         click.echo(f"warning: {trouble}", err=True)
-    result: dict[str, Any] = {
-        "value": None if exact is None else exact.value,
-        "value_stderr": None if exact is None else exact.stderr,
-        "optimum": None if exact is None else exact.optimum,
-        "gap": None if exact is None else exact.gap,
-        "round_robin_share": None if exact is None else exact.round_robin_share,
-        "method": "monte-carlo" if exact is None else exact.method,
-        "value_monte_carlo": None if plain is None else plain.value,
-        "value_monte_carlo_stderr": None if plain is None else plain.stderr,
-        "update": meta.get("update"),
-        "learner_digest": meta.get("learner_digest"),
-    }
+    about = {"update": meta.get("update"), "learner_digest": meta.get("learner_digest")}
+    result: dict[str, Any] = {**valuation.to_plain(), **about}
     if certificate:
         result["certificate"] = None if certified is None else dataclasses.asdict(certified)
     if as_json:

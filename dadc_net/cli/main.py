@@ -47,7 +47,7 @@ for _command in (
 
 def main() -> None:
     """``dadc``"""
-    shell.run_command(dadc)
+    shell.start(dadc)
 
 
 def environment_main() -> None:

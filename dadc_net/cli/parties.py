@@ -12,9 +12,12 @@ import click
 
 from dadc_net.cli import shell
 from dadc_net.cli.agent_id import agent_id
+from dadc_net.cli.event_text import party_text
+from dadc_net.cli.observers import load_observers, observer_option
 from dadc_net.cli.progress import Progress
 from dadc_net.node.messages import EPOCH_MAX
 from dadc_net.runtime.control import Control, StopRequest
+from dadc_net.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from dadc_net.wire.keys import ServerKeys
@@ -22,35 +25,6 @@ if TYPE_CHECKING:
 _ADDRESS = "tcp://127.0.0.1:5555"
 _KEYS = Path("dadc-keys")
 _STATE = Path("dadc-state")
-
-
-class _EchoControl(Control):
-    """Shows what a party reports on standard error, instead of telling a launcher."""
-
-    def __init__(self, stop: StopRequest, quiet: bool, updates: int) -> None:
-        super().__init__(None, stop)
-        self._progress = Progress(max(1, updates), quiet)
-
-    def report(self, kind: str, **details: Any) -> None:
-        """One line per event; updates as progress."""
-        if kind == "listening":
-            self._progress.note(f"listening at {details['endpoint']}")
-        elif kind == "joined":
-            missing = details["missing"]
-            waiting = f"; waiting for {', '.join(f'agent {agent}' for agent in missing)}" if missing else "; all joined"
-            self._progress.note(f"agent {details['agent']} joined from {details['hostname']}{waiting}")
-        elif kind == "begin":
-            self._progress.note(f"run {details['run_id'][:8]} begins")
-        elif kind == "update":
-            self._progress.update(
-                *(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"])
-            )
-            if details["update"] == details["updates"]:
-                self._progress.close()
-        else:
-            text = shell.event_text("server" if "epoch" in details else "", kind, details)
-            if text:
-                self._progress.note(text)
 
 
 def _is_loopback(address: str) -> bool:
@@ -92,7 +66,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
-    default=_STATE / "server",
+    default=RunFolder(_STATE).server,
     show_default=True,
     help="Folder for journal and metrics.",
 )
@@ -104,6 +78,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
     help="Count starts from N: where the state folder is an older copy than what the agents have met.",
 )
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
+@observer_option
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def environment_command(
     task: str,
@@ -114,6 +89,7 @@ def environment_command(
     state_dir: Path,
     epoch: int | None,
     insecure: bool,
+    observers: tuple[str, ...],
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -135,7 +111,8 @@ def environment_command(
     stop.install()
     stop.reread_on_hangup()
     served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys, epoch=epoch or 0)
-    process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
+    progress = Progress(config.settings.updates, quiet, describe=party_text)
+    process = ServerProcess(served, Control(stop=stop), progress, *load_observers(observers, state_dir))
     result = process.run()
     if not quiet and result.seconds == 0:
         click.echo(f"the run in {state_dir} was finished before; this is its result", err=True)
@@ -178,6 +155,7 @@ def environment_command(
 @click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")
 @click.option("--structure", metavar="MODULE:CLASS", help="Your own information structure; never taken from the server.")
+@click.option("--family", metavar="MODULE:CLASS", help="Your own prescription family; never taken from the server.")
 @click.option(
     "--connect-timeout",
     type=float,
@@ -202,6 +180,7 @@ def environment_command(
     help="What the state folder survives: a killed process, or also a loss of power.",
 )
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
+@observer_option
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def agent_command(
     given_id: int | None,
@@ -214,10 +193,12 @@ def agent_command(
     insisted: str | None,
     overrides: tuple[str, ...],
     structure: str | None,
+    family: str | None,
     connect_timeout: float,
     rejoin_timeout: float,
     journal: str,
     insecure: bool,
+    observers: tuple[str, ...],
     quiet: bool,
 ) -> None:
     """One agent alone. Task and settings come from the server."""
@@ -225,6 +206,7 @@ def agent_command(
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
     from dadc_net.runtime.host import log_to_file
+    from dadc_net.runtime.own_family import load_family
     from dadc_net.runtime.seed_files import read_seed
     from dadc_net.storage.folder import open_state_folder
     from dadc_net.wire.keys import load_agent_keys
@@ -239,12 +221,14 @@ def agent_command(
         from dadc_net.config import resolve
 
         digest = resolve(insisted, overrides).settings.digest()
-    folder = state_dir or _STATE / f"agent-{agent}"
+    folder = state_dir or RunFolder(_STATE).agent(agent)
     agent_keys = None if insecure else load_agent_keys(keys, agent)
     log_to_file(open_state_folder(folder))
     stop = StopRequest()
     stop.install()
     own = None if structure is None else load_structure(structure)
+    if family is not None:
+        load_family(family)
     options = AgentOptions(
         agent=agent,
         server=server,
@@ -260,7 +244,8 @@ def agent_command(
     )
     if not quiet:
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)
-    result = AgentProcess(options, _EchoControl(stop, quiet, 0)).run()
+    progress = Progress(0, quiet, describe=party_text)
+    result = AgentProcess(options, Control(stop=stop), progress, *load_observers(observers, folder)).run()
     if not quiet:
         click.echo(f"finished: {result.steps} records", err=True)
     click.echo(result.learner_digest)

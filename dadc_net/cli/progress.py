@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from dadc_net.cli.event_text import trouble_text
+from dadc_net.cli.status_line import StatusLine, bar
+from dadc_net.runtime.events import Evaluated, Event, Updated
 
 if TYPE_CHECKING:
     from dadc_net.experiment.evaluation import Valuation
 
-_REDRAW_SECONDS = 0.1
 _PLAIN_LINES = 10
 _MOST_LISTED = 10
 
 
 class Progress:
-    """Shows how far a run is, its speed, its reward, its value and that digests are equal."""
+    """The observer that shows how far a run is, its speed, reward and value, that digests are equal, and troubles."""
 
-    def __init__(self, updates: int, quiet: bool, agreed: str = "digests equal") -> None:
-        """``agreed``: what has been compared and found equal at every update that is shown."""
+    def __init__(
+        self,
+        updates: int,
+        quiet: bool,
+        agreed: str = "digests equal",
+        describe: Callable[[Event], str] = trouble_text,
+    ) -> None:
+        """
+        Args:
+            agreed: what has been compared and found equal at every update that is shown.
+            describe: the line for an event; empty where there is none.
+        """
+        self._line = StatusLine(quiet)
         self._agreed = agreed
+        self._describe = describe
         self._updates = updates
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
         self._value: tuple[float, float | None] | None = None
-        self._last_draw = 0.0
         self._next_plain = 1
-        self._drawn = False
 
-    def value(self, value: float, share: float | None) -> None:
-        """A new estimate of the rule's value, and its share of the round-robin-to-optimum distance if there is one."""
-        self._value = (value, share)
+    def on(self, event: Event) -> None:
+        """Show ``event``, if it is one that is shown."""
+        if isinstance(event, Updated):
+            self._update(event)
+        elif isinstance(event, Evaluated):
+            self._value = None if event.value is None else (event.value, event.round_robin_share)
+        elif text := self._describe(event):
+            self.note(text)
 
-    def update(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
-        """Update ``update`` is done, ``lock_steps`` of this process in ``seconds``; all digests were equal."""
-        if self._quiet:
-            return
-        if not self._terminal:
-            if update * _PLAIN_LINES >= self._next_plain * self._updates:
-                self._next_plain = update * _PLAIN_LINES // self._updates + 1
-                click.echo(self._text(update, lock_steps, seconds, reward), err=True)
-            return
-        now = time.monotonic()
-        if now - self._last_draw >= _REDRAW_SECONDS or update == self._updates:
-            self._last_draw = now
-            self._draw(update, lock_steps, seconds, reward)
+    def _update(self, event: Updated) -> None:
+        is_last = event.update == self._updates
+        if not self._line.is_terminal:
+            if event.update * _PLAIN_LINES >= self._next_plain * self._updates:
+                self._next_plain = event.update * _PLAIN_LINES // self._updates + 1
+                self.note(self._text(event))
+        elif self._line.due(is_last):
+            text = self._text(event)
+            room = max(0, min(30, self._line.width - len(text) - 3))
+            self._line.draw((f"{bar(event.update / self._updates, room)} " if room >= 5 else "") + text)
+        if is_last:
+            self.close()
 
-    def _text(self, update: int, lock_steps: int, seconds: float, reward: float) -> str:
-        rate = lock_steps / max(seconds, 1e-9)
-        parts = [f"update {update}/{self._updates}", f"{_rate(rate)} lock-steps/s", f"reward/step {reward:+.4f}"]
+    def _text(self, event: Updated) -> str:
+        rate = event.lock_steps_here / max(event.seconds, 1e-9)
+        reward = f"reward/step {event.reward_per_step:+.4f}"
+        parts = [f"update {event.update}/{self._updates}", f"{_rate(rate)} lock-steps/s", reward]
         if self._value is not None:
             value, share = self._value
             shown = "" if share is None else f" ({100 * share:+.0f} % of round-robin to optimum)"
@@ -61,26 +72,13 @@ class Progress:
         parts.append(self._agreed)
         return "  ".join(parts)
 
-    def _draw(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
-        width = shutil.get_terminal_size().columns - 1
-        text = self._text(update, lock_steps, seconds, reward)
-        room = max(0, min(30, width - len(text) - 3))
-        filled = room * update // self._updates
-        bar = f"[{'#' * filled}{'.' * (room - filled)}] " if room >= 5 else ""
-        click.echo("\r" + (bar + text)[:width].ljust(width), nl=False, err=True)
-        self._drawn = True
-
     def close(self) -> None:
         """End the redrawn line."""
-        if self._drawn:
-            click.echo(err=True)
-            self._drawn = False
+        self._line.close()
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        if not self._quiet:
-            self.close()
-            click.echo(text, err=True)
+        self._line.note(text)
 
 
 def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: Path) -> str:

@@ -32,7 +32,7 @@ def run_party(command: click.Command) -> NoReturn:
                 f"{VARIABLE} is {rule!r}, but must be {ON_FAILURE} (the engine starts again whatever ends other than with "
                 "0) or no. Nothing was started. Correct or unset it."
             )
-        shell.run_command(command)
+        shell.start(command)
     except SystemExit as ended:
         code = ended.code
     except UsageError as error:

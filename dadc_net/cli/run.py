@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dadc_net.cli import shell
+from dadc_net.cli.observers import load_observers, observer_option
 from dadc_net.cli.progress import Progress, gap_text, summary
 
 if TYPE_CHECKING:
     from dadc_net.config import RunConfig
-    from dadc_net.coordinator.coordinator import UpdateReport
-    from dadc_net.experiment.evaluation import Evaluator
-    from dadc_net.experiment.simulation import Simulation
+    from dadc_net.coordinator.settings.learning import Snapshot
+    from dadc_net.experiment.valuer import Valuer
 
 
 def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
@@ -29,152 +28,34 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
 
 
 def _progress(config: RunConfig, quiet: bool) -> Progress:
-    progress = Progress(config.settings.updates, quiet, *([] if config.settings.mode.one_learner else ["common log equal"]))
+    agreed = "digests equal" if config.settings.mode.one_learner else "common log equal"
+    progress = Progress(config.settings.updates, quiet, agreed)
     for note in config.task.notes:
         progress.note(note)
     return progress
 
 
-def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
-    """Whether ``out`` holds a run of this configuration and seed, finished or not.
-
-    Raises:
-        MismatchError: if it holds a run of another one.
-    """
-    from dadc_net.config import RUN_CONFIG, resolve, task_of
-    from dadc_net.errors import MismatchError
-    from dadc_net.schema import differences
-
-    if out is None or not (out / RUN_CONFIG).is_file():
-        return False
-    if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
-        return False  # A simulation, which has no journals.
-    if task_of(out) != config.task_argument:  # Before anything that the folder names is imported.
-        raise MismatchError(
-            f"--out {out} holds a run of the task {task_of(out)!r}, and {config.task_argument!r} was given. Nothing was "
-            "changed, and nothing that the folder names was imported. Give the task of that run to resume it, or another "
-            "folder."
-        )
-    named = {"task": config.task_argument}
-    held, given = resolve(str(out / RUN_CONFIG), (), named).to_plain(), config.to_plain()
-    for section in ("runtime", "evaluation"):
-        del held[section], given[section]
-    if held != given:
-        raise MismatchError(
-            f"--out {out} holds a run with {differences(held, given)}. Nothing was changed. Give the options of that run to "
-            "resume it, or another folder."
-        )
-    _refuse_another_seed(out, shared_seed)
-    return True
-
-
-def _refuse_another_seed(out: Path, shared_seed: bytes) -> None:
-    """The agents would refuse it too, but only after the server has begun to serve."""
-    from dadc_net.errors import CorruptStateError, MismatchError
-    from dadc_net.node.agent.identity import commitment
-    from dadc_net.storage.journal_reader import JournalReader
-
-    try:
-        reader = JournalReader(out / "server")
-    except CorruptStateError:
-        return  # There is none yet, or the server will say what is wrong with it.
-    team = reader.facts.get("team")
-    reader.close()
-    given = commitment(shared_seed).hex()
-    if team is not None and team["commitment"] != given:
-        raise MismatchError(
-            f"--out {out} holds a run with another shared seed: its commitment is {team['commitment'][:16]}, that of the "
-            f"given seed {given[:16]}. Nothing was changed. Give the --seed or --seed-file of that run to resume it, or "
-            "another folder."
-        )
-
-
-def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
-    """The given folder, which must be new or empty, or a fresh one under ``runs``."""
-    from dadc_net.errors import UsageError
-
-    if out is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        base = Path("runs") / f"{Path(task).stem.replace(':', '-')}-seed{'file' if seed is None else seed}-{stamp}"
-        out, number = base, 1
-        while out.exists():
-            number += 1
-            out = base.with_name(f"{base.name}-{number}")
-        return out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(
-            f"--out {out} already exists and is not empty. A run never overwrites another. Give a new folder, or remove "
-            "this one first."
-        )
-    return out
-
-
-class _Valuer:
-    """Values checkpoints while a run goes on, where the task has a planner, and writes metrics.jsonl."""
-
-    def __init__(self, config: RunConfig, folder: Path, progress: Progress) -> None:
-        from dadc_net.experiment.metrics import MetricsFile
-
-        self.config = config
-        self.progress = progress
-        self.metrics = MetricsFile(folder)
-        self.reward = 0.0
-        self._valued = config.evaluation.progress_trajectories > 0
-        self._evaluator: Evaluator | None = None
-
-    @property
-    def evaluator(self) -> Evaluator:
-        """Plans on first use: by then the agents have started and work beside it."""
-        from dadc_net.experiment.evaluation import Evaluator
-
-        if self._evaluator is None:
-            self._evaluator = Evaluator(self.config)
-        return self._evaluator
-
-    def checkpoint(self, update: int, snapshot: Mapping[str, Any], losses: Mapping[str, float]) -> None:
-        """Value one checkpoint; the run goes on without values when that fails."""
-        from dadc_net.experiment.evaluation import attempt
-
-        troubles: list[str] = []
-        trajectories = self.config.evaluation.progress_trajectories if self._valued else 0
-        found = attempt(lambda: self.evaluator.exact(snapshot, trajectories), "progress_trajectories", troubles)
-        if troubles:
-            self._valued = False
-            self.progress.note(f"warning: {troubles[0]}")
-        self.metrics.write(
-            update=update,
-            env_steps=update * self.config.settings.learner.batch_steps,
-            value=None if found is None else found.value,
-            value_stderr=None if found is None else found.stderr,
-            gap=None if found is None else found.gap,
-            round_robin_share=None if found is None else found.round_robin_share,
-            reward_per_step=self.reward,
-            losses=dict(losses),
-        )
-        if found is not None:
-            self.progress.value(found.value, found.round_robin_share)
-
-
 def _finish(
-    valuer: _Valuer, report: dict[str, Any], snapshot: Mapping[str, Any], folder: Path, as_json: bool, quiet: bool
+    valuer: Valuer, report: dict[str, Any], snapshot: Snapshot, folder: Path, returns: int, as_json: bool, quiet: bool
 ) -> None:
-    from dadc_net.experiment.evaluation import Valuation, attempt
-    from dadc_net.experiment.report import add_valuation, write_report
-
-    write_report(folder, report)  # What was learned is kept before it is valued.
-    troubles: list[str] = []
-    # The planner itself may fail, before there is anything to estimate with.
-    valuation = attempt(lambda: valuer.evaluator.valuation(snapshot), "trajectories", troubles)
-    valuation = valuation or Valuation(None, None, tuple(troubles))
-    add_valuation(report, valuation)
-    write_report(folder, report)
-    valuer.progress.close()
+    valuation = valuer.finish(folder, report, snapshot)
     for trouble in valuation.troubles:
         click.echo(f"warning: {trouble} Then: dadc evaluate {folder}", err=True)
     if not quiet:
-        click.echo(summary(report, valuation, valuer.config.evaluation.monte_carlo_trajectories, folder), err=as_json)
+        click.echo(summary(report, valuation, returns, folder), err=as_json)
     if as_json:
         shell.print_json(report)
+
+
+def _show_former(former: dict[str, Any], folder: Path, as_json: bool, quiet: bool) -> None:
+    click.echo(f"the run in {folder} was finished before; this is its result", err=True)
+    if as_json:
+        shell.print_json(former)
+        return
+    if former["value"] is not None:
+        value, optimum, gap = (former[key] for key in ("value", "optimum", "gap"))
+        click.echo(f"value {value:.4f}, optimum V* {optimum:.4f}, {gap_text(gap)}", err=quiet)
+    click.echo(f"learner digest {former['learner_digest']}", err=quiet)
 
 
 @click.command("run")
@@ -193,6 +74,7 @@ def _finish(
     metavar="AGENT:KIND@STEP",
     help="Break one replica on purpose: flip-bit, sqrt-ulp, shift-stream or torch-sqrt.",
 )
+@observer_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def run_command(
@@ -203,6 +85,7 @@ def run_command(
     env_seed_file: Path | None,
     out: Path | None,
     breaks: tuple[str, ...],
+    observers: tuple[str, ...],
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -210,59 +93,51 @@ def run_command(
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
     from dadc_net.experiment.report import make_report, read_report
+    from dadc_net.experiment.run_folders import holds_run, new_folder
+    from dadc_net.experiment.valuer import Valuer
     from dadc_net.runtime.control import StopRequest
+    from dadc_net.runtime.events import Checkpointed, Observers
     from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
+    from dadc_net.runtime.metrics import MetricsFile
     from dadc_net.runtime.sabotage import parse_all
     from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
-    learner = config.settings.learner
-    tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
-    resumes = _take_up(out, config, shared)
-    folder = out if resumes and out is not None else _run_folder(task, _shown_seed(seed, seed_file), out)
+    settings = config.settings
+    tampers = parse_all(breaks, settings.num_agents, settings.updates * settings.learner.batch_lock_steps)
+    resumes = holds_run(out, config, shared)
+    folder = out if resumes and out is not None else new_folder(task, _shown_seed(seed, seed_file), out)
     open_folder(folder)
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder, shown) + (", resumed" if resumes else ""))
-    valuer = _Valuer(config, folder, progress)
+    told = Observers(progress, *load_observers(observers, folder))
+    launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers), told, stop)
 
-    def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
-        note = shell.event_text(party, kind, details)
-        if note:
-            progress.note(note)
-        if kind == "update":
-            valuer.reward = details["reward_per_step"]
-            progress.update(*(details["update"], details["lock_steps_here"], details["seconds"], details["reward_per_step"]))
-        elif kind == "checkpoint":
-            snapshot, meta = load_snapshot(folder / party)
-            valuer.checkpoint(int(meta["update"]), snapshot, details["losses"])
+    def look(made: Checkpointed) -> tuple[Snapshot, int]:
+        snapshot, meta = load_snapshot(launcher.folder.agent(made.agent))
+        return snapshot, int(meta["update"])
 
-    launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers), observe, stop)
-    with valuer.metrics:
-        try:
-            ended = launcher.run()
-        finally:
-            progress.close()
-        wall = time.monotonic() - begun
-        former = read_report(folder)
-        if former is not None and former.get("valued", True):
-            click.echo(f"the run in {folder} was finished before; this is its result", err=True)
-            if as_json:
-                shell.print_json(former)
-            else:
-                if former["value"] is not None:
-                    value, optimum, gap = (former[key] for key in ("value", "optimum", "gap"))
-                    click.echo(f"value {value:.4f}, optimum V* {optimum:.4f}, {gap_text(gap)}", err=quiet)
-                click.echo(f"learner digest {former['learner_digest']}", err=quiet)
-            return
-        report = former or make_report(  # A former one was kept, and its command ended before it was valued.
-            config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
-        )
-        snapshot, _ = load_learner(folder, config)
-        _finish(valuer, report, snapshot, folder, as_json, quiet)
+    valuer = Valuer(config, look, told)
+    told.add(MetricsFile(folder))
+    told.add(valuer)
+    try:
+        ended = launcher.run()
+    finally:
+        told.close()
+    wall = time.monotonic() - begun
+    former = read_report(folder)
+    if former is not None and former.get("valued", True):
+        _show_former(former, folder, as_json, quiet)
+        return
+    report = former or make_report(  # A former one was kept, and its command ended before it was valued.
+        config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
+    )
+    snapshot, _ = load_learner(folder, config)
+    _finish(valuer, report, snapshot, folder, config.evaluation.monte_carlo_trajectories, as_json, quiet)
 
 
 @click.command("simulate")
@@ -277,6 +152,7 @@ def run_command(
     show_default=True,
     help="One coordinator for all agents (they are equal), or one each.",
 )
+@observer_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def simulate_command(
@@ -287,6 +163,7 @@ def simulate_command(
     env_seed_file: Path | None,
     out: Path | None,
     replicas: str,
+    observers: tuple[str, ...],
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -294,47 +171,37 @@ def simulate_command(
     """The same run inside one process, with the same digests."""
     begun = time.monotonic()
     from dadc_net.experiment.report import make_report
-    from dadc_net.experiment.simulation import Simulation
+    from dadc_net.experiment.run_folders import new_folder
+    from dadc_net.experiment.simulation import Simulation, keep
+    from dadc_net.experiment.valuer import Valuer
     from dadc_net.runtime.control import StopRequest
-    from dadc_net.storage import arrays_file
-    from dadc_net.storage.agent_journal import checkpoint_path
+    from dadc_net.runtime.events import Observers
+    from dadc_net.runtime.metrics import MetricsFile
     from dadc_net.storage.folder import open_folder
+    from dadc_net.storage.run_folder import RunFolder
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
-    folder = open_folder(_run_folder(task, _shown_seed(seed, seed_file), out))
-    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    folder = RunFolder(open_folder(new_folder(task, _shown_seed(seed, seed_file), out)))
+    folder.config.write_text(config.to_toml(), encoding="utf-8")
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
-    progress.note(_headline(config, seed, seed_file, folder, shown))
-    valuer = _Valuer(config, folder, progress)
-
-    def on_update(report: UpdateReport, simulation: Simulation) -> None:
-        valuer.reward = simulation.rewards.value
-        lock_steps = report.update * config.settings.learner.batch_lock_steps
-        progress.update(report.update, lock_steps, time.monotonic() - started, valuer.reward)
-        if report.update % config.evaluate_every == 0:
-            valuer.checkpoint(report.update, simulation.snapshot(), report.losses)
-
-    with valuer.metrics:
-        started = time.monotonic()
-        try:
-            ended = Simulation(config, shared, environment, replicas).run(on_update, stop)
-        finally:
-            progress.close()
-        wall = time.monotonic() - begun
-        report = make_report(
-            config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
-        )
-        for agent, *_ in config.settings.learners:  # Replicas of one learner are equal, so one is kept.
-            meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates}
-            meta["learner_digest"] = ended.agent_digests[agent]
-            arrays = config.settings.mode.part(ended.snapshot, agent)
-            path = checkpoint_path(open_folder(folder / f"agent-{agent}"), ended.lock_steps)
-            arrays_file.save(path, dict(arrays), meta)
-        _finish(valuer, report, ended.snapshot, folder, as_json, quiet)
+    progress.note(_headline(config, seed, seed_file, folder.path, shown))
+    every = config.evaluate_every
+    simulation = Simulation(config, shared, environment, replicas, checkpoint_every=every)
+    told = Observers(progress, *load_observers(observers, folder.path), MetricsFile(folder.path))
+    valuer = Valuer(config, lambda made: (simulation.snapshot(), made.update), told)
+    told.add(valuer)
+    try:
+        ended = simulation.run(told, stop)
+    finally:
+        told.close()
+    wall = time.monotonic() - begun
+    report = make_report(config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall)
+    keep(folder, config, ended)
+    _finish(valuer, report, ended.snapshot, folder.path, config.evaluation.monte_carlo_trajectories, as_json, quiet)
 
 
 def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:

@@ -7,7 +7,7 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,7 +24,7 @@ DEFAULT_ENVIRONMENT_SEED = 20_260_101
 """Of ``run``, ``simulate`` and ``sweep``, where one user holds everything; fixed, so that they agree. It is not a secret."""
 
 
-def run_command(command: click.Command) -> NoReturn:
+def start(command: click.Command) -> NoReturn:
     """Run a click command as this process; errors of this package and of files become a message and an exit code."""
     forbid_core_dumps()
     try:
@@ -177,33 +177,6 @@ def _given(option: str) -> str:
 def dotted_options(updates: int | None, num_envs: int | None, algorithm: str | None) -> dict[str, Any]:
     """Dedicated options as configuration keys."""
     return {"updates": updates, "learner.num_envs": num_envs, "algorithm": algorithm}
-
-
-def event_text(party: str, kind: str, details: Mapping[str, Any]) -> str:
-    """What a party reports of its troubles, as a line; empty for what is no trouble."""
-    if kind == "resumed" and party == "server":
-        lost = details["lost"]
-        asked = f"; the agents are asked for {lost} records that its disk has lost" if lost else ""
-        where = f"at record {details['step']}" if details["step"] >= 0 else "before its first record"
-        return f"server resumes {where}, epoch {details['epoch']}{asked}"
-    if kind == "resumed":
-        return f"agent {details['agent']} resumes at record {details['step']}, {details['computed']} of them computed again"
-    if kind == "left":
-        return f"agent {details['agent']} has gone at record {details['step']}; waiting for it"
-    if kind == "waiting":
-        names = ", ".join(
-            f"agent {agent} ({'busy or stuck' if agent in details['present'] else 'gone'})" for agent in details["agents"]
-        )
-        return f"record {details['step']} still waits for {names}"
-    if kind == "silent":
-        return f"agent {details['agent']}: the server has been silent for {details['seconds']:.0f} s; connecting anew"
-    if kind == "trouble" and details["text"]:
-        return f"agent {details['agent']}: {details['text']}"
-    if kind == "referee":
-        return f"computing records 0 to {details['step']} again, to see who is wrong"
-    if kind == "restarted":
-        return f"{party} was killed by signal {details['signal']} and is started again"
-    return ""
 
 
 def print_json(data: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def status_command(run: Path, watch: bool, alive: float | None, as_json: bool) -
         if alive is not None:
             status.require_alive(found, run, alive)
         if as_json:
-            shell.print_json(found.to_plain() | {"age": found.age})
+            shell.print_json(found.to_plain()[1] | {"age": found.age})
         else:
             if watch:
                 click.clear()

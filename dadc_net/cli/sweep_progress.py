@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
+from dadc_net.cli.status_line import StatusLine, bar
 
 if TYPE_CHECKING:
     from dadc_net.errors import DadcError
     from dadc_net.experiment.sweep.trial import Trial
 
-_REDRAW_SECONDS = 0.2
 _BAR = 24
 
 
@@ -26,14 +23,11 @@ class SweepProgress:
         self._total = total
         self._done = total - missing
         self._failed = 0
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
+        self._line = StatusLine(quiet)
         self._shares: dict[str, float] = {}
         self._begun = time.monotonic()
         self._done_before = self._done
         self._last = ""
-        self._last_draw = 0.0
-        self._drawn = False
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -41,13 +35,11 @@ class SweepProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self._line.close()
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        if not self._quiet:
-            self._close()
-            click.echo(text, err=True)
+        self._line.note(text)
 
     def started(self, trial: Trial) -> None:
         """It has been given to a worker."""
@@ -65,40 +57,29 @@ class SweepProgress:
         self._done += 1
         gap = "" if record["gap"] is None else f", gap {100 * record['gap']:.2f} %"
         self._last = f"{trial.name}: value {record['value']:.4f}{gap}"
-        self._line(f"{self._done}/{self._total}  {self._last}, {record['wall_s']:.0f} s")
+        self._say(f"{self._done}/{self._total}  {self._last}, {record['wall_s']:.0f} s")
 
     def failed(self, trial: Trial, error: DadcError) -> None:
         """It ended without a result."""
         self._shares.pop(trial.name, None)
         self._failed += 1
         self._last = f"{trial.name} failed"
-        self._line(f"{trial.name} failed: {error}")
+        self._say(f"{trial.name} failed: {error}")
 
-    def _line(self, text: str) -> None:
-        if self._terminal:
+    def _say(self, text: str) -> None:
+        if self._line.is_terminal:
             self._draw(at_once=True)
         else:
             self.note(text)
 
     def _draw(self, at_once: bool = False) -> None:
-        now = time.monotonic()
-        if self._quiet or not self._terminal or (now - self._last_draw < _REDRAW_SECONDS and not at_once):
+        if not self._line.due(at_once):
             return
-        self._last_draw = now
-        width = shutil.get_terminal_size().columns - 1
         done = self._done + sum(self._shares.values())
-        filled = int(_BAR * done / max(1, self._total))
         failed = f", {self._failed} failed" if self._failed else ""
-        text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {self._done}/{self._total}{failed}, {len(self._shares)} running"
-        text += f", {_left(now - self._begun, done - self._done_before, self._total - done)}  {self._last}"
-        click.echo("\r" + text[:width].ljust(width), nl=False, err=True)
-        self._drawn = True
-
-    def _close(self) -> None:
-        """End the redrawn line."""
-        if self._drawn:
-            click.echo(err=True)
-            self._drawn = False
+        left = _left(time.monotonic() - self._begun, done - self._done_before, self._total - done)
+        text = f"{bar(done / max(1, self._total), _BAR)} {self._done}/{self._total}{failed}, {len(self._shares)} running"
+        self._line.draw(f"{text}, {left}  {self._last}")
 
 
 def _left(seconds: float, done: float, rest: float) -> str:

@@ -7,10 +7,11 @@ Monte-Carlo mean, the paper's protocol, is reported beside it with its own stand
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
@@ -18,7 +19,7 @@ from dadc_net.exact.streams import Stream
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
 from dadc_net.planning.evaluation import Estimate, horizon
-from dadc_net.planning.planners import Plan, has_planner, plan
+from dadc_net.planning.planners import NoPlan, Plan, plan
 
 _NOTHING = 1e-12
 _Found = TypeVar("_Found")
@@ -39,6 +40,10 @@ class Exact:
     """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind. None also
     where blind round-robin is optimal."""
     method: str
+    random: float | None = None
+    """Value of the uniformly random coordinator."""
+    normalised_gap: float | None = None
+    """(V* - J) / (V* - value of the random coordinator)."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,19 @@ class Valuation:
     troubles: tuple[str, ...] = ()
     """What failed and why, a sentence each."""
 
+    def to_plain(self) -> dict[str, Any]:
+        """All figures, flat, for reports and ``--json``; None where there is none."""
+        exact, plain = self.exact, self.monte_carlo
+        beside: tuple[str, ...] = ("optimum", "gap", "round_robin", "round_robin_share", "random", "normalised_gap")
+        return {
+            "method": "monte-carlo" if exact is None else exact.method,
+            "value": None if exact is None else exact.value,
+            "value_stderr": None if exact is None else exact.stderr,
+            "value_monte_carlo": None if plain is None else plain.value,
+            "value_monte_carlo_stderr": None if plain is None else plain.stderr,
+            **{name: None if exact is None else getattr(exact, name) for name in beside},
+        }
+
 
 def ratio(part: float, whole: float, residual: float) -> float | None:
     """part / whole; None where ``whole`` cannot be told from 0, being known to ``residual``, or the ratio is no number."""
@@ -62,9 +80,9 @@ def ratio(part: float, whole: float, residual: float) -> float | None:
 
 
 def plan_of(config: RunConfig) -> Plan:
-    """The exact plan of a configuration. Raises UsageError where there is no planner."""
+    """The exact plan of a configuration. Raises NoPlan where there is none."""
     prescriptions, menu = learned_rules(config).measured_against()
-    return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
+    return plan(config.task, config.parameters, menu, config.settings.discount, prescriptions)
 
 
 class Evaluator:
@@ -74,8 +92,7 @@ class Evaluator:
         self.config = config
         self._learned = learned_rules(config)
         self.plan: Plan | None = None
-        # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name, self._learned.measured_against()[0]):
+        with contextlib.suppress(NoPlan):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
@@ -86,14 +103,20 @@ class Evaluator:
         share: float | None = None
         if found.round_robin is not None:
             share = ratio(estimate.value - found.round_robin, found.value - found.round_robin, found.residual)
+        gap = ratio(found.value - estimate.value, abs(found.value), found.residual)
+        normalised = None
+        if found.random is not None:
+            normalised = ratio(found.value - estimate.value, found.value - found.random, found.residual)
         return Exact(
             value=estimate.value,
             stderr=estimate.stderr,
             optimum=found.value,
-            gap=ratio(found.value - estimate.value, abs(found.value), found.residual),
+            gap=gap,
             round_robin=found.round_robin,
             round_robin_share=share,
             method=method,
+            random=found.random,
+            normalised_gap=normalised,
         )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dadc_net import atomic_file
 from dadc_net.config import RunConfig
 from dadc_net.experiment.evaluation import Valuation
-from dadc_net.storage import atomic_file
 
 RESULT_NAME = "result.json"
 
@@ -39,11 +39,7 @@ def make_report(
         "env_steps": settings.updates * settings.learner.batch_steps,
         "learner_digest": agent_digests[1],
         "agent_digests": {str(agent): digest for agent, digest in agent_digests.items()},
-        "optimum": None,
-        "value": None,
-        "value_monte_carlo": None,
-        "value_monte_carlo_stderr": None,
-        "gap": None,
+        **Valuation(None, None).to_plain(),
         "valued": False,
         "valuation_troubles": [],
         "env_steps_per_s": rate * copies,
@@ -54,13 +50,8 @@ def make_report(
 
 def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
     """Fill in what the learned rule is worth, and what of it could not be told."""
-    if valuation.monte_carlo is not None:
-        report["value_monte_carlo"], report["value_monte_carlo_stderr"] = valuation.monte_carlo
+    report |= valuation.to_plain()
     report["valued"], report["valuation_troubles"] = True, list(valuation.troubles)
-    if valuation.exact is not None:
-        report["optimum"] = valuation.exact.optimum
-        report["value"] = valuation.exact.value
-        report["gap"] = valuation.exact.gap
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ what the tests compare with. Both kinds pack and unpack every record as the wire
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig
-from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
-from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import World
+from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.runtime.control import StopRequest
+from dadc_net.runtime.events import Checkpointed, Learned, Observer, Updated
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads
 from dadc_net.runtime.problem import make_problem
-
-OnUpdate = Callable[[UpdateReport, "Simulation"], None]
+from dadc_net.storage import arrays_file
+from dadc_net.storage.agent_journal import checkpoint_path
+from dadc_net.storage.folder import open_folder
+from dadc_net.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,15 @@ class SimulationResult:
 class Simulation:
     """One run in one process."""
 
-    def __init__(self, config: RunConfig, shared_seed: bytes, environment_seed: bytes, replicas: str = "one") -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        shared_seed: bytes,
+        environment_seed: bytes,
+        replicas: str = "one",
+        checkpoint_every: int = 0,
+    ) -> None:
+        """``checkpoint_every``: updates between those after which observers are told to look at ``snapshot()``; 0: never."""
         self.config = config
         self.world = World(make_problem(config), environment_seed)
         settings = config.settings
@@ -61,15 +71,20 @@ class Simulation:
             streams = {agent: private_stream(agent, shared_seed) for agent in group}
             own = [specs[agent - 1] for agent in group]
             self._passive.append(PassiveAgents(streams, copies, structure, family, own))
-        self.rewards = RewardMean(copies)
+        self._reward = BatchReward(copies)
+        self._checkpoint_every = checkpoint_every
+        self._begun = 0.0
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
         """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
         count = len(self.config.settings.learners)
         return self.config.settings.mode.joined([replica.coordinator.snapshot() for replica in self.replicas[:count]])
 
-    def run(self, on_update: OnUpdate | None = None, stop: StopRequest | None = None) -> SimulationResult:
+    def run(self, observer: Observer | None = None, stop: StopRequest | None = None) -> SimulationResult:
         """Run to the end.
+
+        Args:
+            observer: hears of every update what it would hear of processes; whatever it raises ends the run.
 
         Raises:
             DivergenceError: if replicas differ.
@@ -78,7 +93,7 @@ class Simulation:
         pin_threads()
         keep_freed_memory()
         checked_selftest()
-        begun = time.monotonic()
+        self._begun = time.monotonic()
         row = self.world.first()
         while True:
             for replica, observation in zip(self.replicas, row.observations, strict=False):
@@ -87,19 +102,39 @@ class Simulation:
             accounts = [replica.receive(row.record) for replica in self.replicas]
             self._refuse_divergence(accounts)
             report = accounts[0].report
-            if report is not None and on_update is not None:
-                on_update(report, self)
+            if observer is not None and report is not None:
+                self._tell(observer, report.update, accounts)
             if accounts[0].prescriptions is None:
                 break
             if stop is not None and stop.reason:
                 raise Interrupted(f"stopped by {stop.reason} at step {row.step}. Nothing else runs. Start it again.")
             row = self.world.advance(self._act(row, accounts))
-            self.rewards.add(row.record.common)
+            self._reward.add(row.record.common)
         digests = [replica.coordinator.digest().hex() for replica in self.replicas]
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - self._begun
         shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
         by_agent = dict(enumerate(shared, start=1))
         return SimulationResult(by_agent, row.step, seconds, self.snapshot())
+
+    def _tell(self, observer: Observer, update: int, accounts: list[StepAccount]) -> None:
+        settings = self.config.settings
+        env_steps, lock_steps = update * settings.learner.batch_steps, update * settings.learner.batch_lock_steps
+        for (agent, *_), account in zip(settings.learners, accounts, strict=False):
+            if account.report is not None:
+                losses = dict(account.report.losses)
+                observer.on(Learned(agent=agent, update=update, env_steps=env_steps, losses=losses))
+        updated = Updated(
+            update=update,
+            updates=settings.updates,
+            env_steps=env_steps,
+            reward_per_step=self._reward.close(),
+            lock_steps=lock_steps,
+            lock_steps_here=lock_steps,
+            seconds=round(time.monotonic() - self._begun, 3),
+        )
+        observer.on(updated)
+        if self._checkpoint_every and update % self._checkpoint_every == 0:
+            observer.on(Checkpointed(agent=1, update=update))
 
     def _act(self, row: ServerRow, accounts: list[StepAccount]) -> NDArray[np.int64]:
         """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""
@@ -128,3 +163,13 @@ class Simulation:
         found = compare(accounts[0].record.step, update, step_digests, learner_digests)
         if found is not None:
             raise DivergenceError(found.text())
+
+
+def keep(folder: RunFolder, config: RunConfig, ended: SimulationResult) -> None:
+    """Write what was learned as processes would: a checkpoint in an agent's folder; of equal replicas one is kept."""
+    for agent, *_ in config.settings.learners:
+        meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates}
+        meta["learner_digest"] = ended.agent_digests[agent]
+        arrays = config.settings.mode.part(ended.snapshot, agent)
+        path = checkpoint_path(open_folder(folder.agent(agent)), ended.lock_steps)
+        arrays_file.save(path, dict(arrays), meta)

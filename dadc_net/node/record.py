@@ -145,27 +145,3 @@ class ActionLayout(ValueLayout):
         """Actions int64 [E] of ``agent``. Raises ProtocolError if they do not fit the space."""
         remedy = "The environment has not moved. Correct the agent's prescription."
         return self.unpack(raw, f"agent {agent}'s answer to record {step}", remedy)[:, 0]
-
-
-class RewardMean:
-    """The mean reward of the steps that were taken, from common bytes that were checked before."""
-
-    def __init__(self, copies: int) -> None:
-        self._copies = copies
-        self._sum, self._count = 0.0, 0
-
-    def add(self, common: bytes) -> None:
-        """Count what a record brought: R_{t-1} of the copies that do not begin there."""
-        rewards = np.frombuffer(common, dtype="<f8", count=self._copies)
-        begin = np.frombuffer(common, dtype="u1", count=self._copies, offset=8 * self._copies)
-        self._sum += float(rewards.sum())
-        self._count += int((begin == 0).sum())
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._sum, self._count = 0.0, 0
-
-    @property
-    def value(self) -> float:
-        """Mean over copies and records; 0 where there was none."""
-        return self._sum / max(1, self._count)

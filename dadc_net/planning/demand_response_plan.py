@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.coordinated_model import Array
 from dadc_net.planning.demand_response import MeanFieldModel, MeanFieldSolution
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
 from dadc_net.planning.mean_field_limit import limit_value
-from dadc_net.team.demand_response import ACTION_NAMES, OFF, ON, DemandResponseParameters
+from dadc_net.planning.planners import NoPlan, Plan, PlanProblem
+from dadc_net.team.demand_response import ACTION_NAMES, OFF, ON, DemandResponse, DemandResponseParameters
 from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.structures.own_memory import MeanFieldSharing
 
 SYMMETRIC = ("randomised", "deterministic")
 """Prescriptions that the program can plan and value."""
@@ -27,9 +28,9 @@ class DemandResponsePlan:
     """A solved problem."""
 
     def __init__(self, parameters: DemandResponseParameters, discount: float, prescriptions: str) -> None:
-        """Raises UsageError for prescriptions that are not symmetric."""
+        """Raises NoPlan for prescriptions that are not symmetric."""
         if prescriptions not in SYMMETRIC:
-            raise UsageError(
+            raise NoPlan(
                 f"there is no exact plan for the prescriptions {prescriptions!r}. How many loads are on is a state only "
                 f"while all loads follow the same prescription. Choose one of {', '.join(SYMMETRIC)}."
             )
@@ -141,3 +142,27 @@ class DemandResponsePlan:
             return ACTION_NAMES[int(chances.argmax())]
         parts = [f"{name} {100 * chance:.1f} %" for name, chance in zip(ACTION_NAMES, chances, strict=True) if chance > 5e-4]
         return ", ".join(parts)
+
+
+def solve_demand_response(problem: PlanProblem) -> Plan:
+    """The optimum by policy iteration on mean fields.
+
+    Raises:
+        NoPlan: for prescriptions that are not symmetric, or another environment or structure than those of the task.
+    """
+    same = problem.task.make is DemandResponse and problem.task.structure.name == MeanFieldSharing.name
+    problem.require(same, "demand response under mean-field sharing")
+    found = DemandResponsePlan(problem.parameters, problem.discount, problem.prescriptions)
+    return Plan(
+        value=found.solution.start_value,
+        menu="",
+        start=found.start,
+        method=found.method,
+        residual=found.solution.residual,
+        random=found.random,
+        round_robin=None,
+        text=found.text(),
+        estimate=found.estimate,
+        estimator="exact linear solve",
+        extra={"infinite_population": found.limit, "doing_nothing": found.idle},
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from dadc_net.coordinator.coordinator import UpdateReport
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import (
     AuthenticationError,
     DadcError,
@@ -25,10 +26,21 @@ from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
 from dadc_net.node.messages import NO_RUN, Alive, Fault, Probe
 from dadc_net.node.rows import Arrays
-from dadc_net.runtime import status
 from dadc_net.runtime.control import Control
+from dadc_net.runtime.events import (
+    AgentFinished,
+    AgentResumed,
+    Began,
+    Checkpointed,
+    Learned,
+    Observer,
+    Observers,
+    Silent,
+    Troubled,
+)
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
-from dadc_net.runtime.status import OwnStatus
+from dadc_net.runtime.metrics import MetricsFile
+from dadc_net.runtime.status import OwnStatus, StatusFile
 from dadc_net.storage import arrays_file
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -83,11 +95,14 @@ class AgentResult(NamedTuple):
 class AgentProcess:
     """Runs one agent to its end."""
 
-    def __init__(self, options: AgentOptions, control: Control) -> None:
+    def __init__(self, options: AgentOptions, control: Control, *observers: Observer) -> None:
+        """``observers``: besides the metrics and the line to the launcher."""
         self.options = options
         self.control = control
+        self._observers = Observers(control, *observers)
         self._begun = False
         self._trouble = ""
+        self._status_file = StatusFile(options.state_dir)
         self._status_due = 0.0
 
     def run(self) -> AgentResult:
@@ -103,6 +118,7 @@ class AgentProcess:
         open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             store = options.journals.agent(options.state_dir, options.journal)
+            self._observers.add(MetricsFile(options.state_dir))
             try:
                 identity = AgentIdentity(
                     agent=options.agent,
@@ -118,13 +134,14 @@ class AgentProcess:
                 )
                 return self._take_part(AgentNode(identity, store, options.tamper))
             finally:
+                self._observers.close()
                 store.close()
 
     def _take_part(self, node: AgentNode) -> AgentResult:
-        again = node.resume()
+        again = node.resume(self._tell_losses)
         if again or node.next_step:
             _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
-            self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
+            self._observers.on(AgentResumed(agent=self.options.agent, step=node.next_step, computed=again))
         if node.phase is not Phase.FINISHED:
             self._write_status(node)
             socket = AgentSocket(
@@ -145,7 +162,7 @@ class AgentProcess:
         self._write_status(node)
         digest = node.learner_digest.hex()
         _log.info("agent %d finished with learner digest %s", self.options.agent, digest)
-        self.control.report("finished", agent=self.options.agent, learner_digest=digest)
+        self._observers.on(AgentFinished(agent=self.options.agent, learner_digest=digest))
         return AgentResult(digest, node.next_step)
 
     def _converse(self, node: AgentNode, socket: AgentSocket) -> None:
@@ -164,11 +181,15 @@ class AgentProcess:
             reaction = self._react(node, frames)
             for message in reaction.messages:
                 socket.send(encode(message))
+            report = None if reaction.account is None else reaction.account.report
+            if report is not None and node.member is not None:
+                # Before a checkpoint is made: what comes after it would be computed and told again, but not this.
+                self._tell_losses(report, node.member.settings)
             kept = node.settle(time.monotonic())
             if node.phase is Phase.RUNNING and not self._begun:
                 self._note_begin(node)
-            if reaction.account is not None and reaction.account.report is not None:
-                self._after_update(node, reaction.account.report.update, reaction.account.report.losses, kept)
+            if report is not None:
+                self._after_update(node, report.update, kept)
 
     def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
         """Hand a message to the node; at a divergence write down every tensor's digest, for ``dadc check``."""
@@ -208,8 +229,15 @@ class AgentProcess:
             self._status_due = now + _STATUS_SECONDS
             silent = node.watch.silent(now) if node.phase is Phase.RUNNING else None
             run_id = "" if node.run_id == NO_RUN else node.run_id.hex()
-            found = OwnStatus(self.options.agent, node.phase.value, run_id, node.next_step, silent, now)
-            status.write(self.options.state_dir, found)
+            found = OwnStatus(
+                agent=self.options.agent,
+                phase=node.phase.value,
+                run_id=run_id,
+                step=node.next_step,
+                server_silent_s=silent,
+                written=now,
+            )
+            self._status_file.on(found)
 
     def _stop_if_asked(self) -> None:
         self.control.poll()
@@ -232,7 +260,7 @@ class AgentProcess:
         """
         silent = node.watch.silent(time.monotonic())
         _log.warning("the server has been silent for %.1f s; connecting anew", silent)
-        self.control.report("silent", agent=self.options.agent, seconds=silent)
+        self._observers.on(Silent(agent=self.options.agent, seconds=silent))
         refused_since: float | None = None
         while True:
             remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
@@ -255,9 +283,15 @@ class AgentProcess:
         self._begun = True
         settings = {} if node.member is None else node.member.settings.to_plain()
         _log.info("agent %d takes part in run %s, epoch %d: %s", self.options.agent, node.run_id.hex(), node.epoch, settings)
-        self.control.report("begin", agent=self.options.agent, run_id=node.run_id.hex())
+        self._observers.on(Began(agent=self.options.agent, run_id=node.run_id.hex()))
 
-    def _after_update(self, node: AgentNode, update: int, losses: Mapping[str, float], kept: bool) -> None:
+    def _tell_losses(self, report: UpdateReport, settings: CoordinatorSettings) -> None:
+        steps = report.update * settings.learner.batch_steps
+        learned = Learned(agent=self.options.agent, update=report.update, env_steps=steps, losses=dict(report.losses))
+        self._observers.on(learned)
+
+    def _after_update(self, node: AgentNode, update: int, kept: bool) -> None:
+        agent = self.options.agent
         if flushes_subnormals():
             raise SelftestError(
                 f"this process began to flush subnormal numbers to zero: the self-test passed, but after update {update} it "
@@ -266,10 +300,10 @@ class AgentProcess:
         if node.log.trouble != self._trouble:
             self._trouble = node.log.trouble
             _log.warning("%s", self._trouble or "the disk works again; everything is written down")
-            self.control.report("trouble", agent=self.options.agent, text=self._trouble)
+            self._observers.on(Troubled(agent=agent, text=self._trouble))
         every = self.options.checkpoint_every
         if kept and every and update % every == 0:
-            self.control.report("checkpoint", agent=self.options.agent, update=update, losses=dict(losses))
+            self._observers.on(Checkpointed(agent=agent, update=update))
 
     def _settle_whatever_happens(self, node: AgentNode) -> None:
         try:

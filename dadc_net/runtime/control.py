@@ -12,9 +12,9 @@ import signal
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any
 
 from dadc_net.errors import Interrupted
+from dadc_net.runtime.events import Event
 
 
 class StopRequest:
@@ -78,6 +78,8 @@ class Control:
     """The line to the launcher; without one, events go nowhere."""
 
     connection: Connection | None = None
+    kept_back: tuple[type[Event], ...] = ()
+    """Kinds of events that the launcher need not hear from this process, because it hears them from another."""
     stop: StopRequest = field(default_factory=StopRequest)
 
     @property
@@ -96,11 +98,11 @@ class Control:
         except (EOFError, OSError):
             self.stop.request("the end of the launcher")
 
-    def report(self, kind: str, **details: Any) -> None:
-        """Tell the launcher something; a launcher that has gone does not matter here."""
-        if self.connection is None:
+    def on(self, event: Event) -> None:
+        """Tell the launcher what happened; a launcher that has gone does not matter here."""
+        if self.connection is None or isinstance(event, self.kept_back):
             return
         try:
-            self.connection.send((kind, details))
+            self.connection.send(event.to_plain())
         except OSError:
             self.stop.request("the end of the launcher")

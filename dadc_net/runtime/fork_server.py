@@ -14,7 +14,7 @@ import multiprocessing
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -27,7 +27,9 @@ from dadc_net.errors import DadcError, InvariantError, TemporaryError
 from dadc_net.node.agent.agent_node import Tamper
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
+from dadc_net.runtime.events import Event, Failed, Learned, from_plain
 from dadc_net.runtime.host import log_to_file
+from dadc_net.runtime.own_family import load_family
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -61,8 +63,12 @@ class AgentOrder:
     state_dir: Path
     keys_dir: Path
     checkpoint_every: int
+    tells_losses: bool = True
+    """Whether the launcher hears of this agent's updates: one replica of a learner is enough."""
     structure: str = ""
     """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
+    family: str = ""
+    """The user's own kind of prescription family, likewise."""
     tamper: Tamper | None = None
     journal: str = "process"
     journals: Journals = ON_DISK
@@ -76,6 +82,14 @@ class Child:
     process: BaseProcess
     connection: Connection
 
+    def events(self) -> Iterator[Event]:
+        """What it has reported and nobody has read yet; also the last words of one that has just ended."""
+        try:
+            while self.connection.poll():
+                yield from_plain(self.connection.recv())
+        except (EOFError, OSError):
+            self.process.join(1.0)  # The pipe closes a moment before the process ends.
+
     def stop(self, reason: str) -> None:
         """Ask it to end; one that has gone needs no asking."""
         with contextlib.suppress(OSError):
@@ -87,7 +101,7 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
-    control = Control(connection, stop)
+    control = Control(connection, stop=stop)
     try:
         if state_dir is None:
             _log.addHandler(logging.NullHandler())
@@ -96,11 +110,11 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
         role(control)
     except DadcError as error:
         _log.error("%s", error)
-        control.report("failed", exit_code=error.exit_code, text=str(error))
+        control.on(Failed(exit_code=error.exit_code, text=str(error)))
         sys.exit(error.exit_code)
     except BaseException:
         _log.exception("this is a bug")
-        control.report("failed", exit_code=InvariantError.exit_code, text=traceback.format_exc())
+        control.on(Failed(exit_code=InvariantError.exit_code, text=traceback.format_exc()))
         sys.exit(InvariantError.exit_code)
 
 
@@ -121,6 +135,9 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
     """Body of a child that is an agent."""
 
     def role(control: Control) -> None:
+        control.kept_back = () if order.tells_losses else (Learned,)
+        if order.family:
+            load_family(order.family)
         options = AgentOptions(
             agent=order.agent,
             server=order.server,

@@ -13,10 +13,10 @@ import os
 import secrets
 from pathlib import Path
 
+from dadc_net.atomic_file import sync_folder
 from dadc_net.errors import UsageError
 from dadc_net.runtime.seed_files import TEAM_SEED, fresh_seed, read_raw_seed
 from dadc_net.secret_files import check_folder, make_folder
-from dadc_net.wire import key_files
 from dadc_net.wire.keys import write_keys
 
 
@@ -50,7 +50,7 @@ def write_folders(root: Path, num_agents: int, seed: bytes = b"") -> list[str]:
             made += _copy(server / key, folder / key)
             made += _copy(server / "server.pub", folder / "server.pub")
             made += _write(folder / TEAM_SEED, seed)
-            key_files.sync_folder(folder)
+            sync_folder(folder)
             (server / key).unlink(missing_ok=True)  # After its copy is on the disk.
     except OSError as error:
         raise UsageError(

@@ -17,6 +17,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from dadc_net import atomic_file
 from dadc_net.audit.consistency import check
 from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig, structure_argument
@@ -26,26 +27,37 @@ from dadc_net.errors import (
     DadcError,
     DivergenceError,
     Interrupted,
+    InvariantError,
     TemporaryError,
     error_for_exit_code,
 )
 from dadc_net.node.agent.agent_node import Tamper
 from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime.control import StopRequest
+from dadc_net.runtime.events import (
+    AgentFinished,
+    Event,
+    Failed,
+    Listening,
+    Observer,
+    Refereed,
+    Restarted,
+    ServerFinished,
+)
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
-from dadc_net.storage import arrays_file, atomic_file
+from dadc_net.runtime.own_family import family_argument
+from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.folder import open_folder
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
+from dadc_net.storage.run_folder import SERVER, RunFolder, agent_name
 from dadc_net.wire.keys import write_keys
 
 _GRACE_SECONDS = 10.0
 _RESTARTS_MAX = 200
 """How often one child may be killed and started again: a machine that kills everything must not be fought for ever."""
 _NOWHERE = "tcp://127.0.0.1:1"
-Observer = Callable[[str, str, Mapping[str, Any]], None]
-"""(party, kind of event, details)"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,9 @@ class Launcher:
     """Starts, watches and ends the processes of one run."""
 
     def __init__(self, options: LaunchOptions, observer: Observer, stop: StopRequest) -> None:
+        """``observer``: hears what all parties report, and what the launcher does."""
         self.options = options
+        self.folder = RunFolder(options.out)
         self._observer = observer
         self._stop = stop
         self._fork_server = ForkServer()
@@ -84,7 +98,7 @@ class Launcher:
         self._restarts: dict[str, int] = {}
         self._failures: list[tuple[str, DadcError]] = []
         self._agent_digests: dict[int, str] = {}
-        self._server_end: Mapping[str, Any] = {}
+        self._server_end: ServerFinished | None = None
         self._ended: set[str] = set()
         self._deadline: float | None = None
 
@@ -95,31 +109,27 @@ class Launcher:
             DadcError: the first cause of a failure, never one of its consequences.
         """
         options = self.options
-        out = open_folder(options.out)
-        atomic_file.replace(out / "config.toml", options.config.to_toml().encode("utf-8"))
-        keys = out / "keys"
-        write_keys(keys, options.config.settings.num_agents)
+        folder = self.folder
+        open_folder(folder.path)
+        atomic_file.replace(folder.config, options.config.to_toml().encode("utf-8"))
+        write_keys(folder.keys, options.config.settings.num_agents)
         run_id = secrets.token_bytes(RUN_ID_BYTES)
-        told = (options.config.to_plain(), options.environment_seed, run_id, out / "server", keys)
+        told = (options.config.to_plain(), options.environment_seed, run_id, folder.server, folder.keys)
         order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
         try:
-            self._start("server", server_child, order)
+            self._start(SERVER, server_child, order)
             while len(self._ended) < len(self._children):
                 self._watch()
         finally:
             self._end_all()
         return self._result()
 
-    def agent_folder(self, agent: int) -> Path:
-        """Where agent ``agent`` keeps its journal and state."""
-        return self.options.out / f"agent-{agent}"
-
     def _epoch(self) -> int:
         """One more than any plausible epoch in the agents' journals, which lie here: the server's may be an older copy."""
         met = [0]
         for agent in range(1, self.options.config.settings.num_agents + 1):
             with contextlib.suppress(CorruptStateError):  # There is none yet, or the agent will say what is wrong with it.
-                reader = JournalReader(self.agent_folder(agent))
+                reader = JournalReader(self.folder.agent(agent))
                 met.append(int(reader.facts.get("epoch", 0)))
                 reader.close()
         return max(epoch for epoch in met if epoch < EPOCH_MAX) + 1
@@ -131,8 +141,8 @@ class Launcher:
     def _start_agents(self, endpoint: str) -> None:
         """Once the server listens; one that was started again keeps its address, and the agents find it there."""
         options = self.options
-        body, order = self._orders["server"]
-        self._orders["server"] = body, replace(order, bind=endpoint)
+        body, order = self._orders[SERVER]
+        self._orders[SERVER] = body, replace(order, bind=endpoint)
         if len(self._children) > 1:
             return
         for agent in range(1, options.config.settings.num_agents + 1):
@@ -143,15 +153,17 @@ class Launcher:
                 agent=agent,
                 server=endpoint,
                 shared_seed=options.shared_seed,
-                state_dir=self.agent_folder(agent),
-                keys_dir=options.out / "keys",
+                state_dir=self.folder.agent(agent),
+                keys_dir=self.folder.keys,
                 checkpoint_every=every,
+                tells_losses=agent == 1 or not options.config.settings.mode.one_learner,
                 structure=structure_argument(options.config),
+                family=family_argument(options.config),
                 tamper=options.tamper.get(agent),
                 journal=options.config.runtime.journal,
                 journals=options.journals,
             )
-            self._start(f"agent-{agent}", agent_child, order)
+            self._start(agent_name(agent), agent_child, order)
 
     def _watch(self) -> None:
         """Wait for something to happen and react to it."""
@@ -173,31 +185,28 @@ class Launcher:
             self._kill_all()
 
     def _drain(self, child: Child) -> None:
-        try:
-            while child.connection.poll():
-                kind, details = child.connection.recv()
-                self._react(child.name, kind, details)
-        except (EOFError, OSError):
-            child.process.join(1.0)  # The pipe closes a moment before the process ends.
+        for event in child.events():
+            self._react(child.name, event)
 
-    def _react(self, name: str, kind: str, details: Mapping[str, Any]) -> None:
-        if kind == "listening":
-            self._start_agents(details["endpoint"])
-        elif kind == "failed":
-            self._failures.append((name, error_for_exit_code(details["exit_code"], details["text"])))
-        elif kind == "finished" and name == "server":
-            self._server_end = details
-            self._start_agents(_NOWHERE)  # Of a run that was finished before: each agent reports what it has kept.
-        elif kind == "finished":
-            self._agent_digests[int(details["agent"])] = details["learner_digest"]
-        self._observer(name, kind, details)
+    def _react(self, name: str, event: Event) -> None:
+        match event:
+            case Listening(endpoint=endpoint):
+                self._start_agents(endpoint)
+            case Failed(exit_code=code, text=text):
+                self._failures.append((name, error_for_exit_code(code, text)))
+            case ServerFinished():
+                self._server_end = event
+                self._start_agents(_NOWHERE)  # Of a run that was finished before: each agent reports what it has kept.
+            case AgentFinished(agent=agent, learner_digest=digest):
+                self._agent_digests[agent] = digest
+        self._observer.on(event)
 
     def _bury(self, child: Child) -> None:
         code = child.process.exitcode
         if code is not None and code < 0 and self._may_restart(child.name):
             self._restarts[child.name] = self._restarts.get(child.name, 0) + 1
             child.connection.close()
-            self._observer(child.name, "restarted", {"signal": -code, "times": self._restarts[child.name]})
+            self._observer.on(Restarted(party=child.name, signal=-code, times=self._restarts[child.name]))
             self._start(child.name, *self._orders[child.name])
             return
         self._ended.add(child.name)
@@ -211,8 +220,8 @@ class Launcher:
         if code and self._deadline is None and not self._stop.reason:
             # The others learn from the server what happened; they get a moment to write it down.
             self._deadline = time.monotonic() + _GRACE_SECONDS
-            server = self._children["server"]
-            if child.name != "server" and "server" not in self._ended:
+            server = self._children[SERVER]
+            if child.name != SERVER and SERVER not in self._ended:
                 server.stop(f"the end of {child.name}")
 
     def _may_restart(self, name: str) -> bool:
@@ -249,8 +258,10 @@ class Launcher:
             )
         if self._failures:
             raise self._first_cause()
+        if self._server_end is None:
+            raise InvariantError("all processes ended without an error, and the server has not said how")
         return LaunchResult(
-            dict(sorted(self._agent_digests.items())), self._server_end["steps"], self._server_end["seconds"]
+            dict(sorted(self._agent_digests.items())), self._server_end.steps, self._server_end.seconds
         )
 
     def _first_cause(self) -> DadcError:
@@ -270,7 +281,7 @@ class Launcher:
         """Where no majority can tell who is wrong, the referee does: this host has the shared seed, it runs the agents."""
         if found is None or found.decided_by or found.phase == "log":
             return found
-        self._observer("launcher", "referee", {"step": found.step})
+        self._observer.on(Refereed(step=found.step))
         decided = check([self.options.out], self.options.shared_seed).first_divergence
         return decided or found
 
@@ -295,8 +306,8 @@ def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[Snapshot, dict[str, Any]]:
     """What a run has learned, from the checkpoint of ``agent``; of independent learners from all agents' checkpoints."""
-    snapshot, meta = load_snapshot(run / f"agent-{agent}")
-    settings = config.settings
+    folder, settings = RunFolder(run), config.settings
+    snapshot, meta = load_snapshot(folder.agent(agent))
     if settings.mode.one_learner:
         return snapshot, meta
-    return settings.mode.joined([load_snapshot(run / f"agent-{first}")[0] for first, *_ in settings.learners]), meta
+    return settings.mode.joined([load_snapshot(folder.agent(first))[0] for first, *_ in settings.learners]), meta

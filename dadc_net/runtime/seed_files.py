@@ -11,10 +11,11 @@ import os
 import secrets
 from pathlib import Path
 
+from dadc_net.atomic_file import sync_folder
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.secret_files import check_file
-from dadc_net.wire.key_files import sync_folder, write_new
+from dadc_net.wire.key_files import write_new
 
 TEAM_SEED = "team.seed"
 ENVIRONMENT_SEED = "environment.seed"

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
+from dadc_net import atomic_file
 from dadc_net.config import RunConfig
 from dadc_net.errors import AuthenticationError, InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import Fault, Join, Probe
-from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
 from dadc_net.node.server.server_log import ServerLog
 from dadc_net.node.server.server_node import EnvironmentServerNode
-from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
+from dadc_net.node.server.terms import Delivery, RunTerms, ServerPhase
 from dadc_net.runtime import status
+from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.environment_patience import EnvironmentPatience, TimedEnvironment, take_seconds
+from dadc_net.runtime.events import (
+    Joined,
+    Left,
+    Listening,
+    Observer,
+    Observers,
+    ServerFinished,
+    ServerResumed,
+    Updated,
+    Waiting,
+)
+from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
 from dadc_net.runtime.seed_files import drawn_seed
-from dadc_net.runtime.status import TeamStatus, Watchkeeper
+from dadc_net.runtime.status import StatusFile, TeamStatus, Watchkeeper
 from dadc_net.schema import differences
-from dadc_net.storage import atomic_file
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
+from dadc_net.storage.run_folder import config_file
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
@@ -39,7 +51,6 @@ from dadc_net.wire.server_socket import Received, ServerSocket
 _KEEPALIVE_SECONDS = 1.0
 _SLOW_SECONDS = 0.5
 """What the environment needs for a record below this delays nobody's deadline."""
-_METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
 _REVOKED = (
@@ -78,12 +89,13 @@ class ServerResult(NamedTuple):
 class ServerProcess:
     """Runs one environment server to its end."""
 
-    def __init__(self, options: ServerOptions, control: Control) -> None:
+    def __init__(self, options: ServerOptions, control: Control, *observers: Observer) -> None:
+        """``observers``: besides the metrics, the status file and the line to the launcher."""
         self.options = options
         self.control = control
         self._seed = b""
-        self._metrics: BinaryIO | None = None
-        self._rewards = RewardMean(options.config.settings.learner.num_envs)
+        self._observers = Observers(control, *observers)
+        self._reward = BatchReward(options.config.settings.learner.num_envs)
         self._present: set[int] = set()
         self._begun = 0.0
         self._first_step = 0
@@ -105,23 +117,22 @@ class ServerProcess:
             try:
                 existed = journal.open_or_create(self._facts(terms))
                 node = self._come_back(journal, terms) if existed else self._start(journal, terms)
-                with self._open_metrics(folder) as self._metrics:
-                    if not node.done:
-                        self._serve_at(node, journal)
-                        self._write_status(node)
+                self._keep_configuration(folder)
+                self._observers.add(StatusFile(folder))
+                self._observers.add(MetricsFile(folder))
+                if not node.done:
+                    self._remember_rewards(node, journal)
+                    self._serve_at(node, journal)
+                    self._tell_status(node)
                 return self._result(node)
             finally:
+                self._observers.close()
                 journal.close()
 
-    def _open_metrics(self, folder: Path) -> BinaryIO:
-        """Write config.toml anew and open metrics.jsonl, unbuffered: what a full disk refuses must not come back at the end.
-
-        Raises:
-            TemporaryError: if the disk refuses.
-        """
+    def _keep_configuration(self, folder: Path) -> None:
+        """Write config.toml anew. Raises TemporaryError if the disk refuses."""
         try:
-            atomic_file.replace(folder / "config.toml", self.options.config.to_toml().encode("utf-8"))
-            return open(folder / "metrics.jsonl", "ab", buffering=0)
+            atomic_file.replace(config_file(folder), self.options.config.to_toml().encode("utf-8"))
         except OSError as error:
             raise TemporaryError(
                 f"the folder {folder} cannot be written: {error.strerror}. No step was taken. Make room on its volume, then "
@@ -172,8 +183,17 @@ class ServerProcess:
             "resumed at record %d in %.2f s: state of record %d, records mended %s, %d to be asked of the agents; epoch %d",
             *(step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
         )
-        self.control.report("resumed", step=step, lost=recovery.lost, mended=recovery.mended, epoch=epoch)
+        self._observers.on(ServerResumed(step=step, lost=recovery.lost, mended=list(recovery.mended), epoch=epoch))
         return node
+
+    def _remember_rewards(self, node: EnvironmentServerNode, journal: ServerJournal) -> None:
+        """What this process's predecessor saw of the batch that is open, and logged or not of the one before it."""
+        steps, newest = node.terms.batch_lock_steps, node.log.step
+        closed = max(0, newest - 1) // steps
+        if closed:
+            self._reward.add_rows(journal, (closed - 1) * steps + 1, closed * steps)
+            self._after_update(node, closed)
+        self._reward.add_rows(journal, closed * steps + 1, newest)
 
     def _serve_at(self, node: EnvironmentServerNode, journal: OpenableServerJournal) -> None:
         options = self.options
@@ -182,7 +202,7 @@ class ServerProcess:
         socket = ServerSocket(options.bind, options.keys, heartbeat, conduct=conduct)
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
-            self.control.report("listening", endpoint=socket.endpoint)
+            self._observers.on(Listening(endpoint=socket.endpoint))
             patience = EnvironmentPatience(node)
             socket.say_while_away(lambda: self._signs_of_life(node, patience))
             with patience:
@@ -202,6 +222,7 @@ class ServerProcess:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
             for received in messages:
                 self._deliver(node, socket, self._handle(node, socket, received))
+                self._account(node)
             journal.settle()  # Everything is sent, and the agents compute.
             if not messages:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked(node, socket)
@@ -212,7 +233,7 @@ class ServerProcess:
                 self._cut_revoked(node, socket, now)
                 self._note_presence(node)
                 self._name_stragglers(node, now)
-                self._write_status(node)
+                self._tell_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
     def _cut_revoked(self, node: EnvironmentServerNode, socket: ServerSocket, now: float) -> None:
@@ -236,41 +257,34 @@ class ServerProcess:
             late = node.environment_took(took, time.monotonic())
             deliveries = late or deliveries
         self._watchkeeper.heard(node.roster.agent_of(received.peer), message, now)
-        closed = node.take_closed()
-        if closed is not None:
-            self._account(node, closed)
-        elif isinstance(message, Join):
+        if isinstance(message, Join):
             self._note_presence(node)
         return deliveries
 
-    def _account(self, node: EnvironmentServerNode, closed: ClosedStep) -> None:
+    def _account(self, node: EnvironmentServerNode) -> None:
+        """Of the record that the last message closed, if it closed one: everything is sent, and the agents compute."""
+        closed = node.take_closed()
+        if closed is None:
+            return
         self._warned = time.monotonic()
-        newest = node.log.newest
-        if newest is not None and newest.step == closed.step + 1:
-            self._rewards.add(newest.record.common)
         if closed.update is not None:
             self._after_update(node, closed.update)
+        newest = node.log.newest
+        if newest is not None and newest.step == closed.step + 1:
+            self._reward.add(newest.record.common)
 
     def _after_update(self, node: EnvironmentServerNode, update: int) -> None:
-        updates = node.terms.updates
-        if update % max(1, updates // _METRIC_LINES) and update != updates:
-            return
-        details: dict[str, Any] = {
-            "update": update,
-            "updates": updates,
-            "reward_per_step": self._rewards.value,
-            "learner_digest": node.learner_digests.get(1, b"").hex(),
-            "lock_steps": update * node.terms.batch_lock_steps,
-            "lock_steps_here": update * node.terms.batch_lock_steps - self._first_step,
-            "seconds": round(time.monotonic() - self._begun, 3),
-        }
-        if self._metrics is not None:
-            try:
-                self._metrics.write(json.dumps(details).encode("utf-8") + b"\n")
-            except OSError as error:  # Nothing depends on them.
-                _log.warning("metrics.jsonl cannot be written: %s", error.strerror)
-        self._rewards.clear()
-        self.control.report("update", **details)
+        lock_steps = update * node.terms.batch_lock_steps
+        updated = Updated(
+            update=update,
+            updates=node.terms.updates,
+            env_steps=lock_steps * node.log.world.copies,
+            reward_per_step=self._reward.close(),
+            lock_steps=lock_steps,
+            lock_steps_here=max(0, lock_steps - self._first_step) if self._begun else 0,
+            seconds=round(time.monotonic() - self._begun, 3) if self._begun else 0.0,
+        )
+        self._observers.on(updated)
 
     def _note_presence(self, node: EnvironmentServerNode) -> None:
         """Tell who came and who went."""
@@ -278,11 +292,12 @@ class ServerProcess:
         for agent in sorted(set(members) - self._present):
             host = members[agent].join.host
             _log.info("agent %d joined from %s", agent, host)
-            self.control.report("joined", agent=agent, hostname=host.get("hostname", ""), missing=node.roster.missing)
+            joined = Joined(agent=agent, hostname=host.get("hostname", ""), missing=list(node.roster.missing))
+            self._observers.on(joined)
         if node.phase is ServerPhase.RUNNING:
             for agent in sorted(self._present - set(members)):
                 _log.warning("agent %d has gone at record %d; waiting for it", agent, node.log.step)
-                self.control.report("left", agent=agent, step=node.log.step)
+                self._observers.on(Left(agent=agent, step=node.log.step))
         self._present = set(members)
         if node.phase is ServerPhase.RUNNING and not self._begun:
             self._begun = self._warned = time.monotonic()
@@ -292,16 +307,16 @@ class ServerProcess:
         if node.phase is ServerPhase.RUNNING and now - self._warned >= _STRAGGLER_SECONDS:
             self._warned = now
             _log.warning("record %d still waits for agents %s", node.log.step, node.waiting_for)
-            self.control.report("waiting", step=node.log.step, agents=node.waiting_for, present=sorted(self._present))
+            present = sorted(self._present)
+            self._observers.on(Waiting(step=node.log.step, agents=list(node.waiting_for), present=present))
 
-    def _write_status(self, node: EnvironmentServerNode) -> None:
+    def _tell_status(self, node: EnvironmentServerNode) -> None:
         now, step = time.monotonic(), node.log.step
         present = {agent: member.join.host.get("hostname", "") for agent, member in node.roster.members.items()}
         agents = self._watchkeeper.status(step, present, node.waiting_for, now)
         stopped = bool(self.control.stop.reason) and isinstance(node.error, TemporaryError)
-        phase = status.STOPPED if stopped else node.phase.value
-        found = TeamStatus(
-            phase=phase,
+        team = TeamStatus(
+            phase=status.STOPPED if stopped else node.phase.value,
             run_id=node.run_id.hex(),
             epoch=node.epoch,
             step=step,
@@ -309,7 +324,7 @@ class ServerProcess:
             written=now,
             agents=agents,
         )
-        status.write(self.options.state_dir, found)
+        self._observers.on(team)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
         """Send; a peer that has vanished is a fact for the node, which may want to send more."""
@@ -336,5 +351,5 @@ class ServerProcess:
         learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         steps = node.last_step - self._first_step if self._begun else 0
-        self.control.report("finished", learner_digests=learners, steps=steps, seconds=seconds)
+        self._observers.on(ServerFinished(learner_digests=learners, steps=steps, seconds=seconds))
         return ServerResult(learners, steps, seconds)

@@ -8,16 +8,19 @@ share until it boots anew.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dadc_net import atomic_file
 from dadc_net.errors import TemporaryError, UsageError
 from dadc_net.node.messages import Act, Message
+from dadc_net.runtime.events import Event
+from dadc_net.storage.run_folder import RunFolder
 
 STATUS_NAME = "status.json"
 STOPPED = "stopped"
@@ -46,8 +49,8 @@ class AgentStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeamStatus:
-    """The run, as the server sees it."""
+class TeamStatus(Event):
+    """The run, as the server sees it, once a second."""
 
     phase: str
     run_id: str
@@ -69,14 +72,15 @@ class TeamStatus:
         """The server wrote it as its last act."""
         return self.phase in ("finished", "failed", STOPPED)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Plain data for --json and for the file."""
-        return asdict(self)
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> TeamStatus:
+        """The status with plain ``fields``, as they stand in the file."""
+        return cls(**{**fields, "agents": [AgentStatus(**agent) for agent in fields["agents"]]})
 
 
-@dataclass(frozen=True)
-class OwnStatus:
-    """An agent, as it sees itself."""
+@dataclass(frozen=True, kw_only=True)
+class OwnStatus(Event):
+    """An agent, as it sees itself, once a second."""
 
     agent: int
     phase: str
@@ -99,19 +103,19 @@ class OwnStatus:
         """It has all records; one that failed or was stopped leaves its last status behind, which grows old."""
         return self.phase == "finished"
 
-    def to_plain(self) -> dict[str, Any]:
-        """As of ``TeamStatus``."""
-        return asdict(self)
 
+class StatusFile:
+    """The observer that keeps the newest status in a folder."""
 
-def write(folder: Path, status: TeamStatus | OwnStatus) -> None:
-    """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
-    temporary = folder / f".{STATUS_NAME}.tmp"
-    try:
-        temporary.write_text(json.dumps(status.to_plain()), encoding="utf-8")
-        os.replace(temporary, folder / STATUS_NAME)
-    except OSError:
-        return
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on(self, event: Event) -> None:
+        """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
+        if isinstance(event, TeamStatus | OwnStatus):
+            _, fields = event.to_plain()
+            with contextlib.suppress(OSError):
+                atomic_file.replace(self._folder / STATUS_NAME, json.dumps(fields).encode("utf-8"), durable=False)
 
 
 def read(folder: Path) -> TeamStatus | OwnStatus:
@@ -120,14 +124,14 @@ def read(folder: Path) -> TeamStatus | OwnStatus:
     Raises:
         UsageError: if there is none.
     """
-    for path in (folder / STATUS_NAME, folder / "server" / STATUS_NAME):
+    for path in (folder / STATUS_NAME, RunFolder(folder).server / STATUS_NAME):
         try:
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if "agents" not in found:
-            return OwnStatus(**found)
-        return TeamStatus(**{**found, "agents": [AgentStatus(**agent) for agent in found["agents"]]})
+            return OwnStatus.of_fields(found)
+        return TeamStatus.of_fields(found)
     raise UsageError(
         f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A party writes one every second while it runs. "
         "Give the folder of a run, or a party's state folder."

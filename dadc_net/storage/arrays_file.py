@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.atomic_file import replace
 from dadc_net.errors import CorruptStateError, UsageError
-from dadc_net.storage.atomic_file import replace
 
 _MAGIC = b"dadc-net arrays 1"
 _DTYPES = {

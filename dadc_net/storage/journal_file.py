@@ -36,10 +36,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dadc_net.atomic_file import replacing, sync_folder
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.record import Record
-from dadc_net.storage.atomic_file import sync_folder
 from dadc_net.storage.tail_file import TAIL_SUFFIX
 
 JOURNAL_NAME = "journal.sqlite"
@@ -85,17 +85,12 @@ class JournalFile:
                     f"{left} is there, but {self.path} is not. A part of the state folder was removed, and the run in it "
                     "must not be begun anew unnoticed. Restore the folder whole from a copy, or move it away."
                 )
-        temporary = self.path.with_name(f".{JOURNAL_NAME}.{os.getpid()}.tmp")
         values = {"format": FORMAT, **facts}
-        with Translated(self.path):
-            temporary.unlink(missing_ok=True)
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with Translated(self.path), replacing(self.path) as temporary:
             made = sqlite3.connect(temporary, isolation_level=None)
             made.executescript(_COMMON_SCHEMA + schema)
             made.executemany("INSERT INTO facts VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()])
             made.close()
-            os.replace(temporary, self.path)
-            sync_folder(self.path.parent)
 
     def open(self) -> None:
         """Open what is there, and read the facts.

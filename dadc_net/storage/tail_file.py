@@ -19,7 +19,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from dadc_net.storage.atomic_file import sync_folder
+from dadc_net.atomic_file import sync_folder
 
 TAIL_SUFFIX = "-tail"
 """After the name of the database that the tail belongs to."""

@@ -1,30 +1,36 @@
-"""All kinds of prescription families, for the wire."""
+"""Prescription families by kind, for the wire: those of this package, and those whose module this process has imported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dadc_net.errors import ProtocolError
+from dadc_net.errors import UsageError
+from dadc_net.schema import closest
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily
 
-_KINDS: dict[str, Callable[[Mapping[str, Any]], PrescriptionFamily]] = {
-    PrescriptionMenu.kind: PrescriptionMenu.from_plain,
-    GibbsFamily.kind: GibbsFamily.from_plain,
-    OpportunityFamily.kind: OpportunityFamily.from_plain,
-}
+_BUILT_IN: tuple[type[PrescriptionFamily], ...] = (PrescriptionMenu, GibbsFamily, OpportunityFamily)
+
+
+def is_built_in(family: PrescriptionFamily) -> bool:
+    """Whether every agent knows the family by its kind."""
+    return type(family) in _BUILT_IN
 
 
 def family_from_plain(record: Mapping[str, Any]) -> PrescriptionFamily:
-    """The family that ``to_plain`` described.
+    """The family that ``to_plain`` described. Nothing is ever imported for a kind that came over the network.
 
     Raises:
-        ProtocolError: if the record describes none.
+        UsageError: for a kind that this process does not know.
+        ProtocolError: if the record describes none of its kind.
     """
-    kind = record.get("kind")
-    if kind not in _KINDS:
-        raise ProtocolError(f"{kind!r} is not a kind of prescription family; known are {', '.join(_KINDS)}")
-    return _KINDS[kind](record)
+    kind, kinds = str(record.get("kind")), PrescriptionFamily.kinds
+    if kind not in kinds:
+        raise UsageError(
+            f"there is no kind {kind!r} of prescription family. {closest(kind, kinds)} An agent loads a user's family only "
+            "from its own --family MODULE:CLASS."
+        )
+    return kinds[kind].from_plain(record)

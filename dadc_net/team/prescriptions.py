@@ -13,8 +13,9 @@ Axis letters: n copies, K agents (1 where all share one table), L local values, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +38,19 @@ class ThetaSettings(Checked, section="theta"):
 
 
 class PrescriptionFamily(ABC):
-    """What theta means."""
+    """What theta means. A class with a ``kind`` of its own can be found by it once its module is imported."""
 
-    kind: str
+    kind: ClassVar[str]
     name: str
+    kinds: ClassVar[dict[str, type[PrescriptionFamily]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        kind = vars(cls).get("kind")
+        if kind is not None:
+            held = PrescriptionFamily.kinds.setdefault(kind, cls)
+            if (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"the kind {kind!r} of {cls.__qualname__} is that of {held.__qualname__}. Name another.")
+            PrescriptionFamily.kinds[kind] = cls
 
     @property
     @abstractmethod
@@ -59,6 +69,11 @@ class PrescriptionFamily(ABC):
     @abstractmethod
     def to_plain(self) -> dict[str, Any]:
         """Plain data for the wire; its ``kind`` says which family it is."""
+
+    @classmethod
+    @abstractmethod
+    def from_plain(cls, record: Mapping[str, Any]) -> PrescriptionFamily:
+        """The inverse of ``to_plain``. Raises ProtocolError for anything else."""
 
     @property
     def is_random(self) -> bool:

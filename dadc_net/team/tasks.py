@@ -59,6 +59,9 @@ class Task:
     """What a user should be told before a run."""
     finite_model: Callable[[], FiniteModel] | None = None
     """Makes the model where every number of it is known; then it can be planned for."""
+    planner: str | Callable[[Any], Any] = ""
+    """Finds the optimum and values rules: a function of a ``planning.planners.PlanProblem`` that gives a ``Plan``, or where
+    it is, ``package.module:function``; empty: there is none."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -117,6 +120,7 @@ TASKS: dict[str, Task] = {
         default_menu="paper",
         default_discount=0.9,
         presets="dadc_net.team:presets/mabc.toml",
+        planner="dadc_net.planning.broadcast_plan:solve_broadcast",
         families={
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
             "gibbs": lambda spec, theta: GibbsFamily(
@@ -133,6 +137,7 @@ TASKS: dict[str, Task] = {
         default_menu="",
         default_discount=0.9,
         presets="dadc_net.team:presets/demand-response.toml",
+        planner="dadc_net.planning.demand_response_plan:solve_demand_response",
         families={
             "randomised": lambda _, theta: GibbsFamily(
                 name="randomised", tables=1, local_values=2, num_actions=3, bound=theta.bound

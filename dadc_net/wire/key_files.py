@@ -9,7 +9,6 @@ others on this host can use is refused, as ``secret_files`` says.
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import tomllib
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
+from dadc_net import atomic_file
 from dadc_net.errors import AuthenticationError, UsageError
 from dadc_net.secret_files import check_file
 
@@ -63,36 +63,12 @@ def format_authorised(authorised: Mapping[bytes, int]) -> str:
 
 def write_new(path: Path, text: str) -> None:
     """Write a file that must not exist. Raises UsageError if it does, OSError if it cannot be written."""
-    temporary = _write_temporary(path, text)
     try:
-        os.link(temporary, path)  # Unlike a rename, a link fails where the name is taken.
+        atomic_file.create(path, text.encode("ascii"))
     except FileExistsError as error:
         raise UsageError(
             f"{path} appeared while keys were being made. Keys are never overwritten. Make keys from one process only."
         ) from error
-    except OSError:
-        os.rename(temporary, path)  # A file system without hard links.
-        return
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_over(path: Path, text: str) -> None:
-    """Write a file, replacing one of that name in one instant. Raises OSError."""
-    temporary = _write_temporary(path, text)
-    try:
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_folder(directory: Path) -> None:
-    """Make the names in ``directory`` survive a loss of power. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_pair(path: Path, agent: int | None = None) -> KeyPair:
@@ -123,20 +99,6 @@ def read_authorised(path: Path) -> dict[bytes, int]:
             raise _malformed(path, f"it gives a key to agent {agent!r}, and agents are numbered from 1")
         authorised[_key(text, path, "a key in [agents]")] = agent
     return authorised
-
-
-def _write_temporary(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
 
 
 def _read(path: Path, *, secret: bool) -> dict[str, object]:

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dadc_net import atomic_file
 from dadc_net.errors import AuthenticationError, UsageError
 from dadc_net.secret_files import check_folder, make_folder
 from dadc_net.wire import key_files
@@ -73,7 +74,7 @@ def write_keys(directory: Path, num_agents: int) -> list[str]:
         check_folder(directory, secret=False)
         made = _write_server(directory)
         made += _write_agents(directory, num_agents)
-        key_files.sync_folder(directory)
+        atomic_file.sync_folder(directory)
     except OSError as error:
         raise UsageError(
             f"keys cannot be written to {directory}: {error.strerror}. Nothing was overwritten. Name a folder that "
@@ -168,6 +169,6 @@ def _write_agents(directory: Path, num_agents: int) -> list[str]:
             authorised[pair.public] = agent
             made.append(path.name)
     if authorised != before:
-        key_files.write_over(listing, key_files.format_authorised(authorised))
+        atomic_file.replace(listing, key_files.format_authorised(authorised).encode("ascii"))
         made.append(AUTHORISED)
     return made

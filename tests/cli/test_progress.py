@@ -1,8 +1,15 @@
-"""What a summary says of many agents."""
+"""What every user sees of a run: a bar on a terminal, some lines elsewhere, and a summary that says less of many agents."""
 
 from __future__ import annotations
 
-from dadc_net.cli.progress import _digest_lines, _rate
+import sys
+
+import pytest
+
+from dadc_net.cli import status_line
+from dadc_net.cli.event_text import party_text
+from dadc_net.cli.progress import Progress, _digest_lines, _rate
+from dadc_net.runtime.events import AgentResumed, Evaluated, Joined, Left, ServerResumed, Troubled, Updated
 
 
 def test_a_large_team_that_agrees_takes_one_line_and_one_that_does_not_is_listed() -> None:
@@ -14,3 +21,87 @@ def test_a_large_team_that_agrees_takes_one_line_and_one_that_does_not_is_listed
 
 def test_slow_rates_are_not_shown_as_zero() -> None:
     assert (_rate(0.394), _rate(321.4)) == ("0.39", "321")
+
+
+def updated(update: int, reward: float = 0.5) -> Updated:
+    return Updated(
+        update=update,
+        updates=20,
+        env_steps=40 * update,
+        reward_per_step=reward,
+        lock_steps=10 * update,
+        lock_steps_here=10 * update,
+        seconds=0.1 * update,
+    )
+
+
+def evaluated(value: float | None, share: float | None) -> Evaluated:
+    return Evaluated(update=1, env_steps=40, value=value, value_stderr=None, gap=None, round_robin_share=share)
+
+
+def drive(progress: Progress) -> None:
+    """A run of twenty updates with a value and a trouble on the way."""
+    progress.note("a headline")
+    for update in range(1, 21):
+        progress.on(updated(update))
+        if update == 10:
+            progress.on(evaluated(0.8, 0.25))
+            progress.on(Left(agent=2, step=99))
+            progress.on(Joined(agent=2, hostname="right", missing=[]))
+    progress.close()
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setattr(status_line, "_REDRAW_SECONDS", 0.0)
+    drive(Progress(20, quiet=False))
+    shown = capsys.readouterr().err
+    lines = shown.split("\n")
+    assert lines[0] == "a headline"
+    first, last = lines[1].split("\r")[1], lines[-2].split("\r")[-1]
+    assert "update 1/20  100 lock-steps/s  reward/step +0.5000  digests equal" in first
+    assert first.startswith("[#....")
+    assert "value" not in first
+    assert "value 0.8000 (+25 % of round-robin to optimum)  digests equal" in last
+    assert last.startswith("[#####")
+    assert "." not in last.split("]")[0]
+    assert "agent 2 has gone at record 99; waiting for it" in lines
+    assert not any("joined" in line for line in lines), "a run of one command does not tell who joins"
+    assert max(len(part) for line in lines for part in line.split("\r")) <= 149
+
+
+def test_a_redrawn_line_is_not_drawn_for_every_update(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(status_line, "_REDRAW_SECONDS", 1e9)
+    progress = Progress(20, quiet=False)
+    for update in range(1, 21):
+        progress.on(updated(update))
+    assert capsys.readouterr().err.count("\r") == 1, "the last update alone is drawn whatever the time"
+
+
+def test_ten_plain_lines_elsewhere_and_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    drive(Progress(20, quiet=False, agreed="common log equal"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("update ")] == [f"{n}/20" for n in range(2, 21, 2)]
+    assert all(line.endswith("common log equal") for line in lines if line.startswith("update "))
+    drive(Progress(20, quiet=True))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_party_by_itself_tells_more(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(20, quiet=False, describe=party_text)
+    progress.on(Joined(agent=1, hostname="left", missing=[2]))
+    progress.on(Joined(agent=2, hostname="right", missing=[]))
+    progress.on(ServerResumed(step=-1, lost=0, mended=[], epoch=2))
+    progress.on(AgentResumed(agent=1, step=5, computed=3))
+    progress.on(evaluated(None, None))
+    progress.on(Troubled(agent=1, text=""))
+    assert capsys.readouterr().err.splitlines() == [
+        "agent 1 joined from left; waiting for agent 2",
+        "agent 2 joined from right; all joined",
+        "server resumes before its first record, epoch 2",
+        "agent 1 resumes at record 5, 3 of them computed again",
+    ]

@@ -120,7 +120,7 @@ def test_the_optimum_beside_it_may_combine_parts_as_freely(small: MakeConfig) ->
     config = small(overrides=[INDEPENDENT])
     evaluator = Evaluator(config)
     assert evaluator.plan is not None
-    assert evaluator.plan.value == plan("mabc", config.parameters, "all", 0.9).value
+    assert evaluator.plan.value == plan(TASKS["mabc"], config.parameters, "all", 0.9).value
     snapshot = Simulation(config, seed_bytes(7), seed_bytes(1)).run().snapshot
     found = evaluator.exact(snapshot, 50)
     assert found is not None

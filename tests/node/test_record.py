@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dadc_net.errors import ProtocolError
-from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record, RewardMean, ValueLayout
+from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record, ValueLayout
+from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, product
 from tests.team.test_spaces import MIXED, SPACES, samples
@@ -47,11 +48,10 @@ def test_a_common_record_comes_back(space: Space) -> None:
     assert len(raw) == layout.size
     back = layout.unpack(Record(5, bytes(32), raw))
     assert all(np.array_equal(a, b) for a, b in zip(told, back, strict=True))
-    mean = RewardMean(6)
-    mean.add(raw)
-    assert mean.value == pytest.approx(told.rewards.sum() / 3)
-    mean.clear()
-    assert mean.value == 0.0
+    reward = BatchReward(6)
+    reward.add(raw)
+    assert reward.close() == pytest.approx(told.rewards.sum() / 3)
+    assert reward.close() == 0.0
 
 
 def test_what_no_server_says_is_refused() -> None:

@@ -53,7 +53,7 @@ class BeliefView:
 @pytest.fixture(scope="module")
 def solved() -> Plan:
     config = resolve("mabc")
-    return plan("mabc", config.parameters, config.menu, 0.9)
+    return plan(config.task, config.parameters, config.menu, 0.9)
 
 
 @pytest.mark.parametrize(("reward_error", "value_error"), [(0.0, 0.0), (0.03, 0.0), (0.0, 0.2)])

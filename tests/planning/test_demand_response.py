@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.demand_response import MeanFieldModel, envelope
 from dadc_net.planning.demand_response_plan import DemandResponsePlan
 from dadc_net.planning.mean_field_limit import limit_value
 from dadc_net.planning.monte_carlo import monte_carlo
-from dadc_net.planning.planners import has_planner, plan
+from dadc_net.planning.planners import NoPlan, plan
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponseParameters
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.tasks import TASKS
@@ -39,7 +38,7 @@ ODD = DemandResponseParameters(
     ("prescriptions", "optimum", "tolerance"), [("deterministic", -1.042541, 1e-5), ("randomised", -0.97007, 2e-5)]
 )
 def test_pinned_optima(prescriptions: str, optimum: float, tolerance: float) -> None:
-    found = plan("demand-response", PAPER, "", 0.9, prescriptions)
+    found = plan(TASKS["demand-response"], PAPER, "", 0.9, prescriptions)
     assert found.value == pytest.approx(optimum, abs=tolerance)
     assert found.residual < 1e-8
     assert f"V* = {found.value:.6f}" in found.text
@@ -187,9 +186,8 @@ def test_the_random_coordinator_is_an_average_over_entries() -> None:
 
 
 def test_prescriptions_that_differ_between_loads_have_no_plan() -> None:
-    assert not has_planner("demand-response", "one-each")
-    with pytest.raises(UsageError, match="one-each"):
-        plan("demand-response", PAPER, "", 0.9, "one-each")
+    with pytest.raises(NoPlan, match="one-each"):
+        plan(TASKS["demand-response"], PAPER, "", 0.9, "one-each")
 
 
 def test_the_text_adds_up() -> None:

@@ -37,7 +37,7 @@ def streams(seed: int) -> tuple[Stream, Stream]:
 
 @pytest.fixture(scope="module")
 def paper() -> Plan:
-    return plan("mabc", PAPER, "paper", 0.9)
+    return plan(TASKS["mabc"], PAPER, "paper", 0.9)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def paper() -> Plan:
     [("paper", 0.0, 0.868426), ("all", 0.0, 1.112973), ("paper", 0.5, 0.615989), ("all", 0.5, 0.878824)],
 )
 def test_pinned_optima(menu: str, busy: float, optimum: float) -> None:
-    found = plan("mabc", MultiAccessBroadcastParameters(initial_busy_probability=busy), menu, 0.9)
+    found = plan(TASKS["mabc"], MultiAccessBroadcastParameters(initial_busy_probability=busy), menu, 0.9)
     assert found.value == pytest.approx(optimum, abs=1e-5)
     assert found.residual < 1e-6
 
@@ -220,7 +220,7 @@ def test_bounds_reach_the_same_fixed_point_as_plain_iteration(discount: float, s
 
 def test_patience_costs_no_iterations() -> None:
     """Plain iteration needs 24,828 for this discount."""
-    found = plan("mabc", PAPER, "all", 0.999)
+    found = plan(TASKS["mabc"], PAPER, "all", 0.999)
     assert found.solution.iterations < 300
     assert found.value == pytest.approx(106.382510, abs=1e-5)
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import errno
-import json
 from pathlib import Path
 
 import pytest
 
+from dadc_net import atomic_file
 from dadc_net.errors import DivergenceError, Interrupted, TemporaryError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import Fault
 from dadc_net.node.server.terms import ServerPhase
-from dadc_net.runtime import server_process
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
+from dadc_net.runtime.events import Observers
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
 from dadc_net.runtime.sabotage import Sabotage
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
-from dadc_net.storage import atomic_file
 from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.wire.framing import encode
 from tests.team_in_memory import MakeConfig, Team
@@ -45,7 +44,7 @@ def test_a_wish_to_stop_does_not_hide_a_divergence(small: MakeConfig, tmp_path: 
 
 def test_a_missing_journal_does_not_hide_a_divergence(small: MakeConfig, tmp_path: Path) -> None:
     options = LaunchOptions(small(), seed_bytes(7), seed_bytes(1), tmp_path)
-    launcher = Launcher(options, lambda *_: None, StopRequest())
+    launcher = Launcher(options, Observers(), StopRequest())
     launcher._failures += [("agent-1", TemporaryError("gone")), ("agent-2", DivergenceError("the replicas diverged"))]
     with pytest.raises(DivergenceError, match=r"the replicas diverged\nThe journals say no more: .* holds no"):
         launcher._result()
@@ -67,21 +66,12 @@ def test_a_full_disk_does_not_hide_a_divergence(small: MakeConfig, tmp_path: Pat
     assert (tmp_path / STOPPED_FILE).exists()
 
 
-def test_a_full_disk_takes_metrics_and_no_run(small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_before_the_run_is_said(small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = _server(small, tmp_path)
-    server = Team(small(updates=2)).run().server
-    with process._open_metrics(tmp_path) as process._metrics:
-        process._after_update(server, 1)
-    assert json.loads((tmp_path / "metrics.jsonl").read_text())["update"] == 1
-    warned: list[str] = []
-    monkeypatch.setattr(server_process._log, "warning", lambda text, *values: warned.append(text % values))
-    with open("/dev/full", "wb", buffering=0) as process._metrics:
-        process._after_update(server, 2)
-    assert warned == ["metrics.jsonl cannot be written: No space left on device"]
 
     def full(_path: Path, _content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic_file, "replace", full)
     with pytest.raises(TemporaryError, match="cannot be written: No space left"):
-        process._open_metrics(tmp_path)
+        process._keep_configuration(tmp_path)

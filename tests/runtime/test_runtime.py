@@ -97,7 +97,7 @@ def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.Mon
     process = AgentProcess(
         AgentOptions(agent=1, server="tcp://127.0.0.1:1", shared_seed=b"s", state_dir=tmp_path, keys=None), Control()
     )
-    process._after_update(node, 3, {}, False)
+    process._after_update(node, 3, False)
     monkeypatch.setattr(agent_process, "flushes_subnormals", lambda: True)
     with pytest.raises(SelftestError, match="after update 3"):
-        process._after_update(node, 3, {}, False)
+        process._after_update(node, 3, False)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dadc_net.errors import TemporaryError, UsageError
+from dadc_net.errors import UsageError
 from dadc_net.node.messages import Act, Alive
 from dadc_net.runtime import status
-from dadc_net.runtime.status import OwnStatus, TeamStatus, Watchkeeper
+from dadc_net.runtime.status import StatusFile, TeamStatus, Watchkeeper
 
 
 def act(agent: int, step: int) -> Act:
@@ -41,43 +41,41 @@ def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"status\.json"):
         status.read(tmp_path)
     agents = Watchkeeper(2).status(0, {1: "left"}, [1, 2], 0.0)
-    found = TeamStatus(
-        phase="running", run_id="ab" * 16, epoch=2, step=0, last_step=30, written=time.monotonic(), agents=agents
-    )
+
+    def made(phase: str, written: float) -> TeamStatus:
+        return TeamStatus(phase=phase, run_id="ab" * 16, epoch=2, step=0, last_step=30, written=written, agents=agents)
+
+    found = made("running", time.monotonic())
     (tmp_path / "server").mkdir()
-    status.write(tmp_path / "server", found)
+    StatusFile(tmp_path / "server").on(found)
     assert status.read(tmp_path) == status.read(tmp_path / "server") == found
     assert [path.name for path in (tmp_path / "server").iterdir()] == [status.STATUS_NAME]
     text = status.table(found)
     assert "epoch 2, running, record 0 of 30" in text
     assert "absent" in text
     assert "never" in text
-    old = TeamStatus(
-        phase="running", run_id="ab" * 16, epoch=2, step=0, last_step=30, written=time.monotonic() - 60, agents=agents
-    )
+    old = made("running", time.monotonic() - 60)
     assert "the server has ended or hangs" in status.table(old)
     for phase in ("finished", "failed", status.STOPPED):
-        text = status.table(
-            TeamStatus(
-                phase=phase, run_id="ab" * 16, epoch=2, step=0, last_step=30, written=time.monotonic() - 60, agents=agents
-            )
-        )
+        text = status.table(made(phase, time.monotonic() - 60))
         assert f"{phase}, record 0 of 30; ended 60 s ago" in text
         assert "absent" not in text, "whoever has ended is not missed"
-    status.write(tmp_path / "not there", found)  # A disk that refuses is put up with.
+    StatusFile(tmp_path / "not there").on(found)  # A disk that refuses is put up with.
 
 
 def own(age: float, phase: str = "running") -> OwnStatus:
-    return OwnStatus(2, phase, "ab" * 16, 7, 0.5, time.monotonic() - age)
+    return OwnStatus(
+        agent=2, phase=phase, run_id="ab" * 16, step=7, server_silent_s=0.5, written=time.monotonic() - age
+    )
 
 
 def test_an_agent_writes_of_itself(tmp_path: Path) -> None:
-    status.write(tmp_path, own(0.0))
+    StatusFile(tmp_path).on(own(0.0))
     found = status.read(tmp_path)
     assert isinstance(found, OwnStatus)
     text = status.table(found)
     assert "agent 2, run abababab, running, at record 7; written 0 s ago; server heard 0.5 s before that" in text
-    finished = OwnStatus(2, "finished", "ab" * 16, 7, None, time.monotonic() + 1e6)
+    finished = own(-1e6, "finished")
     assert "finished, at record 7; an old file" in status.table(finished)
 
 

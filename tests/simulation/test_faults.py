@@ -37,6 +37,12 @@ def digests_of(config: RunConfig) -> set[str]:
     return set(Simulation(config, seed_bytes(SHARED_SEED), seed_bytes(ENVIRONMENT_SEED)).run().agent_digests.values())
 
 
+SWARM_FINISH = 0.85
+"""The share of swarms that must end with the digest: a rotten disk alone may stop a run, and seldom does."""
+ROTTEN_FINISH = 10
+"""Of twelve seeds whose disk rots for certain, those that must end with the digest."""
+
+
 @pytest.fixture(scope="module")
 def undisturbed() -> set[str]:
     """The digest that everything must end in, alone."""
@@ -71,21 +77,20 @@ def test_every_learner_comes_back(variant: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_fault_alone(kind: str, undisturbed: set[str], recalled: None) -> None:
-    for seed in range(12):
-        code = _expect(undisturbed, seed, (kind,), 1.0)
-        assert code == 0 or kind == "rot"
+    codes = [_expect(undisturbed, seed, (kind,), 1.0) for seed in range(12)]
+    assert codes.count(0) >= (ROTTEN_FINISH if kind == "rot" else 12), codes
 
 
 def test_a_swarm_of_faults(undisturbed: set[str], recalled: None) -> None:
     finished = [_expect(undisturbed, seed) == 0 for seed in range(1000, 1150)]
-    assert sum(finished) > 130  # Most seeds must finish: a rotten disk alone may stop a run, and seldom does.
+    assert sum(finished) > SWARM_FINISH * len(finished)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_many_swarms(undisturbed: set[str], recalled: None) -> None:
-    for seed in range(10_000, 15_000):
-        _expect(undisturbed, seed)
+    finished = [_expect(undisturbed, seed) == 0 for seed in range(10_000, 15_000)]
+    assert sum(finished) > SWARM_FINISH * len(finished)
 
 
 @pytest.mark.long
@@ -93,5 +98,5 @@ def test_many_swarms(undisturbed: set[str], recalled: None) -> None:
 def test_many_swarms_of_three(recalled: None) -> None:
     config = make_config(THREE)
     expected = digests_of(config)
-    for seed in range(20_000, 22_000):
-        _expect(expected, seed, config=config)
+    finished = [_expect(expected, seed, config=config) == 0 for seed in range(20_000, 22_000)]
+    assert sum(finished) > SWARM_FINISH * len(finished)

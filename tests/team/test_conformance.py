@@ -574,7 +574,9 @@ def test_something_else_than_a_task_is_caught() -> None:
 
 def test_findings_read_as_three_sentences_at_least() -> None:
     for make in (SharedReward, KeepsPackets, ForgetsChannel):
-        for finding in check_environment(make, ControlSharing()):
+        findings = check_environment(make, ControlSharing())
+        assert findings, make
+        for finding in findings:
             assert isinstance(finding, Finding)
             assert str(finding).startswith(f"{finding.rule}: ")
             assert finding.message.count(". ") >= 2

@@ -203,7 +203,7 @@ def test_an_agent_may_start_before_its_server(folder: Path, agents: Agents, agen
     admitted: list[bool] = []
     thread = threading.Thread(target=lambda: admitted.append(early.connect()))
     thread.start()
-    time.sleep(0.5)
+    time.sleep(0.1)
     server = ServerSocket(address, load_server_keys(folder))
     thread.join()
     server.close(flush=False)
@@ -370,7 +370,7 @@ def test_the_last_message_of_a_server_outlives_its_connection(
     for peer in peers:
         assert server.send(peer, [b"the", b"end"])
     server.close()
-    time.sleep(0.5)
+    time.sleep(0.1)
     for member in members:
         assert member.receive(5000) == [b"the", b"end"]
 
@@ -384,7 +384,7 @@ def test_the_last_message_of_an_agent_outlives_its_connection(
     member.send([b"hello"])
     member.send([b"fault"])
     member.close()
-    time.sleep(0.5)
+    time.sleep(0.1)
     first, second = receive_one(server), receive_one(server)
     assert (first.agent, first.frames) == (1, [b"hello"])
     assert (second.agent, second.frames) == (1, [b"fault"])

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dadc_net import atomic_file
 from dadc_net.errors import CorruptStateError, UsageError
-from dadc_net.experiment.metrics import METRICS_NAME
 from dadc_net.experiment.report import RESULT_NAME
 from dadc_net.experiment.sweep.result_folder import Record, ResultFolder
-from dadc_net.storage import atomic_file
+from dadc_net.runtime.metrics import read_metrics
 from dadc_net.storage.folder import open_folder
 
 FORMAT = "dadc-net sweep collection 1"
@@ -85,7 +85,7 @@ def read_results(paths: Sequence[Path]) -> list[Record]:
 
 
 def _read_place(path: Path) -> list[Record]:
-    if (path / METRICS_NAME).is_file() and (path / RESULT_NAME).is_file():
+    if (path / RESULT_NAME).is_file():
         return [_read_run(path)]
     return list(ResultFolder(path).records()) if path.is_dir() else _read_collection(path)
 
@@ -94,8 +94,7 @@ def _read_run(path: Path) -> Record:
     """The learning curve of a finished ``dadc run`` or ``dadc simulate``; runs of one algorithm make one curve."""
     try:
         report = json.loads((path / RESULT_NAME).read_text(encoding="utf-8"))
-        lines = [json.loads(line) for line in (path / METRICS_NAME).read_text(encoding="utf-8").splitlines()]
-        seen = [line for line in lines if line["value"] is not None]
+        seen = [line for line in read_metrics(path) if line.get("value") is not None]
         learning = {key: [line[key] for line in seen] for key in ("env_steps", "value")}
         final = report["value_monte_carlo"] if report["value"] is None else report["value"]
         if final is None:

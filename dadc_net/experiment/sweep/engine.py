@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dadc_net.errors import DadcError
 from dadc_net.experiment.sweep.trial import Trial
 from dadc_net.runtime.control import StopRequest
+from dadc_net.runtime.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialProgressed(Event):
+    """This share of the trial of a child process is done."""
+
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFinished(Event):
+    """The result of the trial of a child process."""
+
+    record: dict[str, Any]
 
 
 class Observer(Protocol):

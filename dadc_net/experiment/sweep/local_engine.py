@@ -10,9 +10,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from dadc_net.errors import DadcError, TemporaryError, error_for_exit_code
-from dadc_net.experiment.sweep.engine import Observer
+from dadc_net.experiment.sweep.engine import Observer, TrialFinished, TrialProgressed
 from dadc_net.experiment.sweep.trial import Trial, run_trial
 from dadc_net.runtime.control import Control, StopRequest
+from dadc_net.runtime.events import Failed
 from dadc_net.runtime.fork_server import Child, ForkServer, guarded
 
 _GRACE_SECONDS = 20.0
@@ -26,9 +27,9 @@ def trial_child(trial: Trial, connection: Connection) -> None:
             control.poll()
             if control.stop.reason:
                 raise control.stop.error()
-            control.report("progress", share=share)
+            control.on(TrialProgressed(share=share))
 
-        control.report("finished", record=run_trial(trial, notice))
+        control.on(TrialFinished(record=run_trial(trial, notice)))
 
     guarded(None, connection, role)
 
@@ -66,17 +67,14 @@ class LocalEngine:
                 self._bury(child, observer)
 
     def _drain(self, child: Child, observer: Observer) -> None:
-        try:
-            while child.connection.poll():
-                kind, details = child.connection.recv()
-                if kind == "progress":
-                    observer.progressed(self._running[child], details["share"])
-                elif kind == "finished":
-                    self._outcome[child] = details["record"]
-                elif kind == "failed":
-                    self._outcome[child] = error_for_exit_code(details["exit_code"], details["text"])
-        except (EOFError, OSError):
-            child.process.join(1.0)  # The pipe closes a moment before the process ends.
+        for event in child.events():
+            match event:
+                case TrialProgressed(share=share):
+                    observer.progressed(self._running[child], share)
+                case TrialFinished(record=record):
+                    self._outcome[child] = record
+                case Failed(exit_code=code, text=text):
+                    self._outcome[child] = error_for_exit_code(code, text)
 
     def _bury(self, child: Child, observer: Observer) -> None:
         trial = self._running.pop(child)

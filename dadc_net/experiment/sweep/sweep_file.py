@@ -26,7 +26,7 @@ from typing import Any
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import ConfigError, UsageError
-from dadc_net.schema import closest, convert, require
+from dadc_net.schema import closest, convert, flat, require
 
 _TOP_LEVEL = ("title", "seeds", "common", "curve")
 _MOST_SEEDS = 100_000
@@ -123,7 +123,7 @@ def _curve(
     env_steps = given.pop("env_steps", common.get("env_steps"))
     try:
         merged = {**common, **{key: _merged(common.get(key), value) for key, value in given.items()}}
-        options = _dotted({key: value for key, value in merged.items() if key != "env_steps"})
+        options = flat({key: value for key, value in merged.items() if key != "env_steps"})
         task = convert(str, options.pop("task", "mabc"), "task")
         # The command line wins over the file, so its overrides are put in last.
         written = [override.partition("=")[0].strip() for override in overrides]
@@ -152,13 +152,6 @@ def _updates(env_steps: Any, options: Mapping[str, Any], config: RunConfig) -> i
 def _merged(shared: Any, own: Any) -> Any:
     both = isinstance(shared, Mapping) and isinstance(own, Mapping)
     return {**shared, **own} if both else own
-
-
-def _dotted(given: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in given.items():
-        flat.update({f"{key}.{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value})
-    return flat
 
 
 def _refuse_twins(curves: Sequence[Curve], path: Path) -> None:

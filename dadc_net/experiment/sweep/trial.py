@@ -18,9 +18,9 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import UsageError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
+from dadc_net.runtime.events import Event, Learned, Updated
 
 if TYPE_CHECKING:
-    from dadc_net.coordinator.coordinator import UpdateReport
     from dadc_net.coordinator.settings.learning import Snapshot
     from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.experiment.simulation import Simulation
@@ -59,34 +59,37 @@ class Trial:
         return digest(b"dadc-net trial", canonical.encode({"configuration": relevant, **seeds})).hex()
 
 
-class _Watch:
-    """Values the rule while its run goes on: the learning curve, and the CPU seconds that this took."""
+class LearningCurve:
+    """The observer that values the rule while its run goes on, and the CPU seconds that this took."""
 
-    def __init__(self, config: RunConfig, evaluator: Evaluator, notice: Notice) -> None:
+    def __init__(self, config: RunConfig, evaluator: Evaluator, simulation: Simulation, notice: Notice) -> None:
         """CPU time is this thread's: a trial uses no other, and a cluster's worker has others."""
         self._settings = config.settings
         self._trajectories = config.evaluation.progress_trajectories
         self._every = config.evaluation.every_updates or max(1, config.settings.updates // POINTS)
         self._evaluator = evaluator
+        self._simulation = simulation
         self._notice = notice
         self.losses: Mapping[str, float] = {}
-        """Of the last update."""
+        """Of the first agent's last update."""
         self.cpu_s = 0.0
         self.points: dict[str, list[Any]] = {
             name: [] for name in ("env_steps", "value", "value_stderr", "ais_spread", "ais_rank")
         }
 
-    def on_update(self, report: UpdateReport, simulation: Simulation) -> None:
+    def on(self, event: Event) -> None:
         """Add a point to the curve when one is due; the last one is the final valuation's."""
-        self.losses = report.losses
-        if report.update % self._every == 0 and report.update != self._settings.updates:
-            self.look(report.update, simulation)
-        self._notice(report.update / self._settings.updates)
+        if isinstance(event, Learned) and event.agent == 1:
+            self.losses = event.losses
+        elif isinstance(event, Updated):
+            if event.update % self._every == 0 and event.update != self._settings.updates:
+                self.look(event.update)
+            self._notice(event.update / self._settings.updates)
 
-    def look(self, update: int, simulation: Simulation) -> None:
+    def look(self, update: int) -> None:
         """Value the rule as it is."""
         begun = time.thread_time()
-        value, stderr = self._evaluator.progress(simulation.snapshot(), self._trajectories)
+        value, stderr = self._evaluator.progress(self._simulation.snapshot(), self._trajectories)
         self.cpu_s += time.thread_time() - begun
         self.add(update, value, stderr)
 
@@ -112,24 +115,24 @@ def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
     config = configuration.build(trial.configuration)
     evaluator = Evaluator(config)
     _try_valuation(config, evaluator)
-    watch = _Watch(config, evaluator, notice)
     simulation = Simulation(config, seed_bytes(trial.seed), seed_bytes(trial.environment_seed))
-    watch.look(0, simulation)
-    begun, looked = time.thread_time(), watch.cpu_s
-    ended = simulation.run(watch.on_update)
-    learning = time.thread_time() - begun - (watch.cpu_s - looked)
+    curve = LearningCurve(config, evaluator, simulation, notice)
+    curve.look(0)
+    begun, looked = time.thread_time(), curve.cpu_s
+    ended = simulation.run(curve)
+    learning = time.thread_time() - begun - (curve.cpu_s - looked)
     begun = time.thread_time()
     values = _values(evaluator, ended.snapshot)
-    watch.cpu_s += time.thread_time() - begun
-    watch.add(config.settings.updates, values["value"], values["value_stderr"])
+    curve.cpu_s += time.thread_time() - begun
+    curve.add(config.settings.updates, values["value"], values["value_stderr"])
     return {
         **_facts(trial, config),
         "learner_digest": ended.agent_digests[1],
         **values,
-        "losses": dict(watch.losses),
-        "learning": watch.points,
+        "losses": dict(curve.losses),
+        "learning": curve.points,
         "cpu_s": learning,
-        "evaluation_cpu_s": watch.cpu_s,
+        "evaluation_cpu_s": curve.cpu_s,
         "wall_s": time.monotonic() - wall,
     }
 
@@ -177,39 +180,11 @@ def _facts(trial: Trial, config: RunConfig) -> dict[str, Any]:
 
 
 def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
-    """What the learned rule is worth, against what it could be worth; a ratio without a denominator is None."""
-    from dadc_net.experiment.evaluation import ratio
-
+    """What the learned rule is worth: its best value, against what it could be worth."""
     found = evaluator.valuation(snapshot)
-    plain, stderr = found.monte_carlo or (None, None)
-    if found.exact is None and plain is None:
-        raise UsageError(" ".join(found.troubles))
-    values: dict[str, Any] = {
-        "method": "monte-carlo",
-        "value": plain,
-        "value_stderr": stderr,
-        "value_monte_carlo": plain,
-        "value_monte_carlo_stderr": stderr,
-        "optimum": None,
-        "gap": None,
-        "round_robin": None,
-        "round_robin_share": None,
-        "random": None,
-        "normalised_gap": None,
-    }
-    exact = found.exact
-    if exact is None or evaluator.plan is None:
-        return values
-    random = evaluator.plan.random
-    return {
-        **values,
-        "method": exact.method,
-        "value": exact.value,
-        "value_stderr": exact.stderr,
-        "optimum": exact.optimum,
-        "gap": exact.gap,
-        "round_robin": exact.round_robin,
-        "round_robin_share": exact.round_robin_share,
-        "random": random,
-        "normalised_gap": ratio(exact.optimum - exact.value, exact.optimum - random, evaluator.plan.residual),
-    }
+    values = found.to_plain()
+    if found.exact is None:
+        if found.monte_carlo is None:
+            raise UsageError(" ".join(found.troubles))
+        values["value"], values["value_stderr"] = found.monte_carlo
+    return values

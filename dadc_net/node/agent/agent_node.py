@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import (
     CorruptStateError,
@@ -52,6 +53,10 @@ from dadc_net.node.record import Record
 from dadc_net.node.rows import AgentJournal, AgentRow
 
 Tamper = Callable[[Replica, int], None]
+
+
+OnUpdate = Callable[[UpdateReport, CoordinatorSettings], None]
+"""Hears what an update did, and of which learner."""
 
 
 class Phase(Enum):
@@ -106,8 +111,11 @@ class AgentNode:
 
     # --- coming back --------------------------------------------------------------------------------------------
 
-    def resume(self) -> int:
+    def resume(self, on_update: OnUpdate | None = None) -> int:
         """Take up the run in the store, if there is one: last agreed checkpoint, then the rows after it.
+
+        Args:
+            on_update: hears of each update that is computed again.
 
         Returns:
             The number of records that were computed again.
@@ -129,7 +137,9 @@ class AgentNode:
         self.member = self._restored(settings, facts)
         first = self.next_step
         for row in self.log.tail(first):
-            self._compute_again(row)
+            report = self._compute_again(row).report
+            if report is not None and on_update is not None:
+                on_update(report, settings)
         return self.next_step - first
 
     def _restored(self, settings: CoordinatorSettings, facts: Mapping[str, Any]) -> TeamMember:
@@ -145,7 +155,7 @@ class AgentNode:
             return member
         return TeamMember(self.identity, settings, facts)
 
-    def _compute_again(self, row: AgentRow) -> None:
+    def _compute_again(self, row: AgentRow) -> StepAccount:
         account, actions = self._advance(row.record, row.observation)
         now, before = account.digests.step_digest, row.digests.step_digest
         if (now, actions) != (before, row.actions):
@@ -154,6 +164,7 @@ class AgentNode:
                 f"{now.hex()[:16]}, was {before.hex()[:16]}. Its replica was disturbed then or is now, "
                 "and its folder says so itself. Move the folder away and start it again: it goes through the log anew."
             )
+        return account
 
     def _taking_part(self) -> TeamMember:
         if self.member is None:

@@ -1,0 +1,61 @@
+"""Events in words, for screens."""
+
+from __future__ import annotations
+
+from dadc_net.runtime.events import (
+    AgentResumed,
+    Began,
+    Event,
+    Joined,
+    Left,
+    Listening,
+    Refereed,
+    Restarted,
+    ServerResumed,
+    Silent,
+    Troubled,
+    Waiting,
+    Warned,
+)
+
+
+def trouble_text(event: Event) -> str:
+    """What is reported of troubles, as a line; empty for what is no trouble."""
+    match event:
+        case ServerResumed(step=step, lost=lost, epoch=epoch):
+            asked = f"; the agents are asked for {lost} records that its disk has lost" if lost else ""
+            where = f"at record {step}" if step >= 0 else "before its first record"
+            return f"server resumes {where}, epoch {epoch}{asked}"
+        case AgentResumed(agent=agent, step=step, computed=computed):
+            return f"agent {agent} resumes at record {step}, {computed} of them computed again"
+        case Left(agent=agent, step=step):
+            return f"agent {agent} has gone at record {step}; waiting for it"
+        case Waiting(step=step, agents=agents, present=present):
+            names = ", ".join(f"agent {agent} ({'busy or stuck' if agent in present else 'gone'})" for agent in agents)
+            return f"record {step} still waits for {names}"
+        case Silent(agent=agent, seconds=seconds):
+            return f"agent {agent}: the server has been silent for {seconds:.0f} s; connecting anew"
+        case Troubled(agent=agent, text=text):
+            return f"agent {agent}: {text}" if text else ""
+        case Refereed(step=step):
+            return f"computing records 0 to {step} again, to see who is wrong"
+        case Restarted(party=party, signal=signal):
+            return f"{party} was killed by signal {signal} and is started again"
+        case Warned(text=text):
+            return f"warning: {text}"
+        case _:
+            return ""
+
+
+def party_text(event: Event) -> str:
+    """What a party by itself says of its run, troubles and all."""
+    match event:
+        case Listening(endpoint=endpoint):
+            return f"listening at {endpoint}"
+        case Joined(agent=agent, hostname=hostname, missing=missing):
+            waiting = f"; waiting for {', '.join(f'agent {other}' for other in missing)}" if missing else "; all joined"
+            return f"agent {agent} joined from {hostname}{waiting}"
+        case Began(run_id=run_id):
+            return f"run {run_id[:8]} begins"
+        case _:
+            return trouble_text(event)

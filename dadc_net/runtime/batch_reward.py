@@ -1,0 +1,35 @@
+"""Mean reward of a batch, from its records: the same number, to the last bit, wherever the same run is watched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dadc_net.node.rows import ServerJournal
+
+
+class BatchReward:
+    """Sums the rewards of the records of one batch, in their order, from common bytes that were checked before."""
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._sum, self._count = 0.0, 0
+
+    def add(self, common: bytes) -> None:
+        """The next record: R_{t-1} of the copies that do not begin there."""
+        rewards = np.frombuffer(common, dtype="<f8", count=self._copies)
+        begin = np.frombuffer(common, dtype="u1", count=self._copies, offset=8 * self._copies)
+        self._sum += float(rewards.sum())
+        self._count += int((begin == 0).sum())
+
+    def close(self) -> float:
+        """Mean reward of a step, 0 where there was none; the next record begins a new batch."""
+        mean = self._sum / max(1, self._count)
+        self._sum, self._count = 0.0, 0
+        return mean
+
+    def add_rows(self, journal: ServerJournal, first: int, last: int) -> None:
+        """Records ``first`` to ``last`` of a journal. Raises CorruptStateError for a row that fails its check."""
+        for step in range(first, last + 1):
+            row = journal.row(step)
+            if row is not None:
+                self.add(row.record.common)
