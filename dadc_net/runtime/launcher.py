@@ -124,6 +124,12 @@ class Launcher:
             self._end_all()
         return self._result()
 
+    @property
+    def learners(self) -> list[int]:
+        """One agent of each learner: those whose losses are told."""
+        settings = self.options.config.settings
+        return [1] if settings.is_shared else list(range(1, settings.num_agents + 1))
+
     def _epoch(self) -> int:
         """One more than any plausible epoch in the agents' journals, which lie here: the server's may be an older copy."""
         met = [0]
@@ -154,7 +160,7 @@ class Launcher:
             structure = structure_argument(options.config)
             order = AgentOrder(
                 *(agent, endpoint, options.shared_seed, folder, keys, every),
-                tells_losses=agent == 1 or not options.config.settings.is_shared,
+                tells_losses=agent in self.learners,
                 structure=structure,
                 family=family_argument(options.config),
                 tamper=tamper,
