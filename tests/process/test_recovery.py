@@ -65,7 +65,8 @@ def wait_for_update(folder: Path, update: int, process: subprocess.Popen[str]) -
 def assert_every_update_is_logged_once(folder: Path) -> None:
     """Of rewards and losses, in the run's folder and in those of its parties."""
     updates = list(range(1, int(LENGTH[LENGTH.index("--updates") + 1]) + 1))
-    for name, kinds in (("", {"reward", "losses"}), ("server", {"reward"}), ("agent-1", {"losses"}), ("agent-2", {"losses"})):
+    agents = {"agent-1": {"losses"}, "agent-2": {"losses"}}
+    for name, kinds in {"": {"reward", "losses"}, "server": {"reward"}, **agents}.items():
         lines = [line for line in read_metrics(folder / name) if line["kind"] != "value"]
         for kind in kinds:
             assert [line["update"] for line in lines if line["kind"] == kind] == updates, (name, kind)
