@@ -122,7 +122,10 @@ def run_command(
         return snapshot, int(meta["update"])
 
     valuer = Valuer(config, look, told)
-    told.add(MetricsFile(folder))
+    metrics = MetricsFile(folder)
+    for party in (launcher.folder.server, *map(launcher.folder.agent, launcher.learners)):
+        metrics.catch_up(party)
+    told.add(metrics)
     told.add(valuer)
     try:
         ended = launcher.run()

@@ -124,6 +124,12 @@ class Launcher:
             self._end_all()
         return self._result()
 
+    @property
+    def learners(self) -> list[int]:
+        """One agent of each learner: those whose losses are told."""
+        settings = self.options.config.settings
+        return [first for first, *_ in settings.learners]
+
     def _epoch(self) -> int:
         """One more than any plausible epoch in the agents' journals, which lie here: the server's may be an older copy."""
         met = [0]
@@ -156,7 +162,7 @@ class Launcher:
                 state_dir=self.folder.agent(agent),
                 keys_dir=self.folder.keys,
                 checkpoint_every=every,
-                tells_losses=agent == 1 or not options.config.settings.mode.one_learner,
+                tells_losses=agent in self.learners,
                 structure=structure_argument(options.config),
                 family=family_argument(options.config),
                 tamper=options.tamper.get(agent),

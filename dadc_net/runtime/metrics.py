@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,7 +77,16 @@ class MetricsFile:
     def on(self, event: Event) -> None:
         """Write the line of ``event``, if it has one that is new."""
         line = line_of(event)
-        if line is None or self._file is None:
+        if line is not None:
+            self._write(line)
+
+    def catch_up(self, folder: Path) -> None:
+        """Take over what a party logged in its ``folder`` and this file lacks: a launcher may die before it hears of it."""
+        for line in read_metrics(folder):
+            self._write(line)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        if self._file is None:
             return
         key = line["kind"], line.get("agent", 0)
         if line["update"] <= self._last.get(key, -1):

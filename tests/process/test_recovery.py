@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dadc_net.runtime.metrics import read_metrics
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.server_journal import ServerJournalFile
 from tests.process.commands import ENVIRONMENT_SEED, Ended, descendants, finish, free_port, run, start, wait_for
@@ -61,6 +62,17 @@ def wait_for_update(folder: Path, update: int, process: subprocess.Popen[str]) -
     assert process.poll() is None, process.communicate()
 
 
+def assert_every_update_is_logged_once(folder: Path) -> None:
+    """Of rewards and losses, in the run's folder and in those of its parties."""
+    updates = list(range(1, int(LENGTH[LENGTH.index("--updates") + 1]) + 1))
+    agents = {"agent-1": {"losses"}, "agent-2": {"losses"}}
+    for name, kinds in {"": {"reward", "losses"}, "server": {"reward"}, **agents}.items():
+        lines = [line for line in read_metrics(folder / name) if line["kind"] != "value"]
+        for kind in kinds:
+            assert [line["update"] for line in lines if line["kind"] == kind] == updates, (name, kind)
+        assert {line["kind"] for line in lines} == kinds
+
+
 def test_a_run_whose_children_are_killed_ends_in_the_undisturbed_digest(undisturbed: str, tmp_path: Path) -> None:
     process = start(tmp_path, "dadc", "run", "mabc", "--seed", "7", *LENGTH, "--out", "r", "--json")
     for update, party in ((3, "agent-2"), (8, "server"), (14, "agent-1"), (20, "server")):
@@ -72,6 +84,7 @@ def test_a_run_whose_children_are_killed_ends_in_the_undisturbed_digest(undistur
     assert ended.code == 0, ended.err
     assert set(ended.last["agent_digests"].values()) == {undisturbed}
     assert "server was killed by signal 9 and is started again" in ended.err
+    assert_every_update_is_logged_once(tmp_path / "r")
     checked = run(tmp_path, "dadc", "check", "r", "--json")
     assert (checked.last["consistent"], checked.last["complete"]) == (True, True)
 
@@ -93,6 +106,7 @@ def test_the_same_command_resumes_a_run_that_was_killed_whole(undisturbed: str, 
     assert resumed.code == 0, resumed.err
     assert resumed.last["learner_digest"] == undisturbed
     assert "resumes at record" in resumed.err
+    assert_every_update_is_logged_once(tmp_path / "r")
     again = run(tmp_path, *command)
     assert (again.code, again.last["learner_digest"]) == (0, undisturbed), again.err
     assert "finished before" in again.err

@@ -16,7 +16,9 @@ from dadc_net.runtime.control import Control
 from dadc_net.runtime.events import Event, Learned, Left, Observers, Silent, Warned, from_plain
 from dadc_net.runtime.status import AgentStatus, TeamStatus
 
-STATUS = AgentStatus(1, True, 4, 1, None, False, "ab", "left")
+STATUS = AgentStatus(
+    agent=1, present=True, answered=4, lag=1, silent_s=None, straggler=False, step_digest="ab", host="left"
+)
 SAMPLES: dict[Any, Any] = {
     int: 3,
     float: 0.1,

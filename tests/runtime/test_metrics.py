@@ -79,6 +79,25 @@ def test_a_run_that_goes_on_logs_no_update_twice_and_mends_a_line_that_was_cut(t
     assert lines[0]["losses"] == {"entropy": 1 / 3}
 
 
+def test_a_run_takes_over_what_its_parties_logged_while_nobody_listened(tmp_path: Path) -> None:
+    for party, kinds in (("server", (updated,)), ("agent-1", (learned,))):
+        (tmp_path / party).mkdir()
+        own = MetricsFile(tmp_path / party)
+        for update in (1, 2, 3):
+            for kind in kinds:
+                own.on(kind(update))
+        own.close()
+    whole = MetricsFile(tmp_path)
+    whole.on(updated(1))
+    for party in ("server", "agent-1", "agent-2"):
+        whole.catch_up(tmp_path / party)
+    whole.on(updated(3))
+    whole.on(updated(4))
+    whole.close()
+    assert numbers(tmp_path, "reward") == [1, 2, 3, 4]
+    assert numbers(tmp_path, "losses") == [1, 2, 3]
+
+
 def test_a_full_disk_takes_lines_and_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[str] = []
     monkeypatch.setattr(metrics._log, "warning", lambda text, *values: warned.append(text % values))

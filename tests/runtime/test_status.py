@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dadc_net.errors import UsageError
+from dadc_net.errors import TemporaryError, UsageError
 from dadc_net.node.messages import Act, Alive
 from dadc_net.runtime import status
-from dadc_net.runtime.status import StatusFile, TeamStatus, Watchkeeper
+from dadc_net.runtime.status import OwnStatus, StatusFile, TeamStatus, Watchkeeper
 
 
 def act(agent: int, step: int) -> Act:
