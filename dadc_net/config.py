@@ -32,6 +32,8 @@ from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import MENU, Task, find_task
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
+RUN_CONFIG = "config.toml"
+"""What the folder of a run calls its configuration."""
 _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
     **{"prescriptions": str, "menu": str, "learning": str},
@@ -131,6 +133,9 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
         overrides: ``key=value`` strings, values in TOML syntax; a bare word counts as a string.
         options: dotted key -> value from dedicated command options; None values are left out.
 
+    A task that is code (``package.module:factory``) is not loaded because the folder of a run says so: such folders are
+    copied from host to host. ``overrides`` or ``options`` must name it too.
+
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
@@ -144,12 +149,28 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
         given["task"] = task_argument
-    for override in overrides:
-        _assign(given, *_parse_override(override))
-    for key, value in (options or {}).items():
-        if value is not None:
-            _assign(given, key, value)
+    named = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
+    for key, value in named:
+        _assign(given, key, value)
+    if Path(task_argument).name == RUN_CONFIG and ":" in str(given["task"]) and "task" not in dict(named):
+        raise UsageError(
+            f"{task_argument} names the task {given['task']!r}, which is code to be imported and called. A run's folder "
+            "may come from anywhere, so nothing was imported. If you trust that code, name it too: --set "
+            f"task={given['task']} (dadc evaluate: --task {given['task']})"
+        )
     return build(given)
+
+
+def task_of(run: Path) -> str:
+    """The task that the folder of a run names in its ``config.toml``; nothing is imported.
+
+    Raises:
+        ConfigError, UsageError: if the file cannot be read or names none.
+    """
+    task = _read_file(run / RUN_CONFIG).get("task")
+    if not isinstance(task, str):
+        raise ConfigError(f"{run / RUN_CONFIG} names no task. It is no folder of a run, or damaged. Give another one.")
+    return task
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -164,7 +185,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
 
 
-def _parse_override(override: str) -> tuple[str, Any]:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of ``--set KEY=VALUE``. Raises UsageError for anything else."""
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
@@ -174,7 +196,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
             return key.strip(), found["value"]
         raise ValueError("more than one value")
     except ValueError:
-        if text and all(character.isalnum() or character in "-_." for character in text):
+        if text and all(character.isalnum() or character in "-_.:" for character in text):
             return key.strip(), text
         raise UsageError(
             f"--set {override!r} has a value that is not TOML. Nothing was set. "
@@ -244,6 +266,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
+    _check_discount(config.settings.discount, spec)
     _check_kept(config)
     return config
 

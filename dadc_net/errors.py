@@ -7,6 +7,7 @@
     |-- MismatchError         11   configuration, seed or self-test differ at joining
     |-- SelftestError         11   this host's arithmetic does not give the specified bits
     |-- AuthenticationError   12   keys missing, unreadable or refused
+    |   `-- KeyRefusedError   12   ... the server does not admit this key
     |-- ProtocolError         13   the peer speaks another protocol version, or nonsense
     |-- DuplicateAgentError   14   another process already runs under this agent id
     |-- CorruptStateError     15   a file of a run fails its digest
@@ -16,7 +17,7 @@
     `-- Interrupted          130   Ctrl-C or SIGTERM
 
 Messages are three sentences: what differs (both values), where (agent, step), what to do next.
-Exit codes 10 to 16 must not be restarted automatically; 75 may be.
+Whatever starts processes again should do so after 75, after 130 and after a signal, and not after ``FINAL_EXIT_CODES``.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class AuthenticationError(DadcError):
     """A key is missing, unreadable, badly protected or not authorised."""
 
     exit_code = 12
+
+
+class KeyRefusedError(AuthenticationError):
+    """The server does not admit this agent's key: it was never listed, or is listed no more."""
 
 
 class ProtocolError(DadcError):
@@ -118,6 +123,9 @@ _BY_EXIT_CODE: dict[int, type[DadcError]] = {
         Interrupted,
     )
 }
+
+FINAL_EXIT_CODES = (1, *sorted(_BY_EXIT_CODE.keys() - {TemporaryError.exit_code, Interrupted.exit_code}))
+"""After these the same command would end in the same way. 1 is an error that nobody foresaw."""
 
 
 def error_for_exit_code(exit_code: int, message: str) -> DadcError:

@@ -25,7 +25,7 @@ BESIDE = {"errors", "schema"}
 CONFIGURATION = {"config", "presets"}
 """Modules beside the rooms that only those may import who start something."""
 _CORE = {"exact", "team", "coordinator", "node"}
-_STORED = {*_CORE, "storage", "audit"}
+_STORED = {*_CORE, "storage", "audit", "secret_files"}
 _RUNNING = {*_STORED, *CONFIGURATION, "wire", "runtime"}
 ALLOWED = {
     "exact": set(),
@@ -33,16 +33,17 @@ ALLOWED = {
     "planning": {"exact", "team"},
     "coordinator": {"exact", "team"},
     "node": {"exact", "team", "coordinator"},
-    "wire": {"node"},
-    "storage": {"exact", "node"},
+    "wire": {"node", "secret_files"},
+    "storage": {"exact", "node", "secret_files"},
     "audit": {"exact", "coordinator", "node", "storage"},
     "runtime": {*_STORED, *CONFIGURATION, "wire"},
     "experiment": {*_RUNNING, "planning"},
     "bench": _RUNNING,
-    "cli": {*_RUNNING, "planning", "experiment", "bench"},
+    "deployment": set(),
+    "cli": {*_RUNNING, "planning", "experiment", "bench", "deployment"},
 }
 """Room -> what it may import. ``exact <- team <- {planning, coordinator} <- node <- {wire, storage}``;
-``storage <- audit <- runtime <- {experiment, bench} <- cli``."""
+``storage <- audit <- runtime <- {experiment, bench} <- cli``; ``deployment <- cli`` knows none of them."""
 CORE = {"exact", "team", "planning", "coordinator", "node"}
 
 

@@ -12,15 +12,15 @@ from dadc_net.errors import CorruptStateError
 from dadc_net.exact.digest import GENESIS
 from dadc_net.node.rows import row_check
 from dadc_net.storage.journal_file import continues, rotten
-from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.journal_reader import JournalReader, kind_of
 from dadc_net.storage.server_journal import describe_damage
+from dadc_net.storage.tail_entry import answers_of, observations_of
 from dadc_net.storage.tail_file import tail_path
 from dadc_net.storage.wal_file import find_damage
 
-_SERVER_TABLES = ("observations", "answers", "worlds")
 _AGENT_TABLES = ("private", "steps", "updates")
 _DENSE = {"observations", "private", "steps"}
-"""Tables with one row for every record."""
+"""Tables with one row for every record, without an agent's number."""
 
 
 def audit(reader: JournalReader) -> int:
@@ -36,7 +36,7 @@ def audit(reader: JournalReader) -> int:
             "server's folder from a copy, or start the server: the agents have what is missing."
         )
     tip = _audit_chain(reader)
-    for table in _AGENT_TABLES if reader.agent else _SERVER_TABLES:
+    for table in _AGENT_TABLES if reader.agent else _server_tables(reader.num_agents):
         _audit_table(reader, table, tip)
     last = int(reader.facts.get("last_step", tip))
     if reader.facts.get("state") == "finished" and tip != last:
@@ -45,6 +45,11 @@ def audit(reader: JournalReader) -> int:
             "lost. Restore the party's folder from a copy."
         )
     return tip
+
+
+def _server_tables(num_agents: int) -> list[str]:
+    own = [table(agent) for agent in range(1, num_agents + 1) for table in (observations_of, answers_of)]
+    return [*own, "worlds"]
 
 
 def _refuse_rotten_wal(path: Path) -> None:
@@ -73,10 +78,10 @@ def _audit_table(reader: JournalReader, table: str, tip: int) -> None:
     for step, *columns, check in reader.checked_rows(table):
         if row_check(step, *columns) != check:
             raise rotten(reader.path, table, step)
-        if table in _DENSE and step != expected:
+        if kind_of(table) in _DENSE and step != expected:
             raise _hole(reader.path, table, expected)
         expected += 1
-    if table in _DENSE and expected != tip + 1:
+    if kind_of(table) in _DENSE and expected != tip + 1:
         raise _hole(reader.path, table, expected)
 
 

@@ -17,21 +17,28 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--task", metavar="MODULE:FACTORY", help="The run's task, where that is code of yours.")
 @click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
 @click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
 @click.option("--returns", type=int, metavar="N", help="Plain Monte-Carlo returns, as many copies at once; 0: none.")
 @click.option("--certificate", is_flag=True, help="Theorem 5: epsilon, delta, kappa and the bound, next to the true gap.")
 @shell.json_option
 def evaluate_command(
-    run: Path, agent: int, trajectories: int | None, returns: int | None, certificate: bool, as_json: bool
+    run: Path,
+    task: str | None,
+    agent: int,
+    trajectories: int | None,
+    returns: int | None,
+    certificate: bool,
+    as_json: bool,
 ) -> None:
     """Value of the greedy rule that a run has learned."""
-    from dadc_net.config import resolve
-    from dadc_net.errors import UsageError
+    from dadc_net.config import RUN_CONFIG, resolve, task_of
+    from dadc_net.errors import MismatchError, UsageError
     from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.runtime.launcher import load_learner
 
-    if not (run / "config.toml").is_file():
+    if not (run / RUN_CONFIG).is_file():
         raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
     if not (run / f"agent-{agent}").is_dir():
         raise UsageError(
@@ -39,7 +46,12 @@ def evaluate_command(
             "--agent one of those in the folder."
         )
     asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
-    config = resolve(str(run / "config.toml"), (), asked)
+    if task is not None and task != task_of(run):
+        raise MismatchError(
+            f"--task is {task!r}, and the run in {run} is of the task {task_of(run)!r}. Nothing was imported. Give the task "
+            "of the run, or leave --task out where it is built in."
+        )
+    config = resolve(str(run / RUN_CONFIG), (), {**asked, "task": task})
     snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)

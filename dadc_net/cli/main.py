@@ -9,10 +9,12 @@ from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.check import check_command
 from dadc_net.cli.evaluate import evaluate_command
+from dadc_net.cli.launch import launch_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
 from dadc_net.cli.plan import plan_command
 from dadc_net.cli.plot import plot_command
 from dadc_net.cli.replay import replay_command
+from dadc_net.cli.restarts import run_party
 from dadc_net.cli.run import run_command, simulate_command
 from dadc_net.cli.selftest import selftest_command
 from dadc_net.cli.status import status_command
@@ -35,6 +37,7 @@ for _command in (
     status_command,
     selftest_command,
     keys_command,
+    launch_command,
     bench_command,
     sweep_command,
     plot_command,
@@ -49,9 +52,9 @@ def main() -> None:
 
 def environment_main() -> None:
     """``dadc-env``"""
-    shell.run_command(environment_command)
+    run_party(environment_command)
 
 
 def agent_main() -> None:
     """``dadc-agent``"""
-    shell.run_command(agent_command)
+    run_party(agent_command)

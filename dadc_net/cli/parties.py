@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from dadc_net.cli import shell
+from dadc_net.cli.agent_id import agent_id
 from dadc_net.cli.progress import Progress
 from dadc_net.node.messages import EPOCH_MAX
 from dadc_net.runtime.control import Control, StopRequest
@@ -58,6 +59,7 @@ def _is_loopback(address: str) -> bool:
 
 def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> ServerKeys | None:
     """The server's keys; a server on loopback makes them on its first start."""
+    from dadc_net.runtime.seed_files import TEAM_SEED
     from dadc_net.wire.keys import load_server_keys, write_keys
 
     if insecure:
@@ -65,20 +67,19 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
     if _is_loopback(bind) and not folder.exists():
         write_keys(folder, num_agents)
         click.echo(f"made keys for the server and {num_agents} agents in {folder}", err=True)
+    if (folder / TEAM_SEED).exists() and not _is_loopback(bind):
+        click.echo(
+            f"warning: {folder / TEAM_SEED} lies where the server runs, which must not know the agents' seed. Whoever reads "
+            "it can compute what they compute. Move it to the agents' hosts.",
+            err=True,
+        )
     return load_server_keys(folder)
 
 
 @click.command("dadc-env", context_settings=shell.CONTEXT)
-@click.option("--task", default="mabc", show_default=True, help="Built-in name, TOML file or package.module:factory.")
+@click.option("--task", default="mabc", show_default=True, help="Name, TOML or .dpomdp file, or package.module:factory.")
 @shell.task_options
-@click.option(
-    "--env-seed",
-    type=int,
-    default=shell.DEFAULT_ENVIRONMENT_SEED,
-    show_default=True,
-    metavar="N",
-    help="Seed of the environment, unknown to agents.",
-)
+@shell.environment_seed_options("drawn at random, kept in the state folder")
 @click.option("--bind", default=_ADDRESS, show_default=True, metavar="ADDRESS", help="Address to listen at.")
 @click.option(
     "--keys",
@@ -106,7 +107,8 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def environment_command(
     task: str,
-    env_seed: int,
+    env_seed: int | None,
+    env_seed_file: Path | None,
     bind: str,
     keys: Path,
     state_dir: Path,
@@ -120,17 +122,18 @@ def environment_command(
     from dadc_net.node.messages import RUN_ID_BYTES
     from dadc_net.runtime.host import log_to_file
     from dadc_net.runtime.server_process import ServerOptions, ServerProcess
-    from dadc_net.storage.folder import open_folder
+    from dadc_net.storage.folder import open_state_folder
 
     config = resolve(
         task, options["overrides"], shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
     )
     check_agents(config, options["agents"])
-    seed = shell.environment_seed(env_seed)
+    seed = shell.environment_seed(env_seed, env_seed_file)
     server_keys = _server_keys(keys, bind, config.settings.num_agents, insecure)
-    log_to_file(open_folder(state_dir))
+    log_to_file(open_state_folder(state_dir))
     stop = StopRequest()
     stop.install()
+    stop.reread_on_hangup()
     served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys, epoch=epoch or 0)
     process = ServerProcess(served, _EchoControl(stop, quiet, config.settings.updates))
     result = process.run()
@@ -144,7 +147,7 @@ def environment_command(
 
 
 @click.command("dadc-agent", context_settings=shell.CONTEXT)
-@click.option("--id", "agent", type=int, envvar="DADC_AGENT_ID", metavar="N", help="This agent's id, from 1.")
+@click.option("--id", "given_id", type=int, metavar="N", help="This agent's id, from 1; or DADC_AGENT_ID, or an engine's.")
 @click.option("--seed", type=int, envvar="DADC_SEED", metavar="N", help="Shared seed of the coordinator.  [default: 0]")
 @click.option("--seed-file", type=click.Path(path_type=Path), metavar="FILE", help="Shared seed as a file's bytes.")
 @click.option(
@@ -201,7 +204,7 @@ def environment_command(
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def agent_command(
-    agent: int | None,
+    given_id: int | None,
     seed: int | None,
     seed_file: Path | None,
     private_seed_file: Path | None,
@@ -222,16 +225,15 @@ def agent_command(
     from dadc_net.errors import UsageError
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
     from dadc_net.runtime.host import log_to_file
-    from dadc_net.storage.folder import open_folder
+    from dadc_net.runtime.seed_files import read_seed
+    from dadc_net.storage.folder import open_state_folder
     from dadc_net.wire.keys import load_agent_keys
 
-    if agent is None or agent < 1:
-        given = "no agent id was given" if agent is None else f"the agent id is {agent}"
-        raise UsageError(f"{given}. Agents are numbered from 1, as in the paper. Give --id N, or set DADC_AGENT_ID.")
+    agent, source = agent_id(given_id, os.environ)
     if overrides and insisted is None:
         raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
     shared = shell.shared_seed(seed, seed_file)
-    private = b"" if private_seed_file is None else shell.shared_seed(None, private_seed_file)
+    private = b"" if private_seed_file is None else read_seed(private_seed_file, "--private-seed-file")
     digest = b""
     if insisted is not None:
         from dadc_net.config import resolve
@@ -239,7 +241,7 @@ def agent_command(
         digest = resolve(insisted, overrides).settings.digest()
     folder = state_dir or _STATE / f"agent-{agent}"
     agent_keys = None if insecure else load_agent_keys(keys, agent)
-    log_to_file(open_folder(folder))
+    log_to_file(open_state_folder(folder))
     stop = StopRequest()
     stop.install()
     own = None if structure is None else load_structure(structure)
@@ -257,7 +259,6 @@ def agent_command(
         private_seed=private,
     )
     if not quiet:
-        source = "DADC_AGENT_ID" if os.environ.get("DADC_AGENT_ID") == str(agent) else "--id"
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)
     result = AgentProcess(options, _EchoControl(stop, quiet, 0)).run()
     if not quiet:
@@ -268,13 +269,36 @@ def agent_command(
 @click.command("keys")
 @click.argument("folder", type=click.Path(path_type=Path), default=_KEYS)
 @click.option("-K", "--agents", type=int, default=2, show_default=True, metavar="N", help="Number of agents.")
-def keys_command(folder: Path, agents: int) -> None:
-    """Make CurveZMQ keys: one pair for the server, one per agent. Existing keys stay."""
+@click.option("--folders", is_flag=True, help="A folder per party, with what it needs and nothing else.")
+@click.option(
+    "--seed-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --folders: the agents' shared seed as a file's bytes.  [default: drawn at random]",
+)
+def keys_command(folder: Path, agents: int, folders: bool, seed_file: Path | None) -> None:
+    """Make CurveZMQ keys, one pair for the server and one per agent, and the agents' team.seed. Existing keys stay."""
     from dadc_net.errors import UsageError
+    from dadc_net.runtime.key_folders import write_folders
+    from dadc_net.runtime.seed_files import TEAM_SEED, draw_seed, read_raw_seed
     from dadc_net.wire.keys import write_keys
 
     if agents < 1:
         raise UsageError(f"-K is {agents}. A team has at least one agent. Give the number of agents.")
+    if seed_file is not None and not folders:
+        raise UsageError(
+            "--seed-file was given without --folders. The seed goes into a folder of each agent, and never into the "
+            "server's. Add --folders."
+        )
+    if folders:
+        made = write_folders(folder, agents, b"" if seed_file is None else read_raw_seed(seed_file, "--seed-file"))
+        click.echo(f"{folder}: {', '.join(made) if made else 'everything existed already'}")
+        click.echo("move agent-N to agent N's host, and server to the server's; a party needs its own folder and no other")
+        return
     made = write_keys(folder, agents)
+    if "server.key" in made and draw_seed(folder / TEAM_SEED):  # Not later: one that was moved away must not be replaced.
+        made.append(TEAM_SEED)
     click.echo(f"{folder}: {', '.join(made) if made else 'every key existed already'}")
     click.echo("copy server.pub and agent-N.key to agent N's host; server.key stays with the server")
+    if (folder / TEAM_SEED).exists():
+        click.echo(f"move {TEAM_SEED} to every agent's host (dadc-agent --seed-file); the server must not have it")

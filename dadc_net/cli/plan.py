@@ -2,21 +2,83 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from dadc_net.cli import shell
+
+if TYPE_CHECKING:
+    from dadc_net.config import RunConfig
 
 
 @click.command("plan")
 @shell.task_argument
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
+@click.option(
+    "--horizon", type=int, metavar="H", help="Decisions; discount 1 unless set. Finite tasks only, as is all below."
+)
+@click.option(
+    "--gap", type=float, metavar="X", help="Stop when the bounds are this near.  [default: 1e-9, or 1e-4 without end]"
+)
+@click.option("--time", "seconds", type=float, default=60.0, show_default=True, metavar="S", help="Stop after S seconds.")
+@click.option(
+    "--memory", "memory_mib", type=int, default=2048, show_default=True, metavar="MIB", help="Stop at MIB of beliefs."
+)
 @shell.json_option
-def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """The exact optimum by the common-information dynamic program, with the policy in words."""
-    from dadc_net.config import resolve
+def plan_command(
+    task: str,
+    overrides: tuple[str, ...],
+    horizon: int | None,
+    gap: float | None,
+    seconds: float,
+    memory_mib: int,
+    as_json: bool,
+) -> None:
+    """The exact optimum by the common-information dynamic program, with the policy in words.
+
+    A finite task or a .dpomdp file is planned for under any structure, between two proven bounds:
+    --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, full-sharing, no-sharing).
+    """
+    from dadc_net.config import parse_override, resolve
+
+    given = dict(parse_override(override) for override in overrides)
+    structure = given.get("structure")
+    parameters = {key.removeprefix("structure."): given[key] for key in given if key.startswith("structure.")}
+    kept = [override for override in overrides if not parse_override(override)[0].startswith("structure")]
+    asked = structure is not None or bool(parameters) or horizon is not None
+    config = resolve(task)
+    if config.task.finite_model is None and not asked:
+        _plan_by_name(resolve(task, kept), as_json)
+        return
+    # Imported here: its compiled part takes longer to load than the planners by name need in all.
+    from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_record, plan_text
+
+    options: dict[str, Any] = {}
+    if config.task.finite_model is not None and horizon is not None:
+        options = {"env.horizon": horizon} if "discount" in given else {"env.horizon": horizon, "discount": 1.0}
+    config = resolve(task, kept, options)
+    request = PlanRequest(
+        structure=None if structure is None else str(structure),
+        parameters=parameters,
+        horizon=horizon,
+        gap=gap,
+        seconds=seconds,
+        memory_mib=memory_mib,
+    )
+    found, took = plan_finite(config, request, None if as_json else lambda line: click.echo(line, err=True))
+    if as_json:
+        shell.print_json(plan_record(config.task.name, found, took))
+    else:
+        click.echo(plan_text(config.task.name, found, took))
+
+
+def _plan_by_name(config: RunConfig, as_json: bool) -> None:
+    """The planner that was written for this task."""
     from dadc_net.experiment.evaluation import plan_of
 
-    config = resolve(task, overrides)
+    begun = time.monotonic()
     found = plan_of(config)
     if not as_json:
         click.echo(found.text)
@@ -25,13 +87,17 @@ def plan_command(task: str, overrides: tuple[str, ...], as_json: bool) -> None:
         {
             "task": config.task.name,
             "value": found.value,
+            "lower": found.value - found.residual,
+            "upper": found.value + found.residual,
             "menu": found.menu,
             "start": found.start,
             "method": found.method,
             "residual": found.residual,
+            "horizon": None,
             "discount": config.settings.discount,
             "prescriptions": config.prescriptions,
             "beliefs": None if found.model is None else len(found.model.beliefs),
+            "seconds": time.monotonic() - begun,
             "round_robin": found.round_robin,
             "random": found.random,
             **found.extra,

@@ -41,15 +41,22 @@ def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
     Raises:
         MismatchError: if it holds a run of another one.
     """
-    from dadc_net.config import resolve
+    from dadc_net.config import RUN_CONFIG, resolve, task_of
     from dadc_net.errors import MismatchError
     from dadc_net.schema import differences
 
-    if out is None or not (out / "config.toml").is_file():
+    if out is None or not (out / RUN_CONFIG).is_file():
         return False
     if (out / "agent-1").is_dir() and not (out / "keys").is_dir():
         return False  # A simulation, which has no journals.
-    held, given = resolve(str(out / "config.toml"), ()).to_plain(), config.to_plain()
+    if task_of(out) != config.task_argument:  # Before anything that the folder names is imported.
+        raise MismatchError(
+            f"--out {out} holds a run of the task {task_of(out)!r}, and {config.task_argument!r} was given. Nothing was "
+            "changed, and nothing that the folder names was imported. Give the task of that run to resume it, or another "
+            "folder."
+        )
+    named = {"task": config.task_argument}
+    held, given = resolve(str(out / RUN_CONFIG), (), named).to_plain(), config.to_plain()
     for section in ("runtime", "evaluation"):
         del held[section], given[section]
     if held != given:
@@ -192,7 +199,8 @@ def run_command(
     task: str,
     seed: int | None,
     seed_file: Path | None,
-    env_seed: int,
+    env_seed: int | None,
+    env_seed_file: Path | None,
     out: Path | None,
     breaks: tuple[str, ...],
     quiet: bool,
@@ -208,7 +216,7 @@ def run_command(
     from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
-    shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
     learner = config.settings.learner
     tampers = parse_all(breaks, config.settings.num_agents, config.settings.updates * learner.batch_lock_steps)
     resumes = _take_up(out, config, shared)
@@ -217,7 +225,8 @@ def run_command(
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
-    progress.note(_headline(config, seed, seed_file, folder) + (", resumed" if resumes else ""))
+    shown = shell.shown_environment_seed(env_seed, env_seed_file)
+    progress.note(_headline(config, seed, seed_file, folder, shown) + (", resumed" if resumes else ""))
     valuer = _Valuer(config, folder, progress)
 
     def observe(party: str, kind: str, details: Mapping[str, Any]) -> None:
@@ -274,7 +283,8 @@ def simulate_command(
     task: str,
     seed: int | None,
     seed_file: Path | None,
-    env_seed: int,
+    env_seed: int | None,
+    env_seed_file: Path | None,
     out: Path | None,
     replicas: str,
     quiet: bool,
@@ -291,13 +301,14 @@ def simulate_command(
     from dadc_net.storage.folder import open_folder
 
     config = _resolve(task, options)
-    shared, environment = shell.shared_seed(seed, seed_file), shell.environment_seed(env_seed)
+    shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
     folder = open_folder(_run_folder(task, _shown_seed(seed, seed_file), out))
     (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     stop = StopRequest()
     stop.install()
     progress = _progress(config, quiet)
-    progress.note(_headline(config, seed, seed_file, folder))
+    shown = shell.shown_environment_seed(env_seed, env_seed_file)
+    progress.note(_headline(config, seed, seed_file, folder, shown))
     valuer = _Valuer(config, folder, progress)
 
     def on_update(report: UpdateReport, simulation: Simulation) -> None:
@@ -331,12 +342,12 @@ def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
     return None if seed_file is not None else seed or 0
 
 
-def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path) -> str:
+def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path, environment: str) -> str:
     settings = config.settings
     shown = _shown_seed(seed, seed_file)
     algorithm = settings.algorithm if settings.mode.one_learner else f"independent {settings.algorithm}"
     return (
         f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
         f"{settings.updates} updates of {settings.learner.batch_steps} steps, "
-        f"seed {'from file' if shown is None else shown}, folder {folder}"
+        f"seed {'from file' if shown is None else shown}, environment seed {environment}, folder {folder}"
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import DadcError, TemporaryError, UsageError
@@ -19,11 +21,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Command = TypeVar("Command", bound=Callable[..., Any])
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 DEFAULT_ENVIRONMENT_SEED = 20_260_101
-"""Fixed, so that ``run``, ``simulate`` and separate processes agree without an option. It is not a secret."""
+"""Of ``run``, ``simulate`` and ``sweep``, where one user holds everything; fixed, so that they agree. It is not a secret."""
 
 
 def run_command(command: click.Command) -> NoReturn:
     """Run a click command as this process; errors of this package and of files become a message and an exit code."""
+    forbid_core_dumps()
     try:
         code = command.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -52,6 +55,11 @@ def run_command(command: click.Command) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def forbid_core_dumps() -> None:
+    """What this process and its children hold in memory, keys and seeds among it, is not left behind on a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def json_option(command: Command) -> Command:
     """--json: one JSON object as the last line of standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")(
@@ -77,17 +85,30 @@ def task_argument(command: Command) -> Command:
     return click.argument("task", default="mabc")(command)
 
 
-def seed_options(command: Command) -> Command:
-    """--seed and --seed-file, the shared seed; --env-seed, the environment's."""
-    for decorate in (
-        click.option(
+def environment_seed_options(unless_given: str) -> Callable[[Command], Command]:
+    """--env-seed and --env-seed-file; ``unless_given`` says what happens without them."""
+
+    def decorate(command: Command) -> Command:
+        command = click.option(
+            "--env-seed-file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Seed of the environment as a file's bytes: secret, unlike a short number.",
+        )(command)
+        return click.option(
             "--env-seed",
             type=int,
-            default=DEFAULT_ENVIRONMENT_SEED,
-            show_default=True,
             metavar="N",
-            help="Seed of the environment, unknown to agents.",
-        ),
+            help=f"Seed of the environment, for a run that is to be repeated.  [default: {unless_given}]",
+        )(command)
+
+    return decorate
+
+
+def seed_options(command: Command) -> Command:
+    """--seed and --seed-file, the shared seed; --env-seed and --env-seed-file, the environment's."""
+    for decorate in (
+        environment_seed_options(f"{DEFAULT_ENVIRONMENT_SEED}, which is no secret"),
         click.option(
             "--seed-file",
             type=click.Path(path_type=Path),
@@ -101,31 +122,56 @@ def seed_options(command: Command) -> Command:
 
 
 def shared_seed(seed: int | None, seed_file: Path | None) -> bytes:
-    """The shared seed's bytes. Raises UsageError when both or a bad one is given."""
+    """The shared seed's bytes.
+
+    Raises:
+        UsageError: when both or a bad one is given.
+        AuthenticationError: if others can read or write the file.
+    """
+    return _seed(seed or 0 if seed_file is None else seed, seed_file, "--seed", "one shared seed")
+
+
+def environment_seed(seed: int | None, seed_file: Path | None) -> bytes | None:
+    """The environment seed's bytes; None if none was given. Raises like ``shared_seed``."""
+    if seed is None and seed_file is None:
+        return None
+    return _seed(seed, seed_file, "--env-seed", "one seed of the environment")
+
+
+def fixed_environment_seed(seed: int | None, seed_file: Path | None) -> bytes:
+    """The same, with the fixed default of what runs on one machine."""
+    return environment_seed(DEFAULT_ENVIRONMENT_SEED if seed is None and seed_file is None else seed, seed_file) or b""
+
+
+def shown_environment_seed(seed: int | None, seed_file: Path | None) -> str:
+    """How a headline shows it: never the content of a file."""
+    if seed_file is not None:
+        return "from file"
+    return str(seed) if seed is not None else f"{DEFAULT_ENVIRONMENT_SEED} (fixed, no secret)"
+
+
+def _seed(seed: int | None, seed_file: Path | None, option: str, what: str) -> bytes:
     from dadc_net.exact.streams import seed_bytes
 
-    if seed is not None and seed_file is not None:
-        raise UsageError("--seed and --seed-file were both given. There is one shared seed. Give one of them.")
+    if seed_file is not None:
+        from dadc_net.runtime.seed_files import read_seed
+
+        if seed is not None:
+            raise UsageError(f"{_given(option)} and {option}-file were both given. There is {what}. Give one of them.")
+        return read_seed(seed_file, f"{option}-file")
     try:
-        return seed_bytes(seed_file.read_bytes() if seed_file is not None else seed or 0)
-    except OSError as error:
-        raise UsageError(
-            f"the seed file {seed_file} cannot be read: {error.strerror}. It holds the shared seed as bytes. Check the path."
-        ) from error
+        return seed_bytes(seed or 0)
     except ValueError as error:
-        raise UsageError(
-            f"the shared seed is not usable: {error}. Give a non-negative number or a non-empty file."
-        ) from error
+        raise UsageError(f"{_given(option)} is not usable: {error}. Nothing was started. Give a number from 0.") from error
 
 
-def environment_seed(seed: int) -> bytes:
-    """The environment seed's bytes. Raises UsageError for a negative number."""
-    from dadc_net.exact.streams import seed_bytes
-
-    try:
-        return seed_bytes(seed)
-    except ValueError as error:
-        raise UsageError(f"--env-seed is not usable: {error}. Give a non-negative number.") from error
+def _given(option: str) -> str:
+    """How the user gave ``option``: by its name or, where the command takes that, in the environment."""
+    context = click.get_current_context(silent=True)
+    name = option.lstrip("-").replace("-", "_")
+    if context is None or context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
+        return option
+    return f"DADC_{name.upper()} in the environment"
 
 
 def dotted_options(updates: int | None, num_envs: int | None, algorithm: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``dadc status``: who is there, how far everybody is, and whom the run waits for."""
+"""``dadc status``: who is there, how far everybody is, and whom the run waits for; and whether a party lives."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from dadc_net.cli import shell
 @click.command("status")
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 @click.option("--watch", is_flag=True, help="Again every second, until the run ends or Ctrl-C.")
+@click.option(
+    "--alive",
+    type=click.FloatRange(min=1.0),
+    metavar="SECONDS",
+    help="Exit with 75 unless the status was written within so many seconds, or the run has ended.",
+)
 @shell.json_option
-def status_command(run: Path, watch: bool, as_json: bool) -> None:
-    """The server's view of a run on this host: each agent's record, lag, digest, last sign of life, stragglers."""
+def status_command(run: Path, watch: bool, alive: float | None, as_json: bool) -> None:
+    """The server's view of a run on this host: each agent's record, lag, digest, last sign of life, stragglers.
+
+    RUN is the folder of a run, or the state folder of a server or of an agent, which says how far it is.
+    """
     from dadc_net.runtime import status
 
     while True:
         found = status.read(run)
+        if alive is not None:
+            status.require_alive(found, run, alive)
         if as_json:
             shell.print_json(found.to_plain() | {"age": found.age})
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from dadc_net.errors import (
     AuthenticationError,
     DadcError,
     DivergenceError,
+    KeyRefusedError,
     MismatchError,
     ProtocolError,
     SelftestError,
@@ -22,12 +23,14 @@ from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
-from dadc_net.node.messages import Alive, Fault, Probe
+from dadc_net.node.messages import NO_RUN, Alive, Fault, Probe
 from dadc_net.node.rows import Arrays
+from dadc_net.runtime import status
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
+from dadc_net.runtime.status import OwnStatus
 from dadc_net.storage import arrays_file
-from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.structures.structure import InformationStructure
@@ -37,6 +40,9 @@ from dadc_net.wire.keys import AgentKeys
 
 _LOOK_MS = 250
 """How often a waiting agent looks at the clock."""
+_STATUS_SECONDS = 1.0
+_REFUSED_SECONDS = 10.0
+"""How long a key that was admitted before may be refused before it counts as revoked."""
 _RECONNECT_SECONDS = 10.0
 """How long one attempt to connect anew may take."""
 _log = logging.getLogger(__name__)
@@ -48,7 +54,7 @@ class AgentOptions:
 
     agent: int
     server: str
-    shared_seed: bytes
+    shared_seed: bytes = field(repr=False)
     state_dir: Path
     keys: AgentKeys | None
     settings_digest: bytes = b""
@@ -61,7 +67,7 @@ class AgentOptions:
     """What the state survives: ``process`` or ``host``."""
     journals: Journals = ON_DISK
     structure: InformationStructure | None = None
-    private_seed: bytes = b""
+    private_seed: bytes = field(default=b"", repr=False)
     """Of the agent's own draws; empty: the shared seed."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
@@ -82,6 +88,7 @@ class AgentProcess:
         self.control = control
         self._begun = False
         self._trouble = ""
+        self._status_due = 0.0
 
     def run(self) -> AgentResult:
         """Take part in one run, from its beginning or from where the state folder stands.
@@ -93,7 +100,7 @@ class AgentProcess:
         pin_threads()
         keep_freed_memory()
         selftest = checked_selftest()
-        open_folder(options.state_dir)
+        open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             store = options.journals.agent(options.state_dir, options.journal)
             try:
@@ -119,6 +126,7 @@ class AgentProcess:
             _log.info("agent %d resumes at record %d; %d computed again", self.options.agent, node.next_step, again)
             self.control.report("resumed", agent=self.options.agent, step=node.next_step, computed=again)
         if node.phase is not Phase.FINISHED:
+            self._write_status(node)
             socket = AgentSocket(
                 self.options.server,
                 self.options.keys,
@@ -133,6 +141,8 @@ class AgentProcess:
             finally:
                 self._settle_whatever_happens(node)
                 socket.close()
+        self._status_due = 0.0
+        self._write_status(node)
         digest = node.learner_digest.hex()
         _log.info("agent %d finished with learner digest %s", self.options.agent, digest)
         self.control.report("finished", agent=self.options.agent, learner_digest=digest)
@@ -145,6 +155,7 @@ class AgentProcess:
         _log.info("agent %d asked to join at %s", self.options.agent, self.options.server)
         node.watch.heard(time.monotonic())
         while node.phase is not Phase.FINISHED:
+            self._write_status(node)
             frames = socket.receive(_LOOK_MS, self.control.wake_fds)
             if frames is None:  # Also within a tenth of a second of a wish to stop, while messages keep coming.
                 self._stop_if_asked()
@@ -190,6 +201,16 @@ class AgentProcess:
             return None
         return encode(Alive(self.options.agent, message.number)) if isinstance(message, Probe) else None
 
+    def _write_status(self, node: AgentNode) -> None:
+        """Once a second; a start, a wait for the server and a long update write none."""
+        now = time.monotonic()
+        if now >= self._status_due:
+            self._status_due = now + _STATUS_SECONDS
+            silent = node.watch.silent(now) if node.phase is Phase.RUNNING else None
+            run_id = "" if node.run_id == NO_RUN else node.run_id.hex()
+            found = OwnStatus(self.options.agent, node.phase.value, run_id, node.next_step, silent, now)
+            status.write(self.options.state_dir, found)
+
     def _stop_if_asked(self) -> None:
         self.control.poll()
         if self.control.stop.reason:
@@ -212,6 +233,7 @@ class AgentProcess:
         silent = node.watch.silent(time.monotonic())
         _log.warning("the server has been silent for %.1f s; connecting anew", silent)
         self.control.report("silent", agent=self.options.agent, seconds=silent)
+        refused_since: float | None = None
         while True:
             remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
             try:
@@ -219,8 +241,13 @@ class AgentProcess:
                     break
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
+                now = time.monotonic()
+                refused_since = (refused_since or now) if isinstance(error, KeyRefusedError) else None
+                if refused_since is not None and now - refused_since >= _REFUSED_SECONDS:
+                    raise  # Nothing but refusals for so long: the key was revoked.
                 time.sleep(_LOOK_MS / 1000)  # A refusal comes at once.
             self._stop_if_asked()
+            self._write_status(node)
             node.tick(time.monotonic())
         socket.send(encode(node.join()))
 

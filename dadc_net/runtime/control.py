@@ -24,6 +24,7 @@ class StopRequest:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self.reason = ""
+        self.reread = False
 
     @property
     def fileno(self) -> int:
@@ -46,6 +47,23 @@ class StopRequest:
 
         signal.signal(signal.SIGINT, handle)
         signal.signal(signal.SIGTERM, handle)
+
+    def reread_on_hangup(self) -> None:
+        """Take SIGHUP as the wish that files are read again, as daemons do; where a terminal was closed, as a request."""
+        terminal = os.isatty(2)
+
+        def handle(_number: int, _frame: FrameType | None) -> None:
+            if terminal and not os.isatty(2):
+                self.request("the end of its terminal")
+            else:
+                self.reread = True
+
+        signal.signal(signal.SIGHUP, handle)
+
+    def take_reread(self) -> bool:
+        """Whether somebody wished that files are read again, since this was asked last."""
+        wished, self.reread = self.reread, False
+        return wished
 
     def error(self) -> Interrupted:
         """The error of a process that was asked to stop."""

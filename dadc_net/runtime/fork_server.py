@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -29,7 +29,7 @@ from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.runtime.host import log_to_file
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
-from dadc_net.storage.folder import open_folder
+from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
 
@@ -41,7 +41,7 @@ class ServerOrder:
     """What the child that becomes the environment server is told; plain data, so that it can be sent to it."""
 
     configuration: Mapping[str, Any]
-    environment_seed: bytes
+    environment_seed: bytes = field(repr=False)
     run_id: bytes
     state_dir: Path
     keys_dir: Path
@@ -57,7 +57,7 @@ class AgentOrder:
 
     agent: int
     server: str
-    shared_seed: bytes
+    shared_seed: bytes = field(repr=False)
     state_dir: Path
     keys_dir: Path
     checkpoint_every: int
@@ -92,7 +92,7 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
         if state_dir is None:
             _log.addHandler(logging.NullHandler())
         else:
-            log_to_file(open_folder(state_dir))
+            log_to_file(open_state_folder(state_dir))
         role(control)
     except DadcError as error:
         _log.error("%s", error)

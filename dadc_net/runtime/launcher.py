@@ -53,8 +53,8 @@ class LaunchOptions:
     """What a run on this machine is started with."""
 
     config: RunConfig
-    shared_seed: bytes
-    environment_seed: bytes
+    shared_seed: bytes = field(repr=False)
+    environment_seed: bytes = field(repr=False)
     out: Path
     tamper: Mapping[int, Tamper] = field(default_factory=dict)
     """agent -> how its replica is broken on purpose"""

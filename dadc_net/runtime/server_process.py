@@ -6,12 +6,12 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from dadc_net.config import RunConfig
-from dadc_net.errors import InvariantError, MismatchError, ProtocolError, TemporaryError
+from dadc_net.errors import AuthenticationError, InvariantError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import Fault, Join, Probe
 from dadc_net.node.record import RewardMean
 from dadc_net.node.rows import ServerJournal
@@ -23,10 +23,12 @@ from dadc_net.runtime import status
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.environment_patience import EnvironmentPatience, TimedEnvironment, take_seconds
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
+from dadc_net.runtime.seed_files import drawn_seed
 from dadc_net.runtime.status import TeamStatus, Watchkeeper
 from dadc_net.schema import differences
 from dadc_net.storage import atomic_file
-from dadc_net.storage.folder import locked, open_folder
+from dadc_net.storage.folder import locked, open_state_folder
+from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
@@ -40,6 +42,10 @@ _SLOW_SECONDS = 0.5
 _METRIC_LINES = 200
 _STRAGGLER_SECONDS = 10.0
 """How long a record may wait before those that it waits for are named."""
+_REVOKED = (
+    "the key of agent %d is not in the server's list any more. It was cut, and the run waits for a process with a key that "
+    "is. Get a new agent key from whoever keeps the server's keys, or ask to be listed again."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +54,8 @@ class ServerOptions:
     """What a server process is started with."""
 
     config: RunConfig
-    environment_seed: bytes
+    environment_seed: bytes | None = field(repr=False)
+    """None: drawn at the first start, and kept in the state folder."""
     bind: str
     run_id: bytes
     state_dir: Path
@@ -74,6 +81,7 @@ class ServerProcess:
     def __init__(self, options: ServerOptions, control: Control) -> None:
         self.options = options
         self.control = control
+        self._seed = b""
         self._metrics: BinaryIO | None = None
         self._rewards = RewardMean(options.config.settings.learner.num_envs)
         self._present: set[int] = set()
@@ -89,9 +97,10 @@ class ServerProcess:
             DadcError: whatever ended it early.
         """
         options = self.options
-        folder = open_folder(options.state_dir)
+        folder = open_state_folder(options.state_dir)
         with locked(folder, "the environment server"):
             terms = make_terms(options.config)
+            self._seed = options.environment_seed or drawn_seed(folder, (folder / JOURNAL_NAME).exists())
             journal = options.journals.server(folder, options.config.settings.num_agents, options.config.runtime.journal)
             try:
                 existed = journal.open_or_create(self._facts(terms))
@@ -127,13 +136,13 @@ class ServerProcess:
             "epoch": 1,
             "settings": terms.settings,
             "settings_digest": terms.settings_digest.hex(),
-            "environment": environment_digest(self.options.config, self.options.environment_seed).hex(),
+            "environment": environment_digest(self.options.config, self._seed).hex(),
             "last_step": terms.updates * terms.batch_lock_steps,
             "state": "running",
         }
 
     def _world(self) -> TimedEnvironment:
-        return TimedEnvironment(make_problem(self.options.config), self.options.environment_seed)
+        return TimedEnvironment(make_problem(self.options.config), self._seed)
 
     def _start(self, journal: ServerJournal, terms: RunTerms) -> EnvironmentServerNode:
         return EnvironmentServerNode(ServerLog(self._world(), journal), terms, self.options.run_id)
@@ -152,8 +161,8 @@ class ServerProcess:
             differing = differing or f"another {what.replace('_', ' ')}, {facts[what][:16]} (given {given[what][:16]})"
             raise MismatchError(
                 f"the state folder {self.options.state_dir} holds run {facts['run_id'][:8]} with {differing}. Nothing was "
-                f"changed; it stands at record {journal.tip}. Start it with the same task, options and --env-seed, or give "
-                "another folder."
+                f"changed; it stands at record {journal.tip}. Start it with the same task, options and "
+                "--env-seed or --env-seed-file, or give another folder."
             )
         begun = time.monotonic()
         node, recovery = take_up(self._world(), journal, terms, least_epoch=self.options.epoch)
@@ -187,9 +196,7 @@ class ServerProcess:
         members = list(node.roster.members.items())
         return [(member.peer, encode(fault or Probe(agent))) for agent, member in members]
 
-    def _serve(
-        self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal
-    ) -> None:
+    def _serve(self, node: EnvironmentServerNode, socket: ServerSocket, journal: OpenableServerJournal) -> None:
         quiet_since = time.monotonic()
         while not node.done:
             messages = socket.receive(int(_KEEPALIVE_SECONDS * 1000), self.control.wake_fds)
@@ -202,10 +209,18 @@ class ServerProcess:
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
                 self._deliver(node, socket, [*node.tick(now), *node.keepalive(now)])
+                self._cut_revoked(node, socket, now)
                 self._note_presence(node)
                 self._name_stragglers(node, now)
                 self._write_status(node)
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
+
+    def _cut_revoked(self, node: EnvironmentServerNode, socket: ServerSocket, now: float) -> None:
+        """Read the list of keys again if it has changed; who is admitted no more is told so, and heard no more."""
+        for peer, agent in socket.read_keys_again(self.control.stop.take_reread()):
+            _log.warning("agent %d is cut: its key was revoked", agent)
+            self._deliver(node, socket, [Delivery(peer, Fault(AuthenticationError.exit_code, _REVOKED % agent))])
+            self._deliver(node, socket, node.peer_gone(peer, now))
 
     def _handle(self, node: EnvironmentServerNode, socket: ServerSocket, received: Received) -> list[Delivery]:
         now = time.monotonic()

@@ -1,8 +1,9 @@
-"""What a running server knows of its agents, once a second in a small file: the answer to "who is holding us up?".
+"""What a running party knows, once a second in a small file: the server of its agents, an agent of itself.
 
-The file is replaced, never appended to, and never synced: it is for people, and nothing reads it but ``dadc status``. It
-holds digests of steps, which say nothing without the shared seed, and no private data. Its age is told by the monotonic
-clock, which all processes of a host share until it boots anew.
+The server's answers "who is holding us up?", any of them "does it live?", which is what container engines ask. The file
+is replaced, never appended to, and never synced: nothing reads it but ``dadc status``. It holds digests of steps, which say
+nothing without the shared seed, and no private data. Its age is told by the monotonic clock, which all processes of a host
+share until it boots anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dadc_net.errors import UsageError
+from dadc_net.errors import TemporaryError, UsageError
 from dadc_net.node.messages import Act, Message
 
 STATUS_NAME = "status.json"
@@ -73,7 +74,37 @@ class TeamStatus:
         return asdict(self)
 
 
-def write(folder: Path, status: TeamStatus) -> None:
+@dataclass(frozen=True)
+class OwnStatus:
+    """An agent, as it sees itself."""
+
+    agent: int
+    phase: str
+    run_id: str
+    """Empty before it has joined."""
+    step: int
+    """Number of the record it waits for."""
+    server_silent_s: float | None
+    """Seconds since the server was heard; null: it has not joined, or has all records."""
+    written: float
+    """Monotonic seconds."""
+
+    @property
+    def age(self) -> float:
+        """As of ``TeamStatus``."""
+        return time.monotonic() - self.written
+
+    @property
+    def ended(self) -> bool:
+        """It has all records; one that failed or was stopped leaves its last status behind, which grows old."""
+        return self.phase == "finished"
+
+    def to_plain(self) -> dict[str, Any]:
+        """As of ``TeamStatus``."""
+        return asdict(self)
+
+
+def write(folder: Path, status: TeamStatus | OwnStatus) -> None:
     """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
     temporary = folder / f".{STATUS_NAME}.tmp"
     try:
@@ -83,8 +114,8 @@ def write(folder: Path, status: TeamStatus) -> None:
         return
 
 
-def read(folder: Path) -> TeamStatus:
-    """The status in the folder of a run or of its server.
+def read(folder: Path) -> TeamStatus | OwnStatus:
+    """The status in the folder of a run, of its server or of an agent.
 
     Raises:
         UsageError: if there is none.
@@ -94,15 +125,32 @@ def read(folder: Path) -> TeamStatus:
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
+        if "agents" not in found:
+            return OwnStatus(**found)
         return TeamStatus(**{**found, "agents": [AgentStatus(**agent) for agent in found["agents"]]})
     raise UsageError(
-        f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A server writes one every second while it runs. "
-        "Give the folder of a run, or the server's state folder."
+        f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A party writes one every second while it runs. "
+        "Give the folder of a run, or a party's state folder."
     )
 
 
-def table(status: TeamStatus) -> str:
+def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) -> None:
+    """Raises TemporaryError unless the party has ended its run, or has written its status lately."""
+    if not status.ended and not 0 <= status.age <= seconds:
+        age = f"{status.age:.0f} s ago" if status.age >= 0 else "before this host was booted"
+        raise TemporaryError(
+            f"the status in {folder} was written {age}, and {seconds:g} s were allowed. A party writes it every second: "
+            "this one has gone, or hangs. Look at its log.txt, or start it again."
+        )
+
+
+def table(status: TeamStatus | OwnStatus) -> str:
     """Lines for people."""
+    if isinstance(status, OwnStatus):
+        joined = f"run {status.run_id[:8]}" if status.run_id else "no run yet"
+        written = f"written {status.age:.0f} s ago" if status.age >= 0 else "an old file"
+        heard = "" if status.server_silent_s is None else f"; server heard {status.server_silent_s:.1f} s before that"
+        return f"agent {status.agent}, {joined}, {status.phase}, at record {status.step}; {written}{heard}"
     head = f"run {status.run_id[:8]}, epoch {status.epoch}, {status.phase}, record {status.step} of {status.last_step}"
     if status.ended:
         head += f"; ended {status.age:.0f} s ago" if status.age >= 0 else "; an old file"

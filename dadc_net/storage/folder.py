@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dadc_net.errors import DuplicateAgentError, TemporaryError, UsageError
+from dadc_net.secret_files import check_folder, make_folder
 
 LOCK_NAME = "lock"
 
@@ -21,7 +22,7 @@ def open_folder(path: Path) -> Path:
         UsageError: if it cannot be made or written.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path)
     except OSError as error:
         raise UsageError(
             f"the folder {path} cannot be made: {error.strerror}. A process needs one for its journal and state. "
@@ -29,6 +30,17 @@ def open_folder(path: Path) -> Path:
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(f"the folder {path} cannot be written. A process needs it. Give another, or change its mode.")
+    return path
+
+
+def open_state_folder(path: Path) -> Path:
+    """The same for what only one party may see: its journal, its log, its seed.
+
+    Raises:
+        UsageError: if it cannot be made or written.
+        AuthenticationError: if it is another user's, or others can read or write what is in it.
+    """
+    check_folder(open_folder(path), secret=True)
     return path
 
 
@@ -40,7 +52,7 @@ def locked(folder: Path, party: str) -> Iterator[None]:
         DuplicateAgentError: if another process holds it.
         TemporaryError: if the file system has no locks.
     """
-    descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+    descriptor = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

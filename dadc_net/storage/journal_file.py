@@ -1,19 +1,20 @@
 """The file behind a journal: one SQLite database per party, in WAL mode, readable by its owner alone.
 
-Format 3. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
+Format 4. ``facts`` holds JSON values by name: format, agent (0: the server), run_id, epoch, settings, settings_digest,
 last_step, state (running or finished), learner_digest, host, and what else a party wants to remember.
 
     every party    records       step, head, common              the common log, byte for byte, and its chain
-    server         observations  step, observations, checked     of all K agents, joined (``parts``)
-                   answers       step, actions, step_digests, learner_digests, checked      of all K agents, joined
+    server         observations_k  step, observation, checked   what agent k alone was told
+                   answers_k     step, actions, step_digest, learner_digest, checked       what agent k answered
                    worlds        step, state, checked            state of the environment after that record
     agent          private       step, observation, actions, checked                        its own, nobody else's
                    steps         step, parameters, ais, prescription, step_digest, checked
                    updates       step, number, learner_digest, tensors, checked     tensors: a digest each, names in
                                                                                     facts.tensors
 
-Common and private data are different tables of one file: tables, so that a query for the common log cannot reach what
-is private; one file, so that one transaction covers both. ``checked`` is ``node.rows.row_check`` of step and columns.
+Common and private data are different tables of one file, and so are the private data of different agents: tables, so that a
+question about the common log, or about one agent, cannot reach what is another's; one file, so that one transaction covers
+them. ``checked`` is ``node.rows.row_check`` of step and columns.
 
 The newest rows of the server are in a file beside its database, ``journal.sqlite-tail`` (``server_journal`` says why,
 ``tail_file`` and ``tail_entry`` how). It is there as long as the server has the journal open.
@@ -43,7 +44,7 @@ from dadc_net.storage.tail_file import TAIL_SUFFIX
 
 JOURNAL_NAME = "journal.sqlite"
 WAL_SUFFIX = "-wal"
-FORMAT = 3
+FORMAT = 4
 _SYNCHRONOUS = {"process": "NORMAL", "host": "FULL"}
 _WAL_PAGES = 4000
 """Pages (4 KiB) after which SQLite folds the WAL into the database. That syncs, so it should be rare."""

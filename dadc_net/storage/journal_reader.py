@@ -19,20 +19,19 @@ from dadc_net.storage.journal_file import (
     refuse_format,
     refuse_without,
 )
-from dadc_net.storage.parts import split
 from dadc_net.storage.server_journal import tail_key
-from dadc_net.storage.tail_entry import TailEntry
+from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of
 from dadc_net.storage.tail_file import TAIL_SUFFIX, Tail, read_tail, tail_path
 
 CHECKED_COLUMNS = {
-    "observations": "observations",
-    "answers": "actions, step_digests, learner_digests",
+    "observations": "observation",
+    "answers": "actions, step_digest, learner_digest",
     "worlds": "state",
     "private": "observation, actions",
     "steps": "parameters, ais, prescription, step_digest",
     "updates": "learner_digest, tensors",
 }
-"""Table -> the columns that its check covers."""
+"""Table, without the agent's number at its end -> the columns that its check covers."""
 _LOOKS = 3
 """A server that cuts its tail while it is read looks like damage for a moment."""
 Row = tuple[Any, ...]
@@ -65,7 +64,7 @@ class JournalReader:
             self.facts: dict[str, Any] = self._read_facts()
             self.tail = self._read_tail()
             """The tail of a server's journal."""
-            self._newer = _rows_by_table(self.tail)
+            self._newer = _rows_by_table(self.tail, self.num_agents)
             self._database.execute("BEGIN")  # All that follows sees one state.
             self.facts = self._read_facts()
         except CorruptStateError:
@@ -76,6 +75,11 @@ class JournalReader:
     def agent(self) -> int:
         """Whose it is; 0: the server's."""
         return int(self.facts.get("agent", 0))
+
+    @property
+    def num_agents(self) -> int:
+        """K, of a server's journal; 0 of an agent's, which has nothing of the others."""
+        return 0 if self.agent else int(self.facts["num_agents"])
 
     def records(self, first: int = 0) -> Iterator[Record]:
         """The common log from record ``first`` on, in order."""
@@ -95,7 +99,8 @@ class JournalReader:
 
     def checked_rows(self, table: str) -> Iterator[Row]:
         """(step, columns that the check covers ..., check) of ``table``, in order."""
-        rows = self._query(f"SELECT step, {CHECKED_COLUMNS[table]}, checked FROM {table} ORDER BY step")
+        columns = CHECKED_COLUMNS[kind_of(table)]
+        rows = self._query(f"SELECT step, {columns}, checked FROM {table} ORDER BY step")
         yield from self._with_newer(table, rows)
 
     def private(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
@@ -104,14 +109,12 @@ class JournalReader:
 
     def observations(self, agent: int) -> Iterator[tuple[int, bytes]]:
         """(step, observation) of one agent in the server's journal, in order."""
-        for step, joined, _ in self.checked_rows("observations"):
-            yield step, split(joined, int(self.facts["num_agents"]))[agent - 1]
+        for step, observation, _ in self.checked_rows(observations_of(agent)):
+            yield step, observation
 
     def answers(self, agent: int) -> Iterator[tuple[int, bytes, bytes, bytes]]:
         """(step, actions, step digest, learner digest) of one agent in the server's journal, in order."""
-        agents = int(self.facts["num_agents"])
-        for step, *columns, _ in self.checked_rows("answers"):
-            actions, step_digest, learner_digest = (split(column, agents)[agent - 1] for column in columns)
+        for step, actions, step_digest, learner_digest, _ in self.checked_rows(answers_of(agent)):
             yield step, actions, step_digest, learner_digest
 
     def updates(self) -> Iterator[UpdateRow]:
@@ -173,10 +176,15 @@ class JournalReader:
             ) from error
 
 
-def _rows_by_table(tail: Tail) -> dict[str, list[Row]]:
+def kind_of(table: str) -> str:
+    """The name of ``table`` without the number of the agent that it belongs to."""
+    return table.partition("_")[0]
+
+
+def _rows_by_table(tail: Tail, num_agents: int) -> dict[str, list[Row]]:
     """Table -> the rows of the tail, in order, the last one written for each record."""
     found: dict[str, dict[int, Row]] = {}
     for body in tail.bodies:
-        for table, row in TailEntry.unpack(body).rows().items():
+        for table, row in TailEntry.unpack(body).rows(num_agents).items():
             found.setdefault(table, {})[int(row[0])] = row
     return {table: [rows[step] for step in sorted(rows)] for table, rows in found.items()}

@@ -17,7 +17,7 @@ a loss of power can take a group out of the database and leave younger entries i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,19 @@ from dadc_net.node.rows import Answers, Arrays, ServerRow, row_check
 from dadc_net.storage import arrays_file
 from dadc_net.storage.journal_file import JournalFile, Translated, rotten
 from dadc_net.storage.parts import split
-from dadc_net.storage.tail_entry import TailEntry, pack_entry
+from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of, pack_entry
 from dadc_net.storage.tail_file import Tail, TailFile, key_of, read_tail, tail_path
 
-_SCHEMA = """
-CREATE TABLE observations (step INTEGER PRIMARY KEY, observations BLOB NOT NULL, checked BLOB NOT NULL);
-CREATE TABLE answers (
-    step INTEGER PRIMARY KEY, actions BLOB NOT NULL, step_digests BLOB NOT NULL, learner_digests BLOB NOT NULL,
+_OF_AN_AGENT = """
+CREATE TABLE {observations} (step INTEGER PRIMARY KEY, observation BLOB NOT NULL, checked BLOB NOT NULL);
+CREATE TABLE {answers} (
+    step INTEGER PRIMARY KEY, actions BLOB NOT NULL, step_digest BLOB NOT NULL, learner_digest BLOB NOT NULL,
     checked BLOB NOT NULL
 );
+"""
+_WORLDS = """
 CREATE TABLE worlds (step INTEGER PRIMARY KEY, state BLOB NOT NULL, checked BLOB NOT NULL);
 """
-_INSERTS = {
-    "records": "INSERT OR REPLACE INTO records VALUES (?, ?, ?)",
-    "observations": "INSERT OR REPLACE INTO observations VALUES (?, ?, ?)",
-    "answers": "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
-    "worlds": "INSERT OR REPLACE INTO worlds VALUES (?, ?, ?)",
-}
 _WORLDS_KEPT = 2
 _OLD_WORLDS = "DELETE FROM worlds WHERE step NOT IN (SELECT step FROM worlds ORDER BY step DESC LIMIT ?)"
 GROUP_ENTRIES = 64
@@ -59,7 +55,7 @@ class ServerJournalFile:
         self._file = JournalFile(folder, mode)
         self._tail = TailFile(tail_path(self._file.path), mode == "host")
         self._translated = Translated(self._tail.path)
-        self._num_agents = num_agents
+        self._agents = range(1, num_agents + 1)
         self._pending: list[bytes] = []
         """Entries of the tail that the database does not have yet, packed."""
         self._made: dict[int, bytes] = {}
@@ -78,7 +74,7 @@ class ServerJournalFile:
         """
         there = self._file.exists
         if not there:
-            self._file.create(_SCHEMA, facts)
+            self._file.create(_schema(self._agents), facts)
         with self._translated:
             self._tail.open()  # Before the database: one that is open without a tail is refused by readers.
         self._file.open()
@@ -105,30 +101,30 @@ class ServerJournalFile:
         """Record ``step``, checked."""
         if step in self._made:
             entry = TailEntry.unpack(self._made[step])
-            return ServerRow(entry.record, split(entry.observations, self._num_agents))
+            return ServerRow(entry.record, split(entry.observations, len(self._agents)))
         before = self._made.get(step - 1)
         record = self._file.record(step, None if before is None else TailEntry.unpack(before).record.head)
-        found = self._file.query("SELECT observations, checked FROM observations WHERE step = ?", (step,))
-        if record is None or found is None:
+        if record is None:
             return None
-        observations, check = found
-        if row_check(step, observations) != check:
-            raise rotten(self._file.path, "observations", step)
-        return ServerRow(record, split(observations, self._num_agents))
+        observations = [self._checked(observations_of(agent), "observation", step) for agent in self._agents]
+        found = [columns[0] for columns in observations if columns is not None]
+        return ServerRow(record, tuple(found)) if len(found) == len(self._agents) else None
 
     def answers(self, step: int) -> Answers | None:
         """The answers to record ``step``, checked."""
         if step in self._answered:
             columns = TailEntry.unpack(self._answered[step]).answers
-        else:
-            statement = "SELECT actions, step_digests, learner_digests, checked FROM answers WHERE step = ?"
-            found = self._file.query(statement, (step,))
-            if found is None:
-                return None
-            columns = found[:-1]
-            if row_check(step, *columns) != found[-1]:
-                raise rotten(self._file.path, "answers", step)
-        return Answers(step, *(split(column, self._num_agents) for column in columns))
+            return Answers(step, *(split(column, len(self._agents)) for column in columns))
+        rows = [self._checked(answers_of(agent), "actions, step_digest, learner_digest", step) for agent in self._agents]
+        found = [row for row in rows if row is not None]
+        return Answers(step, *zip(*found, strict=True)) if len(found) == len(self._agents) else None
+
+    def _checked(self, table: str, columns: str, step: int) -> tuple[bytes, ...] | None:
+        """These columns of record ``step`` in ``table``; None where it has no such row."""
+        found = self._file.query(f"SELECT {columns}, checked FROM {table} WHERE step = ?", (step,))
+        if found is not None and row_check(step, *found[:-1]) != found[-1]:
+            raise rotten(self._file.path, table, step)
+        return None if found is None else found[:-1]
 
     def commit(self, answers: Answers | None, row: ServerRow | None, world: Arrays | None) -> None:
         """One entry: answers to record t, record t+1, state of the environment after it.
@@ -167,12 +163,12 @@ class ServerJournalFile:
         """Put what is pending into the database, then cut the tail: in this order, nothing is nowhere."""
         if not self._tail.size:
             return
-        rows: dict[str, list[tuple[int | bytes, ...]]] = {table: [] for table in _INSERTS}
+        rows: dict[str, list[tuple[int | bytes, ...]]] = {}
         for body in self._pending:
-            for table, row in TailEntry.unpack(body).rows().items():
-                rows[table].append(row)
-        statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = [(_INSERTS[table], rows[table]) for table in rows]
-        if rows["worlds"]:
+            for table, row in TailEntry.unpack(body).rows(len(self._agents)).items():
+                rows.setdefault(table, []).append(row)
+        statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = [(_insert(t, rows[t][0]), rows[t]) for t in rows]
+        if "worlds" in rows:
             statements.append((_OLD_WORLDS, [(_WORLDS_KEPT,)]))
         self._file.transact(statements)
         with self._translated:
@@ -215,6 +211,16 @@ class ServerJournalFile:
                 _log.warning("%s", error)
         single = self._file.close()
         self._tail.close(remove=single and not self._tail.size)
+
+
+def _schema(agents: Iterable[int]) -> str:
+    """Two tables for each agent, and one for the environment's state."""
+    own = [_OF_AN_AGENT.format(observations=observations_of(agent), answers=answers_of(agent)) for agent in agents]
+    return "".join([*own, _WORLDS])
+
+
+def _insert(table: str, row: Sequence[object]) -> str:
+    return f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})"
 
 
 def tail_key(facts: Mapping[str, Any]) -> int:

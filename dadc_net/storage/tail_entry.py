@@ -16,7 +16,7 @@ from typing import NamedTuple
 from dadc_net.errors import CorruptStateError
 from dadc_net.node.record import Record
 from dadc_net.node.rows import Answers, ServerRow, row_check
-from dadc_net.storage.parts import join
+from dadc_net.storage.parts import join, split
 
 _HEADER = struct.Struct(">qq7I")
 _NO_RECORD = Record(-1, b"", b"")
@@ -28,7 +28,7 @@ class TailEntry(NamedTuple):
     answered: int
     """The record that was answered, -1: none."""
     answers: tuple[bytes, bytes, bytes]
-    """Actions, step digests and learner digests, as the table has them."""
+    """Actions, step digests and learner digests, each of all agents, concatenated."""
     record: Record
     """The record that was made; step -1: none."""
     observations: bytes
@@ -59,18 +59,35 @@ class TailEntry(NamedTuple):
         answers = (actions, step_digests, learner_digests)
         return TailEntry(answered, answers, Record(step, head, common), observations, world)
 
-    def rows(self) -> dict[str, tuple[int | bytes, ...]]:
-        """Table -> the row that it becomes there, check included."""
+    def rows(self, num_agents: int) -> dict[str, tuple[int | bytes, ...]]:
+        """Table -> the row that it becomes there, check included.
+
+        Raises:
+            CorruptStateError: if what is concatenated here is not ``num_agents`` equal parts.
+        """
         found: dict[str, tuple[int | bytes, ...]] = {}
         if self.answered >= 0:
-            found["answers"] = (self.answered, *self.answers, row_check(self.answered, *self.answers))
+            columns = [split(column, num_agents) for column in self.answers]
+            for agent, answer in enumerate(zip(*columns, strict=True), start=1):
+                found[answers_of(agent)] = (self.answered, *answer, row_check(self.answered, *answer))
         step = self.record.step
         if step >= 0:
             found["records"] = self.record
-            found["observations"] = (step, self.observations, row_check(step, self.observations))
+            for agent, observation in enumerate(split(self.observations, num_agents), start=1):
+                found[observations_of(agent)] = (step, observation, row_check(step, observation))
             if self.world:
                 found["worlds"] = (step, self.world, row_check(step, self.world))
         return found
+
+
+def observations_of(agent: int) -> str:
+    """The table of what ``agent`` alone was told: apart, so that no question about one agent reaches another."""
+    return f"observations_{agent}"
+
+
+def answers_of(agent: int) -> str:
+    """The table of what ``agent`` answered."""
+    return f"answers_{agent}"
 
 
 def pack_entry(answers: Answers | None, row: ServerRow | None, world: bytes) -> bytes:

@@ -108,14 +108,17 @@ def _wrong_observation(joint: NDArray[Any], spec: EnvironmentSpec, copies: int, 
             if taken(value, space, 1) is None:
                 what = f"the observation of agent {agent} in copy {copy}"
                 kind = "finite numbers in the box" if isinstance(space, BoxSpace) else "a value of the space"
-                return _wrong(spec, step, what, value[0], f"{kind} {space.to_plain()}")
-    return _wrong(spec, step, "an observation", joint, f"values of {spec.joint_observation_space.to_plain()}")
+                return _wrong(spec, step, what, None, f"{kind} {space.to_plain()}")
+    return _wrong(spec, step, "an observation", None, f"values of {spec.joint_observation_space.to_plain()}")
 
 
 def _wrong(spec: EnvironmentSpec, step: int, what: str, found: Any, belongs: str) -> NumericError:
+    """``found``: None where only one agent may know it, because every agent reads the sentence."""
     array = np.asarray(found)
-    shown = array.tolist() if array.size <= 8 else f"an array of shape {array.shape}"
+    shown = f"{array.tolist()} ({array.dtype})" if array.size <= 8 else f"an array of shape {array.shape} ({array.dtype})"
+    if found is None:
+        shown = "something else (it is private, and not told here)"
     return NumericError(
-        f"{what} is {shown} ({array.dtype}) in the environment {spec.name} at lock-step {step}, where {belongs} belong. The "
+        f"{what} is {shown} in the environment {spec.name} at lock-step {step}, where {belongs} belong. The "
         "run cannot go on. Correct the environment, or declare what it really gives; dadc_net.team.conformance finds more."
     )

@@ -57,6 +57,8 @@ class Task:
     TOML file with such tables lies, as ``package:file``."""
     notes: tuple[str, ...] = ()
     """What a user should be told before a run."""
+    finite_model: Callable[[], FiniteModel] | None = None
+    """Makes the model where every number of it is known; then it can be planned for."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -101,6 +103,7 @@ def finite_task(
         },
         default_prescriptions=MENU if small else "gibbs",
         default_algorithm="actor-critic" if small else "ppo",
+        finite_model=made,
     )
 
 

@@ -9,6 +9,7 @@ Reading order:
     bodies.py           the msgpack bodies and their schemas
     keys.py             CurveZMQ keys: who may connect as whom
     key_files.py        single key files: text, modes, atomic writing
+    key_list.py         the list of admitted keys, read again while the server runs
     endpoint.py         addresses
     options.py          every socket option that we set, with its reason
     multipart.py        sending and receiving a list of frames, quickly

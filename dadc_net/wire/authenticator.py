@@ -1,10 +1,10 @@
 """Which keys may connect, and the proof at start-up that no other key can.
 
-The transport asks a handler (ZAP, over an in-process socket) about every connection. Ours admits exactly the keys of
-``authorised`` and tells the transport which agent a key belongs to; every message then carries that id, and no client
-can choose it. A transport that is configured a little wrong asks nobody and admits everybody, silently. Therefore
-``prove_closed`` knocks with a random key before the public address is opened, and the server starts only if that knock
-was refused.
+The transport asks a handler (ZAP, over an in-process socket) about every connection. Ours admits exactly the keys of the
+list, as it stands at that moment, and tells the transport which agent a key belongs to; every message then carries that
+agent's id and that key, and no client can choose them. A transport that is configured a little wrong asks nobody and admits
+everybody, silently. Therefore ``prove_closed`` knocks with a random key before the public address is opened, and the server
+starts only if that knock was refused.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import zmq
-from zmq.utils import z85
 
 from dadc_net.errors import InvariantError
 from dadc_net.wire import options
 from dadc_net.wire.handshake import HandshakeWatch, Outcome
-from dadc_net.wire.key_files import KEY_TEXT_BYTES, KeyPair
+from dadc_net.wire.key_files import KeyPair
+from dadc_net.wire.key_list import KeyList, decoded
 from dadc_net.wire.options import ZAP_DOMAIN, Context, Heartbeat, Socket
 
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
@@ -36,19 +36,19 @@ class Authenticator:
     def __init__(
         self,
         context: Context,
-        authorised: Mapping[bytes, int],
+        admitted: KeyList,
         expected_stranger: bytes = b"",
         admits: Callable[[int, float], bool] = lambda _agent, _now: True,
     ) -> None:
         """Args:
         context: the context whose server sockets ask here.
-        authorised: public key -> agent id.
+        admitted: whose list may change at any time.
         expected_stranger: a public key whose refusal is not worth a line in the log.
         admits: whether the key of an agent may open one more connection now; called on the authenticator's thread.
         """
         self._admits = admits
-        self._agents = {_decoded(public): agent for public, agent in authorised.items()}
-        self._expected_stranger = _decoded(expected_stranger) if expected_stranger else b""
+        self._admitted = admitted
+        self._expected_stranger = decoded(expected_stranger) if expected_stranger else b""
         self._logged_at = float("-inf")
         self.refused = 0
         """Connections refused so far."""
@@ -90,7 +90,7 @@ class Authenticator:
         if not self._admits(agent, time.monotonic()):
             self._note_refusal(f"for a while the key of agent {agent}, which has misbehaved,", request)
             return [_ZAP_VERSION, request_id, b"300", b"later", b"", b""]
-        return [_ZAP_VERSION, request_id, b"200", b"OK", str(agent).encode("ascii"), b""]
+        return [_ZAP_VERSION, request_id, b"200", b"OK", user_id(agent, request[6]), b""]
 
     def _agent(self, request: Sequence[bytes]) -> int | None:
         """The agent whose key the request carries; None refuses it.
@@ -100,7 +100,7 @@ class Authenticator:
         if len(request) != 7 or request[0] != _ZAP_VERSION or request[2] != ZAP_DOMAIN or request[5] != b"CURVE":
             self._note_refusal("a connection without CURVE", request)
             return None
-        agent = self._agents.get(request[6])
+        agent = self._admitted.agent_of(request[6])
         if agent is None and request[6] != self._expected_stranger:
             self._note_refusal("an unknown key", request)
         return agent
@@ -141,8 +141,12 @@ def prove_closed(context: Context, server: Socket, server_public: bytes, strange
         )
 
 
-def _decoded(public: bytes) -> bytes:
-    """The 32 bytes of a key: the transport asks with these, files hold their text."""
-    if len(public) != KEY_TEXT_BYTES:
-        raise InvariantError(f"a public key has {len(public)} characters, not {KEY_TEXT_BYTES}")
-    return z85.decode(public)
+def user_id(agent: int, public: bytes) -> bytes:
+    """What the transport attaches to every message of a connection: whose it is, and by which key (32 bytes)."""
+    return b"%d %s" % (agent, public.hex().encode("ascii"))
+
+
+def owner_of(text: str) -> tuple[int, bytes]:
+    """The inverse of ``user_id``. Raises ValueError."""
+    agent, _, public = text.partition(" ")
+    return int(agent), bytes.fromhex(public)

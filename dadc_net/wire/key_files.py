@@ -2,9 +2,8 @@
 
 A key file is TOML. A key is 32 bytes, written as 40 characters of Z85, whose alphabet needs no quoting.
 
-Files are written whole or not at all, readable by their owner from the first byte on, and never over another key.
-A secret that others on this host can read is refused, as ssh does. Group access is tolerated where the file belongs to
-another user, because that is how orchestrators mount secrets.
+Files are written whole or not at all, readable by their owner from the first byte on, and never over another key. What
+others on this host can use is refused, as ``secret_files`` says.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ import zmq
 from zmq.utils import z85
 
 from dadc_net.errors import AuthenticationError, UsageError
+from dadc_net.secret_files import check_file
 
 KEY_TEXT_BYTES = 40
 _FILE_BYTES_MAX = 2**20
-_OTHERS_WRITE = 0o022
 
 
 @dataclass(frozen=True)
@@ -96,16 +95,6 @@ def sync_folder(directory: Path) -> None:
         os.close(descriptor)
 
 
-def refuse_open_folder(directory: Path) -> None:
-    """Raises AuthenticationError if others may exchange the files in ``directory``."""
-    mode = directory.stat().st_mode & 0o777
-    if mode & _OTHERS_WRITE:
-        raise AuthenticationError(
-            f"{directory} has mode {mode:04o}, so other users could exchange the keys in it. No key was made. "
-            f"Run: chmod go-w {directory}"
-        )
-
-
 def read_pair(path: Path, agent: int | None = None) -> KeyPair:
     """The pair in ``path``, which must say that it belongs to ``agent`` if one is given. Raises AuthenticationError."""
     content = _read(path, secret=True)
@@ -154,7 +143,7 @@ def _read(path: Path, *, secret: bool) -> dict[str, object]:
     """Parse a key file; the mode is checked on the open file, so it cannot change in between."""
     try:
         with open(path, "rb") as file:
-            _check_mode(path, os.fstat(file.fileno()), secret=secret)
+            check_file(path, os.fstat(file.fileno()), secret=secret)
             raw = file.read(_FILE_BYTES_MAX + 1)
     except FileNotFoundError as error:
         raise AuthenticationError(
@@ -172,18 +161,6 @@ def _read(path: Path, *, secret: bool) -> dict[str, object]:
         return tomllib.loads(raw.decode("utf-8"))
     except ValueError as error:
         raise _malformed(path, str(error)) from error
-
-
-def _check_mode(path: Path, status: os.stat_result, *, secret: bool) -> None:
-    forbidden = _OTHERS_WRITE
-    if secret:
-        forbidden = 0o077 if status.st_uid == os.geteuid() else 0o027
-    mode = status.st_mode & 0o777
-    if mode & forbidden:
-        raise AuthenticationError(
-            f"{path} has mode {mode:04o}, so other users can {'use' if secret else 'change'} this key. It was not "
-            f"used. Run: chmod {'600' if secret else 'go-w'} {path}"
-        )
 
 
 def _key(value: object, path: Path, name: str) -> bytes:

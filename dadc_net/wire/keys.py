@@ -6,10 +6,13 @@ A folder as ``dadc keys`` makes it, mode 0700, every file 0600:
     server.pub        its public half; every agent needs it to know that it talks to the right server
     agent-<k>.key     agent k's key pair; belongs on agent k's host
     authorised.toml   public key -> agent id; the server admits these keys and no other
+    team.seed         the agents' shared seed (``seed_files``), made with the first keys; belongs on every agent's host and
+                      on no other, so it is to be moved from here, not copied
 
-An agent's host needs only its own ``agent-<k>.key`` and ``server.pub``. Keys are never overwritten: making keys again
-with more agents adds what is missing. To replace agent k's key, delete its file and its line in ``authorised.toml``,
-make keys again and restart the server. An agent that is listed but whose file is not here keeps it on its own host.
+An agent's host needs only its own ``agent-<k>.key``, ``server.pub`` and ``team.seed``. Keys are never overwritten: making
+keys again with more agents adds what is missing. To replace agent k's key, delete its file and its line in
+``authorised.toml`` and make keys again. A running server reads the list again when it changes: an agent whose key is listed
+no more is cut, a new key is admitted. An agent that is listed but whose file is not here keeps it on its own host.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dadc_net.errors import AuthenticationError, UsageError
+from dadc_net.secret_files import check_folder, make_folder
 from dadc_net.wire import key_files
 from dadc_net.wire.key_files import KeyPair, new_pair
 
 _SERVER_KEY = "server.key"
 _SERVER_PUBLIC = "server.pub"
-_AUTHORISED = "authorised.toml"
+AUTHORISED = "authorised.toml"
 _AGENT_FILE = re.compile(r"agent-([1-9][0-9]{0,8})\.key")
 
 
@@ -36,7 +40,9 @@ class ServerKeys:
 
     pair: KeyPair
     authorised: Mapping[bytes, int]
-    """public key -> agent id"""
+    """public key -> agent id, when they were read"""
+    folder: Path | None = None
+    """Where they came from, so that the list can be read again; None: it never changes."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,8 @@ def write_keys(directory: Path, num_agents: int) -> list[str]:
     if num_agents < 1:
         raise UsageError(f"keys for {num_agents} agents were asked for. A team has at least one. Give a number from 1.")
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key_files.refuse_open_folder(directory)
+        make_folder(directory)
+        check_folder(directory, secret=False)
         made = _write_server(directory)
         made += _write_agents(directory, num_agents)
         key_files.sync_folder(directory)
@@ -82,13 +88,14 @@ def load_server_keys(directory: Path) -> ServerKeys:
     Raises:
         AuthenticationError: if a file is missing, unprotected or malformed.
     """
+    _check_folder(directory)
     pair = key_files.read_pair(directory / _SERVER_KEY)
-    authorised = key_files.read_authorised(directory / _AUTHORISED)
+    authorised = key_files.read_authorised(directory / AUTHORISED)
     if not authorised:
         raise AuthenticationError(
-            f"{directory / _AUTHORISED} lists no key. The server would admit nobody. Run: dadc keys {directory}"
+            f"{directory / AUTHORISED} lists no key. The server would admit nobody. Run: dadc keys {directory}"
         )
-    return ServerKeys(pair, authorised)
+    return ServerKeys(pair, authorised, directory)
 
 
 def load_agent_keys(directory: Path, agent: int) -> AgentKeys:
@@ -98,6 +105,7 @@ def load_agent_keys(directory: Path, agent: int) -> AgentKeys:
         UsageError: if the folder holds keys of other agents only.
         AuthenticationError: if a file is missing, unprotected or malformed.
     """
+    _check_folder(directory)
     path = directory / f"agent-{agent}.key"
     present = _agents_in(directory)
     if present and agent not in present:
@@ -108,6 +116,12 @@ def load_agent_keys(directory: Path, agent: int) -> AgentKeys:
         )
     pair = key_files.read_pair(path, agent)
     return AgentKeys(agent, pair, key_files.read_public(directory / _SERVER_PUBLIC), directory)
+
+
+def _check_folder(directory: Path) -> None:
+    """Raises AuthenticationError if others may exchange the files in ``directory``; if it is missing, its files are."""
+    if directory.is_dir():
+        check_folder(directory, secret=False)
 
 
 def _agents_in(directory: Path) -> list[int]:
@@ -140,7 +154,7 @@ def _write_server(directory: Path) -> list[str]:
 
 def _write_agents(directory: Path, num_agents: int) -> list[str]:
     """Key files first and the list last: after a crash in between, the next call lists what is here."""
-    listing = directory / _AUTHORISED
+    listing = directory / AUTHORISED
     before = key_files.read_authorised(listing) if listing.exists() else {}
     authorised = dict(before)
     made = []
@@ -155,5 +169,5 @@ def _write_agents(directory: Path, num_agents: int) -> list[str]:
             made.append(path.name)
     if authorised != before:
         key_files.write_over(listing, key_files.format_authorised(authorised))
-        made.append(_AUTHORISED)
+        made.append(AUTHORISED)
     return made

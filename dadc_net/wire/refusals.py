@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dadc_net.errors import AuthenticationError, DadcError, ProtocolError, TemporaryError
+from dadc_net.errors import AuthenticationError, DadcError, KeyRefusedError, ProtocolError, TemporaryError
 from dadc_net.wire.endpoint import Endpoint
 from dadc_net.wire.handshake import Outcome
 from dadc_net.wire.keys import AgentKeys
@@ -14,14 +14,14 @@ _WHY_UNREACHABLE = {
 _NOTHING = "Nothing listens there, or a firewall is in between."
 
 
-def key_refused(server: Endpoint, keys: AgentKeys | None) -> AuthenticationError:
+def key_refused(server: Endpoint, keys: AgentKeys | None) -> KeyRefusedError:
     """The server knows its own key, but not this agent's."""
     if keys is None:
-        return AuthenticationError(f"the server at {server} refused a connection without a key. Give --keys FOLDER.")
-    return AuthenticationError(
+        return KeyRefusedError(f"the server at {server} refused a connection without a key. Give --keys FOLDER.")
+    return KeyRefusedError(
         f"the server at {server} refused the key {_short(keys.pair.public)} of agent {keys.agent}, from "
         f"{keys.folder}. Its list authorised.toml does not hold that key. Copy agent-{keys.agent}.key from the folder "
-        "in which the server's keys were made, or add the key to the list and restart the server."
+        "in which the server's keys were made, or add the key to the list; the server reads it again."
     )
 
 

@@ -17,11 +17,12 @@ import zmq
 
 from dadc_net.errors import DadcError, InvariantError, TemporaryError, UsageError
 from dadc_net.wire import options
-from dadc_net.wire.authenticator import Authenticator, prove_closed
+from dadc_net.wire.authenticator import Authenticator, owner_of, prove_closed
 from dadc_net.wire.conduct import Conduct, Verdict
 from dadc_net.wire.connections import Connections, Unfinished, shut
 from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
 from dadc_net.wire.key_files import new_pair
+from dadc_net.wire.key_list import KeyList
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.limits import UNFINISHED_MEMBER_BYTES_MAX, UNFINISHED_STRANGER_BYTES_MAX
 from dadc_net.wire.minder import Minder
@@ -76,6 +77,9 @@ class ServerSocket:
         else:
             options.require_descriptors(len(set(keys.authorised.values())))
         self._secure = keys is not None
+        self._admitted: KeyList | None = None if keys is None else KeyList(keys)
+        self._keys_of: dict[bytes, bytes] = {}
+        """Connection -> the key it was made with."""
         self._agents: dict[bytes, int] = {}
         self._context: Context = zmq.Context(io_threads)
         self._socket: Socket = self._context.socket(zmq.ROUTER)
@@ -95,8 +99,8 @@ class ServerSocket:
         self._signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]] = lambda: ()
         try:
             options.configure_server(self._socket, keys.pair if keys else None, heartbeat or Heartbeat())
-            if keys is not None:
-                self._admit_only(keys)
+            if keys is not None and self._admitted is not None:
+                self._admit_only(keys, self._admitted)
             self._bind(wanted)
         except BaseException:
             self.close(flush=False)
@@ -127,7 +131,10 @@ class ServerSocket:
         if frames is None:
             return []
         peer = frames[0].bytes
-        return [Received(peer, self._agent(peer, frames[-1]), [frame.bytes for frame in frames[1:]])]
+        agent = self._agent(peer, frames[-1])
+        if not self._is_admitted(peer):
+            return []  # Its key was revoked: what it says is not read any more.
+        return [Received(peer, agent, [frame.bytes for frame in frames[1:]])]
 
     def say_while_away(self, signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]]) -> None:
         """While the owner is busy, send what ``signs`` returns, (peer, frames), once a second; another thread calls it."""
@@ -169,6 +176,7 @@ class ServerSocket:
             if error.errno != errno.EHOSTUNREACH:
                 raise
             self._agents.pop(peer, None)
+            self._keys_of.pop(peer, None)
             return False
         return True
 
@@ -180,10 +188,24 @@ class ServerSocket:
             for peer, frames in self._signs():
                 self._send(peer, frames)
 
-    def _admit_only(self, keys: ServerKeys) -> None:
+    def read_keys_again(self, asked: bool = False) -> list[tuple[bytes, int]]:
+        """Read the list of keys again if it has changed, or if somebody ``asked``.
+
+        Returns:
+            (connection, agent) of those whose key is not admitted any more.
+        """
+        if self._admitted is None or not self._admitted.read_again(asked):
+            return []
+        return [(peer, agent) for peer, agent in list(self._agents.items()) if not self._is_admitted(peer)]
+
+    def _is_admitted(self, peer: bytes) -> bool:
+        key = self._keys_of.get(peer)
+        return self._admitted is None or (key is not None and self._admitted.agent_of(key) == self._agents.get(peer))
+
+    def _admit_only(self, keys: ServerKeys, admitted: KeyList) -> None:
         stranger = new_pair()
         admits = self._conduct.admits if self._conduct else (lambda _agent, _now: True)
-        self._authenticator = Authenticator(self._context, keys.authorised, stranger.public, admits)
+        self._authenticator = Authenticator(self._context, admitted, stranger.public, admits)
         prove_closed(self._context, self._socket, keys.pair.public, stranger)
 
     def _bind(self, wanted: Endpoint) -> None:
@@ -239,20 +261,20 @@ class ServerSocket:
         """The owner of the key of ``peer``, over whose connection ``frame`` came; None without keys."""
         agent = self._agents.get(peer)
         if agent is None:
-            agent = self._remember(frame) if self._secure else 0
+            agent, key = self._remember(frame) if self._secure else (0, b"")
             if len(self._agents) >= _PEERS_REMEMBERED:
                 # Connections that went away unnoticed; whoever still lives is asked for again.
                 self._agents.clear()
-            self._agents[peer] = agent
+                self._keys_of.clear()
+            self._agents[peer], self._keys_of[peer] = agent, key
         return agent if self._secure else None
 
-    def _remember(self, frame: zmq.Frame) -> int:
+    def _remember(self, frame: zmq.Frame) -> tuple[int, bytes]:
         """Ask the transport once per connection: its answer cannot change, and asking costs a microsecond."""
         try:
-            agent = int(frame.get("User-Id"))
+            return owner_of(str(frame.get("User-Id")))
         except (zmq.ZMQError, KeyError, ValueError) as error:
             raise InvariantError(f"a message came over a connection without an authenticated key: {error}") from error
-        return agent
 
     def _name(self, peer: bytes) -> str:
         agent = self._agents.get(peer)

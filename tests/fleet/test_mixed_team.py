@@ -16,7 +16,7 @@ from dadc_net.errors import DivergenceError
 from dadc_net.storage.journal_reader import JournalReader
 from tests.fleet.fetch import CannotBuild
 from tests.fleet.hosts import AARCH64, NATIVE, Host
-from tests.process.commands import SCRIPTS, Ended, free_port
+from tests.process.commands import ENVIRONMENT_SEED, SCRIPTS, Ended, free_port
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
@@ -58,6 +58,7 @@ def team(cwd: Path, updates: int, prelude: str = "") -> list[Ended]:
     """Server, aarch64 agent 1 (started after ``prelude``) and native agent 2, run together to their end."""
     address = f"tcp://127.0.0.1:{free_port()}"
     options = ("--task", "mabc", "--updates", str(updates), *SMALL, *PATIENT, "--bind", address, "--quiet")
+    options += ("--env-seed", ENVIRONMENT_SEED)
     joining = ("--seed", "7", "--server", address, "--quiet")
     run(cwd, "dadc", "keys", "dadc-keys", "-K", "2")
     parties = [

@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SCRIPTS = {"dadc": "main", "dadc-env": "environment_main", "dadc-agent": "agent_main"}
 PATIENCE_SECONDS = 90
+ENVIRONMENT_SEED = "20260101"
+"""What ``run`` and ``simulate`` use when nothing is said; ``dadc-env`` must be told, or it draws its own."""
 SMALL = ["--updates", "3", "--num-envs", "4", "--set", "learner.batch_steps=40"]
 
 
@@ -47,10 +50,13 @@ def run(cwd: Path, *arguments: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command in a session of its own, so that a test can send Ctrl-C to its whole group."""
+def start(cwd: Path, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a command in a session of its own, so that a test can send Ctrl-C to its whole group.
+
+    ``prefix``: a program that is given the command's name and arguments, and becomes it.
+    """
     return subprocess.Popen(
-        command(*arguments),
+        [*prefix, *arguments] if prefix else command(*arguments),
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

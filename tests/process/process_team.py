@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dadc_net.wire.keys import write_keys
-from tests.process.commands import command, environment, free_port
+from tests.process.commands import ENVIRONMENT_SEED, command, environment, free_port
 
 SERVER = "server"
 RESTARTABLE = (75,)
@@ -58,7 +58,7 @@ class ProcessTeam:
         """The command line of a party, the same at every start."""
         own = ["--keys", str(self.folder / "keys"), "--state-dir", str(self.state(party)), *self.arguments.get(party, ())]
         if party == SERVER:
-            return command("dadc-env", "--bind", self.bind, *own, *self.options)
+            return command("dadc-env", "--bind", self.bind, "--env-seed", ENVIRONMENT_SEED, *own, *self.options)
         agent = int(party.partition("-")[2])
         address = self.addresses.get(agent, self.bind)
         return command("dadc-agent", "--id", str(agent), "--seed", str(self.seed), "--server", address, *own)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.commands import (
+    ENVIRONMENT_SEED,
     SMALL,
     Ended,
     descendants,
@@ -88,7 +89,10 @@ def test_a_users_own_task_without_a_planner(tmp_path: Path) -> None:
     assert (real.last["task"], real.last["optimum"], real.last["value"]) == ("two-radios", None, None)
     assert real.last["value_monte_carlo"] is not None
     assert "no exact planner" in real.err
-    assert run(tmp_path, "dadc", "evaluate", "r", "--json").last["method"] == "monte-carlo"
+    assert run(tmp_path, "dadc", "evaluate", "r", "--task", options[0], "--json").last["method"] == "monte-carlo"
+    refused = run(tmp_path, "dadc", "evaluate", "r")
+    assert refused.code == 2
+    assert f"--task {options[0]}" in refused.err
     assert run(tmp_path, "dadc", "plan", options[0]).code == 2
 
 
@@ -111,7 +115,7 @@ def test_a_users_own_structure_is_loaded_by_the_agent_and_never_for_the_server(t
 def test_three_terminals(simulated: Ended, tmp_path: Path) -> None:
     """The bare card commands, but for the port."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    server = start(tmp_path, "dadc-env", "--bind", address, *SMALL)
+    server = start(tmp_path, "dadc-env", "--bind", address, "--env-seed", ENVIRONMENT_SEED, *SMALL)
     wait_for(lambda: (tmp_path / "dadc-keys" / "authorised.toml").exists() or server.poll() is not None, "making keys")
     agents = [start(tmp_path, "dadc-agent", "--id", str(k), "--seed", "7", "--server", address) for k in (1, 2)]
     ended = [finish(process) for process in (*agents, server)]
@@ -156,7 +160,7 @@ def test_a_broken_replica_stops_the_run(kind: str, tmp_path: Path) -> None:
 
 def test_wrong_seed_and_wrong_settings_are_refused_and_the_team_still_forms(simulated: Ended, tmp_path: Path) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
-    server = start(tmp_path, "dadc-env", "--bind", address, *SMALL)
+    server = start(tmp_path, "dadc-env", "--bind", address, "--env-seed", ENVIRONMENT_SEED, *SMALL)
     wait_for(lambda: (tmp_path / "dadc-keys" / "authorised.toml").exists() or server.poll() is not None, "making keys")
     first = start(tmp_path, "dadc-agent", "--id", "1", "--seed", "7", "--server", address)
     log = tmp_path / "dadc-state/server/log.txt"
@@ -319,6 +323,7 @@ def test_bench_journal_measures_with_and_without(tmp_path: Path) -> None:
 def test_secrets_stay_in_their_files(tmp_path: Path) -> None:
     """Keys are 0600, and the shared seed is in no file of a run."""
     (tmp_path / "seed").write_bytes(b"a very particular shared seed")
+    (tmp_path / "seed").chmod(0o600)
     ended = run(tmp_path, "dadc", "run", "mabc", *SMALL, "--seed-file", "seed", "--out", "r", "--json")
     assert ended.code == 0, ended.err
     assert ended.last["seed"] is None

@@ -14,7 +14,7 @@ import pytest
 
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.server_journal import ServerJournalFile
-from tests.process.commands import Ended, descendants, finish, free_port, run, start, wait_for
+from tests.process.commands import ENVIRONMENT_SEED, Ended, descendants, finish, free_port, run, start, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 LENGTH = ["--updates", "40", "--num-envs", "2", "--set", "learner.batch_steps=100"]
@@ -128,7 +128,7 @@ def three_parties(cwd: Path, address: str) -> dict[str, list[str]]:
     """The command lines of a server and two agents."""
     agent = ["dadc-agent", "--seed", "7", "--server", address, "--id"]
     return {
-        "server": ["dadc-env", "--bind", address, *LENGTH],
+        "server": ["dadc-env", "--bind", address, "--env-seed", ENVIRONMENT_SEED, *LENGTH],
         "agent-1": [*agent, "1"],
         "agent-2": [*agent, "2"],
     }

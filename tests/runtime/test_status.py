@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dadc_net.errors import UsageError
+from dadc_net.errors import TemporaryError, UsageError
 from dadc_net.node.messages import Act, Alive
 from dadc_net.runtime import status
-from dadc_net.runtime.status import TeamStatus, Watchkeeper
+from dadc_net.runtime.status import OwnStatus, TeamStatus, Watchkeeper
 
 
 def act(agent: int, step: int) -> Act:
@@ -65,3 +65,26 @@ def test_a_status_comes_back_and_is_a_table(tmp_path: Path) -> None:
         assert f"{phase}, record 0 of 30; ended 60 s ago" in text
         assert "absent" not in text, "whoever has ended is not missed"
     status.write(tmp_path / "not there", found)  # A disk that refuses is put up with.
+
+
+def own(age: float, phase: str = "running") -> OwnStatus:
+    return OwnStatus(2, phase, "ab" * 16, 7, 0.5, time.monotonic() - age)
+
+
+def test_an_agent_writes_of_itself(tmp_path: Path) -> None:
+    status.write(tmp_path, own(0.0))
+    found = status.read(tmp_path)
+    assert isinstance(found, OwnStatus)
+    text = status.table(found)
+    assert "agent 2, run abababab, running, at record 7; written 0 s ago; server heard 0.5 s before that" in text
+    finished = OwnStatus(2, "finished", "ab" * 16, 7, None, time.monotonic() + 1e6)
+    assert "finished, at record 7; an old file" in status.table(finished)
+
+
+def test_who_lives_has_written_lately_or_has_ended(tmp_path: Path) -> None:
+    status.require_alive(own(5.0), tmp_path, 10.0)
+    status.require_alive(own(500.0, "finished"), tmp_path, 10.0)
+    with pytest.raises(TemporaryError, match="written 11 s ago, and 10 s were allowed"):
+        status.require_alive(own(11.0), tmp_path, 10.0)
+    with pytest.raises(TemporaryError, match="before this host was booted"):
+        status.require_alive(own(-3.0), tmp_path, 10.0)

@@ -81,7 +81,7 @@ def test_the_servers_journal_comes_back(mode: str, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [JOURNAL_NAME]
     assert (folder / JOURNAL_NAME).stat().st_mode & 0o777 == 0o600
     reader = JournalReader(folder)
-    assert reader.facts == {**FACTS, "format": 3, "state": "finished"}
+    assert reader.facts == {**FACTS, "format": 4, "state": "finished"}
     assert list(reader.records(2)) == common_rows(5)[2:]
     assert next(iter(reader.answers(2))) == (0, b"a2", b"e" * 32, b"")
     assert list(reader.observations(1))[4] == (4, b"o1")
@@ -108,11 +108,37 @@ def test_an_agents_store_comes_back(tmp_path: Path) -> None:
     store.close()
 
 
+def test_the_server_keeps_what_is_private_to_each_agent_apart(tmp_path: Path) -> None:
+    """A question about agent 1 is answered without the tables of agent 2, and about the log without either."""
+    server_journal(tmp_path).close()
+    reader = JournalReader(tmp_path)
+    before = list(reader.records()), list(reader.observations(1)), list(reader.answers(1))
+    other = list(reader.observations(2))
+    reader.close()
+    assert all(before)
+    database = sqlite3.connect(tmp_path / JOURNAL_NAME)
+    names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert names == {"facts", "records", "worlds", *(f"{what}_{k}" for what in ("observations", "answers") for k in (1, 2))}
+    held = {raw for (raw,) in database.execute("SELECT observation FROM observations_1")}
+    assert held == {observation for _, observation in before[1]}
+    assert not held & {observation for _, observation in other}
+    for table in ("observations_2", "answers_2"):
+        database.execute(f"DROP TABLE {table}")
+    database.commit()
+    database.close()
+    reader = JournalReader(tmp_path)
+    assert (list(reader.records()), list(reader.observations(1)), list(reader.answers(1))) == before
+    with pytest.raises(CorruptStateError, match="no such table: observations_2"):
+        list(reader.observations(2))
+    reader.close()
+    assert (tmp_path / JOURNAL_NAME).stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *(("records", "head"), ("records", "common"), ("observations", "observations"), ("observations", "checked")),
-        *(("answers", "actions"), ("answers", "step_digests"), ("answers", "checked"), ("worlds", "state")),
+        *(("records", "head"), ("records", "common"), ("observations_1", "observation"), ("observations_2", "checked")),
+        *(("answers_2", "actions"), ("answers_1", "step_digest"), ("answers_2", "checked"), ("worlds", "state")),
     ],
 )
 def test_a_rotten_byte_at_the_server_is_noticed_and_named(table: str, column: str, tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ def test_another_format_is_refused_by_reader_and_server(writer: Writer) -> None:
     database.commit()
     database.close()
     for opened in (JournalReader, Writer):
-        with pytest.raises(CorruptStateError, match="has the format 1, this version reads 3"):
+        with pytest.raises(CorruptStateError, match="has the format 1, this version reads 4"):
             opened(writer.folder)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -185,6 +187,8 @@ def test_rounded_numbers_are_accepted_and_told() -> None:
         (HEADER.replace("go wait\n3\n", "go wait\n"), r"line 7: found 1 lines of actions\. Expected 2 lines below it"),
         (HEADER.replace("up down", '"up "down"'), r'line 4: found "'),
         (HEADER.replace("up down", '"u p" down'), r'line 4: found "u p"\. Expected a name without spaces'),
+        (HEADER.replace("up down", "9999999"), r"line 4: found 9999999\. Expected 1 to 1000000 states"),
+        (HEADER.replace("3\n", "999999\n"), r"1999998 joint actions.*There may be 100000\."),
         (
             BODY + "T: go 3 : up : up : 1\n",
             r"line 17: found '3'\. Expected an action of agent 2: 0, 1, 2, an index from 0 to 2",
@@ -224,6 +228,34 @@ def test_what_is_wrong_is_told_with_its_place(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as raised:
         read(text)
     assert str(raised.value).count(". ") >= 2
+
+
+WHOLE = (
+    BODY + "# a remark\nT: go 1 : up : up : 0.25\nT: go 1 : up : down : 0.75\nT: 2 :\nidentity\nT: go 0 : up :\n0.5 0.5\n"
+    "O: * : down : 1 no : 0.25\nO: wait 0 :\n0.1 0.2 0.3 0.4\n1 0 0 0\nR: wait 2 : down : * : * : 7\n"
+    "R: * : up : down : 0 * : -1\nR: go 0 : up :\n1 2 3 4\n5 6 7 8\n"
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_whatever_is_done_to_a_file_it_is_read_or_refused_in_three_sentences(data: st.DataObject) -> None:
+    tokens = re.split(r"(\s+|:)", WHOLE)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(tokens) - 1))
+        other = data.draw(
+            st.sampled_from(tokens) | st.sampled_from(["", "*", '"', "#", "-1", "1e999", "9" * 30, "\x00", "é"])
+        )
+        tokens[place] = other
+    refused = ""
+    try:
+        found = read("".join(tokens))
+    except UsageError as error:
+        refused = str(error)
+    if refused:
+        assert refused.count(". ") >= 2
+    else:
+        assert read_dpomdp(write_dpomdp(found.model), "try.dpomdp").model == found.model
 
 
 def test_an_unknown_reading_is_refused() -> None:

@@ -120,6 +120,14 @@ def test_rewards_of_impossible_moves_are_not_kept() -> None:
     assert model.rewards[0].dense().tolist() == [[1.0, 0.0], [0.0, 2.0]]
 
 
+def test_rewards_that_are_all_0_have_one_form() -> None:
+    nothing = SparseRows.from_entries([], [], [], (2, 2))
+    impossible = SparseRows.from_entries([0], [1], [5.0], (2, 2))
+    stay = (SparseRows.from_dense(np.eye(2)),) * 9
+    models = [replace(TIGER, transitions=stay, rewards=(table,) * 9) for table in (nothing, impossible, np.zeros(2))]
+    assert models[0] == models[1] == models[2]
+
+
 def test_rounded_probabilities_are_divided_by_their_sum_once() -> None:
     thirds = SparseRows.from_dense([[0.3333333, 0.6666666], [0.0, 1.0]])
     model = replace(TIGER, transitions=(thirds,) * 9)

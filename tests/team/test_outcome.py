@@ -76,10 +76,10 @@ SECOND = np.array([[299, 1], [0, 0]])
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"observations": [np.array([[0.0, 0.0], [np.nan, 0.0]]), SECOND]}, r"agent 1 in copy 1 is \[nan, 0\.0\]"),
-        ({"observations": [np.array([[0.0, np.inf], [0.0, 0.0]]), SECOND]}, r"agent 1 in copy 0 is \[0\.0, inf\]"),
+        ({"observations": [np.array([[0.0, 0.0], [np.nan, 0.0]]), SECOND]}, "agent 1 in copy 1 is something else"),
+        ({"observations": [np.array([[0.0, np.inf], [0.0, 0.0]]), SECOND]}, "agent 1 in copy 0 is something else"),
         ({"observations": [np.full((2, 2), 1.5), SECOND]}, r"where finite numbers in the box \{'kind': 'box'"),
-        ({"observations": [np.full((2, 2), 0.5), SECOND + 1]}, r"agent 2 in copy 0 is \[300\.0, 2\.0\]"),
+        ({"observations": [np.full((2, 2), 0.5), SECOND + 1]}, "agent 2 in copy 0 is something else"),
         ({"observations": [np.full((2, 2), 0.5), SECOND * 0.5]}, "agent 2 in copy 0"),
         ({"observations": [np.full((2, 2), 0.5)]}, r"observations of shape \[\(2, 2\)\]"),
         ({"observations": np.zeros((2, 2, 3))}, r"observations of shape \(2, 2, 3\)"),
@@ -106,7 +106,7 @@ def test_a_broken_sensor_stops_the_lock_step_that_it_breaks_at() -> None:
     action, draws = np.zeros((2, 3), dtype=np.int64), np.full((2, 1), 0.5)
     for step in range(3):
         lockstep.advance(step, action, draws)
-    with pytest.raises(NumericError, match=r"the observation of agent 1 in copy 0 is \[nan\].*room at lock-step 3"):
+    with pytest.raises(NumericError, match=r"the observation of agent 1 in copy 0 is something else.*room at lock-step 3"):
         lockstep.advance(3, action, draws)
 
 

@@ -14,9 +14,10 @@ from zmq.utils import z85
 from dadc_net.errors import AuthenticationError, DadcError, InvariantError, UsageError
 from dadc_net.wire import authenticator, options
 from dadc_net.wire.agent_socket import AgentSocket
-from dadc_net.wire.authenticator import Authenticator
+from dadc_net.wire.authenticator import Authenticator, owner_of, user_id
 from dadc_net.wire.key_files import new_pair
-from dadc_net.wire.keys import AgentKeys, load_server_keys
+from dadc_net.wire.key_list import KeyList
+from dadc_net.wire.keys import AgentKeys, ServerKeys, load_server_keys
 from dadc_net.wire.server_socket import ServerSocket
 
 pytestmark = pytest.mark.timeout(60)
@@ -117,11 +118,12 @@ def test_refusals_are_logged_a_few_times_only_and_name_no_secret(
 def test_requests_that_are_not_ours_are_refused() -> None:
     context: options.Context = zmq.Context()
     pair = new_pair()
-    handler = Authenticator(context, {pair.public: 3})
+    handler = Authenticator(context, KeyList(ServerKeys(new_pair(), {pair.public: 3})))
     key = z85.decode(pair.public)
     good = [b"1.0", b"7", b"dadc-net", b"10.0.0.1", b"", b"CURVE", key]
     try:
-        assert handler._answer(good) == [b"1.0", b"7", b"200", b"OK", b"3", b""]
+        assert handler._answer(good) == [b"1.0", b"7", b"200", b"OK", user_id(3, key), b""]
+        assert owner_of(user_id(3, key).decode()) == (3, key)
         for place, value in ((0, b"2.0"), (2, b"other"), (5, b"NULL"), (5, b"PLAIN"), (6, b"x" * 32), (6, b"")):
             bad = [*good[:place], value, *good[place + 1 :]]
             assert handler._answer(bad)[2] == b"400", bad

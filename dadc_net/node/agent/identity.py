@@ -14,7 +14,7 @@ class AgentIdentity:
 
     agent: int
     """1..K"""
-    shared_seed: bytes
+    shared_seed: bytes = field(repr=False)
     selftest: bytes
     settings_digest: bytes = b""
     """Digest of the settings it insists on; empty: whatever the server says."""
@@ -23,7 +23,7 @@ class AgentIdentity:
     """As in ``Join``."""
     structure: InformationStructure | None = None
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
-    private_seed: bytes = b""
+    private_seed: bytes = field(default=b"", repr=False)
     """Of the stream that the agent draws its own actions with; empty: the shared seed, so that runs repeat."""
     patience_s: float = 300.0
     """How long a lost server is waited for."""

@@ -132,9 +132,9 @@ class Roster:
                 )
             if other.commitment != join.commitment:
                 return MismatchError(
-                    f"agent {join.agent}'s shared seed differs from that of {name}: commitments "
-                    f"{join.commitment.hex()[:16]} and {other.commitment.hex()[:16]}. No step was taken. Start every agent "
-                    "with the same --seed or --seed-file."
+                    f"agent {join.agent}'s shared seed differs from that of {name}: its commitment is "
+                    f"{join.commitment.hex()[:16]}, and theirs, by which a short seed could be found, is not shown to it. "
+                    "No step was taken. Start every agent with the same --seed or --seed-file."
                 )
         return None
 

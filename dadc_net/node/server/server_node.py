@@ -206,7 +206,8 @@ class EnvironmentServerNode:
     def _caught_up(self, agent: int, act: Act, now: float) -> list[Delivery]:
         """An agent that lags has gone through one more record: it must answer what it answered before."""
         step = act.step
-        divergence = compare_again(self.log.answers(step), agent, act, self.terms.update_of(step))
+        before, shared = self.log.answers(step), self.terms.shared_learning
+        divergence = compare_again(before, agent, act, self.terms.update_of(step), shared)
         if divergence is not None:
             return self._examine(divergence, now)
         return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)

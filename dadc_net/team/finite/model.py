@@ -52,7 +52,7 @@ class FiniteModel:
     """[JA] of [S', JO]: P(o | a, s')"""
     rewards: tuple[NDArray[np.float64] | SparseRows, ...] = field(repr=False)
     """[JA] of [S] r(s, a), or of [S, S'] r(s, a, s') where the reward depends on the state arrived at;
-    of moves that cannot happen no reward is kept"""
+    of moves that cannot happen no reward is kept, and where none is left, the table is that of r(s, a) = 0"""
     discount: float
     """From 0 to 1; 1 needs a horizon wherever the model is run or planned for."""
     horizon: int | None = None
@@ -237,7 +237,10 @@ class FiniteModel:
         if isinstance(array, SparseRows):
             possible = self.transitions[joint_action].at(array.rows, array.indices) > 0.0
             kept = np.where(possible, array.data, 0.0)
-            return SparseRows.from_entries(array.rows, array.indices, kept, array.shape)
+            array = SparseRows.from_entries(array.rows, array.indices, kept, array.shape)
+            if len(array.data):
+                return array
+            array = np.zeros(self.num_states)
         array.flags.writeable = False
         return array
 

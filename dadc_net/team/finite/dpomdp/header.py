@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.team.finite.dpomdp.source import Line, Source, is_number, is_specification
+from dadc_net.team.finite.dpomdp.source import Line, Source, is_index, is_number, is_specification
 from dadc_net.team.finite.dpomdp.symbols import Names
 
 _ORDER = ("agents", "discount", "values", "states", "start", "actions", "observations")
 _ITEM = re.compile(r"(agents|discount|values|states|start(?:\s+(?:include|exclude))?|actions|observations)\s*:(.*)")
+_MOST = 1_000_000
+"""Of whatever is counted."""
 RESERVED = frozenset({"agents", "discount", "actions", "observations", "T", "O", "R"})
 """Words that cannot be names."""
 
@@ -108,13 +110,13 @@ def _num_agents(source: Source, item: _Item) -> int:
     tokens = [part for _, token in item.tokens for part in token.split(",") if part]
     if not tokens or tokens == ["0"]:
         source.fail(item.line, repr(" ".join(tokens)), "the number of agents, or their names")
-    return int(tokens[0]) if len(tokens) == 1 and tokens[0].isascii() and tokens[0].isdigit() else len(tokens)
+    return int(tokens[0]) if len(tokens) == 1 and is_index(tokens[0]) else len(tokens)
 
 
 def _names(source: Source, tokens: list[str], line: int, what: str) -> tuple[str, ...]:
-    if len(tokens) == 1 and tokens[0].isascii() and tokens[0].isdigit():
-        if int(tokens[0]) < 1:
-            source.fail(line, tokens[0], f"at least one of {what}")
+    if len(tokens) == 1 and is_index(tokens[0]):
+        if not 1 <= int(tokens[0]) <= _MOST:
+            source.fail(line, tokens[0], f"1 to {_MOST} {what}")
         return tuple(map(str, range(int(tokens[0]))))
     if not tokens:
         source.fail(line, "nothing", f"the number of {what}, or their names")

@@ -21,6 +21,7 @@ from dadc_net.team.finite.model import EXACT_ENOUGH, FiniteModel
 from dadc_net.team.finite.sparse_rows import SparseRows
 
 _READERS = {ADDED: added, LAST_LINE: last_line}
+MOST_JOINT_ACTIONS = 100_000
 _SAME = 1e-9
 """Expected rewards of the two readings that are this near to each other are the same."""
 
@@ -56,6 +57,11 @@ def read_dpomdp(text: str, name: str, rewards: str = ADDED) -> DpomdpFile:
     header, rest = read_header(source)
     actions = Joint(source, header.actions, "action")
     observations = Joint(source, header.observations, "observation")
+    if actions.count > MOST_JOINT_ACTIONS:
+        raise UsageError(
+            f"{name} has {actions.count} joint actions, and each has tables of its own. There may be {MOST_JOINT_ACTIONS}. "
+            "Divide the problem, or write it as an environment in Python."
+        )
     states = States(source, header.states)
     size = len(header.states)
     moves = ProbabilityTables(source, "T", actions, states, size, None)

@@ -12,8 +12,12 @@ from dadc_net.errors import UsageError
 
 Line = tuple[int, str]
 """Its number from 1, and its text."""
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _QUOTED = re.compile(r'"([^"]*)"')
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_LONGEST_INDEX = 18
+_LARGEST = 1e100
+"""A sum of some such numbers is a number still."""
 _SPECIFICATION = re.compile(r"[TOR]\s*:")
 
 
@@ -24,7 +28,7 @@ class Source:
         self.name = name
         self.lines: list[Line] = []
         """Those that say something."""
-        for number, raw in enumerate(text.splitlines(), start=1):
+        for number, raw in enumerate(_LINE_END.split(text), start=1):
             line = raw.partition("#")[0].strip()
             if '"' in line:
                 line = self._unquoted(line, number)
@@ -64,8 +68,13 @@ class Source:
 
 
 def is_number(token: str) -> bool:
-    """Whether ``token`` is a real number as the format writes it."""
-    return _NUMBER.fullmatch(token) is not None
+    """Whether ``token`` is a real number as the format writes it, and not beyond all bounds."""
+    return _NUMBER.fullmatch(token) is not None and abs(float(token)) <= _LARGEST
+
+
+def is_index(token: str) -> bool:
+    """Whether ``token`` is a whole number from 0, of a length that could count something."""
+    return token.isascii() and token.isdigit() and len(token) <= _LONGEST_INDEX
 
 
 def is_specification(text: str) -> bool:

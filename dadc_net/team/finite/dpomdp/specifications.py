@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dadc_net.team.finite.dpomdp.source import Line, Source, is_number, is_specification
+from dadc_net.team.finite.dpomdp.source import Line, Source, is_index, is_number, is_specification
 
 
 @dataclass
@@ -82,11 +82,10 @@ def _split_last(source: Source, found: Specification, num_agents: int) -> None:
     """The number of a line whose last colon was left out, where it can be nothing else."""
     tokens = found.fields[-1].split()
     places = num_agents if found.kind != "T" else 1
-    index = tokens[-1].isascii() and tokens[-1].isdigit()
     if len(tokens) == places + 1 and is_number(tokens[-1]):
         certain = True
     else:
-        certain = len(tokens) == 2 and is_number(tokens[-1]) and not index
+        certain = len(tokens) == 2 and is_number(tokens[-1]) and not is_index(tokens[-1])
     if not certain:
         source.fail(found.line, repr(found.fields[-1]), f"a colon before the number ({_MEANING[found.kind]})")
     found.value = tokens[-1]

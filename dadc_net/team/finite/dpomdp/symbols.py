@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from dadc_net.team.finite.dpomdp.source import Source
+from dadc_net.team.finite.dpomdp.source import Source, is_index
 
 ALL = "*"
 
@@ -28,7 +28,7 @@ class Names:
         """The place of a name or index."""
         if token in self._index:
             return self._index[token]
-        if token.isascii() and token.isdigit() and int(token) < self.size:
+        if is_index(token) and int(token) < self.size:
             return int(token)
         source.fail(line, repr(token), f"{self.kind}: {self._shown}, an index from 0 to {self.size - 1}, or *")
 
@@ -79,7 +79,7 @@ class Joint:
             return None
         if len(tokens) == 1 and agents > 1:
             token = tokens[0]
-            if token.isascii() and token.isdigit() and int(token) < self.count:
+            if is_index(token) and int(token) < self.count:
                 return (int(token),)
             self._source.fail(
                 line, repr(token), f"{agents} {self._kind}s, one per agent, a joint index from 0 to {self.count - 1}, or *"

@@ -1,0 +1,330 @@
+"""Best-first search over team beliefs, with a proven lower and upper bound at every one (paper, dynamic program (2)).
+
+A node is a team belief at a stage. Its options are prescriptions that have been tried, each with the nodes that may follow;
+those not yet tried are in a ``PrescriptionSearch``, whose bound covers them all. A trial goes down from a node along the
+option with the greatest upper bound, to the child whose gap weighs most, and takes the bounds back up (heuristic search
+value iteration, Smith and Simmons 2004; without common information the order is that of A*, as in GMAA*-ICE, Oliehoek,
+Spaan, Amato and Whiteson 2013).
+
+What a prescription promises is what it would be worth if all memories became common once, now, and the structure went on as
+it is afterwards. That is never too little. To make it less than far too much, the search looks ahead from such fresh
+beliefs, too: they are problems of the same kind, one stage shorter, few, and met again and again (the idea of recursive
+heuristics is that of RS-MAA*, Koops, Jansen, Junges and Simao 2023).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.last_two import LastTwo
+from dadc_net.planning.finite.outlook import Outlook
+from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
+from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
+
+_MOST_ROUNDS = 5
+_NODE_BYTES = 700
+
+
+@dataclass(eq=False, slots=True)
+class Option:
+    """A prescription that has been tried."""
+
+    actions: Numbers
+    """[T, K]"""
+    reward: float
+    children: list[tuple[float, Node]]
+    upper: float
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A team belief and what is known of its value."""
+
+    stage: int
+    belief: TeamBelief
+    lower: float
+    upper: float
+    options: list[tuple[float, int, Option]] = field(default_factory=list)
+    """A heap by falling upper bound."""
+    untried: PrescriptionSearch | None = None
+    promise: Promise | None = None
+    """The best of the untried, where it is known."""
+    tried: set[bytes] = field(default_factory=set)
+    best: Option | None = None
+    """The option that ``lower`` comes from; None: repeating a joint action, or the last decision."""
+    last_actions: Numbers | None = None
+    """[T, K] what to do at the last decision, or at the last but one where both were found as one"""
+
+    @property
+    def gap(self) -> float:
+        """How far the bounds are apart."""
+        return self.upper - self.lower
+
+    @property
+    def untried_bound(self) -> float:
+        """No prescription that has not been tried is worth more."""
+        if self.promise is not None:
+            return self.promise.value
+        return np.inf if self.untried is None else self.untried.bound
+
+
+class BoundSearch:
+    """The search, its nodes, and its root."""
+
+    def __init__(
+        self, beliefs: TeamBeliefs, outlook: Outlook, discount: float, tolerance: float, stop: Callable[[], bool]
+    ) -> None:
+        """
+        Args:
+            tolerance: gaps of at most this are closed.
+            stop: asked now and then; when it is true the search ends early, with bounds that hold.
+        """
+        self.beliefs = beliefs
+        self.joint = beliefs.joint
+        self.outlook = outlook
+        self.discount = discount
+        self.tolerance = tolerance
+        self.stop = stop
+        self.nodes: dict[tuple[int, bytes], Node] = {}
+        self.bytes_held = 0
+        self._better: dict[int, Array] = {}
+        self._rounds: dict[tuple[int, int, int], int] = {}
+        self._ahead: dict[tuple[int, int, int], list[tuple[float, Node]]] = {}
+        self.deviation = 0.0
+        """The largest distance in total mass of beliefs that were taken for one."""
+        self._last_two = LastTwo(self.joint, discount)
+        self.tried = 0
+        """Options, at all nodes."""
+        self._nested = 0
+        self._looks_ahead = True
+        space = beliefs.joint.model.joint_actions
+        self._sizes = space.sizes
+        self._index = space.index
+        self._actions = space.values(np.arange(space.num_values))
+        self.root = self.node(outlook.start, fresh(0, beliefs.agents))
+
+    def node(self, stage: int, belief: TeamBelief) -> Node:
+        """The node of a belief, a new one if it has not been met."""
+        key = (stage, belief.key)
+        found = self.nodes.get(key)
+        if found is None:
+            upper = float(belief.weights @ self.outlook.upper(stage, belief.numbers))
+            lower = float((belief.weights @ self.outlook.lower(stage, belief.numbers)).max())
+            found = self.nodes[key] = Node(stage, belief, min(lower, upper), upper)
+            self.bytes_held += _NODE_BYTES + 3 * belief.memories.nbytes + 4 * belief.weights.nbytes
+        else:
+            self.deviation = max(self.deviation, float(np.abs(found.belief.weights - belief.weights).sum()))
+        return found
+
+    def is_closed(self, node: Node) -> bool:
+        """Whether the bounds are as near to each other as they need be, or can be at this stage."""
+        return node.gap <= max(self.tolerance, self.outlook.floor(node.stage))
+
+    def scout(self, start: Node, deepest: float = np.inf) -> None:
+        """A trial without looking ahead: a policy, and so a lower bound, before time is spent on anything else."""
+        self._looks_ahead = False
+        self.trial(start, deepest)
+        self._looks_ahead = True
+
+    def trial(self, start: Node, deepest: float = np.inf) -> None:
+        """Go down once from ``start``, ``deepest`` decisions at most, and take the bounds back up."""
+        path: list[tuple[Node, Option]] = []
+        node, allowed = start, self.tolerance
+        deepest = min(deepest, self.outlook.depth_ahead) if self._nested else deepest
+        while not self.stop():
+            option = self._choose(node)
+            if option is None:
+                break
+            path.append((node, option))
+            if len(path) >= deepest:
+                break
+            allowed = allowed / self.discount if self.discount > 0.0 else np.inf
+            closed = max(allowed, self.outlook.floor(self.outlook.next(node.stage)))
+            _, child = max(option.children, key=lambda pair: pair[0] * (pair[1].gap - closed))
+            if child.gap <= closed:
+                break
+            node = child
+        for node, option in reversed(path):
+            self._back_up(node, option)
+
+    def _choose(self, node: Node) -> Option | None:
+        """The option to follow, tried now if need be; None where there is nothing left to learn."""
+        if self.outlook.is_over(node.stage) or self.is_closed(node):
+            return None
+        if node.untried is None:
+            if self._ends_at_once(node):
+                self._settle_last_two(node)
+                return None
+            self._open(node)
+            if self.outlook.is_last(node.stage):
+                return None
+        option = self._top(node)
+        above = max(option.upper if option else -np.inf, node.lower)
+        promise = self._peek(node, above)
+        if promise is not None:
+            # Looking ahead may have come by this node, too.
+            self._improve_promises(node, promise)
+            option = self._top(node)
+            promise = self._peek(node, max(option.upper if option else -np.inf, node.lower))
+        self._lower_upper(node, option)
+        if self.is_closed(node):
+            return None
+        return option if promise is None else self._try(node, promise)
+
+    def _open(self, node: Node) -> None:
+        """Order the prescriptions by what they promise, those tried left out."""
+        belief = node.belief
+        better = self._better_at(node.stage)[belief.numbers]
+        table = np.minimum(self.outlook.upper_q(node.stage, belief.numbers), better) * belief.weights[:, None]
+        before = node.untried.bytes_held if node.untried else 0
+        node.untried = PrescriptionSearch(belief.memories, table, self._sizes)
+        node.promise = None
+        if not self.outlook.is_last(node.stage):
+            self.bytes_held += node.untried.bytes_held - before
+        if self.outlook.is_last(node.stage):
+            promise = node.untried.pop(stop=self.stop)
+            if promise is None:
+                node.upper = min(node.upper, node.untried.bound)
+            else:
+                node.lower = node.upper = promise.value
+                node.last_actions, node.untried = promise.actions, None
+                self.bytes_held += promise.actions.nbytes
+
+    def _ends_at_once(self, node: Node) -> bool:
+        """Whether two decisions are left with nothing becoming common in between, and plans for them are few."""
+        whole = self.beliefs.sharing.name == "no-sharing" and self.beliefs.sharing.memory_steps is None
+        two = not self.outlook.is_last(node.stage) and self.outlook.is_last(self.outlook.next(node.stage))
+        return whole and two and node.last_actions is None and self._last_two.is_worth_it(len(node.belief.weights))
+
+    def _settle_last_two(self, node: Node) -> None:
+        belief = node.belief
+        table = self._last_two.table(belief.numbers) * belief.weights[:, None]
+        search = PrescriptionSearch(belief.memories, table, self._last_two.sizes)
+        plans = search.pop(stop=self.stop)
+        if plans is None:
+            node.upper = min(node.upper, search.bound)
+        else:
+            node.lower = node.upper = plans.value
+            node.last_actions = self._last_two.first_actions(plans.actions)
+            self.bytes_held += node.last_actions.nbytes
+
+    def spell_out(self, node: Node) -> None:
+        """Give a node whose last two decisions were found as one its option, and what follows."""
+        if node.last_actions is not None and not self.outlook.is_last(node.stage) and node.best is None:
+            node.best = self._try(node, Promise(node.upper, node.last_actions))
+            for _, child in node.best.children:
+                self.trial(child)
+
+    def _peek(self, node: Node, above: float) -> Promise | None:
+        """The best of the untried, if it promises more than ``above``."""
+        assert node.untried is not None
+        while node.promise is None:
+            before = node.untried.bytes_held
+            promise = node.untried.pop(above, self.stop)
+            self.bytes_held += node.untried.bytes_held - before
+            if promise is None:
+                return None
+            if promise.actions.tobytes() not in node.tried:
+                node.promise = promise
+        return node.promise if node.promise.value > above else None
+
+    def _improve_promises(self, node: Node, promise: Promise) -> None:
+        """Look ahead from the fresh beliefs on which the best promise rests, and order promises anew, until it stays."""
+        if len(node.belief.numbers) == 1:
+            return  # it is a fresh belief, whose options are these
+        allowed = 1 + min(_MOST_ROUNDS - 1, len(node.options).bit_length())
+        while not self.stop():
+            joint_actions = self._index(promise.actions)
+            weight: dict[tuple[int, int], float] = {}
+            for number, action, mass in zip(
+                node.belief.numbers.tolist(), joint_actions.tolist(), node.belief.weights.tolist(), strict=True
+            ):
+                weight[number, action] = weight.get((number, action), 0.0) + mass
+            less = [mass * self._look_ahead(node.stage, *pair, allowed) for pair, mass in sorted(weight.items())]
+            # What is gained must be worth the new order.
+            if sum(less) <= max(self.tolerance, self.outlook.worthwhile * node.gap):
+                return
+            self._open(node)
+            found = self._peek(node, node.lower)
+            if found is None:
+                return
+            promise = found
+
+    def _look_ahead(self, stage: int, number: int, action: int, allowed: int) -> float:
+        """Spend trials on what follows a fresh belief and a joint action; by how much that promises less now."""
+        pair = (stage, number, action)
+        if pair not in self._ahead:
+            step = self.outlook.step(stage) + 1
+            found = self.beliefs.following(fresh(number, self.beliefs.agents), self._actions[action][None, :], step)
+            following = self.outlook.next(stage)
+            self._ahead[pair] = [(chance, self.node(following, belief)) for chance, belief in found]
+        rounds = self._rounds.get(pair, 0)
+        if self._looks_ahead and rounds < allowed and self._nested < self.outlook.most_nested:
+            self._rounds[pair] = rounds + 1
+            self._nested += 1
+            for _, child in self._ahead[pair]:
+                for _ in range(self.outlook.first_budget * 4**rounds):
+                    if self.is_closed(child) or self.stop():
+                        break
+                    self.trial(child)
+            self._nested -= 1
+        ahead = sum(chance * child.upper for chance, child in self._ahead[pair])
+        value = float(self.joint.reward(np.array([number]))[0, action]) + self.discount * ahead
+        better = self._better_at(stage)
+        before = min(float(better[number, action]), float(self.outlook.upper_q(stage, np.array([number]))[0, action]))
+        better[number, action] = min(before, value)
+        return max(0.0, before - value)
+
+    def _better_at(self, stage: int) -> Array:
+        """[N, JA] what looking ahead has found that fresh beliefs are worth at most; infinite where nobody looked."""
+        table = self._better.get(stage)
+        if table is None or len(table) < len(self.joint):
+            grown = np.full((2 * len(self.joint), len(self._actions)), np.inf)
+            if table is not None:
+                grown[: len(table)] = table
+            self._better[stage] = table = grown
+        return table
+
+    def _try(self, node: Node, promise: Promise) -> Option:
+        belief = node.belief
+        node.promise = None
+        node.tried.add(promise.actions.tobytes())
+        joint_actions = self._index(promise.actions)
+        reward = float(belief.weights @ self.joint.reward(belief.numbers)[np.arange(len(joint_actions)), joint_actions])
+        following = self.outlook.next(node.stage)
+        found = self.beliefs.following(belief, promise.actions, self.outlook.step(node.stage) + 1)
+        option = Option(promise.actions, reward, [(p, self.node(following, after)) for p, after in found], np.inf)
+        option.upper = min(promise.value, self._worth(option))
+        self.tried += 1
+        heapq.heappush(node.options, (-option.upper, -self.tried, option))
+        self.bytes_held += 2 * promise.actions.nbytes + 150 * len(option.children) + 300
+        return option
+
+    def _worth(self, option: Option) -> float:
+        return option.reward + self.discount * sum(chance * child.upper for chance, child in option.children)
+
+    def _top(self, node: Node) -> Option | None:
+        """The option with the greatest upper bound; bounds that have fallen since are brought up to date on the way."""
+        heap = node.options
+        while heap:
+            bound, order, option = heap[0]
+            option.upper = min(option.upper, self._worth(option))
+            if option.upper >= -bound:
+                return option
+            heapq.heapreplace(heap, (-option.upper, order, option))
+        return None
+
+    def _lower_upper(self, node: Node, option: Option | None) -> None:
+        best = max(node.untried_bound, option.upper if option else -np.inf)
+        node.upper = max(node.lower, min(node.upper, best))
+
+    def _back_up(self, node: Node, option: Option) -> None:
+        lower = option.reward + self.discount * sum(chance * child.lower for chance, child in option.children)
+        if lower > node.lower:
+            node.lower, node.best = lower, option
+        self._lower_upper(node, self._top(node))

@@ -1,0 +1,262 @@
+"""What the search knows of a team belief before it has looked at it: bounds that the joint beliefs in it give.
+
+From above: everything becomes common now and stays so (V_full, or V_mdp where that is too much to enumerate). From
+below: one joint action is repeated, whatever happens. A stage is the number of decisions left where there is a horizon;
+without one it is the phase of the structure.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers, TooManyBeliefsError
+from dadc_net.planning.finite.relaxations import FullSharingValues, StateValues
+
+_CLOSE = 1e-13
+_MOST_OUTCOMES = 3_000_000
+
+
+class Outlook(Protocol):
+    """Bounds for joint beliefs, and how stages follow one another."""
+
+    start: int
+    """The first stage."""
+    most_nested: int
+    """How deep looking ahead may be nested in looking ahead."""
+    depth_ahead: float
+    """How many decisions a trial from a fresh belief may take in."""
+    worthwhile: float
+    """Promises are ordered anew when the best of them falls by more than this share of the gap."""
+    first_budget: int
+    """Trials from a fresh belief when a promise first rests on it; four times as many each later time."""
+
+    def next(self, stage: int) -> int:
+        """The stage after it."""
+        ...
+
+    def is_last(self, stage: int) -> bool:
+        """Whether this decision is the last."""
+        ...
+
+    def is_over(self, stage: int) -> bool:
+        """Whether no decision is left, and the bounds are what they are."""
+        ...
+
+    def floor(self, stage: int) -> float:
+        """The gap that is left at a stage where all bounds at the end are as they are."""
+        ...
+
+    def step(self, stage: int) -> int:
+        """The step that the stage is at, as far as the structure can tell steps apart."""
+        ...
+
+    def upper(self, stage: int, numbers: Numbers) -> Array:
+        """[n] no structure has more than this."""
+        ...
+
+    def upper_q(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] the same after a joint action."""
+        ...
+
+    def lower(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] every structure has this, by repeating a joint action."""
+        ...
+
+
+class HorizonOutlook:
+    """With a horizon: stages count decisions left. Satisfies ``Outlook``."""
+
+    most_nested = 60
+    depth_ahead = np.inf
+    first_budget = 10
+    worthwhile = 0.0
+
+    def __init__(self, full: FullSharingValues, horizon: int, phases: int) -> None:
+        """``phases``: steps that the structure tells apart."""
+        self.start = horizon
+        self._full = full
+        self._phases = phases
+
+    def next(self, stage: int) -> int:
+        """One less."""
+        return stage - 1
+
+    def is_last(self, stage: int) -> bool:
+        """At 1."""
+        return stage == 1
+
+    def is_over(self, stage: int) -> bool:
+        """At 0."""
+        return stage == 0
+
+    def floor(self, stage: int) -> float:
+        """Any gap can be closed."""
+        return 0.0
+
+    def step(self, stage: int) -> int:
+        """Decisions made, up to whole phases."""
+        return (self.start - stage) % self._phases
+
+    def upper(self, stage: int, numbers: Numbers) -> Array:
+        """[n] V_full."""
+        return self._full.best(stage, numbers)
+
+    def upper_q(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] Q_full."""
+        return self._full.q(stage, numbers)
+
+    def lower(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] the value of repeating a joint action."""
+        return self._full.joint.expected(numbers, self._full.states.repeated(stage))
+
+
+class DiscountedOutlook:
+    """Without a horizon: stages are the structure's phases. Satisfies ``Outlook``."""
+
+    most_nested = 1
+    depth_ahead = 2.0
+    first_budget = 1
+    worthwhile = 0.02
+
+    def __init__(self, joint: JointBeliefs, discount: float, phases: int, most: int) -> None:
+        """Enumerate joint beliefs while there are at most ``most``; beyond them V_mdp is used."""
+        self.start = 0
+        self._phases = phases
+        self._joint = joint
+        self._discount = discount
+        states = StateValues(joint.model, discount, endless=True)
+        self._best, self._repeated = states.best(0), states.repeated(0)
+        self._ahead = states.improved(self._best)
+        self._known = self._enumerate(most)
+
+    def next(self, stage: int) -> int:
+        """The next phase."""
+        return (stage + 1) % self._phases
+
+    def is_last(self, stage: int) -> bool:
+        """Never."""
+        return False
+
+    def is_over(self, stage: int) -> bool:
+        """Never."""
+        return False
+
+    def floor(self, stage: int) -> float:
+        """Any gap can be closed."""
+        return 0.0
+
+    def step(self, stage: int) -> int:
+        """The phase."""
+        return stage
+
+    def upper(self, stage: int, numbers: Numbers) -> Array:
+        """[n] V_full of what was enumerated, V_mdp of the rest."""
+        result = np.empty(len(numbers))
+        known = numbers < len(self._known)
+        result[known] = self._known[numbers[known]].max(axis=1)
+        if not known.all():
+            result[~known] = self._joint.expected(numbers[~known], self._best)
+        return result
+
+    def upper_q(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] the same after a joint action."""
+        result = np.empty((len(numbers), self._joint.model.num_joint_actions))
+        known = numbers < len(self._known)
+        result[known] = self._known[numbers[known]]
+        if not known.all():
+            result[~known] = self._joint.expected(numbers[~known], self._ahead)
+        return result
+
+    def lower(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] the value of repeating a joint action for ever."""
+        return self._joint.expected(numbers, self._repeated)
+
+    def distance(self) -> float:
+        """How far the bounds can be apart."""
+        if len(self._known) < len(self._joint):
+            return float((self._best - self._repeated.max(axis=1)).max())
+        everything = np.arange(len(self._known))
+        return float((self._known.max(axis=1) - self.lower(0, everything).max(axis=1)).max())
+
+    def _enumerate(self, most: int) -> Array:
+        """[N, JA] Q_full of joint beliefs: value iteration from V_mdp on those whose successors are known."""
+        joint, actions = self._joint, self._joint.model.num_joint_actions
+        done, outcomes = 0, 0
+        while done < len(joint) and len(joint) <= most and outcomes <= _MOST_OUTCOMES:
+            upto = min(len(joint), done + 256)
+            numbers = np.arange(done, upto)
+            try:
+                found = joint.following(np.repeat(numbers, actions), np.tile(np.arange(actions), len(numbers)))
+            except TooManyBeliefsError:
+                break
+            outcomes += len(found.pair)
+            done = upto
+        numbers = np.arange(done)
+        if not done:
+            return np.zeros((0, actions))
+        found = joint.following(np.repeat(numbers, actions), np.tile(np.arange(actions), done))
+        value = joint.expected(np.arange(len(joint)), self._best)
+        reward, change = joint.reward(numbers), np.inf
+        q = reward
+        while change > _CLOSE * max(1.0, float(np.abs(value).max())):
+            ahead = np.bincount(found.pair, weights=found.probability * value[found.belief], minlength=done * actions)
+            q = reward + self._discount * ahead.reshape(done, actions)
+            change = float(np.abs(q.max(axis=1) - value[:done]).max())
+            value[:done] = np.minimum(value[:done], q.max(axis=1))
+        return q
+
+
+class StagedOutlook:
+    """Without a horizon, but stages count the decisions that are looked at. Satisfies ``Outlook``.
+
+    After the last of them come the bounds of ``DiscountedOutlook``. One more decision is looked at until their discounted
+    distance is small; whatever is known of a stage stays known. This is the better way where fresh beliefs do not come up by
+    themselves, because promises then rest on problems that are one decision shorter.
+    """
+
+    most_nested = 60
+    depth_ahead = np.inf
+    first_budget = 10
+    worthwhile = 0.0
+
+    def __init__(self, endless: DiscountedOutlook, discount: float, phases: int) -> None:
+        self.start = 0
+        """Decisions to look at; a multiple of ``phases``."""
+        self._endless = endless
+        self._discount = discount
+        self._phases = phases
+        self._distance = endless.distance()
+
+    def next(self, stage: int) -> int:
+        """One less."""
+        return stage - 1
+
+    def is_last(self, stage: int) -> bool:
+        """Never: something follows."""
+        return False
+
+    def is_over(self, stage: int) -> bool:
+        """At 0."""
+        return stage == 0
+
+    def floor(self, stage: int) -> float:
+        """What is left of the distance of the bounds at the end, and float64's own error."""
+        return self._distance * (self._discount**stage + 1e-12)
+
+    def step(self, stage: int) -> int:
+        """Decisions made, up to whole phases."""
+        return -stage % self._phases
+
+    def upper(self, stage: int, numbers: Numbers) -> Array:
+        """[n] V_full."""
+        return self._endless.upper(0, numbers)
+
+    def upper_q(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] Q_full."""
+        return self._endless.upper_q(0, numbers)
+
+    def lower(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] the value of repeating a joint action for ever."""
+        return self._endless.lower(0, numbers)

@@ -1,0 +1,126 @@
+"""A plan's policy in words: what every agent does after what it has seen, decision by decision.
+
+    decision 2 (100.0 %): agent 1 listen after hear-left, hear-right; agent 2 listen after hear-left, hear-right
+
+Percentages are probabilities of what is common then; equal rows are one line. A private history is written as the agent's
+own observations since what it has seen last became common; histories that the plan treats alike stand together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.joint_beliefs import Numbers
+from dadc_net.planning.finite.plan import TeamPlan
+
+_MOST_LINES = 24
+_MOST_HISTORIES = 12
+_MOST_DECISIONS = 4
+"""Without a horizon only the first decisions are spelled out."""
+
+Histories = list[dict[int, list[str]]]
+"""[K] memory -> the private histories that it stands for"""
+
+
+def describe_plan(plan: TeamPlan) -> str:
+    """The policy whose value is the lower bound, in at most a screenful."""
+    agents = plan.search.beliefs.agents
+    decisions = plan.horizon or _MOST_DECISIONS
+    level: list[tuple[float, Node, Histories]] = [(1.0, plan.root, [{0: [""]} for _ in range(agents)])]
+    lines: list[str] = []
+    for decision in range(1, decisions + 1):
+        said: dict[str, float] = {}
+        following: list[tuple[float, Node, Histories]] = []
+        for chance, node, histories in level:
+            actions = _actions(plan.search, node)
+            text = _sentence(plan.search, node, actions, histories)
+            if node.best is None and node.last_actions is None and decision != plan.horizon:
+                text += ", whatever happens, from now on"
+            said[text] = said.get(text, 0.0) + chance
+            if node.best is not None:
+                following += _after(plan.search, chance, node, actions, histories)
+        for text, chance in sorted(said.items(), key=lambda item: -item[1]):
+            lines.append(f"decision {decision} ({100.0 * chance:.1f} %): {text}")
+        level = following
+        if len(lines) > _MOST_LINES or not level:
+            break
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], "and so on"]
+    return "\n".join(lines)
+
+
+def _actions(search: BoundSearch, node: Node) -> Numbers:
+    """[T, K] what the lower bound rests on: an option, the last decision, or one joint action repeated."""
+    search.spell_out(node)
+    if node.best is not None:
+        return node.best.actions
+    if node.last_actions is not None:
+        return node.last_actions
+    belief = node.belief
+    repeated = int((belief.weights @ search.outlook.lower(node.stage, belief.numbers)).argmax())
+    return np.tile(search.joint.model.joint_actions.values(np.array(repeated)), (len(belief.weights), 1))
+
+
+def _sentence(search: BoundSearch, node: Node, actions: Numbers, histories: Histories) -> str:
+    parts = []
+    for agent, names in enumerate(search.joint.model.actions):
+        chosen = dict(zip(node.belief.memories[:, agent].tolist(), actions[:, agent].tolist(), strict=True))
+        by_action: dict[int, list[str]] = {}
+        for memory, action in chosen.items():
+            by_action.setdefault(action, []).extend(histories[agent].get(memory, ["?"]))
+        if len(by_action) == 1:
+            parts.append(f"agent {agent + 1} {names[next(iter(by_action))]}")
+            continue
+        phrases = [f"{names[action]} after {_listed(seen)}" for action, seen in sorted(by_action.items())]
+        parts.append(f"agent {agent + 1} {', '.join(phrases)}")
+    return "; ".join(parts)
+
+
+def _listed(histories: list[str]) -> str:
+    shown = histories[:_MOST_HISTORIES]
+    more = f" | {len(histories) - len(shown)} more" if len(histories) > len(shown) else ""
+    return " | ".join(shown) + more
+
+
+def _after(
+    search: BoundSearch, chance: float, node: Node, actions: Numbers, histories: Histories
+) -> list[tuple[float, Node, Histories]]:
+    """The nodes that may follow, with the private histories that each memory stands for there."""
+    step = search.outlook.step(node.stage) + 1
+    beliefs, names = search.beliefs, search.joint.model.observations
+    result = []
+    for probability, belief in beliefs.following(node.belief, actions, step):
+        after: Histories = [{} for _ in range(beliefs.agents)]
+        for agent in range(beliefs.agents):
+            became = dict(zip(*(part.tolist() for part in belief.words[agent]), strict=True)) if belief.words else None
+            present = set(belief.memories[:, agent].tolist())
+            for memory, action in dict(
+                zip(node.belief.memories[:, agent].tolist(), actions[:, agent].tolist(), strict=True)
+            ).items():
+                words = beliefs.private_words(agent, node.belief, memory, action, step)
+                played = search.joint.model.actions[agent][action] + "/" if beliefs.with_actions else ""
+                for observation, word in enumerate(words):
+                    label = word if became is None else became.get(word, -1)
+                    if label in present:
+                        _extend(
+                            after[agent],
+                            label,
+                            histories[agent].get(memory, ["?"]),
+                            played + names[agent][observation],
+                            search,
+                        )
+        result.append((chance * probability, search.node(search.outlook.next(node.stage), belief), after))
+    return result
+
+
+def _extend(into: dict[int, list[str]], label: int, before: list[str], observed: str, search: BoundSearch) -> None:
+    """Add what ``before`` becomes with one observation more; nothing private is left where all became common."""
+    sharing = search.beliefs.sharing
+    kept = into.setdefault(label, [])
+    for history in before:
+        seen = [*history.split(" "), observed] if history else [observed]
+        limit = sharing.delay_steps or (sharing.memory_steps + 1 if sharing.memory_steps is not None else len(seen))
+        text = " ".join(seen[-limit:])
+        if text not in kept:
+            kept.append(text)
