@@ -20,7 +20,7 @@ from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file, load_model_task
-from dadc_net.fit import check_fit
+from dadc_net.fit import check_discount, check_fit
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.team.environment import EnvironmentSpec
@@ -251,7 +251,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         "theta_space": family.space.to_plain(),
         "learning": learning,
     }
-    _check_discount(float(told["discount"]), spec)
+    check_discount(float(told["discount"]), spec)
     check_fit(task, spec, family, learner.num_envs)
     config = RunConfig(
         task=task,
@@ -266,7 +266,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
-    _check_discount(config.settings.discount, spec)
+    check_discount(config.settings.discount, spec)
     _check_kept(config)
     return config
 
@@ -293,14 +293,6 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
         if key in _SECTIONS and not isinstance(value, Mapping):
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
-
-
-def _check_discount(discount: float, spec: EnvironmentSpec) -> None:
-    if discount == 1.0 and spec.horizon == 0:
-        raise ConfigError(
-            f"discount is 1, but episodes of {spec.name} do not end by themselves. Their sums of rewards have no bound. "
-            "Give a number strictly between 0 and 1, or, where the task has env.horizon, a horizon."
-        )
 
 
 def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:

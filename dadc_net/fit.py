@@ -34,3 +34,12 @@ def check_fit(task: Task, spec: EnvironmentSpec, family: PrescriptionFamily, cop
                 f"learner.num_envs is {copies}, and {what} of {spec.name} would take {size} bytes a record, but a message "
                 f"carries {limit}. No process was started. Lower learner.num_envs, or give the environment smaller spaces."
             )
+
+
+def check_discount(discount: float, spec: EnvironmentSpec) -> None:
+    """Raises ConfigError for sums of rewards without a bound."""
+    if discount == 1.0 and spec.horizon == 0:
+        raise ConfigError(
+            f"discount is 1, but episodes of {spec.name} do not end by themselves. Their sums of rewards have no bound. "
+            "Give a number strictly between 0 and 1, or, where the task has env.horizon, a horizon."
+        )

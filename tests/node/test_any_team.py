@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dadc_net.audit.consistency import check
 from dadc_net.audit.replay import replay
@@ -14,14 +18,18 @@ from dadc_net.errors import ConfigError, NumericError, UsageError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.evaluation import Evaluator
 from dadc_net.experiment.simulation import Simulation
+from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.messages import Begin, Step
 from dadc_net.node.record import ObservationLayout
-from dadc_net.node.server.world import World
+from dadc_net.node.server.world import TeamProblem, World
 from dadc_net.runtime.problem import make_problem
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.conformance import check_task
+from dadc_net.team.environment import EnvironmentSpec, Outcome
 from dadc_net.team.local_memory import LocalMemory
-from dadc_net.team.spaces import BoxSpace
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, product
+from dadc_net.team.structures.structure import Integers, Values
 from tests.journals import write_journals
 from tests.measuring_team import DIAL, MENU, THERMOMETER, Parameters, Quantised, make_task
 from tests.team_in_memory import Team
@@ -106,9 +114,9 @@ def test_a_sensor_that_breaks_stops_the_run_with_its_name() -> None:
     team = Team(room("env.nan_at=5"), structure=Quantised()).run()
     assert not team.finished
     assert isinstance(team.server.error, NumericError)
-    assert "the observation of agent 1 in copy 0 is something else" in str(
-        team.server.error
-    )
+    text = str(team.server.error)
+    assert "the observation of agent 1 in copy 0 is something else" in text
+    assert "in the environment room at lock-step 5" in text
     assert all(isinstance(error, NumericError) for error in team.errors.values())
 
 
@@ -145,3 +153,72 @@ def test_what_cannot_run_is_refused_before_it_starts() -> None:
     with pytest.raises(ConfigError, match=r"the observation of agent 1 of room would take \d+ bytes a record") as raised:
         room("learner.num_envs=1000000", "learner.batch_steps=1000000")
     assert str(raised.value).count(". ") == 2
+
+
+class Crowd:
+    """A hundred agents of three kinds in turn: one reads a number, one a dial, one both a number and a switch."""
+
+    kinds = (
+        AgentSpec(BoxSpace((0.0,), (1.0,)), FiniteSpace((2,))),
+        AgentSpec(FiniteSpace((300,)), FiniteSpace((3,))),
+        AgentSpec(product(BoxSpace((-1.0,), (1.0,)), FiniteSpace((2,))), FiniteSpace((5,))),
+    )
+
+    def __init__(self, num_envs: int, num_agents: int = 100) -> None:
+        self.num_envs = num_envs
+        own = tuple(self.kinds[k % 3] for k in range(num_agents))
+        self.spec = EnvironmentSpec(name="crowd", agents=own, public_space=FiniteSpace((2,)), draws_per_step=num_agents)
+
+    def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        columns = [draws[:, k : k + 1] for k in range(len(self.spec.agents))]
+        readings = [lambda u: u, lambda u: np.floor(300 * u), lambda u: np.concatenate((2 * u - 1, u > 0.5), axis=1)]
+        seen = [readings[k % 3](column) for k, column in enumerate(columns)]
+        mean = joint_action.mean(axis=1)
+        return Outcome(seen, (mean[:, None] > 1), np.where(begin, 0.0, mean), np.zeros(self.num_envs, dtype=np.uint8))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Halves(Quantised):
+    """Whether the last column of a reading lies in the upper half of its space."""
+
+    name: ClassVar[str] = "halves"
+
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
+        return FiniteSpace((2,))
+
+    def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
+        return (observation_next[:, -1:] > 0.5).astype(np.int64)
+
+
+def test_a_hundred_agents_of_three_kinds_play_what_each_would_alone() -> None:
+    copies, actions = 3, tuple(own.action_space.num_values for own in Crowd(1).spec.agents)
+    table = tuple(((0, size - 1), (size - 1, 0)) for size in actions)
+    menu = PrescriptionMenu("two", ("a", "b"), tuple(tuple(own[m] for own in table) for m in (0, 1)))
+    world = World(TeamProblem(Crowd(copies), Halves(), menu, 4), seed_bytes(3))
+    specs = world.problem.environment.spec.agents
+    streams = {agent: private_stream(agent, seed_bytes(1)) for agent in range(1, 101)}
+    together = PassiveAgents(streams, copies, Halves(), menu, specs)
+    alone = [PassiveAgents({k: stream}, copies, Halves(), menu, [specs[k - 1]]) for k, stream in streams.items()]
+    row, rng = world.first(), np.random.Generator(np.random.Philox(6))
+    assert [len(raw) for raw in row.observations[:3]] == [8 * copies, 2 * copies, 9 * copies]
+    for step in range(6):
+        begin, theta = np.full(copies, step % 5 == 0), rng.integers(0, 2, copies)
+        together.observe(step, row.observations, begin)
+        joint = together.act(step, theta)
+        for k, one in enumerate(alone):
+            one.observe(step, [row.observations[k]], begin)
+            assert np.array_equal(one.act(step, theta)[:, 0], joint[:, k])
+        answered = [layout.pack(joint[:, k : k + 1]) for k, layout in enumerate(world.actions)]
+        assert np.array_equal(world.joint_action(step, answered), joint)
+        assert joint.max(axis=0).max() == 4
+        row = world.advance(joint)
+    kept = together.snapshot()
+    again = PassiveAgents(streams, copies, Halves(), menu, specs)
+    again.restore(kept)
+    assert all(np.array_equal(array, again.snapshot()[name]) for name, array in kept.items())

@@ -48,7 +48,8 @@ def test_killed_parties_come_back_to_the_same_digest(tmp_path: Path) -> None:
 def test_a_sensor_that_breaks_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     ended = run(tmp_path, "dadc", "run", *TASK, *SMALL, *QUIET, "--set", "env.nan_at=7")
     assert ended.code == 16, ended.err
-    assert "the observation of agent 1 in copy 0 is [nan] (float64) in the environment room at lock-step 7" in ended.err
+    assert "the observation of agent 1 in copy 0 is something else" in ended.err
+    assert "in the environment room at lock-step 7" in ended.err
     assert "Traceback" not in ended.err
 
 

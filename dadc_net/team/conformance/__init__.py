@@ -10,12 +10,12 @@ In a test of your own package:
 Every finding says which rule is broken, where, and what to do. The kit drives the environment with random but
 reproducible actions and numbers; it can show that a rule is broken, never that it is kept for all inputs.
 
-Rules of an environment (``team/environment.py``): declared shapes, types and spaces; no randomness but its draws; copy e
-depends on row e only; a copy that begins forgets its past and ignores its action; ``state`` and ``restore`` hold all of
-it; arguments and earlier results are left alone; it does not truncate by itself.
+Rules of an environment (``team/environment.py``): declared shapes and spaces, types that are exact; no randomness but its
+draws; copy e depends on row e only; a copy that begins forgets its past and ignores its action; ``state`` and ``restore``
+hold all of it; arguments and earlier results are left alone; it does not truncate by itself.
 
 Rules of an information structure (``team/structures``): ``common`` is a pure function of the last joint steps of
-one episode; ``local`` cannot see common information, (L1); local values stay in a declared finite space, (L2).
+one episode; ``local`` cannot see common information, (L1); local values stay in a declared space, (L2).
 """
 
 from __future__ import annotations
