@@ -14,11 +14,13 @@ from typing import TypeVar
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
 from dadc_net.planning.evaluation import Estimate, horizon
 from dadc_net.planning.planners import Plan, has_planner, plan
+from dadc_net.team.structures.structure import describe
 
 _NOTHING = 1e-12
 _Found = TypeVar("_Found")
@@ -62,7 +64,14 @@ def ratio(part: float, whole: float, residual: float) -> float | None:
 
 
 def plan_of(config: RunConfig) -> Plan:
-    """The exact plan of a configuration. Raises UsageError where there is no planner."""
+    """The exact plan of a configuration. Raises UsageError where there is no planner, or it knows another structure."""
+    own = config.task.structure
+    if config.structure != own:
+        raise UsageError(
+            f"structure is {describe(config.structure)}, but the exact planner of the task {config.task.name} knows "
+            f"{describe(own)} only. The optimum is another one under each structure. Plan without structure, or for a "
+            "finite task or a .dpomdp file, whose planner knows them all."
+        )
     prescriptions, menu = learned_rules(config).measured_against()
     return plan(config.task.name, config.parameters, menu, config.settings.discount, prescriptions)
 
@@ -75,7 +84,9 @@ class Evaluator:
         self._learned = learned_rules(config)
         self.plan: Plan | None = None
         # A user's own task may have the name of a built-in one, but not its planner.
-        if config.task_argument == config.task.name and has_planner(config.task.name, self._learned.measured_against()[0]):
+        # Nor is what is optimal under one structure optimal under another.
+        planned = config.task_argument == config.task.name and config.structure == config.task.structure
+        if planned and has_planner(config.task.name, self._learned.measured_against()[0]):
             self.plan = plan_of(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
