@@ -13,9 +13,7 @@ _BYTES_BESIDE = 10
 """Of a copy, beside what is common: reward, begin, ended."""
 
 
-def check_fit(
-    structure: InformationStructure, spec: EnvironmentSpec, family: PrescriptionFamily, copies: int
-) -> None:
+def check_fit(structure: InformationStructure, spec: EnvironmentSpec, family: PrescriptionFamily, copies: int) -> None:
     """Refuse before a run what its first record would show: local information without a place, messages without room.
 
     Raises:

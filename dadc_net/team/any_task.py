@@ -21,8 +21,8 @@ ALL = "all"
 """Name of the menu of all joint deterministic prescriptions."""
 GIBBS = "gibbs"
 """Name of the family of logits."""
-MOST_LOGITS = 65_536
-"""A learner draws all of them for every copy at every step."""
+MOST_LOGITS = 4096
+"""All of them are inputs of the learner's encoder, which adds up 8,192 at most; what is common needs some of these."""
 
 
 def local_values(structure: InformationStructure, spec: EnvironmentSpec) -> tuple[int, ...]:
@@ -78,8 +78,8 @@ def gibbs_for(
     if size > MOST_LOGITS:
         raise UsageError(
             f"under {describe(structure)} an agent of {spec.name} has up to {max(values)} local values, and the "
-            f"prescriptions {GIBBS} of {len(actions)} agents would have {size} logits. A learner draws them all at every "
-            f"step, and {MOST_LOGITS} are the most. Choose a structure that keeps less."
+            f"prescriptions {GIBBS} of {len(actions)} agents would have {size} logits. A learner remembers them all at "
+            f"every step, and {MOST_LOGITS} are the most. Choose a structure that keeps less."
         )
     return GibbsFamily(
         name=GIBBS,
