@@ -13,23 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dadc_net.chosen_prescriptions import PrescriptionChoice, choose_prescriptions
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
-from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
+from dadc_net.coordinator.settings.learning import SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file, load_model_task
 from dadc_net.fit import check_discount, check_fit
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
-from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.menu import OWN, own_actions, own_parts
+from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
-from dadc_net.team.spaces import FiniteSpace
-from dadc_net.team.structures.by_name import is_built_in
+from dadc_net.team.structures.by_name import chosen_structure, is_built_in
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tasks import MENU, Task, find_task
+from dadc_net.team.tasks import Task, find_task
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
 RUN_CONFIG = "config.toml"
@@ -42,7 +41,8 @@ _PRESET_KEYS = ("updates", "prescriptions")
 """What a preset may say beside sections."""
 _LEARNER_SECTIONS = (*sections_of(CoordinatorSettings), *OWN_SECTIONS)
 """Sections that agents are told."""
-_SECTIONS = ("env", *_LEARNER_SECTIONS, "theta", "evaluation", "runtime")
+_PRESET_SECTIONS = ("env", *_LEARNER_SECTIONS, "theta", "evaluation", "runtime")
+_SECTIONS = (STRUCTURE, *_PRESET_SECTIONS)
 _Trajectories = Annotated[int, Range(2, 10**7, "Give 2 to 10000000, or 0 for none.", or_zero=True)]
 _Seconds = Annotated[float, Range(0, 1e7, "Give a positive number of seconds.", above=True)]
 
@@ -82,8 +82,10 @@ class RunConfig:
     """How the task was named: a built-in name or ``package.module:factory``."""
     parameters: Any
     """The environment's own parameters; known to the server only."""
+    structure: InformationStructure
+    """The task's, or the one that was chosen instead."""
     prescriptions: str
-    """``menu``, or the name of one of the task's families."""
+    """``menu``, or the name of one of the families that there are under the structure."""
     menu: str
     """Which menu, where prescriptions are one."""
     theta: ThetaSettings
@@ -113,6 +115,7 @@ class RunConfig:
             "discount": settings.discount,
             "prescriptions": self.prescriptions,
             **({"menu": self.menu} if self.menu else {}),
+            STRUCTURE: {"name": self.structure.name, **self.structure.to_plain()["parameters"]},
             "env": to_plain(self.parameters, "env."),
             **{name: told[name] for name in _LEARNER_SECTIONS},
             "theta": to_plain(self.theta),
@@ -149,7 +152,9 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
         given["task"] = task_argument
+    name_structure(given)
     named = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
+    drop_other_structure(given, named)
     for key, value in named:
         _assign(given, key, value)
     if Path(task_argument).name == RUN_CONFIG and ":" in str(given["task"]) and "task" not in dict(named):
@@ -204,8 +209,28 @@ def parse_override(override: str) -> tuple[str, Any]:
         ) from None
 
 
+def split_structure(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The overrides that are not about the information structure, and what the others say, as its section.
+
+    Raises:
+        ConfigError, UsageError: for what is no override, or no name of a structure.
+    """
+    others: list[str] = []
+    given: dict[str, Any] = {STRUCTURE: {}}
+    for override in overrides:
+        key, value = parse_override(override)
+        if key.partition(".")[0] == STRUCTURE:
+            _assign(given, key, value)
+        else:
+            others.append(override)
+    _check_keys(given, (STRUCTURE,), "")
+    return others, given[STRUCTURE]
+
+
 def _assign(given: dict[str, Any], key: str, value: Any) -> None:
     section, dot, name = key.partition(".")
+    if key == STRUCTURE and isinstance(value, str):
+        dot, name = ".", "name"
     if not dot:
         given[section] = value
         return
@@ -222,6 +247,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
+    given = dict(given)
+    name_structure(given)
     _check_keys(given, (*_TOP_LEVEL, *_SECTIONS), "")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
     task = load_task(top["task"])
@@ -233,30 +260,39 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         )
     name = top.get("preset", DEFAULT_PRESET)
     defaults = preset(task, algorithm, name)
-    _check_keys(defaults, (*_PRESET_KEYS, *_SECTIONS), f" in the preset {name!r} of the task {task.name}")
-    sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
+    _check_keys(defaults, (*_PRESET_KEYS, *_PRESET_SECTIONS), f" in the preset {name!r} of the task {task.name}")
+    sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _PRESET_SECTIONS}
     parameters = from_plain(task.parameters_type, sections["env"], "env.")
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
-    prescriptions, menu = _prescriptions(task, top, defaults.get("prescriptions", task.default_prescriptions), learning)
     spec = task.make(parameters, learner.num_envs).spec
+    structure = chosen_structure(task.structure, given.get(STRUCTURE, {}))
+    common_space = structure.common_space(spec)
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
-    family = _family(task, prescriptions, menu, spec, theta)
+    choice = PrescriptionChoice(
+        prescriptions=top.get("prescriptions"),
+        menu=top.get("menu"),
+        default=defaults.get("prescriptions", task.default_prescriptions),
+        learning=learning,
+        thetas=ALGORITHMS[algorithm].thetas,
+    )
+    prescriptions, menu, family = choose_prescriptions(task, structure, spec, theta, choice)
     told = {
         "num_agents": spec.num_agents,
         "updates": top.get("updates", defaults.get("updates", 1000)),
         "discount": top.get("discount", task.default_discount),
         "algorithm": algorithm,
-        "common_space": task.structure.common_space(spec).to_plain(),
+        "common_space": common_space.to_plain(),
         "theta_space": family.space.to_plain(),
         "learning": learning,
     }
     check_discount(float(told["discount"]), spec)
-    check_fit(task, spec, family, learner.num_envs)
+    check_fit(structure, spec, family, learner.num_envs)
     config = RunConfig(
         task=task,
         task_argument=top["task"],
         parameters=parameters,
+        structure=structure,
         prescriptions=prescriptions,
         menu=menu,
         theta=theta,
@@ -293,49 +329,6 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
         if key in _SECTIONS and not isinstance(value, Mapping):
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
-
-
-def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
-    if prescriptions != OWN:
-        return task.family(prescriptions, menu, spec, theta)
-    observations = [task.structure.common_space(spec), *(agent.observation_space for agent in spec.agents)]
-    if not all(isinstance(space, FiniteSpace) for space in observations):
-        raise ConfigError(
-            f"learning is 'independent', but the task {task.name} has the observations "
-            f"{[space.to_plain() for space in observations]}. An independent learner joins common and private ones, and all "
-            'must be finite. Use learning = "shared".'
-        )
-    if menu:
-        return own_parts(task.menus[menu])
-    local = [task.structure.local_space(agent.observation_space, agent.action_space) for agent in spec.agents]
-    values = [space.num_values for space in local if isinstance(space, FiniteSpace)]
-    if len(values) < len(local):
-        raise ConfigError(
-            f"learning is 'independent', but under {task.structure.name} an agent of {task.name} has the local information "
-            f"{[space.to_plain() for space in local]}, which is not finite. Its own parts are tables over local values. Use "
-            'learning = "shared", or another structure.'
-        )
-    actions = [agent.action_space.num_values for agent in spec.agents]
-    return own_actions(actions if len(set(actions)) > 1 else actions[:1], max(values))
-
-
-def _prescriptions(task: Task, top: Mapping[str, Any], default: str, learning: str) -> tuple[str, str]:
-    """Prescriptions and menu that were asked for, checked; independent learners choose their own parts."""
-    known = [*([MENU] if task.menus else []), *task.families]
-    if learning == INDEPENDENT.name:
-        known, default = [OWN], OWN
-    prescriptions, menu = top.get("prescriptions", default), top.get("menu", task.default_menu)
-    if prescriptions not in known:
-        raise ConfigError(
-            f"prescriptions is {prescriptions!r}, which the task {task.name} does not have. {closest(prescriptions, known)} "
-            f"Choose one of {', '.join(known)}."
-        )
-    if menu not in (task.menus or {""}):
-        raise ConfigError(
-            f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
-            f"Choose one of {', '.join(task.menus) or 'its prescriptions: ' + ', '.join(known)}."
-        )
-    return prescriptions, menu
 
 
 def load_task(name: str) -> Task:
@@ -380,7 +373,7 @@ def load_structure(name: str) -> InformationStructure:
 
 def structure_argument(config: RunConfig) -> str:
     """What ``--structure`` must be for the agents of this task; empty for a built-in structure."""
-    structure = config.task.structure
+    structure = config.structure
     return "" if is_built_in(structure) else f"{type(structure).__module__}:{type(structure).__qualname__}"
 
 

@@ -6,21 +6,20 @@ from dadc_net.errors import ConfigError
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import value_bytes
-from dadc_net.team.tasks import Task
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.wire.limits import ACTIONS_BYTES_MAX, COMMON_BYTES_MAX, OBSERVATION_BYTES_MAX
 
 _BYTES_BESIDE = 10
 """Of a copy, beside what is common: reward, begin, ended."""
 
 
-def check_fit(task: Task, spec: EnvironmentSpec, family: PrescriptionFamily, copies: int) -> None:
+def check_fit(structure: InformationStructure, spec: EnvironmentSpec, family: PrescriptionFamily, copies: int) -> None:
     """Refuse before a run what its first record would show: local information without a place, messages without room.
 
     Raises:
         UsageError: if the prescriptions cannot be given an agent's local information.
         ConfigError: if a record of so many copies is larger than a message.
     """
-    structure = task.structure
     for agent in dict.fromkeys(spec.agents):
         family.require_local(structure.local_space(agent.observation_space, agent.action_space), structure.name)
     parts = [("what is common", structure.common_space(spec), COMMON_BYTES_MAX)]

@@ -41,24 +41,22 @@ def plan_command(
     A finite task or a .dpomdp file is planned for under any structure, between two proven bounds:
     --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, full-sharing, no-sharing).
     """
-    from dadc_net.config import parse_override, resolve
+    from dadc_net.config import parse_override, resolve, split_structure
 
-    given = dict(parse_override(override) for override in overrides)
-    structure = given.get("structure")
-    parameters = {key.removeprefix("structure."): given[key] for key in given if key.startswith("structure.")}
-    kept = [override for override in overrides if not parse_override(override)[0].startswith("structure")]
-    asked = structure is not None or bool(parameters) or horizon is not None
-    config = resolve(task)
-    if config.task.finite_model is None and not asked:
-        _plan_by_name(resolve(task, kept), as_json)
+    others, parameters = split_structure(overrides)
+    structure = parameters.pop("name", None)
+    if resolve(task).task.finite_model is None and horizon is None:
+        _plan_by_name(resolve(task, overrides), as_json)
         return
     # Imported here: its compiled part takes longer to load than the planners by name need in all.
     from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_record, plan_text
 
     options: dict[str, Any] = {}
-    if config.task.finite_model is not None and horizon is not None:
+    if horizon is not None and resolve(task).task.finite_model is not None:
+        given = dict(map(parse_override, overrides))
         options = {"env.horizon": horizon} if "discount" in given else {"env.horizon": horizon, "discount": 1.0}
-    config = resolve(task, kept, options)
+    # The planner takes structures whose prescriptions would be too many for a run.
+    config = resolve(task, others, options)
     request = PlanRequest(
         structure=None if structure is None else str(structure),
         parameters=parameters,

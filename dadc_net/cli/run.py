@@ -213,11 +213,14 @@ def _shown_seed(seed: int | None, seed_file: Path | None) -> int | None:
 
 
 def _headline(config: RunConfig, seed: int | None, seed_file: Path | None, folder: Path, environment: str) -> str:
+    from dadc_net.team.structures.structure import describe
+
     settings = config.settings
     shown = _shown_seed(seed, seed_file)
     algorithm = settings.algorithm if settings.mode.one_learner else f"independent {settings.algorithm}"
+    chosen = "" if config.structure == config.task.structure else f" under {describe(config.structure)}"
     return (
-        f"{config.task.name}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
+        f"{config.task.name}{chosen}: {settings.num_agents} agents, {settings.learner.num_envs} copies, {algorithm}, "
         f"{settings.updates} updates of {settings.learner.batch_steps} steps, "
         f"seed {'from file' if shown is None else shown}, environment seed {environment}, folder {folder}"
     )

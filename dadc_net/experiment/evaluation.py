@@ -20,6 +20,7 @@ from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, pl
 from dadc_net.planning.certificate import Certificate, certify
 from dadc_net.planning.evaluation import Estimate, horizon
 from dadc_net.planning.planners import NoPlan, Plan, plan
+from dadc_net.team.structures.structure import describe
 
 _NOTHING = 1e-12
 _Found = TypeVar("_Found")
@@ -80,7 +81,14 @@ def ratio(part: float, whole: float, residual: float) -> float | None:
 
 
 def plan_of(config: RunConfig) -> Plan:
-    """The exact plan of a configuration. Raises NoPlan where there is none."""
+    """The exact plan of a configuration. Raises NoPlan where there is none, or it knows another structure."""
+    own = config.task.structure
+    if config.structure != own:
+        raise NoPlan(
+            f"structure is {describe(config.structure)}, but the exact planner of the task {config.task.name} knows "
+            f"{describe(own)} only. The optimum is another one under each structure. Plan without structure, or for a "
+            "finite task or a .dpomdp file, whose planner knows them all."
+        )
     prescriptions, menu = learned_rules(config).measured_against()
     return plan(config.task, config.parameters, menu, config.settings.discount, prescriptions)
 

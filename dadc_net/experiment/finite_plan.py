@@ -39,7 +39,7 @@ def planned_structure(config: RunConfig, request: PlanRequest) -> Sharing:
     if request.structure is not None:
         return Sharing.from_record(request.structure, request.parameters)
     # What runs keeps the present observation only, unless told otherwise.
-    own = config.task.structure
+    own = config.structure
     memory = {"memory_steps": getattr(own, "memory_steps", 0)} if own.name in ("control-sharing", "no-sharing") else {}
     return Sharing.from_record(own.name, {**memory, **request.parameters})
 

@@ -121,4 +121,5 @@ def plain_returns(config: RunConfig, rule: GreedyRule | IndependentRules, trajec
         trajectories,
         Stream("evaluation/monte-carlo", EVALUATION_SEED),
         Stream("evaluation/monte-carlo/agents", EVALUATION_SEED),
+        structure=config.structure,
     )

@@ -28,6 +28,7 @@ def make_report(
     rate = lock_steps / seconds if seconds > 0 else 0.0
     return {
         "task": config.task.name,
+        "structure": config.structure.to_plain(),
         "seed": seed,
         "algorithm": settings.algorithm,
         "learning": settings.learning,

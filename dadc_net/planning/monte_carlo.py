@@ -13,6 +13,7 @@ from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
 from dadc_net.team.local_memory import LocalMemory, group_alike
 from dadc_net.team.lockstep import LockStep
 from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task
 
 
@@ -44,8 +45,11 @@ def monte_carlo(
     stream: Stream,
     private: Stream,
     steps: int | None = None,
+    structure: InformationStructure | None = None,
 ) -> Estimate:
     """Mean discounted return of ``trajectories`` episodes, from their start to their horizon or until gamma^t is below 1e-5.
+
+    ``structure`` is the one that the rule was learned under; None: the task's.
 
     ``stream`` moves the environment, ``private`` draws the agents' actions where prescriptions are randomised.
 
@@ -53,7 +57,7 @@ def monte_carlo(
         UsageError: if the prescriptions cannot be given the task's local information.
     """
     environment = task.make(parameters, trajectories)
-    spec, structure = environment.spec, task.structure
+    spec, structure = environment.spec, structure or task.structure
     everyone = range(1, spec.num_agents + 1)
     alike = [(agents, own) for own, agents in group_alike(everyone, spec.agents).items()]
     # Rules of their own give agents theta of their own, also where agents are alike.

@@ -14,7 +14,7 @@ def make_problem(config: RunConfig) -> TeamProblem:
     """The team problem that a configuration describes."""
     environment = config.task.make(config.parameters, config.settings.learner.num_envs)
     restart = int(getattr(config.parameters, "restart_steps", 0))
-    return TeamProblem(environment, config.task.structure, config.family, restart)
+    return TeamProblem(environment, config.structure, config.family, restart)
 
 
 def make_terms(config: RunConfig) -> RunTerms:

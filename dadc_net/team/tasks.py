@@ -12,6 +12,7 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
+from dadc_net.team.any_task import ALL
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
@@ -62,6 +63,8 @@ class Task:
     planner: str | Callable[[Any], Any] = ""
     """Finds the optimum and values rules: a function of a ``planning.planners.PlanProblem`` that gives a ``Plan``, or where
     it is, ``package.module:function``; empty: there is none."""
+    action_names: Sequence[Sequence[str]] = ()
+    """[K][A^k], for menus that are made; where there are none, actions are numbers."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
@@ -91,8 +94,8 @@ def finite_task(
         parameters_type=FiniteParameters,
         make=lambda parameters, copies: FiniteEnvironment(made(), parameters, copies),
         structure=ControlSharing(),
-        menus={"all": deterministic_menu("all", actions, observations)} if small else {},
-        default_menu="all" if small else "",
+        menus={ALL: deterministic_menu(ALL, actions, tuple(map(len, observations)))} if small else {},
+        default_menu=ALL if small else "",
         default_discount=discount,
         families={
             "gibbs": lambda spec, theta: GibbsFamily(
@@ -107,6 +110,7 @@ def finite_task(
         default_prescriptions=MENU if small else "gibbs",
         default_algorithm="actor-critic" if small else "ppo",
         finite_model=made,
+        action_names=actions,
     )
 
 
@@ -119,6 +123,7 @@ TASKS: dict[str, Task] = {
         menus=MENUS,
         default_menu="paper",
         default_discount=0.9,
+        action_names=(("wait", "transmit"),) * 2,
         presets="dadc_net.team:presets/mabc.toml",
         planner="dadc_net.planning.broadcast_plan:solve_broadcast",
         families={

@@ -164,7 +164,7 @@ def test_the_menu_holds_every_map_once() -> None:
 
 
 def test_the_menu_of_agents_that_differ_is_as_wide_as_the_widest() -> None:
-    menu = deterministic_menu("all", (("a", "b"), ("c",)), (("x",), ("y", "z")))
+    menu = deterministic_menu("all", (("a", "b"), ("c",)), (1, 2))
     assert menu.actions == (((0, 0), (0, 0)), ((1, 1), (0, 0)))
     assert menu.entries == ("a, c/c", "b, c/c")
 

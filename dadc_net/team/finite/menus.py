@@ -18,18 +18,17 @@ def menu_size(actions: Sequence[int], local_values: Sequence[int]) -> int:
 
 
 def deterministic_menu(
-    name: str, actions: Sequence[Sequence[str]], local_values: Sequence[Sequence[str]]
+    name: str, actions: Sequence[Sequence[str]], local_values: Sequence[int]
 ) -> PrescriptionMenu:
     """The menu.
 
     Args:
         actions: names [K][A^k].
-        local_values: names [K][L^k]; an agent with fewer than the widest repeats its last action there.
+        local_values: [K] how many each agent has; one with fewer than the widest repeats its last action there.
     """
-    widest = max(map(len, local_values))
+    widest = max(local_values)
     maps = [
-        list(itertools.product(range(len(own)), repeat=len(values)))
-        for own, values in zip(actions, local_values, strict=True)
+        list(itertools.product(range(len(own)), repeat=values)) for own, values in zip(actions, local_values, strict=True)
     ]
     entries = tuple(itertools.product(*maps))
     return PrescriptionMenu(name, tuple(map(_Words(actions), entries)), tuple(_padded(entry, widest) for entry in entries))

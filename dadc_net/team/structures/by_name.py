@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dadc_net.errors import MismatchError, ProtocolError, UsageError
+from dadc_net.errors import ConfigError, MismatchError, ProtocolError, UsageError
 from dadc_net.schema import closest, from_plain
 from dadc_net.team.structures.delayed import DelayedSharing, FullSharing
 from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing, NoSharing
@@ -36,6 +36,37 @@ def structure_by_name(name: str, parameters: Mapping[str, Any] | None = None) ->
             "structure only from its own --structure MODULE:NAME."
         )
     return from_plain(BUILT_IN[name], parameters or {}, "structure.")
+
+
+def chosen_structure(own: InformationStructure, chosen: Mapping[str, Any]) -> InformationStructure:
+    """The structure of a run: that of its task, with other parameters or not, or a built-in one instead.
+
+    Args:
+        own: the task's.
+        chosen: ``name`` and parameters, as in the section ``structure`` of a configuration; all may be missing.
+
+    Raises:
+        UsageError: for a name that is neither built in nor the task's.
+        ConfigError: for a parameter that it does not have, or a value out of range.
+    """
+    name = chosen.get("name", own.name)
+    parameters = {key: value for key, value in chosen.items() if key != "name"}
+    if name == own.name:
+        if not parameters:
+            return own
+        if not dataclasses.is_dataclass(own):
+            raise ConfigError(
+                f"structure has {', '.join(parameters)}, but the task's information structure {name} has no parameters. It "
+                "is no dataclass. Remove them."
+            )
+        return from_plain(type(own), parameters, "structure.", own)
+    if name not in BUILT_IN:
+        known = sorted({own.name, *BUILT_IN})
+        raise UsageError(
+            f"structure is {name!r}, which is neither built in nor the task's own. {closest(str(name), known)} Choose one "
+            f"of {', '.join(known)}; one of your own is that of a task of your own."
+        )
+    return structure_by_name(name, parameters)
 
 
 def structure_from_plain(record: Mapping[str, Any]) -> InformationStructure:

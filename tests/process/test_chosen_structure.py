@@ -1,0 +1,47 @@
+"""A task under another information structure than its own, on real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.process.commands import run
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+SMALL = ["--seed", "7", "--env-seed", "1", "--updates", "4", "--num-envs", "3", "--set", "learner.batch_steps=30"]
+QUIET = ["--set", "evaluation.monte_carlo_trajectories=4", "--set", "evaluation.progress_trajectories=2", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("task", "chosen", "prescriptions"),
+    [
+        ("mabc", ["structure.delay_steps=2", "structure=delayed-sharing"], "gibbs"),
+        ("dec-tiger", ["structure=delayed-sharing"], "menu"),
+    ],
+    ids=["mabc", "dec-tiger"],
+)
+def test_run_gives_the_digest_of_simulate(task: str, chosen: list[str], prescriptions: str, tmp_path: Path) -> None:
+    options = [part for one in chosen for part in ("--set", one)]
+    real = run(tmp_path, "dadc", "run", task, *options, *SMALL, *QUIET, "--out", "r")
+    assert real.code == 0, real.err
+    simulated = run(tmp_path, "dadc", "simulate", task, *options, *SMALL, *QUIET)
+    assert set(real.last["agent_digests"].values()) == {simulated.last["learner_digest"]}
+    assert real.last["structure"]["name"] == "delayed-sharing"
+    assert (real.last["prescriptions"], real.last["optimum"]) == (prescriptions, None)
+    assert real.last["value_monte_carlo"] is not None
+    own = run(tmp_path, "dadc", "simulate", task, *SMALL, *QUIET)
+    assert own.last["learner_digest"] != simulated.last["learner_digest"]
+    checked = run(tmp_path, "dadc", "check", "r", "--recompute", "--seed", "7", "--json")
+    assert (checked.code, checked.last["consistent"], checked.last["complete"]) == (0, True, True), checked.err
+    # What the folder says is the whole configuration.
+    again = run(tmp_path, "dadc", "simulate", "r/config.toml", *SMALL, *QUIET)
+    assert again.last["learner_digest"] == simulated.last["learner_digest"]
+
+
+def test_a_structure_that_does_not_fit_ends_before_anything_starts(tmp_path: Path) -> None:
+    ended = run(tmp_path, "dadc", "run", "box-pushing", "--set", "structure=mean-field-sharing", *SMALL, "--out", "r")
+    assert ended.code != 0
+    assert "structure.values is 2, but agent 1 of box-pushing has the observation" in ended.err
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "r").exists()
