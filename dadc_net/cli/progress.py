@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dadc_net.experiment.evaluation import Valuation
+    from dadc_net.experiment.evaluation import Exact, Valuation
 
 _REDRAW_SECONDS = 0.1
 _PLAIN_LINES = 10
@@ -97,8 +97,11 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         lines = [
             f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, {exact.method}",
             f"               {plain}",
-            f"optimum V*     {exact.optimum:.4f}            {gap_text(exact.gap)}",
+            optimum_text(exact),
         ]
+        if exact.best_constant is not None:
+            said = _against_constant(exact, exact.best_constant)
+            lines.append(f"best constant  {exact.best_constant:.4f}            {said}")
         if exact.round_robin is not None:
             share = "optimal itself: there is no way from it to the optimum"
             if exact.round_robin_share is not None:
@@ -115,6 +118,23 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"
     lines.append(f"{said}; run folder {folder}")
     return "\n".join(lines)
+
+
+def optimum_text(exact: Exact) -> str:
+    """V* and the gap to it, both as intervals where the optimum is not known to the digits that are shown."""
+    if 2.0 * exact.residual < 5e-5 * max(1.0, abs(exact.optimum)):
+        return f"optimum V*     {exact.optimum:.4f}            {gap_text(exact.gap)}"
+    low, high = exact.optimum - exact.residual, exact.optimum + exact.residual
+    gaps = exact.gaps
+    said = "no relative gap, V* may be 0" if gaps is None else f"gap {100 * gaps[0]:.2f} to {100 * gaps[1]:.2f} %"
+    return f"optimum V*     {low:.4f} to {high:.4f}  {said}"
+
+
+def _against_constant(exact: Exact, constant: float) -> str:
+    """Whether what was learned is more than playing one prescription for ever."""
+    if exact.value <= constant + 1e-6 * max(1.0, abs(constant)):
+        return "the learned rule is no better than this prescription alone, played blindly"
+    return "one prescription, played blindly"
 
 
 def gap_text(gap: float | None) -> str:

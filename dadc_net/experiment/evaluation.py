@@ -7,6 +7,7 @@ Monte-Carlo mean, the paper's protocol, is reported beside it with its own stand
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
@@ -39,6 +41,18 @@ class Exact:
     """Share of the distance from blind round-robin to the optimum; 1 is optimal, below 0 is worse than blind. None also
     where blind round-robin is optimal."""
     method: str
+    residual: float = 0.0
+    """The optimum is between ``optimum`` - this and ``optimum`` + this."""
+    best_constant: float | None = None
+    """Value of the best prescription that is played at every step; None where it is unknown."""
+
+    @property
+    def gaps(self) -> tuple[float, float] | None:
+        """The least and the greatest gap that the bounds of the optimum allow; None where V* may be 0."""
+        low, high = self.optimum - self.residual, self.optimum + self.residual
+        least = ratio(low - self.value, abs(low), self.residual)
+        most = ratio(high - self.value, abs(high), self.residual)
+        return None if least is None or most is None or low * high <= 0.0 else (least, most)
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,12 @@ class Evaluator:
         # A user's own task may have the name of a built-in one, but not its planner.
         if config.task_argument == config.task.name and has_planner(config.task.name, self._learned.measured_against()[0]):
             self.plan = plan_of(config)
+        elif config.task.finite_model is not None and config.evaluation.plan_seconds > 0.0:
+            # Imported here: its compiled part takes long to load. Where the planner does not know the structure, no plan.
+            from dadc_net.experiment.finite_valuation import finite_plan
+
+            with contextlib.suppress(UsageError):
+                self.plan = finite_plan(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
         """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner or trajectories."""
@@ -94,6 +114,8 @@ class Evaluator:
             round_robin=found.round_robin,
             round_robin_share=share,
             method=method,
+            residual=found.residual,
+            best_constant=found.best_constant,
         )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:

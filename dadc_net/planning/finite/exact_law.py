@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers, joint_moves
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.finite.model import FiniteModel
+from dadc_net.team.finite.sparse_rows import sums_at
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.structure import InformationStructure, JointStep, Values
@@ -126,7 +127,7 @@ class LawOfTeam:
     def reward(self, law: Law, actions: Numbers, copies: int) -> Array:
         """E[R] [n] of the rows of ``act``."""
         expected = self.model.expected_rewards[self.model.joint_actions.index(actions), law.state]
-        return np.bincount(law.copy, weights=law.mass * expected, minlength=copies)
+        return sums_at(law.copy, law.mass * expected, copies)
 
     def moved(self, law: Law, actions: Numbers) -> Law:
         """The rows of ``act`` one step later, whatever becomes common."""
@@ -139,9 +140,7 @@ class LawOfTeam:
         seen = self.model.joint_observations.values(column // self.model.num_states)
         done, before = actions[rows], _rows(law, rows)
         now = JointStep(seen, np.zeros((len(rows), self._public), dtype=np.int64), done, np.zeros(len(rows), dtype=np.bool_))
-        local = tuple(
-            self._structure.local(own, done[:, k], seen[:, k : k + 1], step) for k, own in enumerate(before.local)
-        )
+        local = tuple(self._structure.local(own, done[:, k], seen[:, k : k + 1], step) for k, own in enumerate(before.local))
         return Law(
             law.step + 1,
             before.copy,
@@ -154,11 +153,9 @@ class LawOfTeam:
     def branches(self, law: Law) -> Branches:
         """The rows of ``moved`` by what has become common."""
         common = self._structure.common(law.history, np.full(len(law.mass), law.step))
-        groups, first, group = np.unique(
-            _codes([law.copy, *common.T]), return_index=True, return_inverse=True
-        )
+        groups, first, group = np.unique(_codes([law.copy, *common.T]), return_index=True, return_inverse=True)
         group = group.reshape(-1)
-        chance = np.bincount(group, weights=law.mass, minlength=len(groups))
+        chance = sums_at(group, law.mass, len(groups))
         return Branches(law, group, law.copy[first], chance, common[first])
 
     def known(self, branches: Branches, chosen: Numbers) -> Law:
@@ -182,10 +179,12 @@ class LawOfTeam:
         return self._merged(law._replace(history=law.history[-keep:] if keep else ()))
 
     def _merged(self, law: Law) -> Law:
-        past = [column for joint in law.history for part in (joint.observations, joint.joint_action_tm1) for column in part.T]
+        past = [
+            column for joint in law.history for part in (joint.observations, joint.joint_action_tm1) for column in part.T
+        ]
         columns = [law.copy, law.state, *(column for own in law.local for column in own.T), *past]
         _, first, place = np.unique(_codes(columns), return_index=True, return_inverse=True)
-        mass = np.bincount(place.reshape(-1), weights=law.mass, minlength=len(first))
+        mass = sums_at(place.reshape(-1), law.mass, len(first))
         return _rows(law, first)._replace(mass=mass)
 
 
@@ -202,7 +201,7 @@ def _rows(law: Law, rows: Numbers) -> Law:
         law.copy[rows],
         law.state[rows],
         tuple(own[rows] for own in law.local),
-        tuple(JointStep(*(part[rows] for part in joint)) for joint in law.history),
+        tuple(JointStep._make(part[rows] for part in joint) for joint in law.history),
         law.mass[rows],
     )
 

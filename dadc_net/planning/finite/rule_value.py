@@ -21,6 +21,7 @@ from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
 from dadc_net.planning.finite.exact_law import Branches, Law, LawOfTeam
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.relaxations import StateValues
+from dadc_net.team.finite.sparse_rows import sums_at
 from dadc_net.team.prescriptions import Theta
 
 _MOST_HISTORIES = 2000
@@ -123,8 +124,8 @@ class RuleValues:
     def _acted(self, acted: Law, actions: Numbers, law: Law, copies: int, step: int) -> tuple[Array, Law]:
         """The bracket of the identity [n], and the rows one step later."""
         after = self.team.moved(acted, actions)
-        now = np.bincount(law.copy, weights=law.mass * self._v(step)[law.state], minlength=copies)
-        ahead = np.bincount(after.copy, weights=after.mass * self._v(step + 1)[after.state], minlength=copies)
+        now = sums_at(law.copy, law.mass * self._v(step)[law.state], copies)
+        ahead = sums_at(after.copy, after.mass * self._v(step + 1)[after.state], copies)
         return now - self.team.reward(acted, actions, copies) - self.discount * ahead, after
 
 
