@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dadc_net.cli import shell
-from dadc_net.cli.progress import gap_text
+from dadc_net.cli.progress import optimum_text
 
 if TYPE_CHECKING:
     from dadc_net.planning.certificate import Certificate
@@ -66,7 +66,9 @@ def evaluate_command(
         "value": None if exact is None else exact.value,
         "value_stderr": None if exact is None else exact.stderr,
         "optimum": None if exact is None else exact.optimum,
+        "optimum_residual": None if exact is None else exact.residual,
         "gap": None if exact is None else exact.gap,
+        "best_constant": None if exact is None else exact.best_constant,
         "round_robin_share": None if exact is None else exact.round_robin_share,
         "method": "monte-carlo" if exact is None else exact.method,
         "value_monte_carlo": None if plain is None else plain.value,
@@ -83,8 +85,8 @@ def evaluate_command(
     if exact is not None:
         share = exact.round_robin_share
         click.echo(
-            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, "
-            f"{gap_text(exact.gap)}"
+            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), "
+            + " ".join(optimum_text(exact).split())
             + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
         )
     if plain is not None:

@@ -132,8 +132,8 @@ def optimum_text(exact: Exact) -> str:
 
 def _against_constant(exact: Exact, constant: float) -> str:
     """Whether what was learned is more than playing one prescription for ever."""
-    if exact.value <= constant + 1e-6 * max(1.0, abs(constant)):
-        return "the learned rule is no better than this prescription alone, played blindly"
+    if exact.value <= constant + 2.0 * exact.stderr + 1e-6 * max(1.0, abs(constant)):
+        return "the learned rule is no better than this one prescription, played blindly, as far as can be told"
     return "one prescription, played blindly"
 
 

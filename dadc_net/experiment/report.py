@@ -43,7 +43,9 @@ def make_report(
         "value": None,
         "value_monte_carlo": None,
         "value_monte_carlo_stderr": None,
+        "optimum_residual": None,
         "gap": None,
+        "best_constant": None,
         "valued": False,
         "valuation_troubles": [],
         "env_steps_per_s": rate * copies,
@@ -60,7 +62,9 @@ def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
     if valuation.exact is not None:
         report["optimum"] = valuation.exact.optimum
         report["value"] = valuation.exact.value
+        report["optimum_residual"] = valuation.exact.residual
         report["gap"] = valuation.exact.gap
+        report["best_constant"] = valuation.exact.best_constant
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
