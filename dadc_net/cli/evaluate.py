@@ -86,7 +86,7 @@ def evaluate_command(
         share = exact.round_robin_share
         click.echo(
             f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), "
-            + " ".join(optimum_text(exact).split())
+            + optimum_text(exact, "optimum V* ", ", ")
             + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
         )
     if plain is not None:

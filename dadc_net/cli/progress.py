@@ -120,14 +120,14 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
     return "\n".join(lines)
 
 
-def optimum_text(exact: Exact) -> str:
+def optimum_text(exact: Exact, label: str = "optimum V*     ", between: str = "            ") -> str:
     """V* and the gap to it, both as intervals where the optimum is not known to the digits that are shown."""
     if 2.0 * exact.residual < 5e-5 * max(1.0, abs(exact.optimum)):
-        return f"optimum V*     {exact.optimum:.4f}            {gap_text(exact.gap)}"
+        return f"{label}{exact.optimum:.4f}{between}{gap_text(exact.gap)}"
     low, high = exact.optimum - exact.residual, exact.optimum + exact.residual
     gaps = exact.gaps
     said = "no relative gap, V* may be 0" if gaps is None else f"gap {100 * gaps[0]:.2f} to {100 * gaps[1]:.2f} %"
-    return f"optimum V*     {low:.4f} to {high:.4f}  {said}"
+    return f"{label}{low:.4f} to {high:.4f}{between[-2:]}{said}"
 
 
 def _against_constant(exact: Exact, constant: float) -> str:
