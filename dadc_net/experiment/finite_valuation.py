@@ -6,6 +6,7 @@ from dadc_net.config import RunConfig
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
 from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_text
+from dadc_net.experiment.learned_rules import learned_rules
 from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.finite.baselines import best_constant, random_coordinator
 from dadc_net.planning.finite.exact_law import LawOfTeam
@@ -27,26 +28,29 @@ def finite_plan(config: RunConfig) -> Plan:
             "a .dpomdp file."
         )
     # Finding out what does not fit is cheap, so it comes before the search.
-    values = rule_values(config, config.family)
+    # Parts of independent learners combine freely: what stands beside them are the team's prescriptions, not their own.
+    prescriptions, menu = learned_rules(config).measured_against()
+    beside = task.family(prescriptions, menu, task.make(config.parameters, 1).spec, config.theta)
+    values = rule_values(config, beside)
     found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
     middle = 0.5 * (found.lower + found.upper)
 
     def estimate(family: PrescriptionFamily, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
-        fitting = values if family is config.family else rule_values(config, family)
+        fitting = values if family is beside else rule_values(config, family)
         return fitting.estimate(rule, trajectories, stream)
 
     return Plan(
         value=middle,
-        menu=config.menu,
+        menu=menu,
         start=f"{task.name}, nothing observed",
         method=f"search over {found.beliefs} team beliefs under {found.sharing.text()}",
         residual=found.residual,
-        random=random_coordinator(values, config.family),
+        random=random_coordinator(values, beside),
         round_robin=None,
         text=plan_text(task.name, found, seconds),
         estimate=estimate,
         estimator="performance differences of exact beliefs",
-        best_constant=best_constant(values, config.family),
+        best_constant=best_constant(values, beside),
     )
 
 

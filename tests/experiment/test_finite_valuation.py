@@ -90,3 +90,11 @@ def test_bounds_around_zero_give_no_relative_gap() -> None:
     found = exact(1.0, 2.0, -1.0)
     assert found.gaps is None
     assert "V* may be 0" in optimum_text(found)
+
+
+def test_beside_independent_learners_stand_the_references_of_the_team() -> None:
+    team = Evaluator(two_decisions("recycling")).plan
+    own = Evaluator(two_decisions("recycling", learning="independent")).plan
+    assert team is not None
+    assert own is not None
+    assert (own.random, own.best_constant) == (team.random, team.best_constant)
