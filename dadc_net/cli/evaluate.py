@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dadc_net.cli import shell
-from dadc_net.cli.progress import gap_text
+from dadc_net.cli.progress import optimum_text
 
 if TYPE_CHECKING:
     from dadc_net.planning.certificate import Certificate
@@ -75,8 +75,8 @@ def evaluate_command(
     if exact is not None:
         share = exact.round_robin_share
         click.echo(
-            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), optimum V* {exact.optimum:.5f}, "
-            f"{gap_text(exact.gap)}"
+            f"value {exact.value:.5f} +- {exact.stderr:.5f} ({exact.method}), "
+            + optimum_text(exact, "optimum V* ", ", ")
             + ("" if share is None else f", {100 * share:.0f} % of the way from blind round-robin")
         )
     if plain is not None:

@@ -11,7 +11,7 @@ from dadc_net.cli.status_line import StatusLine, bar
 from dadc_net.runtime.events import Evaluated, Event, Updated
 
 if TYPE_CHECKING:
-    from dadc_net.experiment.evaluation import Valuation
+    from dadc_net.experiment.evaluation import Exact, Valuation
 
 _PLAIN_LINES = 10
 _MOST_LISTED = 10
@@ -95,8 +95,11 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         lines = [
             f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, {exact.method}",
             f"               {plain}",
-            f"optimum V*     {exact.optimum:.4f}            {gap_text(exact.gap)}",
+            optimum_text(exact),
         ]
+        if exact.best_constant is not None:
+            said = _against_constant(exact, exact.best_constant)
+            lines.append(f"best constant  {exact.best_constant:.4f}            {said}")
         if exact.round_robin is not None:
             share = "optimal itself: there is no way from it to the optimum"
             if exact.round_robin_share is not None:
@@ -113,6 +116,23 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"
     lines.append(f"{said}; run folder {folder}")
     return "\n".join(lines)
+
+
+def optimum_text(exact: Exact, label: str = "optimum V*     ", between: str = "            ") -> str:
+    """V* and the gap to it, both as intervals where the optimum is not known to the digits that are shown."""
+    if 2.0 * exact.residual < 5e-5 * max(1.0, abs(exact.optimum)):
+        return f"{label}{exact.optimum:.4f}{between}{gap_text(exact.gap)}"
+    low, high = exact.optimum - exact.residual, exact.optimum + exact.residual
+    gaps = exact.gaps
+    said = "no relative gap, V* may be 0" if gaps is None else f"gap {100 * gaps[0]:.2f} to {100 * gaps[1]:.2f} %"
+    return f"{label}{low:.4f} to {high:.4f}{between[-2:]}{said}"
+
+
+def _against_constant(exact: Exact, constant: float) -> str:
+    """Whether what was learned is more than playing one prescription for ever."""
+    if exact.value <= constant + 2.0 * exact.stderr + 1e-6 * max(1.0, abs(constant)):
+        return "the learned rule is no better than this one prescription, played blindly, as far as can be told"
+    return "one prescription, played blindly"
 
 
 def gap_text(gap: float | None) -> str:

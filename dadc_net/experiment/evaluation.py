@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
@@ -45,6 +46,18 @@ class Exact:
     """Value of the uniformly random coordinator."""
     normalised_gap: float | None = None
     """(V* - J) / (V* - value of the random coordinator)."""
+    residual: float = 0.0
+    """The optimum is between ``optimum`` - this and ``optimum`` + this."""
+    best_constant: float | None = None
+    """Value of the best prescription that is played at every step; None where it is unknown."""
+
+    @property
+    def gaps(self) -> tuple[float, float] | None:
+        """The least and the greatest gap that the bounds of the optimum allow; None where V* may be 0."""
+        low, high = self.optimum - self.residual, self.optimum + self.residual
+        least = ratio(low - self.value, abs(low), self.residual)
+        most = ratio(high - self.value, abs(high), self.residual)
+        return None if least is None or most is None or low * high <= 0.0 else (least, most)
 
 
 @dataclass(frozen=True)
@@ -62,12 +75,14 @@ class Valuation:
         """All figures, flat, for reports and ``--json``; None where there is none."""
         exact, plain = self.exact, self.monte_carlo
         beside: tuple[str, ...] = ("optimum", "gap", "round_robin", "round_robin_share", "random", "normalised_gap")
+        beside = (*beside, "best_constant")
         return {
             "method": "monte-carlo" if exact is None else exact.method,
             "value": None if exact is None else exact.value,
             "value_stderr": None if exact is None else exact.stderr,
             "value_monte_carlo": None if plain is None else plain.value,
             "value_monte_carlo_stderr": None if plain is None else plain.stderr,
+            "optimum_residual": None if exact is None else exact.residual,
             **{name: None if exact is None else getattr(exact, name) for name in beside},
         }
 
@@ -102,6 +117,12 @@ class Evaluator:
         self.plan: Plan | None = None
         with contextlib.suppress(NoPlan):
             self.plan = plan_of(config)
+        if self.plan is None and config.task.finite_model is not None and config.evaluation.plan_seconds > 0.0:
+            # Imported here: its compiled part takes long to load. Where the planner does not know the structure, no plan.
+            from dadc_net.experiment.finite_valuation import finite_plan
+
+            with contextlib.suppress(UsageError):
+                self.plan = finite_plan(config)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
         """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner or trajectories."""
@@ -125,6 +146,8 @@ class Evaluator:
             method=method,
             random=found.random,
             normalised_gap=normalised,
+            residual=found.residual,
+            best_constant=found.best_constant,
         )
 
     def certificate(self, snapshot: Snapshot, trajectories: int = 400) -> Certificate | None:

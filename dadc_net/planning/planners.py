@@ -76,6 +76,8 @@ class Plan:
     model: CoordinatedModel | None = None
     """Where the planner enumerates beliefs and a menu."""
     solution: Solution | None = None
+    best_constant: float | None = None
+    """Value of the best prescription that is played at every step; None where it is unknown."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """Further figures by name."""
 

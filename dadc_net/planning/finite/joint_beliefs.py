@@ -51,7 +51,7 @@ class JointBeliefs:
         self.model = model
         self.deviation = 0.0
         self.most = most
-        self._moves = [_moves(model, a) for a in range(model.num_joint_actions)]
+        self._moves = [joint_moves(model, a) for a in range(model.num_joint_actions)]
         self._rewards = model.expected_rewards
         self._number: dict[bytes, int] = {}
         self._support: list[Numbers] = []
@@ -186,7 +186,7 @@ class JointBeliefs:
         self._used += count
 
 
-def _moves(model: FiniteModel, action: int) -> tuple[Numbers, Numbers, Array]:
+def joint_moves(model: FiniteModel, action: int) -> tuple[Numbers, Numbers, Array]:
     """P(s', o | s, a) as rows of s: where each begins [S + 1], o * S + s' [n], probability [n]."""
     moves, seen = model.transitions[action], model.observation_probabilities[action]
     counts = np.diff(seen.indptr)[moves.indices]

@@ -1,0 +1,63 @@
+"""The plan of a finite task, as a run's valuation needs it: bounds of the optimum, references, and what a rule is worth."""
+
+from __future__ import annotations
+
+from dadc_net.config import RunConfig
+from dadc_net.errors import UsageError
+from dadc_net.exact.streams import Stream
+from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_text
+from dadc_net.experiment.learned_rules import learned_rules
+from dadc_net.planning.evaluation import Estimate, Rule
+from dadc_net.planning.finite.baselines import best_constant, random_coordinator
+from dadc_net.planning.finite.exact_law import LawOfTeam
+from dadc_net.planning.finite.rule_value import RuleValues
+from dadc_net.planning.planners import Plan
+from dadc_net.team.prescriptions import PrescriptionFamily
+
+
+def finite_plan(config: RunConfig) -> Plan:
+    """The plan of a configured finite task; its optimum is that of all prescriptions, whichever the run may use.
+
+    Raises:
+        UsageError: if the task is no finite model, the planner does not know its structure, or the prescriptions do not fit.
+    """
+    task = config.task
+    if task.finite_model is None:
+        raise UsageError(
+            f"the task {task.name} is no finite model. Its optimum is unknown here. Choose a task that is one, or plan for "
+            "a .dpomdp file."
+        )
+    # Finding out what does not fit is cheap, so it comes before the search.
+    # Parts of independent learners combine freely: what stands beside them are the team's prescriptions, not their own.
+    prescriptions, menu = learned_rules(config).measured_against()
+    beside = task.family(prescriptions, menu, task.make(config.parameters, 1).spec, config.theta)
+    values = rule_values(config, beside)
+    found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
+    middle = 0.5 * (found.lower + found.upper)
+
+    def estimate(family: PrescriptionFamily, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
+        fitting = values if family is beside else rule_values(config, family)
+        return fitting.estimate(rule, trajectories, stream)
+
+    return Plan(
+        value=middle,
+        menu=menu,
+        start=f"{task.name}, nothing observed",
+        method=f"search over {found.beliefs} team beliefs under {found.sharing.text()}",
+        residual=found.residual,
+        random=random_coordinator(values, beside),
+        round_robin=None,
+        text=plan_text(task.name, found, seconds),
+        estimate=estimate,
+        estimator="performance differences of exact beliefs",
+        best_constant=best_constant(values, beside),
+    )
+
+
+def rule_values(config: RunConfig, family: PrescriptionFamily) -> RuleValues:
+    """Values of rules under the run's structure, horizon and discount. Raises UsageError if ``family`` does not fit."""
+    task = config.task
+    if task.finite_model is None:
+        raise UsageError(f"the task {task.name} is no finite model. Its rules cannot be valued exactly. Use plain returns.")
+    spec = task.make(config.parameters, 1).spec
+    return RuleValues(LawOfTeam(task.finite_model(), spec, task.structure, family), config.settings.discount, spec.horizon)

@@ -1,0 +1,140 @@
+"""What a coordination rule is worth on a finite model: exactly where common histories are few, else by sampling those alone.
+
+With v any function of the state and v(b) its mean under the belief b on it,
+
+    J = v(b_0) - E sum_t gamma^t [v(b_t) - E[R_t + gamma v(s_{t+1}) | b_t, h_t]],
+
+which is the performance-difference identity where v(b) is V*(b). Every bracket is computed from the exact law of states
+and local information, so that what is sampled is the common information alone. v is the optimum with the state common: it
+takes away what the luck of the draw adds, and what a trajectory leaves out after its end is a gap to it and no return.
+Where nothing random becomes common, or an episode has few common histories, none is sampled and the value is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dadc_net.exact.streams import Stream
+from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
+from dadc_net.planning.finite.exact_law import Branches, Law, LawOfTeam
+from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.relaxations import StateValues
+from dadc_net.team.finite.sparse_rows import sums_at
+from dadc_net.team.prescriptions import Theta
+
+_MOST_HISTORIES = 2000
+"""Common histories at one step up to which all are followed."""
+_MOST_ROWS = 100_000
+_BLOCK = 500
+"""Trajectories that are sampled together."""
+
+
+class RuleValues:
+    """Values rules over ``decisions``, or without end where it is 0."""
+
+    def __init__(self, team: LawOfTeam, discount: float, decisions: int) -> None:
+        """Without end the discount must be below 1; what follows after gamma^t is below 1e-5 is left out."""
+        self.team = team
+        self.discount = discount
+        self.steps = decisions or horizon(discount)
+        self._decisions = decisions
+        self._states = StateValues(team.model, discount, endless=not decisions)
+
+    def estimate(self, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
+        """J(rule), with a standard error of 0 where it is exact."""
+        found = self.exact(rule)
+        return self.sampled(rule, trajectories, stream) if found is None else Estimate(found, 0.0)
+
+    def exact(self, rule: Rule) -> float | None:
+        """J(rule) over all common histories; None where they become too many."""
+        law, common = self.team.start(1)
+        histories, reach = [common], np.ones(1)
+        rule.begin(1)
+        theta = rule.choose(common)
+        losses = 0.0
+        for t in range(self.steps):
+            loss, after = self._decided(law, theta, len(reach), t)
+            losses += self.discount**t * float(reach @ loss)
+            if t + 1 == self.steps:
+                break
+            branches = self.team.branches(after)
+            if len(branches.chance) > _MOST_HISTORIES or len(branches.group) > _MOST_ROWS:
+                return None
+            law = self.team.known(branches, np.arange(len(branches.chance)))
+            split = len(branches.chance) > len(reach)
+            reach = reach[branches.copy] * branches.chance
+            histories = [*(z[branches.copy] for z in histories), branches.common]
+            # A rule keeps what it has seen to itself: where copies have become more, they are told everything again.
+            if split:
+                rule.begin(len(reach))
+            for z in histories if split else histories[-1:]:
+                theta = rule.choose(z)
+        return self._value(losses)
+
+    def sampled(self, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
+        """J(rule) from sampled common histories, at least 2."""
+        losses = np.concatenate(
+            [
+                self._sampled_losses(rule, np.arange(first, min(first + _BLOCK, trajectories)), trajectories, stream)
+                for first in range(0, trajectories, _BLOCK)
+            ]
+        )
+        loss = mean_estimate(losses)
+        return Estimate(self._value(loss.value), loss.stderr)
+
+    def _sampled_losses(self, rule: Rule, which: Numbers, trajectories: int, stream: Stream) -> Array:
+        law, common = self.team.start(len(which))
+        losses = np.zeros(len(which))
+        rule.begin(len(which))
+        for t in range(self.steps):
+            loss, after = self._decided(law, rule.choose(common), len(which), t)
+            losses += self.discount**t * loss
+            if t + 1 < self.steps:
+                branches = self.team.branches(after)
+                chosen = _drawn(branches, len(which), stream.uniforms(t, 1, trajectories)[0, which])
+                law, common = self.team.known(branches, chosen), branches.common[chosen]
+        return losses
+
+    def blind(self, copies: int, play: Callable[[Law], tuple[Law, Numbers]]) -> Array:
+        """[n] exact values of n rules that never look at what is common; ``play``: a law to what ``LawOfTeam.act`` gives."""
+        law, _ = self.team.start(copies)
+        law, losses = self.team.blind(law), np.zeros(copies)
+        for t in range(self.steps):
+            loss, after = self._acted(*play(law), law, copies, t)
+            losses += self.discount**t * loss
+            law = self.team.blind(after)
+        return np.array([self._value(loss) for loss in losses.tolist()])
+
+    def constant(self, theta: Theta) -> Array:
+        """[n] exact values of playing theta [n] or [n, D] at every step."""
+        return self.blind(len(theta), lambda law: self.team.act(law, theta))
+
+    def _value(self, losses: float) -> float:
+        return float(self.team.model.start @ self._v(0)) - losses
+
+    def _v(self, step: int) -> Array:
+        """[S] v at a step."""
+        return self._states.best(self._decisions - step if self._decisions else 0)
+
+    def _decided(self, law: Law, theta: Theta, copies: int, step: int) -> tuple[Array, Law]:
+        return self._acted(*self.team.act(law, theta), law, copies, step)
+
+    def _acted(self, acted: Law, actions: Numbers, law: Law, copies: int, step: int) -> tuple[Array, Law]:
+        """The bracket of the identity [n], and the rows one step later."""
+        after = self.team.moved(acted, actions)
+        now = sums_at(law.copy, law.mass * self._v(step)[law.state], copies)
+        ahead = sums_at(after.copy, after.mass * self._v(step + 1)[after.state], copies)
+        return now - self.team.reward(acted, actions, copies) - self.discount * ahead, after
+
+
+def _drawn(branches: Branches, copies: int, uniforms: Array) -> Numbers:
+    """[n] one group for each copy."""
+    cumulative = np.cumsum(branches.chance)
+    first = np.searchsorted(branches.copy, np.arange(copies))
+    last = np.append(first[1:], len(branches.copy)) - 1
+    before = cumulative[first] - branches.chance[first]
+    threshold = before + uniforms * (cumulative[last] - before)
+    drawn: Numbers = np.clip(np.searchsorted(cumulative, threshold, side="right"), first, last)
+    return drawn

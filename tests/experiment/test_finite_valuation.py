@@ -1,0 +1,100 @@
+"""A finite task's run is valued beside bounds of the optimum and beside blind prescriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dadc_net.cli.progress import optimum_text
+from dadc_net.config import RunConfig, resolve
+from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.experiment.evaluation import Evaluator, Exact
+
+STREAM = Stream("test", seed_bytes(1))
+
+
+class Always:
+    """One entry of the menu, whatever happens."""
+
+    is_memoryless = True
+
+    def __init__(self, entry: int) -> None:
+        self._entry = entry
+
+    def begin(self, copies: int) -> None:
+        pass
+
+    def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
+        return np.full(len(common), self._entry)
+
+
+def two_decisions(task: str, **more: Any) -> RunConfig:
+    return resolve(task, (), {"env.horizon": 2, "discount": 1.0, **more})
+
+
+@pytest.mark.parametrize(("task", "optimum"), [("dec-tiger", -4.0), ("recycling", 7.0)])
+def test_known_optima_stand_beside_a_run(task: str, optimum: float) -> None:
+    config = two_decisions(task)
+    plan = Evaluator(config).plan
+    assert plan is not None
+    assert plan.value == pytest.approx(optimum, abs=1e-6)
+    assert plan.random is not None
+    assert plan.best_constant is not None
+    assert plan.random < plan.best_constant <= optimum + 1e-9
+    # The best constant entry, played as a rule, is worth what is said of it.
+    entries = len(config.task.menus[config.menu].entries)
+    worth = [plan.estimate(config.family, Always(entry), 2, STREAM) for entry in range(entries)]
+    assert max(estimate.value for estimate in worth) == pytest.approx(plan.best_constant, abs=1e-9)
+    assert {estimate.stderr for estimate in worth} == {0.0}
+    assert min(estimate.value for estimate in worth) < optimum - 1.0
+
+
+def test_the_optimal_rule_of_two_decisions_with_the_tiger_has_no_gap() -> None:
+    # Listening twice is optimal (published: -4).
+    config = two_decisions("dec-tiger")
+    plan = Evaluator(config).plan
+    assert plan is not None
+    assert plan.best_constant == pytest.approx(plan.value, abs=1e-6)
+
+
+def test_no_time_to_plan_is_no_optimum() -> None:
+    assert Evaluator(two_decisions("dec-tiger", **{"evaluation.plan_seconds": 0.0})).plan is None
+
+
+def exact(optimum: float, residual: float, value: float) -> Exact:
+    return Exact(
+        value=value,
+        stderr=0.0,
+        optimum=optimum,
+        gap=(optimum - value) / abs(optimum),
+        round_robin=None,
+        round_robin_share=None,
+        method="by hand",
+        residual=residual,
+    )
+
+
+def test_bounds_that_are_apart_give_an_interval() -> None:
+    found = exact(10.0, 2.0, 6.0)
+    assert found.gaps == pytest.approx((0.25, 0.5))
+    assert optimum_text(found) == "optimum V*     8.0000 to 12.0000  gap 25.00 to 50.00 %"
+    known = exact(10.0, 1e-9, 6.0)
+    assert optimum_text(known).endswith("gap 40.00 %")
+    assert "to" not in optimum_text(known).replace("optimum", "")
+
+
+def test_bounds_around_zero_give_no_relative_gap() -> None:
+    found = exact(1.0, 2.0, -1.0)
+    assert found.gaps is None
+    assert "V* may be 0" in optimum_text(found)
+
+
+def test_beside_independent_learners_stand_the_references_of_the_team() -> None:
+    team = Evaluator(two_decisions("recycling")).plan
+    own = Evaluator(two_decisions("recycling", learning="independent")).plan
+    assert team is not None
+    assert own is not None
+    assert (own.random, own.best_constant) == (team.random, team.best_constant)
