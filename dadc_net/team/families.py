@@ -7,6 +7,7 @@ from typing import Any
 
 from dadc_net.errors import ProtocolError
 from dadc_net.team.gibbs import GibbsFamily
+from dadc_net.team.linear import LinearFamily
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily
@@ -14,6 +15,7 @@ from dadc_net.team.prescriptions import PrescriptionFamily
 _KINDS: dict[str, Callable[[Mapping[str, Any]], PrescriptionFamily]] = {
     PrescriptionMenu.kind: PrescriptionMenu.from_plain,
     GibbsFamily.kind: GibbsFamily.from_plain,
+    LinearFamily.kind: LinearFamily.from_plain,
     OpportunityFamily.kind: OpportunityFamily.from_plain,
 }
 
