@@ -9,7 +9,7 @@ from dadc_net.cli import shell
 
 @click.command("conform")
 @click.argument("task", metavar="TASK")
-@click.option("--copies", default=4, show_default=True, type=click.IntRange(2, 1000), help="Copies of the environment to try.")
+@click.option("--copies", default=4, show_default=True, type=click.IntRange(2, 1000), help="Copies to try.")
 @click.option("--steps", default=96, show_default=True, type=click.IntRange(8, 100_000), help="Lock-steps per trial.")
 @click.option("--seed", default=0, show_default=True, help="Of the random inputs that are tried.")
 @shell.json_option

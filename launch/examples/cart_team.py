@@ -39,7 +39,8 @@ class Cart:
         self.parameters, self.num_envs = parameters, num_envs
         self.place, self.speed = np.zeros(num_envs), np.zeros(num_envs)
         agent = AgentSpec(METER, FiniteSpace((3,)))
-        self.spec = EnvironmentSpec(name="cart-team", agents=(agent, agent), public_space=FiniteSpace((1,)), draws_per_step=1)
+        nothing = FiniteSpace((1,))
+        self.spec = EnvironmentSpec(name="cart-team", agents=(agent, agent), public_space=nothing, draws_per_step=1)
 
     def advance(self, joint_action: np.ndarray, begin: np.ndarray, draws: np.ndarray) -> Outcome:
         """One lock-step: joint_action [E, 2], begin [E], draws [E, 1]; all randomness is in the draws."""

@@ -11,9 +11,8 @@ import dadc_net
 
 # Train. The same seed gives the same digests in `dadc run mabc`.
 curve = []
-learned = dadc_net.simulate(
-    "mabc", updates=int(sys.argv[1]) if len(sys.argv) > 1 else 200, seed=1, on_update=lambda now: curve.append(now.reward_per_step)
-)
+updates = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+learned = dadc_net.simulate("mabc", updates=updates, seed=1, on_update=lambda now: curve.append(now.reward_per_step))
 print("digest", learned.digests[1])
 
 # Plot.
