@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -40,12 +40,11 @@ def gymnasium_space(space: Space) -> Any:
 class TeamParallelEnv(ParallelEnv):  # type: ignore[misc]
     """Agents ``agent_1`` .. ``agent_K`` of a configured task."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "name": "dadc_net"}
     render_mode = None
 
     def __init__(self, config: RunConfig) -> None:
         """``config``: of one copy."""
-        self.metadata = {**self.metadata, "name": config.task.name}
+        self.metadata: dict[str, Any] = {"render_modes": [], "name": config.task.name}
         self._config = config
         self._lockstep = self._fresh()
         spec = self._lockstep.spec
