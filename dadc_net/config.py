@@ -7,12 +7,12 @@ valid TASK argument. What agents are told (``settings``) is kept apart from what
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dadc_net import user_code
 from dadc_net.chosen_prescriptions import PrescriptionChoice, choose_prescriptions
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
@@ -20,15 +20,16 @@ from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
-from dadc_net.finite_files import is_model_file, load_model_task
+from dadc_net.finite_files import is_model_file
 from dadc_net.fit import check_discount, check_fit
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
+from dadc_net.task_names import load_task
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.structures.by_name import chosen_structure, is_built_in
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tasks import Task, find_task
+from dadc_net.team.tasks import Task
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
 RUN_CONFIG = "config.toml"
@@ -153,12 +154,12 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
         if "task" not in given:
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
-        given["task"] = task_argument
+        given["task"] = user_code.absolute(task_argument)
     name_structure(given)
     named = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
     drop_other_structure(given, named)
     for key, value in named:
-        _assign(given, key, value)
+        _assign(given, key, user_code.absolute(value) if key == "task" and isinstance(value, str) else value)
     if Path(task_argument).name == RUN_CONFIG and ":" in str(given["task"]) and "task" not in dict(named):
         raise UsageError(
             f"{task_argument} names the task {given['task']!r}, which is code to be imported and called. A run's folder "
@@ -203,7 +204,7 @@ def parse_override(override: str) -> tuple[str, Any]:
             return key.strip(), found["value"]
         raise ValueError("more than one value")
     except ValueError:
-        if text and all(character.isalnum() or character in "-_.:" for character in text):
+        if text and all(character.isalnum() or character in "-_.:/" for character in text):
             return key.strip(), text
         raise UsageError(
             f"--set {override!r} has a value that is not TOML. Nothing was set. "
@@ -243,8 +244,11 @@ def _assign(given: dict[str, Any], key: str, value: Any) -> None:
     given[section][name] = value
 
 
-def build(given: Mapping[str, Any]) -> RunConfig:
+def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     """A run's configuration from what was given, in the form of ``RunConfig.to_plain``; the rest are defaults.
+
+    Args:
+        task: what ``given["task"]`` names; None: it is looked up.
 
     Raises:
         ConfigError, UsageError: naming the key, its value and the remedy.
@@ -253,7 +257,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     name_structure(given)
     _check_keys(given, (*_TOP_LEVEL, *_SECTIONS), "")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
-    task = load_task(top["task"])
+    task = load_task(top["task"]) if task is None else task
     algorithm = top.get("algorithm", task.default_algorithm)
     if algorithm not in ALGORITHMS:
         raise ConfigError(
@@ -333,37 +337,14 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
 
 
-def load_task(name: str) -> Task:
-    """A built-in task by name, that of a .dpomdp file, or the ``Task`` that ``package.module:factory`` returns."""
-    if is_model_file(name):
-        return load_model_task(name)
-    if ":" not in name:
-        return find_task(name)
-    module_name, _, attribute = name.partition(":")
-    try:
-        task = getattr(importlib.import_module(module_name), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"the task {name} cannot be loaded: {error}. It is read as package.module:factory. "
-            "Check that the module can be imported from here and has that function."
-        ) from error
-    if not isinstance(task, Task):
-        raise UsageError(
-            f"{name} returned a {type(task).__name__} instead of a dadc_net.team.tasks.Task. No run was started. "
-            "Return a Task that says how to make the environment."
-        )
-    return task
-
-
 def load_structure(name: str) -> InformationStructure:
     """A user's information structure, ``package.module:Class``; only ever for a name given on this host."""
-    module_name, _, attribute = name.partition(":")
     try:
-        structure = getattr(importlib.import_module(module_name), attribute)()
+        structure = user_code.load(name)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UsageError(
-            f"the information structure {name} cannot be loaded: {error}. It is read as package.module:Class, a class that "
-            "takes no arguments. Check that the module can be imported from here."
+            f"the information structure {name} cannot be loaded: {error}. It is read as package.module:Class or "
+            "FILE.py:Class, a class that takes no arguments. Check that the module can be imported from here."
         ) from error
     if not isinstance(structure, InformationStructure):
         raise UsageError(
@@ -376,7 +357,7 @@ def load_structure(name: str) -> InformationStructure:
 def structure_argument(config: RunConfig) -> str:
     """What ``--structure`` must be for the agents of this task; empty for a built-in structure."""
     structure = config.structure
-    return "" if is_built_in(structure) else f"{type(structure).__module__}:{type(structure).__qualname__}"
+    return "" if is_built_in(structure) else user_code.name_of(type(structure))
 
 
 def check_agents(config: RunConfig, agents: int | None) -> None:

@@ -8,6 +8,7 @@ import dadc_net
 from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.check import check_command
+from dadc_net.cli.conform import conform_command
 from dadc_net.cli.evaluate import evaluate_command
 from dadc_net.cli.launch import launch_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
@@ -33,6 +34,7 @@ for _command in (
     plan_command,
     evaluate_command,
     check_command,
+    conform_command,
     replay_command,
     status_command,
     selftest_command,

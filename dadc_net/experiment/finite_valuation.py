@@ -60,4 +60,4 @@ def rule_values(config: RunConfig, family: PrescriptionFamily) -> RuleValues:
     if task.finite_model is None:
         raise UsageError(f"the task {task.name} is no finite model. Its rules cannot be valued exactly. Use plain returns.")
     spec = task.make(config.parameters, 1).spec
-    return RuleValues(LawOfTeam(task.finite_model(), spec, task.structure, family), config.settings.discount, spec.horizon)
+    return RuleValues(LawOfTeam(task.finite_model(), spec, config.structure, family), config.settings.discount, spec.horizon)

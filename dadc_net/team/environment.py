@@ -9,7 +9,7 @@ Per lock-step, ``advance`` gets the joint action, the copies that begin afresh, 
     the others             move by one step; the reward is R_{t-1} = r(S_{t-1}, A_{t-1}, S_t)
 
 ``ended`` is what the problem itself says (TERMINATED or NO). Truncation after ``restart_steps`` belongs to the
-episode clock, not to the environment.
+episode clock, not to the environment, unless its specification says that it ``truncates``.
 
 Agents may differ: each has an observation space and an action space of its own. An environment gives observations as one
 array [E, K, O] where all agents have equally many columns, or as K arrays [E, O_k].
@@ -56,6 +56,8 @@ class EnvironmentSpec:
     """Uniform numbers per copy and lock-step."""
     horizon: int = 0
     """Decisions after which every episode is over; 0: there is no such number."""
+    truncates: bool = False
+    """Whether it may cut a copy off by itself, as somebody else's environment with a limit of steps does."""
 
     @property
     def num_agents(self) -> int:

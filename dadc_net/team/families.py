@@ -8,11 +8,12 @@ from typing import Any
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
 from dadc_net.team.gibbs import GibbsFamily
+from dadc_net.team.linear import LinearFamily
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily
 
-_BUILT_IN: tuple[type[PrescriptionFamily], ...] = (PrescriptionMenu, GibbsFamily, OpportunityFamily)
+_BUILT_IN: tuple[type[PrescriptionFamily], ...] = (PrescriptionMenu, GibbsFamily, LinearFamily, OpportunityFamily)
 
 
 def is_built_in(family: PrescriptionFamily) -> bool:

@@ -91,7 +91,7 @@ def check_outcomes(subject: Subject, trace: Trace) -> Iterator[Finding]:
             "observations": _observations_fault(outcome.observations, spec, subject.copies),
             "public": _space_fault(outcome.public, (subject.copies,), spec.public_space),
             "rewards": _rewards_fault(outcome, subject.copies, trace.begin[step]),
-            "ended": _ended_fault(outcome, subject.copies),
+            "ended": _ended_fault(outcome, spec, subject.copies),
         }
         for field, fault in faults.items():
             if fault and field not in seen:
@@ -146,13 +146,14 @@ def _rewards_fault(outcome: Outcome, copies: int, begin: NDArray[np.bool_]) -> t
     return None
 
 
-def _ended_fault(outcome: Outcome, copies: int) -> tuple[str, str] | None:
+def _ended_fault(outcome: Outcome, spec: EnvironmentSpec, copies: int) -> tuple[str, str] | None:
     ended = np.asarray(outcome.ended)
     if ended.shape != (copies,) or exactly(ended, np.dtype(np.int64)) is None:
         return f"has shape {ended.shape} and type {ended.dtype} instead of ({copies},) and uint8", "One code per copy."
-    if not np.isin(ended, (int(Ended.NO), int(Ended.TERMINATED))).all():
+    known = [code for code in Ended if spec.truncates or code != Ended.TRUNCATED]
+    if not np.isin(ended, known).all():
         return (
             f"is {ended.tolist()}, but an environment may say NO (0) or TERMINATED (2) only",
-            "Truncation is the episode clock's: let the parameter restart_steps do it.",
+            "Truncation is the episode clock's: let the parameter restart_steps do it, or set truncates.",
         )
     return None

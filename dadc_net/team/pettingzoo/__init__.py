@@ -1,0 +1,1 @@
+"""Environments of the PettingZoo kind as team problems; needs the extra pettingzoo."""
