@@ -45,14 +45,16 @@ def plan_command(
 
     others, parameters = split_structure(overrides)
     structure = parameters.pop("name", None)
-    if resolve(task).task.finite_model is None and horizon is None:
+    # Which task it is stands in the argument, or beside it where that is the folder of a run.
+    is_finite = resolve(task, [o for o in others if parse_override(o)[0] == "task"]).task.finite_model is not None
+    if not is_finite and horizon is None:
         _plan_by_name(resolve(task, overrides), as_json)
         return
     # Imported here: its compiled part takes longer to load than the planners by name need in all.
     from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_record, plan_text
 
     options: dict[str, Any] = {}
-    if horizon is not None and resolve(task).task.finite_model is not None:
+    if horizon is not None and is_finite:
         given = dict(map(parse_override, overrides))
         options = {"env.horizon": horizon} if "discount" in given else {"env.horizon": horizon, "discount": 1.0}
     # The planner takes structures whose prescriptions would be too many for a run.
