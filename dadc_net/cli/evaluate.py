@@ -37,6 +37,7 @@ def evaluate_command(
     from dadc_net.errors import MismatchError, UsageError
     from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.runtime.launcher import load_learner
+    from dadc_net.user_code import absolute
 
     if not (run / RUN_CONFIG).is_file():
         raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
@@ -46,6 +47,7 @@ def evaluate_command(
             "--agent one of those in the folder."
         )
     asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
+    task = None if task is None else absolute(task)
     if task is not None and task != task_of(run):
         raise MismatchError(
             f"--task is {task!r}, and the run in {run} is of the task {task_of(run)!r}. Nothing was imported. Give the task "
