@@ -38,6 +38,7 @@ def evaluate_command(
     from dadc_net.experiment.evaluation import Evaluator
     from dadc_net.runtime.launcher import load_learner
     from dadc_net.storage.run_folder import RunFolder
+    from dadc_net.user_code import absolute
 
     folder = RunFolder(run)
     if not folder.config.is_file():
@@ -48,6 +49,7 @@ def evaluate_command(
             "--agent one of those in the folder."
         )
     asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
+    task = None if task is None else absolute(task)
     if task is not None and task != task_of(run):
         raise MismatchError(
             f"--task is {task!r}, and the run in {run} is of the task {task_of(run)!r}. Nothing was imported. Give the task "

@@ -100,6 +100,6 @@ def test_another_task_than_the_runs_is_refused(folder: Path, marker: Path) -> No
 
 def test_a_users_own_file_may_name_code(folder: Path, marker: Path) -> None:
     """A TASK file is chosen by who writes the command line; only what a run leaves behind is not."""
-    (folder / "config.toml").rename("mine.toml")
+    Path("mine.toml").write_text(f'task = "{NAME}"\n', encoding="utf-8")
     assert resolve("mine.toml").task.name == "two-radios"
     assert marker.exists()

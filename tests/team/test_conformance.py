@@ -177,9 +177,9 @@ class TruncatesItself(Altered):
         return _changed(outcome, ended=np.ones_like(outcome.ended))
 
 
-class EndedAsBool(Altered):
+class EndedHalf(Altered):
     def alter(self, outcome: Outcome, begin: NDArray[np.bool_]) -> Outcome:
-        return _changed(outcome, ended=outcome.ended != 0)
+        return _changed(outcome, ended=outcome.ended + 0.5)
 
 
 class OwnGenerator(Altered):
@@ -313,7 +313,7 @@ class Crashes(Radio):
         (FlatObservations, "outcome", r"shape \(4, 2\) instead of \(4, 2, 1\)"),
         (HalfIntegers, "outcome", "public has type float64, which is not exactly int64"),
         (TruncatesItself, "ended", "restart_steps"),
-        (EndedAsBool, "ended", "uint8"),
+        (EndedHalf, "outcome", "ended"),
         (OwnGenerator, "determinism", "rewards of copy 0"),
         (SharedReward, "copies", "rewards"),
         (KnowsItsRow, "copies", "rewards"),
