@@ -20,6 +20,7 @@ from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorS
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
 from dadc_net.errors import ConfigError, UsageError
+from dadc_net.finite_files import is_model_file, load_model_task
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, to_plain
 from dadc_net.team.environment import EnvironmentSpec
@@ -135,7 +136,7 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
     """Resolve a run's configuration.
 
     Args:
-        task_argument: built-in name, path of a TOML file, or ``package.module:factory``.
+        task_argument: built-in name, path of a TOML or .dpomdp file, or ``package.module:factory``.
         overrides: ``key=value`` strings, values in TOML syntax; a bare word counts as a string.
         options: dotted key -> value from dedicated command options; None values are left out.
 
@@ -143,7 +144,10 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
         ConfigError, UsageError: naming the key, its value and the remedy.
     """
     given: dict[str, Any] = {}
-    if task_argument.endswith(".toml") or Path(task_argument).is_file():
+    if is_model_file(task_argument):
+        # A run is taken up again from wherever one stands.
+        given["task"] = str(Path(task_argument).absolute())
+    elif task_argument.endswith(".toml") or Path(task_argument).is_file():
         given = _read_file(Path(task_argument))
         if "task" not in given:
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
@@ -229,6 +233,8 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         "theta_space": family.space.to_plain(),
         "learning": learning,
     }
+    settings = CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}})
+    _check_discount(settings.discount, spec)
     return RunConfig(
         task=task,
         task_argument=top["task"],
@@ -238,7 +244,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
         theta=theta,
         family=family,
         preset=name,
-        settings=CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}}),
+        settings=settings,
         evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
@@ -251,6 +257,14 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
         if key in _SECTIONS and not isinstance(value, Mapping):
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
+
+
+def _check_discount(discount: float, spec: EnvironmentSpec) -> None:
+    if discount == 1.0 and spec.horizon == 0:
+        raise ConfigError(
+            f"discount is 1, but episodes of {spec.name} do not end by themselves. Their sums of rewards have no bound. "
+            "Give a number strictly between 0 and 1, or, where the task has env.horizon, a horizon."
+        )
 
 
 def _family(task: Task, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
@@ -288,7 +302,9 @@ def _prescriptions(task: Task, top: Mapping[str, Any], default: str, learning: s
 
 
 def load_task(name: str) -> Task:
-    """A built-in task by name, or the ``Task`` that a user's ``package.module:factory`` returns."""
+    """A built-in task by name, that of a .dpomdp file, or the ``Task`` that ``package.module:factory`` returns."""
+    if is_model_file(name):
+        return load_model_task(name)
     if ":" not in name:
         return find_task(name)
     module_name, _, attribute = name.partition(":")

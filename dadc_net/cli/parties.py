@@ -68,7 +68,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 
 
 @click.command("dadc-env", context_settings=shell.CONTEXT)
-@click.option("--task", default="mabc", show_default=True, help="Built-in name, TOML file or package.module:factory.")
+@click.option("--task", default="mabc", show_default=True, help="Name, TOML or .dpomdp file, or package.module:factory.")
 @shell.task_options
 @click.option(
     "--env-seed",

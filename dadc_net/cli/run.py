@@ -29,7 +29,10 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
 
 
 def _progress(config: RunConfig, quiet: bool) -> Progress:
-    return Progress(config.settings.updates, quiet, *([] if config.settings.mode.one_learner else ["common log equal"]))
+    progress = Progress(config.settings.updates, quiet, *([] if config.settings.mode.one_learner else ["common log equal"]))
+    for note in config.task.notes:
+        progress.note(note)
+    return progress
 
 
 def _take_up(out: Path | None, config: RunConfig, shared_seed: bytes) -> bool:

@@ -46,7 +46,7 @@ def monte_carlo(
     private: Stream,
     steps: int | None = None,
 ) -> Estimate:
-    """Mean discounted return of ``trajectories`` episodes, from their start until gamma^t is below 1e-5.
+    """Mean discounted return of ``trajectories`` episodes, from their start to their horizon or until gamma^t is below 1e-5.
 
     ``stream`` moves the environment, ``private`` draws the agents' actions where prescriptions are randomised.
 
@@ -67,7 +67,7 @@ def monte_carlo(
     returns = np.zeros(trajectories)
     alive = np.ones(trajectories)
     rule.begin(trajectories)
-    for t in range((steps or horizon(discount)) + 1):
+    for t in range((steps or spec.horizon or horizon(discount)) + 1):
         outcome = environment.advance(action, begin, stream.uniforms(t, trajectories, spec.draws_per_step))
         if t > 0:
             returns += discount ** (t - 1) * alive * outcome.rewards

@@ -51,6 +51,8 @@ class EnvironmentSpec:
     """Of what every agent observes besides."""
     draws_per_step: int
     """Uniform numbers per copy and lock-step."""
+    horizon: int = 0
+    """Decisions after which every episode is over; 0: there is no such number."""
 
 
 class Outcome(NamedTuple):

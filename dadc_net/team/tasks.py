@@ -5,14 +5,20 @@ A user's own task is a function without arguments that returns a ``Task``; it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
+from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
+from dadc_net.team.finite.menus import LARGEST_MENU, deterministic_menu, menu_size
+from dadc_net.team.finite.model import FiniteModel
+from dadc_net.team.finite.models import box_pushing, broadcast_channel, dec_tiger, fire_fighting, meeting_grid, recycling
+from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.information import ControlSharing, InformationStructure, MeanFieldSharing
 from dadc_net.team.menu import PrescriptionMenu
@@ -48,10 +54,43 @@ class Task:
     presets: str | Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Preset -> algorithm -> what a run of it uses when nobody says otherwise, in the form of a configuration; or where a
     TOML file with such tables lies, as ``package:file``."""
+    notes: tuple[str, ...] = ()
+    """What a user should be told before a run."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names."""
         return self.menus[menu] if prescriptions == MENU else self.families[prescriptions](spec, theta)
+
+
+def finite_task(
+    name: str,
+    make_model: Callable[[], FiniteModel],
+    actions: Sequence[Sequence[str]],
+    observations: Sequence[Sequence[str]],
+    discount: float,
+) -> Task:
+    """The task of a finite model under control sharing, with all deterministic prescriptions where they are few.
+
+    Args:
+        make_model: makes the model when it is first needed.
+        actions, observations: the model's names.
+        discount: used where nobody says otherwise.
+    """
+    made = cache(make_model)
+    small = menu_size([len(own) for own in actions], [len(own) for own in observations]) <= LARGEST_MENU
+    widest = max(map(len, observations)), max(map(len, actions))
+    return Task(
+        name=name,
+        parameters_type=FiniteParameters,
+        make=lambda parameters, copies: FiniteEnvironment(made(), parameters, copies),
+        structure=ControlSharing(),
+        menus={"all": deterministic_menu("all", actions, observations)} if small else {},
+        default_menu="all" if small else "",
+        default_discount=discount,
+        families={"gibbs": lambda spec, theta: GibbsFamily("gibbs", spec.num_agents, *widest, theta.bound)},
+        default_prescriptions=MENU if small else "gibbs",
+        default_algorithm="actor-critic" if small else "ppo",
+    )
 
 
 TASKS: dict[str, Task] = {
@@ -86,6 +125,18 @@ TASKS: dict[str, Task] = {
         default_prescriptions="randomised",
         default_algorithm="ppo",
     ),
+    **{
+        name: finite_task(name, SHIPPED[name], (actions,) * 2, (observations,) * 2, 0.9)
+        for name, actions, observations in (
+            ("dec-tiger", dec_tiger.ACTIONS, dec_tiger.OBSERVATIONS),
+            ("recycling", recycling.ACTIONS, recycling.OBSERVATIONS),
+            ("broadcast-channel", broadcast_channel.ACTIONS, broadcast_channel.OBSERVATIONS),
+            ("meeting-grid", meeting_grid.ACTIONS, meeting_grid.COLUMNS),
+            ("meeting-corners", meeting_grid.ACTIONS, meeting_grid.CELLS),
+            ("box-pushing", box_pushing.ACTIONS, box_pushing.OBSERVATIONS),
+            ("fire-fighting", fire_fighting.ACTIONS, fire_fighting.OBSERVATIONS),
+        )
+    },
 }
 
 
@@ -93,7 +144,7 @@ def find_task(name: str) -> Task:
     """A built-in task. Raises UsageError with a suggestion for an unknown name."""
     if name not in TASKS:
         raise UsageError(
-            f"there is no task {name!r}. {closest(name, TASKS)} A TASK is a built-in name, a TOML file or "
-            "package.module:factory."
+            f"there is no task {name!r}. {closest(name, TASKS)} A TASK is a built-in name, a TOML or .dpomdp "
+            "file, or package.module:factory."
         )
     return TASKS[name]

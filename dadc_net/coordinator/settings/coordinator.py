@@ -55,7 +55,7 @@ class CoordinatorSettings:
         object.__setattr__(self, "own", {**OWN_SECTIONS, **self.own})
         require(1 <= self.num_agents <= 32767, "agents", self.num_agents, "Give 1 to 32767.")
         require(1 <= self.updates <= 10**9, "updates", self.updates, "Give at least 1.")
-        require(0 < self.discount < 1, "discount", self.discount, "Give a number strictly between 0 and 1.")
+        require(0 < self.discount <= 1, "discount", self.discount, "Give a number above 0 and at most 1.")
         require_word("algorithm", self.algorithm, tuple(ALGORITHMS))
         require_word("learning", self.learning, tuple(MODES))
         self.spec.check(Situation(self.own_section, self.ais, self.num_prescriptions, self.theta_dimensions))

@@ -1,0 +1,119 @@
+"""Structures under which observations never become common: control sharing, mean-field sharing and no sharing.
+
+An agent would have to keep all its observations. A bound on them makes (L2) hold: it keeps the last m besides the present
+one. That loses nothing where older ones are irrelevant, as in the paper's problems with m = 0 (Section 3), and something in
+general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dadc_net.errors import UsageError
+from dadc_net.schema import require
+from dadc_net.team.environment import EnvironmentSpec
+from dadc_net.team.information import JointStep
+from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.structures.structure import InformationStructure, Integers, finite, past_actions
+from dadc_net.team.structures.window import moved_window, window_space
+
+_MEMORY = "Give 0 (the present observation only) to 100."
+
+
+@dataclass(frozen=True)
+class ControlSharing(InformationStructure):
+    """Everyone sees all actions: z_t = (A_{t-1}, public_t), L_t^k = O^k_{t-m..t} (Mahajan 2013)."""
+
+    name: ClassVar[str] = "control-sharing"
+    memory_steps: int = 0
+    """m"""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.memory_steps <= 100, "structure.memory_steps", self.memory_steps, _MEMORY)
+
+    @property
+    def history_steps(self) -> int:
+        return 1
+
+    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
+        public = finite(spec.public_space, self, f"what is public in {spec.name}")
+        return FiniteSpace(spec.action_space.sizes * spec.num_agents + public)
+
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        return np.concatenate((past_actions(history, 1, step_in_episode), history[-1].public), axis=1)
+
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+        return window_space(self, observation_space, action_space, self.memory_steps + 1, 0)
+
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+        return moved_window(local, action, observation_next, step_in_episode, self.memory_steps + 1, 0)
+
+
+@dataclass(frozen=True)
+class NoSharing(InformationStructure):
+    """Only what is public is common: z_t = public_t, L_t^k = (O^k_{t-m..t}, A^k_{t-m..t-1})."""
+
+    name: ClassVar[str] = "no-sharing"
+    memory_steps: int = 0
+    """m"""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.memory_steps <= 100, "structure.memory_steps", self.memory_steps, _MEMORY)
+
+    @property
+    def history_steps(self) -> int:
+        return 1
+
+    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
+        return FiniteSpace(finite(spec.public_space, self, f"what is public in {spec.name}"))
+
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        return history[-1].public.copy()
+
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+        return window_space(self, observation_space, action_space, self.memory_steps + 1, self.memory_steps)
+
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+        return moved_window(local, action, observation_next, step_in_episode, self.memory_steps + 1, self.memory_steps)
+
+
+@dataclass(frozen=True)
+class MeanFieldSharing(InformationStructure):
+    """Everyone sees how many agents observe what: z_t holds the numbers of those at 1, 2, ..; L_t^k = O^k_t.
+
+    What is left over is 0. (Arabneydi and Mahajan 2014.)
+    """
+
+    name: ClassVar[str] = "mean-field-sharing"
+    values: int = 2
+    """Of the environment's only observation column."""
+
+    def __post_init__(self) -> None:
+        require(2 <= self.values <= 1000, "structure.values", self.values, "Give 2 to 1000.")
+
+    @property
+    def history_steps(self) -> int:
+        return 1
+
+    def common_space(self, spec: EnvironmentSpec) -> FiniteSpace:
+        if spec.observation_space != FiniteSpace((self.values,)):
+            raise UsageError(
+                f"structure.values is {self.values}, but {spec.name} has the observation "
+                f"{spec.observation_space.to_plain()}. A mean field counts the values of one finite column. "
+                "Set structure.values to their number."
+            )
+        return FiniteSpace((spec.num_agents + 1,) * (self.values - 1), ordered=True)
+
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Integers:
+        seen = history[-1].observations[:, :, 0]
+        return np.stack([(seen == value).sum(axis=1) for value in range(1, self.values)], axis=1).astype(np.int64)
+
+    def local_space(self, observation_space: Space, action_space: FiniteSpace) -> FiniteSpace:
+        return window_space(self, observation_space, action_space, 1, 0)
+
+    def local(self, local: Integers, action: Integers, observation_next: Integers, step_in_episode: Integers) -> Integers:
+        return observation_next.copy()
