@@ -7,6 +7,7 @@ valid TASK argument. What agents are told (``settings``) is kept apart from what
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import tomllib
@@ -21,7 +22,7 @@ from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.finite_files import is_model_file, load_model_task
-from dadc_net.presets import DEFAULT_PRESET, preset
+from dadc_net.presets import GENERAL, default_preset, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, to_plain
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.information import InformationStructure, is_built_in
@@ -86,7 +87,7 @@ class RunConfig:
     family: PrescriptionFamily
     """What prescription parameters mean with local information; agents are told, the coordinator is not."""
     preset: str
-    """Where defaults came from: tuned, paper or theorem."""
+    """Where defaults came from: general, or one of the task's own."""
     settings: CoordinatorSettings
     evaluation: EvaluationSettings
     runtime: RuntimeSettings
@@ -213,11 +214,12 @@ def build(given: Mapping[str, Any]) -> RunConfig:
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
             f"Choose one of {', '.join(ALGORITHMS)}."
         )
-    name = top.get("preset", DEFAULT_PRESET)
+    name = top.get("preset", default_preset(task, algorithm))
     defaults = preset(task, algorithm, name)
     _check_keys(defaults, (*_PRESET_KEYS, *_SECTIONS), f" in the preset {name!r} of the task {task.name}")
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _SECTIONS}
-    parameters = from_plain(task.parameters_type, sections["env"], "env.")
+    discount = top.get("discount", task.default_discount)
+    parameters = from_plain(task.parameters_type, {**_restarts(task, name, discount), **sections["env"]}, "env.")
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
     prescriptions, menu = _prescriptions(task, top, defaults.get("prescriptions", task.default_prescriptions), learning)
@@ -227,7 +229,7 @@ def build(given: Mapping[str, Any]) -> RunConfig:
     told = {
         "num_agents": spec.num_agents,
         "updates": top.get("updates", defaults.get("updates", 1000)),
-        "discount": top.get("discount", task.default_discount),
+        "discount": discount,
         "algorithm": algorithm,
         "common_space": task.structure.common_space(spec).to_plain(),
         "theta_space": family.space.to_plain(),
@@ -257,6 +259,14 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
         if key in _SECTIONS and not isinstance(value, Mapping):
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
+
+
+def _restarts(task: Task, name: str, discount: float) -> dict[str, int]:
+    """After how many steps the recipe has a copy begin afresh: what comes later weighs little in a value from the start."""
+    fields = {field.name for field in dataclasses.fields(task.parameters_type)}
+    if name != GENERAL or "restart_steps" not in fields or not 0.0 < discount < 1.0:
+        return {}
+    return {"restart_steps": max(1, round(2.0 / (1.0 - discount)))}
 
 
 def _check_discount(discount: float, spec: EnvironmentSpec) -> None:
