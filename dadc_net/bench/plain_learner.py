@@ -50,8 +50,8 @@ class PlainLearner(nn.Module):
         self.approximator_optimiser = torch.optim.Adam(self.approximator_parameters, settings.ais.learning_rate)
         self.policy_optimiser = torch.optim.Adam(self.policy_parameters, settings.learner.learning_rate)
 
-    def update(self, batch: PlainBatch, start: Tensor) -> None:
-        """State approximator, then actor and critic; start [E, X]."""
+    def update(self, batch: PlainBatch, start: Tensor) -> dict[str, float]:
+        """State approximator, then actor and critic; start [E, X]. The losses, by the names of the exact learner."""
         states, _ = self.recurrent(torch.tanh(self.embedding(batch.inputs)), start[None])
         codes = functional.one_hot(batch.prescriptions, self.settings.num_prescriptions).to(states.dtype)
         known = torch.cat((states[:-1], codes), 2)
@@ -60,13 +60,15 @@ class PlainLearner(nn.Module):
         transition_loss = functional.cross_entropy(predicted.flatten(0, 1), batch.common_index[1:].flatten())
         weight = self.settings.ais.reward_loss_weight
         self.approximator_optimiser.zero_grad()
-        (weight * reward_loss + (1.0 - weight) * transition_loss).backward()  # type: ignore[no-untyped-call]
+        loss = weight * reward_loss + (1.0 - weight) * transition_loss
+        loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.ais.gradient_norm > 0.0:
             nn.utils.clip_grad_norm_(self.approximator_parameters, self.settings.ais.gradient_norm)
         self.approximator_optimiser.step()
-        self._improve(batch, states.detach())
+        losses = {"ais": loss.item(), "reward": reward_loss.item(), "transition": transition_loss.item()}
+        return losses | self._improve(batch, states.detach())
 
-    def _improve(self, batch: PlainBatch, states: Tensor) -> None:
+    def _improve(self, batch: PlainBatch, states: Tensor) -> dict[str, float]:
         learner = self.settings.learner
         with torch.no_grad():
             values = self.critic(self.trunk(states))[..., 0]
@@ -86,6 +88,7 @@ class PlainLearner(nn.Module):
         if learner.gradient_norm > 0.0:
             nn.utils.clip_grad_norm_(self.policy_parameters, learner.gradient_norm)
         self.policy_optimiser.step()
+        return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
 
     @torch.no_grad()
     def act(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

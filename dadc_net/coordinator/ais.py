@@ -3,7 +3,7 @@
     u_t = tanh(W [features(z_t), theta_{t-1}] + b)         E.1: one linear layer with tanh
     x_t = GRU(u_t, x_{t-1})                                E.1: one GRU layer; x_t is the AIS
     predicted reward      from [x_t, theta_t]              (P1), smooth L1; optionally from z_{t+1} as well
-    predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default
+    predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default; see ``outcomes``
     predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``; instead or beside
 
 The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription. With it
@@ -27,7 +27,8 @@ from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.networks.layers import linear, linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
-from dadc_net.coordinator.prescription import ThetaSpace, one_hot
+from dadc_net.coordinator.outcomes import Outcomes
+from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
@@ -36,6 +37,7 @@ from dadc_net.exact.acting import PreparedLinear, RecurrentEncoder
 from dadc_net.exact.adam import clip_norm
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
+from dadc_net.team.spaces import FiniteSpace
 
 
 class AisLosses(NamedTuple):
@@ -46,13 +48,14 @@ class AisLosses(NamedTuple):
     transition: Tensor
 
 
-def _shapes(inputs: int, entries: int, outcomes: int, settings: AisSettings) -> dict[str, Shape]:
+def _shapes(inputs: int, entries: int, outcomes: Outcomes, settings: AisSettings) -> dict[str, Shape]:
     size = settings.size
     direct: dict[str, Shape] = {}
     reward_inputs = size + entries
     if settings.reward_input == "outcome":
-        reward_inputs += outcomes
+        reward_inputs += outcomes.code_size
         direct = linear_shapes("reward.direct", reward_inputs, 1)
+    beside = {} if settings.beside == "none" else _head_shapes("beside", settings.beside, size + entries, outcomes, settings)
     return {
         **linear_shapes("encoder.input", inputs, size),
         **linear_shapes("encoder.gates", size, 3 * size),
@@ -60,27 +63,20 @@ def _shapes(inputs: int, entries: int, outcomes: int, settings: AisSettings) -> 
         **linear_shapes("reward.hidden", reward_inputs, size),
         **linear_shapes("reward.output", size, 1),
         **direct,
-        **linear_shapes("transition.hidden", size + entries, size),
-        **linear_shapes("transition.output", size, _predicted(settings.loss, outcomes, settings)),
-        **_beside_shapes(size + entries, outcomes, settings),
+        **_head_shapes("transition", settings.loss, size + entries, outcomes, settings),
+        **beside,
     }
 
 
-def _beside_shapes(known: int, outcomes: int, settings: AisSettings) -> dict[str, Shape]:
-    """The head of (P2) beside (P2b), if there is one."""
-    if settings.beside == "none":
-        return {}
-    return {
-        **linear_shapes("beside.hidden", known, settings.size),
-        **linear_shapes("beside.output", settings.size, _predicted(settings.beside, outcomes, settings)),
-    }
-
-
-def _predicted(loss: str, outcomes: int, settings: AisSettings) -> int:
-    """Numbers that the head of ``loss`` puts out."""
+def _head_shapes(name: str, loss: str, known: int, outcomes: Outcomes, settings: AisSettings) -> dict[str, Shape]:
+    """Parameters of the head ``name``, which predicts what ``loss`` compares."""
     if loss == "next-observation":
-        return outcomes
-    return settings.size * (settings.particles if NEXT_AIS_LOSSES[loss].particles else 1)
+        return outcomes.shapes(name, known, settings.size)
+    predicted = settings.size * (settings.particles if NEXT_AIS_LOSSES[loss].particles else 1)
+    return {
+        **linear_shapes(f"{name}.hidden", known, settings.size),
+        **linear_shapes(f"{name}.output", settings.size, predicted),
+    }
 
 
 class StateApproximator:
@@ -89,14 +85,15 @@ class StateApproximator:
     exponent = 0
     """|x| <= 2^exponent"""
 
-    def __init__(self, features: int, theta: ThetaSpace, outcomes: int, settings: AisSettings, initial: Stream) -> None:
-        """``features``: length of z's code, before theta's in the inputs; ``outcomes`` number of values of z."""
+    def __init__(self, space: FiniteSpace, theta: ThetaSpace, settings: AisSettings, initial: Stream) -> None:
+        """``space`` of z, whose code comes before theta's in the inputs."""
         self.settings = settings
         self.size = settings.size
         self.theta = theta
-        self.outcomes = outcomes
+        self.outcomes = Outcomes(space)
         codes = theta.code_size
-        self.group = ParameterGroup("ais", _shapes(features + codes, codes, outcomes, settings), initial)
+        shapes = _shapes(space.feature_size + codes, codes, self.outcomes, settings)
+        self.group = ParameterGroup("ais", shapes, initial)
 
     def encode(self, batch: Batch) -> Tensor:
         """x_0 .. x_T of a batch on the graph: [T+1, E, X]."""
@@ -130,7 +127,7 @@ class StateApproximator:
     def _predicted_reward(self, batch: Batch, known: Tensor) -> Tensor:
         if self.settings.reward_input == "prescription":
             return self._head("reward", known)
-        outcome = torch.from_numpy(one_hot(batch.common_index[1:].reshape(-1), self.outcomes))
+        outcome = torch.from_numpy(self.outcomes.codes(batch.common_index[1:]))
         both = torch.cat((known, outcome), dim=1)
         return self._head("reward", both) + linear(self.group, "reward.direct", both)
 
@@ -138,12 +135,12 @@ class StateApproximator:
         """L_nu of each step: [T E]."""
         if self.settings.loss != "next-observation":
             return self._next_ais_loss(self.settings.loss, self._head("transition", known), states)
-        happened = torch.from_numpy(batch.common_index[1:].reshape(-1))
+        happened = batch.common_index[1:]
         if self.settings.beside == "none":
-            return -functions.pick(functions.log_softmax(self._head("transition", known)), happened)
+            return -self.outcomes.log_probability(self.group, "transition", known, happened)
         # With the reward's there are three heads: two of them share a fork, so that gradients join in a fixed order.
         ways, weight = functions.fork(known, 2), self.settings.beside_weight
-        found = functions.pick(functions.log_softmax(self._head("transition", ways[0])), happened)
+        found = self.outcomes.log_probability(self.group, "transition", ways[0], happened)
         beside = self._next_ais_loss(self.settings.beside, self._head("beside", ways[1]), states)
         return beside * weight - found * (1.0 - weight)
 

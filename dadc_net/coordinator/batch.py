@@ -31,7 +31,7 @@ class Batch:
     start: Array
     """[E, X] AIS before record 0, carried and detached."""
     common_index: NDArray[np.int64]
-    """[T+1, E] index of z_t in the finite common space."""
+    """[T+1, E] index of z_t in the finite common space; [T+1, E, C] its factors where they are too many to number."""
     prescriptions: NDArray[Any]
     """theta as it was drawn at record t: int64 [T, E] menu index, or float64 [T, E, D]."""
     rewards: Array

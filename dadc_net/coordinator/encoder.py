@@ -53,4 +53,4 @@ def encoder(settings: CoordinatorSettings, space: FiniteSpace, theta: ThetaSpace
     """The encoder that the settings ask for; ``space`` of z, ``initial`` the stream of its first parameters."""
     if settings.ais.encoder == "none":
         return IdentityEncoder(space.feature_size, settings.ais, initial)
-    return StateApproximator(space.feature_size, theta, space.num_values, settings.ais, initial)
+    return StateApproximator(space, theta, settings.ais, initial)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import GENESIS, chain, digest
@@ -37,10 +38,10 @@ class ReplayMemory:
         """``capacity`` at least a batch and below 2^32; ``theta``: the space of prescriptions; ``state_size``: X."""
         self.capacity = capacity
         self.copies = copies
-        self._space = space
+        self._space, self._outcomes = space, Outcomes(space)
         self._state_size = state_size
         self._rows: dict[str, NDArray[Any]] = {
-            "common-index": np.zeros((capacity, copies), dtype=np.int64),
+            "common-index": self._outcomes.zeros(capacity, copies),
             "previous": np.zeros((capacity, copies, theta.code_size)),
             "begin": np.zeros((capacity, copies), dtype=np.uint8),
             "prescriptions": theta.zeros(capacity, copies),
@@ -97,7 +98,7 @@ class ReplayMemory:
         copy = pick_below(words[1::2], self.copies)
         places = (first[None, :] + np.arange(length + 1)[:, None]) % self.capacity
         taken = {name: rows[places, copy[None, :]] for name, rows in self._rows.items()}
-        features = self._space.features(self._space.values(taken["common-index"]))
+        features = self._space.features(self._outcomes.values(taken["common-index"]))
         begun = np.cumsum(taken["begin"][:-1], axis=0) > 0
         counted = begun | (np.arange(length)[:, None] >= warm_up)
         return Batch(

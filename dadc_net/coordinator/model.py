@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import StateApproximator
-from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact import elementary, scan
 from dadc_net.exact.acting import PreparedLinear
 from dadc_net.exact.array import Array
@@ -53,7 +52,7 @@ class LearnedModel:
     """The state approximator with its present parameters, as a model over the given outcomes."""
 
     def __init__(self, approximator: StateApproximator, space: FiniteSpace, outcomes: NDArray[np.int64]) -> None:
-        """``outcomes`` [Z]: indices of the common observations that can follow."""
+        """``outcomes`` [Z]: indices of the common observations that can follow, of a space that is enumerated."""
         group, entries = approximator.group, approximator.theta.code_size
         self._size, self._entries, self._outcomes = approximator.settings.size, entries, outcomes
         self._transition = PreparedLinear.of(group, "transition.hidden"), PreparedLinear.of(group, "transition.output")
@@ -68,7 +67,7 @@ class LearnedModel:
         )
         embedded = tanh(PreparedLinear.of(group, "encoder.input")(inputs))
         self._gates = PreparedLinear.of(group, "encoder.gates")(embedded)
-        self._outcome_codes = one_hot(outcomes, approximator.outcomes)
+        self._outcome_codes = approximator.outcomes.codes(outcomes)
 
     def expand(self, states: Array, every: bool = False) -> Expansion:
         """All prescriptions and outcomes after states [n, X]; ``every``: unlikely outcomes are looked at as well."""

@@ -53,6 +53,11 @@ class LearnedView:
                 "this learner has no state approximator, or no menu of prescriptions to look at one by one. Theorem 5's "
                 "constants are not measured for it. Train with ais.encoder=gru and prescriptions=menu."
             )
+        if not approximator.outcomes.enumerated:
+            raise UsageError(
+                f"this learner predicts {replica.space.num_values} common observations factor by factor, and Theorem 5's "
+                "constants look at each of them. They are not measured for it. Use a smaller common space."
+            )
         replica.restore_rule(snapshot)
         self._settings, self._space, self._theta = settings, replica.space, theta
         self._encode = approximator.behaviour()

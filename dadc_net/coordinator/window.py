@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import Theta, ThetaSpace
 from dadc_net.exact.array import Array
 from dadc_net.team.common_record import CommonRecord
@@ -23,11 +24,11 @@ class Window:
 
     def __init__(self, steps: int, copies: int, space: FiniteSpace, theta: ThetaSpace, state_size: int) -> None:
         """``space`` of z, ``theta`` the space of prescriptions, ``state_size`` X."""
-        self._space = space
+        self._space, self._outcomes = space, Outcomes(space)
         self._rows: dict[str, NDArray[Any]] = {
             "inputs": np.zeros((steps + 1, copies, space.feature_size + theta.code_size)),
             "keep": np.ones((steps + 1, copies, 1)),
-            "common-index": np.zeros((steps + 1, copies), dtype=np.int64),
+            "common-index": self._outcomes.zeros(steps + 1, copies),
             "rewards": np.zeros((steps + 1, copies)),
             "ended": np.zeros((steps + 1, copies), dtype=np.uint8),
         }
@@ -41,7 +42,7 @@ class Window:
         inputs[row, :, :features] = self._space.features(record.common)
         inputs[row, :, features:] = previous * keep
         self._rows["keep"][row] = keep
-        self._rows["common-index"][row] = self._space.index(record.common)
+        self._rows["common-index"][row] = self._outcomes.stored(record.common)
         self._rows["rewards"][row] = record.rewards
         self._rows["ended"][row] = record.ended
 
@@ -57,13 +58,13 @@ class Window:
         """The closed batch; its arrays are those of the window, and change with the next record."""
         rows = self._rows
         return Batch(
-            rows["inputs"],
-            rows["keep"],
-            self._start,
-            rows["common-index"],
-            self._prescriptions,
-            rows["rewards"][1:],
-            rows["ended"],
+            inputs=rows["inputs"],
+            keep=rows["keep"],
+            start=self._start,
+            common_index=rows["common-index"],
+            prescriptions=self._prescriptions,
+            rewards=rows["rewards"][1:],
+            ended=rows["ended"],
         )
 
     def begin(self, carried: Array) -> None:

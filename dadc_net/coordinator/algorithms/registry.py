@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation
+from dadc_net.coordinator.settings.enumeration import MOST_ENUMERATED, is_enumerated
 from dadc_net.coordinator.settings.hints import Layers, Remembered, Repeats, Share, StepSize, Weight, Width
 from dadc_net.schema import Checked, Range, require
+from dadc_net.team.spaces import FiniteSpace
 
 _Temperature = Annotated[float, Range(1e-6, 8, "Give a number from 1e-6 to 8.")]
 _Noise = Annotated[float, Range(0, 10, "Give a number from 0 to 10.")]
@@ -146,6 +148,11 @@ def _refuse_planning(at: Situation) -> str:
         return (
             f"ais.loss is {at.ais.loss!r}, but the algorithm ais-planning looks ahead over next common observations, which "
             'only next-observation predicts. Nothing was started. Set ais.loss = "next-observation".'
+        )
+    if isinstance(at.common, FiniteSpace) and not is_enumerated(at.common):
+        return (
+            f"there are {at.common.num_values} common observations, but the algorithm ais-planning looks at each that may "
+            f"follow: {MOST_ENUMERATED} are the most. Choose another algorithm, such as actor-critic."
         )
     return ""
 

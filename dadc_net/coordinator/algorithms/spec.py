@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.errors import ConfigError
 from dadc_net.schema import Checked
+from dadc_net.team.spaces import Space
 
 
 class Situation(NamedTuple):
@@ -18,6 +19,8 @@ class Situation(NamedTuple):
     own: Any
     """Its own settings; None where it has none."""
     ais: AisSettings
+    common: Space
+    """Of the common observation."""
     menu_entries: int
     """M, entries of the prescription menu; 0 where theta is continuous."""
     theta_dimensions: int

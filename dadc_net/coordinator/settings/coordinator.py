@@ -58,7 +58,8 @@ class CoordinatorSettings:
         require(0 < self.discount <= 1, "discount", self.discount, "Give a number above 0 and at most 1.")
         require_word("algorithm", self.algorithm, tuple(ALGORITHMS))
         require_word("learning", self.learning, tuple(MODES))
-        self.spec.check(Situation(self.own_section, self.ais, self.num_prescriptions, self.theta_dimensions))
+        common = space_from_plain(self.common_space)
+        self.spec.check(Situation(self.own_section, self.ais, common, self.num_prescriptions, self.theta_dimensions))
 
     @property
     def spec(self) -> AlgorithmSpec:
