@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from dadc_net.experiment.comparison import Comparison
     from dadc_net.experiment.evaluation import Valuation
 
 _REDRAW_SECONDS = 0.1
@@ -28,14 +29,15 @@ class Progress:
         self._updates = updates
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
-        self._value: tuple[float, float | None] | None = None
+        self._value: tuple[float, float | None, str, Sequence[str]] | None = None
         self._last_draw = 0.0
         self._next_plain = 1
         self._drawn = False
 
-    def value(self, value: float, share: float | None) -> None:
-        """A new estimate of the rule's value, and its share of the round-robin-to-optimum distance if there is one."""
-        self._value = (value, share)
+    def value(self, value: float, share: float | None, since: str = "round-robin", troubles: Sequence[str] = ()) -> None:
+        """A new estimate of the rule's value, the share of the way from ``since`` to the optimum if it is known, and what is
+        wrong with the rule."""
+        self._value = (value, share, since, troubles)
 
     def update(self, update: int, lock_steps: int, seconds: float, reward: float) -> None:
         """Update ``update`` is done, ``lock_steps`` of this process in ``seconds``; all digests were equal."""
@@ -55,9 +57,9 @@ class Progress:
         rate = lock_steps / max(seconds, 1e-9)
         parts = [f"update {update}/{self._updates}", f"{_rate(rate)} lock-steps/s", f"reward/step {reward:+.4f}"]
         if self._value is not None:
-            value, share = self._value
-            shown = "" if share is None else f" ({100 * share:+.0f} % of round-robin to optimum)"
-            parts.append(f"value {value:.4f}{shown}")
+            value, share, since, troubles = self._value
+            shown = "" if share is None else f" ({100 * share:+.0f} % of {since} to optimum)"
+            parts += [f"value {value:.4f}{shown}", *troubles]
         parts.append(self._agreed)
         return "  ".join(parts)
 
@@ -83,13 +85,18 @@ class Progress:
             click.echo(text, err=True)
 
 
-def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: Path) -> str:
+def summary(report: dict[str, Any], valuation: Valuation, compared: Comparison, returns: int, folder: Path) -> str:
     """The end of a run in words; ``returns``: how many plain Monte-Carlo returns were averaged."""
     plain = f"{valuation.value_monte_carlo:.4f} +- {valuation.value_monte_carlo_stderr:.4f}   "
     plain += f"greedy, plain Monte Carlo of {returns} returns"
     exact = valuation.exact
     if exact is None:
-        lines = [f"learned rule   {plain}", "optimum V*     unknown: there is no exact planner for this task"]
+        found = compared.value
+        lines = [
+            f"learned rule   {found.value:.4f} +- {found.stderr:.4f}   greedy, plain Monte Carlo",
+            f"               {plain}",
+            "optimum V*     unknown: there is no exact planner for this task",
+        ]
     else:
         lines = [
             f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, {exact.method}",
@@ -99,6 +106,7 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         if exact.round_robin is not None and exact.round_robin_share is not None:
             share = f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum"
             lines.append(f"round-robin    {exact.round_robin:.4f}            {share}")
+    lines += compared.lines()
     lines += [
         f"speed          {_rate(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
         f"{report['wall_s']:.1f} s",

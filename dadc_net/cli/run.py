@@ -103,7 +103,7 @@ def _run_folder(task: str, seed: int | None, out: Path | None) -> Path:
 
 
 class _Valuer:
-    """Values checkpoints while a run goes on, where the task has a planner, and writes metrics.jsonl."""
+    """Values checkpoints while a run goes on and writes metrics.jsonl."""
 
     def __init__(self, config: RunConfig, folder: Path, progress: Progress) -> None:
         from dadc_net.experiment.metrics import MetricsFile
@@ -112,6 +112,8 @@ class _Valuer:
         self.progress = progress
         self.metrics = MetricsFile(folder)
         self.reward = 0.0
+        self.losses: Mapping[str, float] = {}
+        """Of the last checkpoint."""
         self._evaluator: Evaluator | None = None
 
     @property
@@ -125,19 +127,25 @@ class _Valuer:
 
     def checkpoint(self, update: int, snapshot: Mapping[str, Any], losses: Mapping[str, float]) -> None:
         """Value one checkpoint."""
-        found = self.evaluator.exact(snapshot, self.config.evaluation.progress_trajectories)
+        trajectories = self.config.evaluation.progress_trajectories
+        found = self.evaluator.exact(snapshot, trajectories)
+        compared = self.evaluator.comparison(snapshot, found, trajectories, losses)
+        self.losses = losses
         self.metrics.write(
             update=update,
             env_steps=update * self.config.settings.learner.batch_steps,
-            value=None if found is None else found.value,
-            value_stderr=None if found is None else found.stderr,
+            value=compared.value.value,
+            value_stderr=compared.value.stderr,
             gap=None if found is None else found.gap,
             round_robin_share=None if found is None else found.round_robin_share,
+            **compared.short_fields(),
             reward_per_step=self.reward,
             losses=dict(losses),
         )
-        if found is not None:
-            self.progress.value(found.value, found.round_robin_share)
+        share, since = compared.share, "best constant"
+        if found is not None and found.round_robin_share is not None:
+            share, since = found.round_robin_share, "round-robin"
+        self.progress.value(compared.value.value, share, since, compared.troubles())
 
 
 def _finish(
@@ -146,11 +154,14 @@ def _finish(
     from dadc_net.experiment.report import add_valuation, write_report
 
     valuation = valuer.evaluator.valuation(snapshot)
-    add_valuation(report, valuation)
+    trajectories = valuer.config.evaluation.trajectories
+    compared = valuer.evaluator.comparison(snapshot, valuation.exact, trajectories, valuer.losses)
+    add_valuation(report, valuation, compared)
     write_report(folder, report)
     valuer.progress.close()
     if not quiet:
-        click.echo(summary(report, valuation, valuer.config.evaluation.monte_carlo_trajectories, folder), err=as_json)
+        returns = valuer.config.evaluation.monte_carlo_trajectories
+        click.echo(summary(report, valuation, compared, returns, folder), err=as_json)
     if as_json:
         shell.print_json(report)
 

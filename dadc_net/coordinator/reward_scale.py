@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import ENDED_NO, Batch
-from dadc_net.errors import NumericError
 from dadc_net.exact.array import Array
 from dadc_net.exact.grid import total
 
@@ -47,7 +46,7 @@ class RewardScale:
         """Take the returns of a closed batch in.
 
         Raises:
-            NumericError: if their squares are too large for a number.
+            NumericError: if they, or their squares, are beyond exact arithmetic.
         """
         if not self._used:
             return
@@ -60,20 +59,13 @@ class RewardScale:
         count = float(valid.sum())
         if count == 0.0:
             return
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = total(returns * valid) / count
-            centred = (returns - mean) * valid
-            squares = centred * centred
-        if not np.isfinite(squares).all():
-            raise NumericError(
-                f"discounted returns of up to {np.abs(returns).max():.3g} have squares that no float64 holds. They come "
-                "from the environment's rewards. Give rewards in larger units, or set learner.scale_rewards = false."
-            )
+        mean = total(returns * valid) / count
+        centred = (returns - mean) * valid
         before, former, joined = self._moments[_COUNT], self._moments[_MEAN], self._moments[_COUNT] + count
         shift = mean - former
         self._moments[_COUNT] = joined
         self._moments[_MEAN] = former + shift * (count / joined)
-        self._moments[_SQUARES] += total(squares) + (shift * shift) * (before * (count / joined))
+        self._moments[_SQUARES] += total(centred * centred) + (shift * shift) * (before * (count / joined))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The arrays of the learner's state by full name, not copied; none where no scale is used."""

@@ -5,7 +5,8 @@ better than blind. With a planner that enumerates beliefs the values are exact; 
 that is; otherwise they are means of plain returns, with their standard errors.
 
 Without a planner the best constant is searched for in three rounds with random numbers of their own: all candidates, the
-best few of them, and the best one, whose value is that of the last round alone. A maximum of noisy values would be too large.
+best few of them, and the best one, whose value is that of the last round alone. A maximum of noisy values would be too
+large.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class RandomRule:
             entries: NDArray[np.int64] = (share[:, 0] * space.num_values).astype(np.int64)
             return entries
         low, high = np.array(space.low), np.array(space.high)
-        return low + share * (high - low)
+        points: NDArray[np.float64] = low + share * (high - low)
+        return points
 
 
 def candidates(family: PrescriptionFamily) -> NDArray[Any] | None:
@@ -148,8 +150,8 @@ def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, traje
     stream = Stream("evaluation/baselines", _SEED)
     rules = [ConstantRule(theta[None]) for theta in tried]
     found = [plan.estimate(config.family, rule, trajectories, stream) for rule in rules]
-    best = int(np.argmax([estimate.value for estimate in found]))
-    return Baselines(random, found[best], described(config.family, tried[best]))
+    first = int(np.argmax([estimate.value for estimate in found]))
+    return Baselines(random, found[first], described(config.family, tried[first]))
 
 
 def _searched(config: RunConfig, tried: NDArray[Any], trajectories: int) -> tuple[Estimate, NDArray[Any]]:

@@ -7,14 +7,18 @@ Monte-Carlo mean, the paper's protocol, is reported beside it with its own stand
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.exact.streams import Stream
+from dadc_net.experiment.baselines import Baselines, baselines, returns_of
+from dadc_net.experiment.comparison import Comparison, ais_rank
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
-from dadc_net.planning.evaluation import Estimate, horizon
+from dadc_net.planning.evaluation import Estimate, horizon, mean_estimate
 from dadc_net.planning.planners import Plan, has_planner, plan
 
 
@@ -91,6 +95,28 @@ class Evaluator:
     def monte_carlo(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """Mean of plain returns of the greedy rule of ``snapshot``, or of the greedy rules of independent learners."""
         return plain_returns(self.config, self._learned.rule(snapshot), trajectories)
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        """What is earned blindly."""
+        return baselines(self.config, self.plan, self.config.evaluation.trajectories)
+
+    def comparison(
+        self, snapshot: Snapshot, found: Exact | None, trajectories: int, losses: Mapping[str, float]
+    ) -> Comparison:
+        """The greedy rule of ``snapshot`` beside what is earned blindly.
+
+        Args:
+            found: its value by the planner; where there is none, ``trajectories`` plain returns are taken, with the luck
+                that the best constant prescription had if they are as many.
+            losses: what the last update told.
+        """
+        if found is not None:
+            value = Estimate(found.value, found.stderr)
+        else:
+            value = mean_estimate(returns_of(self.config, self._learned.rule(snapshot), trajectories, "baselines"))
+        rank = ais_rank(losses) if self.config.settings.ais.encoder != "none" else None
+        return Comparison(value, None if found is None else found.optimum, self.baselines, rank)
 
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """The best estimate that the task allows: low-variance with a planner, plain returns without."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.config import RunConfig
+from dadc_net.experiment.comparison import Comparison
 from dadc_net.experiment.evaluation import Valuation
 from dadc_net.storage import atomic_file
 
@@ -50,8 +51,9 @@ def make_report(
     }
 
 
-def add_valuation(report: dict[str, Any], valuation: Valuation) -> None:
-    """Fill in what the learned rule is worth."""
+def add_valuation(report: dict[str, Any], valuation: Valuation, compared: Comparison) -> None:
+    """Fill in what the learned rule is worth, and what is earned blindly."""
+    report.update(compared.fields())
     report["value_monte_carlo"] = valuation.value_monte_carlo
     report["value_monte_carlo_stderr"] = valuation.value_monte_carlo_stderr
     if valuation.exact is not None:

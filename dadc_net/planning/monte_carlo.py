@@ -46,7 +46,7 @@ def plain_returns(
     private: Stream,
     steps: int | None = None,
 ) -> NDArray[np.float64]:
-    """Discounted returns [n] of n = ``trajectories`` episodes, from their start to their horizon or until gamma^t is below 1e-5.
+    """Discounted returns [n] of n = ``trajectories`` episodes, from their start to their horizon or until gamma^t < 1e-5.
 
     ``stream`` moves the environment, ``private`` draws the agents' actions where prescriptions are randomised.
 

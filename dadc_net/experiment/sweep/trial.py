@@ -117,7 +117,7 @@ def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
     ended = simulation.run(watch.on_update)
     learning = time.thread_time() - begun - (watch.cpu_s - looked)
     begun = time.thread_time()
-    values = _values(evaluator, ended.snapshot)
+    values = _values(evaluator, ended.snapshot, watch.losses)
     watch.cpu_s += time.thread_time() - begun
     watch.add(config.settings.updates, values["value"], values["value_stderr"])
     return {
@@ -152,9 +152,10 @@ def _facts(trial: Trial, config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
+def _values(evaluator: Evaluator, snapshot: Snapshot, losses: Mapping[str, float]) -> dict[str, Any]:
     """What the learned rule is worth, against what it could be worth."""
     found = evaluator.valuation(snapshot)
+    compared = evaluator.comparison(snapshot, found.exact, evaluator.config.evaluation.trajectories, losses)
     values: dict[str, Any] = {
         "method": "monte-carlo",
         "value": found.value_monte_carlo,
@@ -165,13 +166,13 @@ def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
         "gap": None,
         "round_robin": None,
         "round_robin_share": None,
-        "random": None,
         "normalised_gap": None,
+        **compared.fields(),
     }
     exact = found.exact
     if exact is None or evaluator.plan is None:
         return values
-    random = evaluator.plan.random
+    way = exact.optimum - evaluator.plan.random
     return {
         **values,
         "method": exact.method,
@@ -181,6 +182,5 @@ def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
         "gap": exact.gap,
         "round_robin": exact.round_robin,
         "round_robin_share": exact.round_robin_share,
-        "random": random,
-        "normalised_gap": (exact.optimum - exact.value) / (exact.optimum - random),
+        "normalised_gap": (exact.optimum - exact.value) / way,
     }
