@@ -129,8 +129,8 @@ def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baseli
     if plan is not None and plan.model is not None:
         discount, model = config.settings.discount, plan.model
         values = [blind_value(model, discount, [entry]) for entry in range(len(model.prescriptions))]
-        best = int(np.argmax(values))
-        return Baselines(Estimate(plan.random, 0.0), Estimate(values[best], 0.0), model.prescriptions[best])
+        first = int(np.argmax(values))
+        return Baselines(Estimate(plan.random, 0.0), Estimate(values[first], 0.0), model.prescriptions[first])
     if not config.settings.mode.one_learner:
         return Baselines(None, None, "not looked for: learners are independent, and no coordinator prescribes anything")
     tried = candidates(config.family)
