@@ -56,7 +56,7 @@ class RewardScale:
             self._returns = np.where(happened[t], self._discount * self._returns + batch.rewards[t], 0.0)
             returns[t] = self._returns
         valid = happened.astype(np.float64)
-        count = float(valid.sum())
+        count = float(np.count_nonzero(happened))
         if count == 0.0:
             return
         mean = total(returns * valid) / count
