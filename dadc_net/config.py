@@ -22,7 +22,7 @@ from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file
 from dadc_net.fit import check_discount, check_fit
-from dadc_net.presets import DEFAULT_PRESET, preset
+from dadc_net.presets import default_preset, preset, restarts
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
 from dadc_net.task_names import load_task
@@ -95,7 +95,7 @@ class RunConfig:
     family: PrescriptionFamily
     """What prescription parameters mean with local information; agents are told, the coordinator is not."""
     preset: str
-    """Where defaults came from: tuned, paper or theorem."""
+    """Where defaults came from: general, or one of the task's own."""
     settings: CoordinatorSettings
     evaluation: EvaluationSettings
     runtime: RuntimeSettings
@@ -264,11 +264,12 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
             f"algorithm is {algorithm!r}, which does not exist. {closest(algorithm, ALGORITHMS)} "
             f"Choose one of {', '.join(ALGORITHMS)}."
         )
-    name = top.get("preset", DEFAULT_PRESET)
+    name = top.get("preset", default_preset(task, algorithm))
     defaults = preset(task, algorithm, name)
     _check_keys(defaults, (*_PRESET_KEYS, *_PRESET_SECTIONS), f" in the preset {name!r} of the task {task.name}")
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _PRESET_SECTIONS}
-    parameters = from_plain(task.parameters_type, sections["env"], "env.")
+    discount = top.get("discount", task.default_discount)
+    parameters = from_plain(task.parameters_type, {**restarts(task, name, discount), **sections["env"]}, "env.")
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
     spec = task.make(parameters, learner.num_envs).spec
@@ -286,13 +287,13 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     told = {
         "num_agents": spec.num_agents,
         "updates": top.get("updates", defaults.get("updates", 1000)),
-        "discount": top.get("discount", task.default_discount),
+        "discount": discount,
         "algorithm": algorithm,
         "common_space": common_space.to_plain(),
         "theta_space": family.space.to_plain(),
         "learning": learning,
     }
-    check_discount(float(told["discount"]), spec)
+    check_discount(float(discount), spec)
     check_fit(structure, spec, family, learner.num_envs)
     config = RunConfig(
         task=task,

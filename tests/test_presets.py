@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import dadc_net
-from dadc_net.config import resolve
+from dadc_net.config import build, resolve
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import ConfigError
-from dadc_net.presets import preset, presets
+from dadc_net.presets import preset, presets, recipe
 from dadc_net.team.tasks import TASKS, Task
 
 OWN: Mapping[str, Any] = {
@@ -58,16 +59,17 @@ def test_the_files_belong_to_the_package() -> None:
     house = Path(dadc_net.__file__).parent
     project = tomllib.loads((house.parent / "pyproject.toml").read_text(encoding="utf-8"))
     carried = {path for pattern in project["tool"]["setuptools"]["package-data"]["dadc_net"] for path in house.glob(pattern)}
-    for task in TASKS.values():
-        assert isinstance(task.presets, str)
-        package, _, name = task.presets.partition(":")
+    assert house / "general.toml" in carried
+    named = [task.presets.partition(":") for task in TASKS.values() if isinstance(task.presets, str)]
+    assert named
+    for package, _, name in named:
         assert house.parent.joinpath(*package.split("."), name) in carried
 
 
 def test_a_users_task_called_mabc_does_not_get_the_presets_of_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve("mabc", [], {"algorithm": "ppo"}).settings.updates == 1200
-    assert resolve(offer(monkeypatch, {}), [], {"algorithm": "ppo"}).settings.updates == 1000
-    with pytest.raises(ConfigError, match=r"preset is 'paper', which does not exist .* Choose one of tuned\."):
+    assert resolve(offer(monkeypatch, {}), [], {"algorithm": "ppo"}).settings.updates == recipe()["ppo"]["updates"]
+    with pytest.raises(ConfigError, match=r"preset is 'paper', which does not exist .* Choose one of general\."):
         resolve(offer(monkeypatch, {}), [], {"algorithm": "ppo", "preset": "paper"})
 
 
@@ -83,6 +85,35 @@ def test_a_users_task_brings_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.syspath_prepend(tmp_path)
     argument = offer(monkeypatch, "team_of_ours:ours.toml")
     assert resolve(argument, [], {"algorithm": "trpo", "preset": "quick"}).settings.updates == 9
+
+
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_a_task_without_presets_gets_the_recipe(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its name is, and the built-in task of that name gets its own."""
+    prescriptions = None if "menu" in ALGORITHMS[algorithm].thetas else "opportunity"
+    options = {"algorithm": algorithm, "prescriptions": prescriptions}
+    config = resolve(offer(monkeypatch, {}), [], options)
+    plain = config.to_plain()
+    assert (config.preset, resolve("mabc", [], options).preset) == ("general", "tuned")
+    assert set(recipe()) == set(ALGORITHMS)
+    for key, value in recipe()[algorithm].items():
+        assert ({one: plain[key][one] for one in value} if isinstance(value, Mapping) else plain[key]) == value
+    chosen = resolve("mabc", ["preset=general"], options)
+    assert chosen.settings == config.settings
+    assert build(chosen.to_plain()) == chosen
+
+
+def test_the_recipe_begins_afresh_when_little_is_left_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve("dec-tiger").parameters.restart_steps == 20
+    assert resolve("dec-tiger", ["discount=0.99"]).parameters.restart_steps == 200
+    assert resolve("dec-tiger", ["env.restart_steps=7"]).parameters.restart_steps == 7
+    assert resolve("mabc", ["preset=general"]).parameters.restart_steps == 20
+    assert resolve("mabc").parameters.restart_steps == resolve("mabc", ["preset=paper"]).parameters.restart_steps != 20
+
+
+def test_the_recipe_is_the_packages_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"have a table 'general', which is the package's recipe"):
+        resolve(offer(monkeypatch, {"general": {"ppo": {"updates": 1}}}))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dadc_net.cli.event_text import trouble_text
 from dadc_net.cli.status_line import StatusLine, bar
+from dadc_net.experiment.comparison import trouble_words
 from dadc_net.runtime.events import Evaluated, Event, Updated
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Progress:
         self._agreed = agreed
         self._describe = describe
         self._updates = updates
-        self._value: tuple[float, float | None] | None = None
+        self._valued: Evaluated | None = None
         self._next_plain = 1
 
     def on(self, event: Event) -> None:
@@ -44,7 +45,7 @@ class Progress:
         if isinstance(event, Updated):
             self._update(event)
         elif isinstance(event, Evaluated):
-            self._value = None if event.value is None else (event.value, event.round_robin_share)
+            self._valued = event
         elif text := self._describe(event):
             self.note(text)
 
@@ -65,10 +66,8 @@ class Progress:
         rate = event.lock_steps_here / max(event.seconds, 1e-9)
         reward = f"reward/step {event.reward_per_step:+.4f}"
         parts = [f"update {event.update}/{self._updates}", f"{_rate(rate)} lock-steps/s", reward]
-        if self._value is not None:
-            value, share = self._value
-            shown = "" if share is None else f" ({100 * share:+.0f} % of round-robin to optimum)"
-            parts.append(f"value {value:.4f}{shown}")
+        if self._valued is not None and self._valued.value is not None:
+            parts.append(_value_text(self._valued, self._valued.value))
         parts.append(self._agreed)
         return "  ".join(parts)
 
@@ -81,6 +80,15 @@ class Progress:
         self._line.note(text)
 
 
+def _value_text(event: Evaluated, value: float) -> str:
+    """The value of the rule, its share of a way to the optimum if one is known, and what is wrong with the rule."""
+    share, since = event.best_constant_share, "best constant"
+    if event.round_robin_share is not None:
+        share, since = event.round_robin_share, "round-robin"
+    shown = "" if share is None else f" ({100 * share:+.0f} % of {since} to optimum)"
+    return "  ".join([f"value {value:.4f}{shown}", *trouble_words(event.no_better_than_blind, event.ais_collapsed)])
+
+
 def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: Path) -> str:
     """The end of a run in words; ``returns``: how many plain Monte-Carlo returns were averaged."""
     found = valuation.monte_carlo
@@ -88,9 +96,14 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
     if found is not None:
         plain = f"{found.value:.4f} +- {found.stderr:.4f}   greedy, plain Monte Carlo of {returns} returns"
     exact = valuation.exact
+    compared = valuation.compared
     if exact is None:
         unknown = "unknown: there is no exact planner for this task, or it was not asked"
         lines = [f"learned rule   {plain}", f"optimum V*     {unknown}"]
+        if compared is not None:
+            own = compared.value
+            best = f"learned rule   {own.value:.4f} +- {own.stderr:.4f}   greedy, plain Monte Carlo"
+            lines = [best, f"               {plain}", lines[1]]
     else:
         lines = [
             f"learned rule   {exact.value:.4f} +- {exact.stderr:.4f}   greedy, {exact.method}",
@@ -105,6 +118,8 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
             if exact.round_robin_share is not None:
                 share = f"{100 * exact.round_robin_share:.0f} % of the way from blind round-robin to the optimum"
             lines.append(f"round-robin    {exact.round_robin:.4f}            {share}")
+    if compared is not None:
+        lines += compared.lines()
     lines += [
         f"speed          {_rate(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
         f"{report['wall_s']:.1f} s",

@@ -8,7 +8,8 @@ from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
 from dadc_net.exact.array import Array
 from dadc_net.exact.grid import total
 
-_LEAST_DEVIATION = 1e-8
+LEAST_DEVIATION = 1e-8
+"""Added to a deviation that something is divided by."""
 
 
 def generalised_advantages(batch: Batch, values: Array, discount: float, trace_decay: float) -> Array:
@@ -21,7 +22,7 @@ def generalised_advantages(batch: Batch, values: Array, discount: float, trace_d
         values: [T+1, E] V(x_t), with the parameters before the update.
     """
     bootstrap = discount * values[1:] * (batch.ended[1:] != ENDED_TERMINATED)
-    delta = (batch.rewards + bootstrap) - values[:-1]
+    delta = (batch.scaled_rewards + bootstrap) - values[:-1]
     decay = (discount * trace_decay) * (batch.ended[1:] == ENDED_NO)
     advantages: Array = np.empty_like(delta)
     following = np.zeros(batch.copies)
@@ -35,6 +36,10 @@ def normalised(advantages: Array, valid: Array) -> Array:
     """Advantages [T, E], centred and scaled to deviation 1 over the steps that count: where valid [T, E] is 1.0, not 0.0."""
     count = max(1.0, float(valid.sum()))
     centred = advantages - total(advantages * valid) / count
-    variance = total((centred * centred) * valid) / count
-    scaled: Array = centred / (np.sqrt(variance) + _LEAST_DEVIATION)
+    scaled: Array = centred / (deviation_of(centred * centred, valid) + LEAST_DEVIATION)
     return scaled
+
+
+def deviation_of(squares: Array, valid: Array) -> float:
+    """Square root of the mean of ``squares`` over the steps that count; both of one shape."""
+    return float(np.sqrt(total(squares * valid) / max(1.0, float(valid.sum()))))

@@ -34,6 +34,7 @@ from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact import functions, grid, scan
 from dadc_net.exact.acting import PreparedLinear, RecurrentEncoder
+from dadc_net.exact.adam import clip_norm
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import FiniteSpace
@@ -114,7 +115,7 @@ class StateApproximator:
         theta = torch.from_numpy(self.theta.codes(batch.prescriptions).reshape(rows, -1))
         known = torch.cat((states[:-1].reshape(rows, self.settings.size), theta), dim=1)
         predicted_reward = self._predicted_reward(batch, known).reshape(rows)
-        error = predicted_reward - torch.from_numpy(batch.rewards.reshape(rows))
+        error = predicted_reward - torch.from_numpy(batch.scaled_rewards.reshape(rows))
         reward = functions.mean(functions.smooth_l1(error) * valid, count)
         transition = functions.mean(self._transition_loss(batch, states, known) * valid, count)
         weight = self.settings.reward_loss_weight
@@ -159,9 +160,23 @@ class StateApproximator:
         states = self.encode(batch)
         found = self.losses(batch, states)
         rate = step_size(settings, "ais", self.settings.learning_rate, self.settings.final_learning_rate_share, update)
-        self.group.descend(found.total, rate, self.settings.gradient_norm)
+        if self.settings.clips_apart:
+            self.group.step(self._clipped_apart(found), rate, 0.0)
+        else:
+            self.group.descend(found.total, rate, self.settings.gradient_norm)
         losses = {"ais": found.total.item(), "reward": found.reward.item(), "transition": found.transition.item()}
         return states.detach().numpy(), losses
+
+    def _clipped_apart(self, found: AisLosses) -> Array:
+        """lambda g_R + (1 - lambda) g_nu [P], the gradient of each loss clipped by itself."""
+        reward = self.group.gradient(found.reward, keep_graph=True)
+        transition = self.group.gradient(found.transition)
+        if self.settings.gradient_norm > 0.0:
+            clip_norm(reward, self.settings.gradient_norm)
+            clip_norm(transition, self.settings.gradient_norm)
+        weight = self.settings.reward_loss_weight
+        joined: Array = reward * weight + transition * (1.0 - weight)
+        return joined
 
     def behaviour(self) -> RecurrentEncoder:
         """rho with its present parameters for one record at a time, the bits of ``encode``."""

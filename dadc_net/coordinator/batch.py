@@ -35,11 +35,19 @@ class Batch:
     prescriptions: NDArray[Any]
     """theta as it was drawn at record t: int64 [T, E] menu index, or float64 [T, E, D]."""
     rewards: Array
-    """[T, E] R_t, the reward of the step from record t to t+1."""
+    """[T, E] R_t, the reward of the step from record t to t+1, in the user's units."""
     ended: NDArray[np.uint8]
     """[T+1, E] whether the copy's episode ended at record t."""
     counted: Array | None = None
     """[T, E] 0.0 at steps that only warm the AIS up, in a window of a replay memory; None: every step counts."""
+    reward_scale: float = 1.0
+    """What losses divide rewards by."""
+
+    @property
+    def scaled_rewards(self) -> Array:
+        """[T, E] rewards as losses see them; values are on the same scale."""
+        scaled: Array = self.rewards / self.reward_scale
+        return scaled
 
     @property
     def valid(self) -> Array:

@@ -11,12 +11,14 @@ On receipt of record t (DESIGN: "One step, exactly"):
         close batch n with R_{t-1}; x_t above, made with the old parameters, is its bootstrap state
         update: state approximator (4), then critic (5) and actor (6)
         x_t = rho(x_{t-1}, z_t, theta_{t-1})       again, from the carried x_{t-1}, with the new parameters
-    theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per dimension of a box
+    theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per dimension of a box;
+    uniformly in the first ``learner.uniform_share`` of the run
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +28,11 @@ from dadc_net.coordinator.ais import covariance, rank, spread
 from dadc_net.coordinator.algorithm import Algorithm, Parts
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.encoder import encoder
+from dadc_net.coordinator.encoder_replay import EncoderReplay
+from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import Theta, theta_space
+from dadc_net.coordinator.reward_scale import RewardScale
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.window import Window
 from dadc_net.errors import ConfigError, InvariantError, NumericError
@@ -86,6 +91,10 @@ class Coordinator:
         for group in self.groups:
             group.set_step_rule(settings.schedule.optimiser, settings.schedule.parameter_bound)
         copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
+        self.rewards = RewardScale(copies, settings.discount, settings.learner.scale_rewards)
+        self._replay: EncoderReplay | None = None
+        if settings.ais.replay_windows > 0 and self.algorithm.learns_ais_on_policy:
+            self._replay = EncoderReplay(parts)
         self._next_step = 0
         self._prepare_acting(0)
         self._ais: Array = np.zeros((copies, self.approximator.size))
@@ -95,6 +104,7 @@ class Coordinator:
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""
         self._encode = self.approximator.behaviour()
+        self._uniform = self.settings.is_uniform(update)
         self._scores = self.algorithm.behaviour(update)
         self._deviation = self.algorithm.deviation(update)
 
@@ -127,7 +137,10 @@ class Coordinator:
         if record.step == self.last_step:
             return Decision(None, self._ais, report)
         words = self.stream.words(record.step, self.settings.learner.num_envs, self.theta.words)
-        drawn = self.theta.draw(self._scores(self._ais), self._deviation, words)
+        if self._uniform:
+            drawn = self.theta.uniform(words)
+        else:
+            drawn = self.theta.draw(self._scores(self._ais), self._deviation, words)
         self._window.choose(row, drawn)
         self._previous = self.theta.codes(drawn)
         return Decision(self.theta.played(drawn), self._ais, report)
@@ -140,10 +153,14 @@ class Coordinator:
     def _update(self, update: int, carried: Array) -> UpdateReport:
         """Close the batch and learn from it; x_t is made again from ``carried`` [E, X], x_{t-1} of the old parameters."""
         batch = self._window.batch()
+        self.rewards.observe(batch)
+        batch = replace(batch, reward_scale=self.rewards.value)
         states, losses = self._improve_ais(batch, update)
         varied = covariance(states[:-1].reshape(-1, states.shape[2]))
         losses |= {"ais_spread": spread(varied), "ais_rank": float(rank(varied))}
         losses |= self.algorithm.improve(batch, states, update)
+        if self.settings.learner.scale_rewards:
+            losses["reward_scale"] = batch.reward_scale
         self._prepare_acting(update)
         self._window.begin(carried)
         self._ais = self._encode(*self._window.seen(0), carried)
@@ -152,9 +169,21 @@ class Coordinator:
 
     def _improve_ais(self, batch: Batch, update: int) -> tuple[Array, dict[str, float]]:
         """The batch's AIS [T+1, E, X], and the losses of a step on it, unless the algorithm takes that from a memory."""
+        if self._replay is not None:
+            self._replay.improve(batch, update)
         if self.algorithm.learns_ais_on_policy:
             return self.approximator.improve(batch, self.settings, update)
         return self.approximator.encode(batch).detach().numpy(), {}
+
+    @property
+    def memory(self) -> ReplayMemory | None:
+        """What is learned from again: the algorithm's memory, or the state approximator's."""
+        return self.algorithm.memory if self._replay is None else self._replay.memory
+
+    @property
+    def _state(self) -> dict[str, NDArray[Any]]:
+        """Arrays beside parameters and what is carried, not copied."""
+        return {**self.algorithm.state(), **self.rewards.state()}
 
     def tensor_digests(self) -> dict[str, bytes]:
         """Full name -> digest of every tensor of the learner's state."""
@@ -163,11 +192,11 @@ class Coordinator:
             "carried/prescriptions": self._previous,
             "carried/next-step": np.array([self._next_step], dtype=np.int64),
         }
-        memory = self.algorithm.memory
+        memory = self.memory
         remembered = {} if memory is None else {"memory": memory.head}
         return {
             **{name: value for group in self.groups for name, value in group.tensor_digests().items()},
-            **{name: digest(canonical.encode(array)) for name, array in {**self.algorithm.state(), **carried}.items()},
+            **{name: digest(canonical.encode(array)) for name, array in {**self._state, **carried}.items()},
             **remembered,
         }
 
@@ -186,10 +215,10 @@ class Coordinator:
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, by name; ``restore`` of it gives an equal learner."""
-        memory = self.algorithm.memory
+        memory = self.memory
         return {
             **{name: array for group in self.groups for name, array in group.snapshot().items()},
-            **{name: array.copy() for name, array in self.algorithm.state().items()},
+            **{name: array.copy() for name, array in self._state.items()},
             **({} if memory is None else memory.snapshot()),
             "carried/ais": self._ais.copy(),
             "carried/prescriptions": self._previous.copy(),
@@ -200,8 +229,8 @@ class Coordinator:
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Take the whole state from ``snapshot``."""
         self.restore_rule(snapshot)
-        if self.algorithm.memory is not None:
-            self.algorithm.memory.restore(snapshot)
+        if self.memory is not None:
+            self.memory.restore(snapshot)
         self._ais = snapshot["carried/ais"].copy()
         self._previous = snapshot["carried/prescriptions"].copy()
         self._next_step = int(snapshot["carried/next-step"][0])
@@ -209,9 +238,10 @@ class Coordinator:
         self._prepare_acting(max(0, self._next_step - 1) // self.settings.learner.batch_lock_steps)
 
     def restore_rule(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take from ``snapshot`` what the learned rule needs: parameters and the algorithm's state."""
+        """Take from ``snapshot`` what the learned rule needs: parameters, the algorithm's state and the unit of values."""
         self.approximator.group.restore(snapshot)
         self.algorithm.restore(snapshot)
+        self.rewards.restore(snapshot)
 
 
 def _root(tensors: Mapping[str, bytes]) -> bytes:

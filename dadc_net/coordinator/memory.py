@@ -82,12 +82,15 @@ class ReplayMemory:
         """Whether windows of ``length`` lock-steps can be drawn."""
         return min(self._count, self.capacity) > length
 
-    def windows(self, stream: Stream, address: int, number: int, length: int, warm_up: int) -> Batch:
+    def windows(
+        self, stream: Stream, address: int, number: int, length: int, warm_up: int, reward_scale: float = 1.0
+    ) -> Batch:
         """``number`` windows of ``length`` lock-steps, drawn uniformly with replacement, as one batch of that many copies.
 
         Args:
             address: lock-step of ``stream`` whose words decide; use each only once.
             warm_up: steps at a window's start that are not counted, until an episode begins.
+            reward_scale: the present one; rewards are remembered as they were.
         """
         oldest = max(0, self._count - self.capacity)
         words = stream.words(address, 1, 2 * number)[0]
@@ -107,6 +110,7 @@ class ReplayMemory:
             rewards=taken["rewards"][:-1],
             ended=taken["ended"],
             counted=counted.astype(np.float64),
+            reward_scale=reward_scale,
         )
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

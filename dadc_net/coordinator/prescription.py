@@ -48,6 +48,10 @@ class ThetaSpace(ABC):
         """Draw theta from psi(x): scores [E, C] are logits or means, deviation [D] is for a box, words [E, words]."""
 
     @abstractmethod
+    def uniform(self, words: NDArray[np.uint64]) -> Theta:
+        """Draw theta uniformly from the whole space; words [E, words]."""
+
+    @abstractmethod
     def greedy(self, scores: Array) -> Theta:
         """What the learned rule plays: the best-scored entry, ties to the lowest index, or the mean."""
 
@@ -73,6 +77,9 @@ class Menu(ThetaSpace):
 
     def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
         return draw(scores, words[:, 0])
+
+    def uniform(self, words: NDArray[np.uint64]) -> Theta:
+        return draw(np.zeros((len(words), self.code_size)), words[:, 0])
 
     def greedy(self, scores: Array) -> Theta:
         chosen: NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64)
@@ -101,6 +108,11 @@ class Box(ThetaSpace):
         drawn: Array = scores + deviation * normals(words)
         return drawn
 
+    def uniform(self, words: NDArray[np.uint64]) -> Theta:
+        share = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        drawn: Array = self.low + share * (self.high - self.low)
+        return drawn
+
     def greedy(self, scores: Array) -> Theta:
         return self.played(scores)
 
@@ -119,6 +131,9 @@ class Corners(Box):
 
     def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
         return self.greedy(super().draw(scores, deviation, words))
+
+    def uniform(self, words: NDArray[np.uint64]) -> Theta:
+        return self.greedy(super().uniform(words))
 
     def greedy(self, scores: Array) -> Theta:
         corner: Array = np.where(scores >= self.centre, self.high, self.low) + 0.0

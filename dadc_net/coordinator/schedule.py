@@ -21,6 +21,13 @@ def linear(start: float, final_share: float, update: int, updates: int) -> float
     return start * (1.0 - passed * (1.0 - final_share))
 
 
+def entropy_weight(settings: CoordinatorSettings, update: int) -> float:
+    """Weight of the entropy bonus at ``update`` (1..): it falls linearly, and is 0 after ``entropy_share`` of the run."""
+    learner = settings.learner
+    passed = (update - 1) / (settings.updates * learner.entropy_share)
+    return learner.entropy_weight * max(0.0, 1.0 - passed)
+
+
 def geometric(start: float, end: float, update: int, updates: int) -> float:
     """The value at ``update`` (0..updates): from ``start`` to ``end`` by equal factors; both in 2^-30 .. 8."""
     logs = log(np.array([start, end]))

@@ -63,6 +63,8 @@ class LearnedView:
         self._encode = approximator.behaviour()
         self._scores = replica.algorithm.greedy()
         self._value = replica.algorithm.value()
+        self._scale = replica.rewards.value
+        """Of values and rewards; what is shown is in the user's units."""
         self._model = LearnedModel(approximator, replica.space, replica.space.index(outcomes))
         self._outcomes = len(outcomes)
         self.begin(0)
@@ -82,11 +84,11 @@ class LearnedView:
         shape = (count, self._theta.code_size, self._outcomes, -1)
         return Prediction(
             self._ais,
-            self._value(self._ais),
-            found.scores(np.zeros(len(found.following)), 0.0),
+            self._value(self._ais) * self._scale,
+            found.scores(np.zeros(len(found.following)), 0.0) * self._scale,
             found.probability,
             found.following.reshape(shape),
-            scores,
+            scores * self._scale,
             self._theta.greedy(self._scores(self._ais)),
         )
 

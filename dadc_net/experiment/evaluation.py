@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
+from dadc_net.experiment.baselines import Baselines, baselines, returns_of
+from dadc_net.experiment.comparison import Comparison, ais_rank
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, certify
-from dadc_net.planning.evaluation import Estimate, horizon
+from dadc_net.planning.evaluation import Estimate, horizon, mean_estimate
 from dadc_net.planning.planners import NoPlan, Plan, plan
 from dadc_net.team.structures.structure import describe
 
@@ -70,6 +73,8 @@ class Valuation:
     """None where it is switched off or failed."""
     troubles: tuple[str, ...] = ()
     """What failed and why, a sentence each."""
+    compared: Comparison | None = None
+    """Beside what is earned blindly; None where that was not asked, is switched off or failed."""
 
     def to_plain(self) -> dict[str, Any]:
         """All figures, flat, for reports and ``--json``; None where there is none."""
@@ -84,6 +89,7 @@ class Valuation:
             "value_monte_carlo_stderr": None if plain is None else plain.stderr,
             "optimum_residual": None if exact is None else exact.residual,
             **{name: None if exact is None else getattr(exact, name) for name in beside},
+            **({} if self.compared is None else self.compared.fields()),
         }
 
 
@@ -168,6 +174,29 @@ class Evaluator:
         """Mean of plain returns of the greedy rule of ``snapshot``, or of the greedy rules of independent learners."""
         return plain_returns(self.config, self._learned.rule(snapshot), trajectories)
 
+    @cached_property
+    def baselines(self) -> Baselines:
+        """What is earned blindly."""
+        evaluation = self.config.evaluation
+        return baselines(self.config, self.plan, evaluation.trajectories or evaluation.progress_trajectories)
+
+    def comparison(
+        self, snapshot: Snapshot, found: Exact | None, trajectories: int, losses: Mapping[str, float]
+    ) -> Comparison:
+        """The greedy rule of ``snapshot`` beside what is earned blindly.
+
+        Args:
+            found: its value by the planner; where there is none, ``trajectories`` plain returns are taken, with the luck
+                that the best constant prescription had if they are as many.
+            losses: what the last update told.
+        """
+        if found is not None:
+            value = Estimate(found.value, found.stderr)
+        else:
+            value = mean_estimate(returns_of(self.config, self._learned.rule(snapshot), trajectories, "baselines"))
+        rank = ais_rank(losses) if self.config.settings.ais.encoder != "none" else None
+        return Comparison(value, None if found is None else found.optimum, self.baselines, rank)
+
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """The best estimate that the task allows: low-variance with a planner, plain returns without."""
         found = self.exact(snapshot, trajectories)
@@ -183,6 +212,15 @@ class Evaluator:
             plain = attempt(lambda: self.monte_carlo(snapshot, returns), "monte_carlo_trajectories", troubles)
         exact = attempt(lambda: self.exact(snapshot, trajectories), "trajectories", troubles)
         return Valuation(exact, plain, tuple(troubles))
+
+    def compared(self, snapshot: Snapshot, losses: Mapping[str, float]) -> Valuation:
+        """The same, and beside what is earned blindly; ``losses``: what the last update told."""
+        found, trajectories = self.valuation(snapshot), self.config.evaluation.trajectories
+        if not trajectories or (found.exact is None and self.plan is not None):
+            return found  # Switched off, or failed already.
+        troubles = list(found.troubles)
+        compared = attempt(lambda: self.comparison(snapshot, found.exact, trajectories, losses), "trajectories", troubles)
+        return replace(found, troubles=tuple(troubles), compared=compared)
 
 
 def attempt(value: Callable[[], _Found | None], key: str, troubles: list[str]) -> _Found | None:

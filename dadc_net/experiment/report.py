@@ -9,6 +9,7 @@ from typing import Any
 
 from dadc_net import atomic_file
 from dadc_net.config import RunConfig
+from dadc_net.experiment.comparison import FIELDS
 from dadc_net.experiment.evaluation import Valuation
 
 RESULT_NAME = "result.json"
@@ -40,6 +41,7 @@ def make_report(
         "env_steps": settings.updates * settings.learner.batch_steps,
         "learner_digest": agent_digests[1],
         "agent_digests": {str(agent): digest for agent, digest in agent_digests.items()},
+        **dict.fromkeys(FIELDS),
         **Valuation(None, None).to_plain(),
         "valued": False,
         "valuation_troubles": [],

@@ -35,7 +35,7 @@ class IndependentRules:
         return [rule.choose(own) for rule, own in zip(self._rules, known, strict=True)]
 
 
-def monte_carlo(
+def plain_returns(
     task: Task,
     parameters: Any,
     family: PrescriptionFamily,
@@ -46,8 +46,8 @@ def monte_carlo(
     private: Stream,
     steps: int | None = None,
     structure: InformationStructure | None = None,
-) -> Estimate:
-    """Mean discounted return of ``trajectories`` episodes, from their start to their horizon or until gamma^t is below 1e-5.
+) -> NDArray[np.float64]:
+    """Discounted returns [n] of n = ``trajectories`` episodes, from their start to their horizon or until gamma^t < 1e-5.
 
     ``structure`` is the one that the rule was learned under; None: the task's.
 
@@ -83,4 +83,23 @@ def monte_carlo(
             places = memory.agents - 1
             memory.observe(np.concatenate([seen[place] for place in places]), now.step_in_episode)
             action[:, places] = memory.act(theta, None if words is None else words[:, places])
-    return mean_estimate(returns)
+    return returns
+
+
+def monte_carlo(
+    task: Task,
+    parameters: Any,
+    family: PrescriptionFamily,
+    discount: float,
+    rule: Rule | IndependentRules,
+    trajectories: int,
+    stream: Stream,
+    private: Stream,
+    steps: int | None = None,
+    structure: InformationStructure | None = None,
+) -> Estimate:
+    """Mean of ``plain_returns``, which has the same arguments and errors."""
+    streams = stream, private
+    return mean_estimate(
+        plain_returns(task, parameters, family, discount, rule, trajectories, *streams, steps, structure)
+    )

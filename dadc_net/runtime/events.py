@@ -193,6 +193,9 @@ class Evaluated(Event):
     value_stderr: float | None
     gap: float | None
     round_robin_share: float | None
+    best_constant_share: float | None = None
+    no_better_than_blind: bool | None = None
+    ais_collapsed: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ Every line has ``kind``, ``update`` and ``env_steps``, and the fields of its kin
 
     reward   reward_per_step, lock_steps, seconds                  (the environment server, a simulation)
     losses   agent, losses                                         (an agent, a simulation)
-    value    value, value_stderr, gap, round_robin_share           (whoever values checkpoints)
+    value    value, value_stderr, gap, round_robin_share,          (whoever values checkpoints)
+             best_constant_share, no_better_than_blind, ais_collapsed
 
 A run that goes on appends to its lines, and an update that was logged is not logged again. A line is one unbuffered write:
 a disk that refuses takes lines and no run.
@@ -21,6 +22,10 @@ from typing import Any, BinaryIO
 from dadc_net.runtime.events import Evaluated, Event, Learned, Updated
 
 METRICS_NAME = "metrics.jsonl"
+_VALUE_FIELDS = (
+    *("value", "value_stderr", "gap", "round_robin_share"),
+    *("best_constant_share", "no_better_than_blind", "ais_collapsed"),
+)
 _log = logging.getLogger(__name__)
 
 
@@ -34,7 +39,7 @@ def line_of(event: Event) -> dict[str, Any] | None:
             own = {"agent": event.agent, "losses": event.losses}
             return {"kind": "losses", "update": event.update, "env_steps": event.env_steps, **own}
         case Evaluated():
-            own = {key: getattr(event, key) for key in ("value", "value_stderr", "gap", "round_robin_share")}
+            own = {key: getattr(event, key) for key in _VALUE_FIELDS}
             return {"kind": "value", "update": event.update, "env_steps": event.env_steps, **own}
         case _:
             return None

@@ -57,7 +57,7 @@ def settings(
         own={
             "ppo": PpoSettings(epochs=2),
             "naf": NafSettings(steps=2, windows=4, window=3, warm_up=1, first_steps=0, hidden_size=6),
-            "planning": PlanningSettings(model_steps=2, windows=4, window=3, warm_up=1, states=8, uniform_share=0.0),
+            "planning": PlanningSettings(model_steps=2, windows=4, window=3, warm_up=1, states=8),
         },
     )
 

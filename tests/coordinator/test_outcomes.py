@@ -11,7 +11,7 @@ import torch
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.ais import StateApproximator
-from dadc_net.coordinator.coordinator import Coordinator, UpdateReport
+from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
@@ -20,6 +20,7 @@ from dadc_net.errors import ConfigError
 from dadc_net.exact import functions
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.simulation import Simulation
+from dadc_net.runtime.events import Event, Learned
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
 
@@ -106,18 +107,31 @@ CASES = [
 ]
 
 
+class Heard:
+    """Keeps the events of a run."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+
+    def on(self, event: Event) -> None:
+        self.events.append(event)
+
+
 @pytest.mark.parametrize(("algorithm", "override"), CASES)
 def test_ten_agents_with_three_actions_learn_alike_and_continue_from_a_snapshot(algorithm: str, override: str) -> None:
     """59,049 common observations: two simulations are equal to the bit, and half a run restored goes on as the whole one."""
     config = ten(override, "naf.window=2", algorithm=algorithm)
     space = FiniteSpace(tuple(config.settings.common_space["sizes"]))
     assert space.num_values == 59_049
-    seen: list[list[UpdateReport]] = [[], []]
-    for reports in seen:
-        Simulation(config, seed_bytes(7), seed_bytes(1)).run(lambda report, _, kept=reports: kept.append(report))
-    assert [report.digest for report in seen[0]] == [report.digest for report in seen[1]]
-    assert len({report.digest for report in seen[0]}) == 3
-    assert seen[0][-1].losses["transition"] < 10.0 * math.log(3.0) + 0.5
+    heard: list[list[Event]] = [[], []]
+    ended = []
+    for events in heard:
+        ended.append(Simulation(config, seed_bytes(7), seed_bytes(1)).run(Heard(events)))
+    learned = [[event for event in events if isinstance(event, Learned)] for events in heard]
+    assert ended[0].agent_digests == ended[1].agent_digests
+    assert learned[0] == learned[1]
+    assert len(learned[0]) == 3
+    assert learned[0][-1].losses["transition"] < 10.0 * math.log(3.0) + 0.5
     _continues_from_a_snapshot(config.settings, space)
 
 

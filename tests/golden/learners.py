@@ -13,9 +13,10 @@ from pathlib import Path
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
-from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
+from dadc_net.node.agent.replica import StepAccount
+from dadc_net.runtime.events import Observer, Observers
 
 LEARNERS = Path(__file__).with_name("learners.json")
 MARKS = (1, 10, 100, 1000)
@@ -64,14 +65,16 @@ def _digests(config: RunConfig, marks: Sequence[int], updates: int) -> dict[str,
     class Enough(Exception):
         pass
 
-    def note(report: UpdateReport, _: Simulation) -> None:
-        if report.update in marks:
-            found[str(report.update)] = report.learner_digest.hex()
-        if report.update == updates:
-            raise Enough
+    class Noted(Simulation):
+        def _tell(self, observer: Observer, update: int, accounts: list[StepAccount]) -> None:
+            report = accounts[0].report
+            if report is not None and update in marks:
+                found[str(update)] = report.learner_digest.hex()
+            if update == updates:
+                raise Enough
 
     with contextlib.suppress(Enough):
-        Simulation(config, seed_bytes(7), seed_bytes(1)).run(note)
+        Noted(config, seed_bytes(7), seed_bytes(1)).run(Observers())
     return found
 
 

@@ -26,7 +26,9 @@ COMMON = {"kind", "update", "env_steps"}
 SCHEMA = {
     "reward": COMMON | {"reward_per_step", "lock_steps", "seconds"},
     "losses": COMMON | {"agent", "losses"},
-    "value": COMMON | {"value", "value_stderr", "gap", "round_robin_share"},
+    "value": COMMON
+    | {"value", "value_stderr", "gap", "round_robin_share"}
+    | {"best_constant_share", "no_better_than_blind", "ais_collapsed"},
 }
 
 

@@ -22,7 +22,7 @@ from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.actor_critic import ActorCriticNetwork
 from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
 from dadc_net.coordinator.networks.parameters import ParameterGroup
-from dadc_net.coordinator.schedule import linear, step_size
+from dadc_net.coordinator.schedule import entropy_weight, step_size
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
@@ -63,11 +63,6 @@ def targets(
         torch.from_numpy(batch.valid.reshape(rows)),
         max(1.0, float(batch.valid.sum())),
     )
-
-
-def entropy_weight(settings: CoordinatorSettings, update: int) -> float:
-    """Weight of the entropy bonus at ``update``."""
-    return linear(settings.learner.entropy_weight, 0.0, update, settings.updates)
 
 
 def learning_rate(settings: CoordinatorSettings, update: int) -> float:
@@ -136,7 +131,10 @@ class ActorCritic(Algorithm):
         settings = self.settings
         value = value_loss(values, goal)
         entropy = masked_mean(psi.entropy(), goal)
-        loss = value * settings.learner.value_loss_weight - (policy + entropy * entropy_weight(settings, update))
+        gain = policy + entropy * entropy_weight(settings, update)
+        if settings.is_uniform(update - 1):
+            gain = gain * 0.0  # The prescriptions were not the actor's, which stays where it is.
+        loss = value * settings.learner.value_loss_weight - gain
         group, own_share = self.network.group, step_share(settings, update)
         rates = self.distribution.rates(group, learning_rate(settings, update), own_share)
         group.descend(loss, rates, settings.learner.gradient_norm)

@@ -77,8 +77,6 @@ class AisPlanning(Algorithm):
 
     def behaviour(self, update: int) -> Scores:
         plan, updates = self._plan, self.settings.updates
-        if update < plan.uniform_share * updates:
-            return self._uniform
         temperature = geometric(plan.temperature, plan.final_temperature, update, updates)
         exploration = plan.exploration + (plan.final_exploration - plan.exploration) * (update / updates)
         return _Behaviour(self.greedy(), temperature, exploration)
@@ -102,7 +100,7 @@ class AisPlanning(Algorithm):
             return losses
         for step in range(plan.model_steps):
             address = (update - 1) * plan.model_steps + step
-            windows = memory.windows(self._replay, address, plan.windows, plan.window, plan.warm_up)
+            windows = memory.windows(self._replay, address, plan.windows, plan.window, plan.warm_up, batch.reward_scale)
             states, losses = self._approximator.improve(windows, self.settings, update)
             losses["value"] = self._improve_value(states[:-1][windows.valid > 0.0], address, update)
         return losses

@@ -98,7 +98,7 @@ class NafDqn(Algorithm):
         rate = step_size(self.settings, "critic", naf.learning_rate, share, update)
         for step in range(naf.steps):
             address = (update - 1) * naf.steps + step
-            windows = memory.windows(self._replay, address, naf.windows, naf.window, naf.warm_up)
+            windows = memory.windows(self._replay, address, naf.windows, naf.window, naf.warm_up, batch.reward_scale)
             states, losses = self.parts.approximator.improve(windows, self.settings, update)
             losses["critic"] = self._descend(windows, states, rate)
             self.network.target.follow(naf.target_rate)
@@ -108,7 +108,7 @@ class NafDqn(Algorithm):
         rows = windows.steps * windows.copies
         goes_on = (windows.ended[1:] != ENDED_TERMINATED).reshape(rows)
         following = self.network.values(self.network.target)(states[1:].reshape(rows, -1))
-        target = windows.rewards.reshape(rows) + self.settings.discount * (following * goes_on)
+        target = windows.scaled_rewards.reshape(rows) + self.settings.discount * (following * goes_on)
         codes = torch.from_numpy(self._box.codes(windows.prescriptions).reshape(rows, -1))
         error = self.network.forward(torch.from_numpy(states[:-1].reshape(rows, -1)), codes) - torch.from_numpy(target)
         valid = windows.valid.reshape(rows)

@@ -24,6 +24,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from dadc_net.coordinator.advantage import LEAST_DEVIATION, deviation_of
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
@@ -31,7 +32,7 @@ from dadc_net.coordinator.networks.distribution import CategoricalGraph
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.q import QNetwork
-from dadc_net.coordinator.schedule import linear, step_size
+from dadc_net.coordinator.schedule import entropy_weight, step_size
 from dadc_net.errors import InvariantError
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
@@ -90,6 +91,8 @@ class QActorCritic(Algorithm):
             )
             self.critic.group.descend(found, critic_rate, self.settings.learner.gradient_norm)
             loss = found.item()
+        if self.settings.is_uniform(update - 1):
+            return {"critic": loss}
         return {"critic": loss, **self._improve_actor(batch, known, valid, count, update)}
 
     def _targets(self, batch: Batch, states: Array) -> Array:
@@ -104,14 +107,15 @@ class QActorCritic(Algorithm):
             # Where an episode was cut, the prescription of its last record was never played: the expectation stands in.
             following[:-1] = np.where(batch.ended[:-1] == ENDED_NO, sampled, following[:-1])
         decay = settings.learner.trace_decay
-        goals: Array = np.empty_like(batch.rewards)
+        rewards = batch.scaled_rewards
+        goals: Array = np.empty_like(rewards)
         later = following[-1]
         for t in range(batch.steps - 1, -1, -1):
             goes_on = batch.ended[t + 1] == ENDED_NO
             last = t == batch.steps - 1
             mixed = following[t + 1] if last else (1.0 - decay) * following[t + 1] + decay * later
             worth = np.where(goes_on, mixed, following[t + 1]) * (batch.ended[t + 1] != ENDED_TERMINATED)
-            later = goals[t] = batch.rewards[t] + settings.discount * worth
+            later = goals[t] = rewards[t] + settings.discount * worth
         return goals
 
     def _improve_actor(
@@ -125,6 +129,8 @@ class QActorCritic(Algorithm):
         logs = functions.fork(psi.logs, 2)
         chances = exp(log_softmax(self.policy.acting()(known)))
         worth = values - _expectation(values, chances)[:, None] if self.q.baseline else values
+        if settings.learner.normalise_advantages:
+            worth = worth / (deviation_of(_expectation(worth * worth, chances), valid.numpy()) + LEAST_DEVIATION)
         if self.q.gradient == "all":
             gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
         else:
@@ -133,7 +139,7 @@ class QActorCritic(Algorithm):
             gain = functions.pick(logs[0], torch.from_numpy(chosen)) * torch.from_numpy(taken)
         policy = functions.mean(gain * valid, count)
         entropy = functions.mean(functions.entropy(logs[1]) * valid, count)
-        weight = linear(settings.learner.entropy_weight, 0.0, update, settings.updates)
+        weight = entropy_weight(settings, update)
         rate = step_size(
             settings, "actor", settings.learner.learning_rate, settings.learner.final_learning_rate_share, update
         )

@@ -88,10 +88,8 @@ class PlanningSettings(Checked, section="planning"):
     final_value_learning_rate_share: Share = 0.02
     target_rate: Share = 0.2
     """Share of its distance that the target value moves after each model step."""
-    uniform_share: Share = 0.05
-    """Share of the run during which prescriptions are drawn uniformly."""
     exploration: Share = 0.2
-    """Probability of a uniform prescription after that; it falls linearly to ``final_exploration``."""
+    """Probability of a uniform prescription after ``learner.uniform_share``; it falls linearly to ``final_exploration``."""
     final_exploration: Share = 0.1
     temperature: _Temperature = 0.2
     """T of softmax(Q / T); it falls geometrically to ``final_temperature``."""
@@ -182,7 +180,6 @@ _PLANNING_TRIAL = PlanningSettings(
     states=3,
     value_steps=1,
     value_hidden_size=4,
-    uniform_share=0.0,
 )
 _NAF_TRIAL = NafSettings(memory_steps=24, steps=1, windows=3, window=2, warm_up=1, first_steps=0, hidden_size=4)
 

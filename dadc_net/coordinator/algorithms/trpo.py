@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
-from dadc_net.coordinator.algorithms.actor_critic import Targets, entropy_weight, masked_mean, targets
+from dadc_net.coordinator.algorithms.actor_critic import Targets, masked_mean, targets
 from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.distribution import PolicyValues
@@ -26,7 +26,7 @@ from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, 
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.value import ValueNetwork
-from dadc_net.coordinator.schedule import step_size
+from dadc_net.coordinator.schedule import entropy_weight, step_size
 from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp
 from dadc_net.exact.grid import total
@@ -65,7 +65,9 @@ class TrustRegion(Algorithm):
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One step of the policy within the trust region, then the value's steps."""
         goal = targets(self.value_network.acting(), batch, states, self.settings)
-        shown = self._improve_policy(goal, entropy_weight(self.settings, update))
+        shown: dict[str, float] = {}
+        if not self.settings.is_uniform(update - 1):
+            shown = self._improve_policy(goal, entropy_weight(self.settings, update))
         trpo = self.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)

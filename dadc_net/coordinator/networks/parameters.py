@@ -63,13 +63,15 @@ class ParameterGroup:
         self._plain, self._bound = optimiser == "sgd", bound
         self._project()
 
-    def gradient(self, loss: Tensor) -> Array:
-        """Gradient of ``loss`` with respect to the flat vector: [P].
+    def gradient(self, loss: Tensor, keep_graph: bool = False) -> Array:
+        """Gradient of ``loss`` with respect to the flat vector: [P]; 0 for tensors that it does not depend on.
 
         Raises:
             NumericError: naming the tensor whose gradient is not finite.
         """
-        gradients = torch.autograd.grad(loss, list(self.tensors.values()))
+        gradients = torch.autograd.grad(
+            loss, list(self.tensors.values()), retain_graph=keep_graph, materialize_grads=True
+        )
         return self.flat([gradient.numpy() for gradient in gradients])
 
     def flat(self, gradients: Sequence[Array]) -> Array:

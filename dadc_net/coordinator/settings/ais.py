@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dadc_net.coordinator.settings.hints import Share, StepSize, Weight
+from dadc_net.coordinator.settings.hints import Remembered, Share, StepSize, Weight, Width
 from dadc_net.schema import Checked, Range, require
 
 
@@ -39,9 +39,23 @@ class AisSettings(Checked, section="ais"):
     final_learning_rate_share: Share = 0.0
     gradient_norm: Weight = 0.5
     """Largest norm of the AIS gradient; 0 does not clip."""
+    clips_apart: bool = False
+    """Whether the gradients of L_R and of L_nu are clipped each by itself before they are weighed and added, so that
+    neither owns the step; it costs a second pass back through the encoder."""
+    replay_windows: Annotated[int, Range(0, 4096)] = 0
+    """Windows of a replay memory in a further step of the state approximator before each update, where the algorithm has
+    no memory of its own: what a rule does not do any more is still learned from. 0: no such step, and no memory."""
+    replay_window: Width = 20
+    """Lock-steps of such a window."""
+    replay_warm_up: Annotated[int, Range(0, 4095)] = 8
+    """Steps at its start that only warm the AIS up, unless an episode begins."""
+    memory_steps: Remembered = 1_000_000
+    """Environment steps that are remembered for it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        waits, length = self.replay_warm_up, self.replay_window
+        require(waits < length, "ais.replay_warm_up", waits, "Give less than ais.replay_window.")
         require(
             self.beside == "none" or self.loss == "next-observation",
             "ais.beside",

@@ -93,6 +93,10 @@ class CoordinatorSettings:
         """Whether only the corners of the box of theta are played."""
         return self.spec.plays_corners(self.own_section)
 
+    def is_uniform(self, update: int) -> bool:
+        """Whether prescriptions are drawn uniformly after ``update`` updates; the batch that follows is not the rule's."""
+        return update < self.learner.uniform_share * self.updates
+
     @property
     def mode(self) -> LearningMode:
         """Who learns: what is compared between agents, valued and kept."""

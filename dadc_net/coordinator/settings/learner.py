@@ -29,9 +29,19 @@ class LearnerSettings(Checked, section="learner"):
     trace_decay: Share = 0.6
     """lambda of the generalised advantage estimator."""
     normalise_advantages: bool = False
-    """Whether advantages are centred and scaled to deviation 1 within a batch."""
+    """Whether advantages are centred and scaled to deviation 1 within a batch; for q-actor-critic, the worth of all
+    prescriptions under the rule."""
     entropy_weight: Weight = 0.03
-    """Weight of the entropy bonus at the start; it falls linearly to 0 at the end of the run."""
+    """Weight of the entropy bonus at the start; it falls linearly to 0. In units of the advantages: with normalised ones the
+    same weight fits every task."""
+    entropy_share: Annotated[float, Range(0, 1, "Give a number in (0, 1].", above=True)] = 1.0
+    """Share of the run after which the entropy bonus is gone."""
+    uniform_share: Share = 0.0
+    """Share of the run, from its start, during which prescriptions are drawn uniformly and the actor does not move: state
+    approximator and critic lead."""
+    scale_rewards: bool = False
+    """Whether losses take rewards divided by the running deviation of the discounted return, so that no other setting
+    depends on their unit."""
     value_loss_weight: Weight = 0.5
     gradient_norm: Weight = 0.0
     """Largest norm of the actor-critic gradient; 0 does not clip."""

@@ -122,7 +122,7 @@ def run_trial(trial: Trial, notice: Notice) -> dict[str, Any]:
     ended = simulation.run(curve)
     learning = time.thread_time() - begun - (curve.cpu_s - looked)
     begun = time.thread_time()
-    values = _values(evaluator, ended.snapshot)
+    values = _values(evaluator, ended.snapshot, curve.losses)
     curve.cpu_s += time.thread_time() - begun
     curve.add(config.settings.updates, values["value"], values["value_stderr"])
     return {
@@ -179,10 +179,12 @@ def _facts(trial: Trial, config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _values(evaluator: Evaluator, snapshot: Snapshot) -> dict[str, Any]:
+def _values(evaluator: Evaluator, snapshot: Snapshot, losses: Mapping[str, float]) -> dict[str, Any]:
     """What the learned rule is worth: its best value, against what it could be worth."""
-    found = evaluator.valuation(snapshot)
-    values = found.to_plain()
+    from dadc_net.experiment.comparison import FIELDS
+
+    found = evaluator.compared(snapshot, losses)
+    values = {**dict.fromkeys(FIELDS), **found.to_plain()}
     if found.exact is None:
         if found.monte_carlo is None:
             raise UsageError(" ".join(found.troubles))

@@ -1,0 +1,186 @@
+"""What a team earns without learning: the best prescription that is always played, and one drawn uniformly at every step.
+
+A learned rule that is worth no more than the best constant prescription has learned nothing from what is common: it is no
+better than blind. With a planner that enumerates beliefs the values are exact; with one that values a rule, as exact as
+that is; otherwise they are means of plain returns, with their standard errors.
+
+Without a planner the best constant is searched for in three rounds with random numbers of their own: all candidates, the
+best few of them, and the best one, whose value is that of the last round alone. A maximum of noisy values would be too
+large.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.config import RunConfig
+from dadc_net.exact.digest import digest
+from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.planning.evaluation import Estimate, Rule, blind_value, mean_estimate
+from dadc_net.planning.monte_carlo import IndependentRules, plain_returns
+from dadc_net.planning.planners import Plan
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, ProductSpace
+
+_SEED = seed_bytes(0)
+_MOST_CANDIDATES = 4096
+_COPIES = 4096
+"""Returns of the first round, over all candidates."""
+_FEW = 8
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Values of rules that use nothing of what is common."""
+
+    random: Estimate | None
+    """Of the uniformly random coordinator; None where learners are independent, who have no coordinator."""
+    constant: Estimate | None
+    """Of the best constant prescription; None where the candidates are too many to be tried."""
+    prescription: str
+    """That prescription in words, or why there is none."""
+
+
+class ConstantRule:
+    """The same theta at every step; a Rule of the planning room."""
+
+    is_memoryless = True
+
+    def __init__(self, theta: NDArray[Any]) -> None:
+        """``theta``: one for all copies, or one per copy along the first axis."""
+        self._theta = theta
+        self._copies = 0
+
+    def begin(self, copies: int) -> None:
+        """Start n copies afresh."""
+        self._copies = copies
+
+    def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
+        """Theta [n] or [n, D], whatever happened."""
+        return np.resize(self._theta, (self._copies, *self._theta.shape[1:]))
+
+
+class RandomRule:
+    """A uniform theta at every step."""
+
+    is_memoryless = False
+
+    def __init__(self, family: PrescriptionFamily) -> None:
+        if isinstance(family.space, ProductSpace):
+            raise TypeError(f"{family.space} is no space of prescriptions")
+        self._space = family.space
+        self._stream = _ManyCopies("evaluation/random-coordinator")
+        self._copies = self._step = 0
+
+    def begin(self, copies: int) -> None:
+        """Start n copies afresh."""
+        self._copies, self._step = copies, 0
+
+    def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
+        """Theta [n] or [n, D]."""
+        space, width = self._space, len(self._space.low) if isinstance(self._space, BoxSpace) else 1
+        share = self._stream.uniforms(self._step, self._copies, width)
+        self._step += 1
+        if isinstance(space, BoxSpace):
+            low, high = np.array(space.low), np.array(space.high)
+            points: NDArray[np.float64] = low + share * (high - low)
+            return points
+        entries: NDArray[np.int64] = (share[:, 0] * space.num_values).astype(np.int64)
+        return entries
+
+
+def candidates(family: PrescriptionFamily) -> NDArray[Any] | None:
+    """Constant prescriptions to try: all entries of a menu [M], the corners of a box [M, D]; None if they are too many."""
+    space = family.space
+    if isinstance(space, FiniteSpace):
+        return np.arange(space.num_values) if space.num_values <= _MOST_CANDIDATES else None
+    if not isinstance(space, BoxSpace) or 2 ** len(space.low) > _MOST_CANDIDATES:
+        return None
+    return np.array(list(itertools.product(*zip(space.low, space.high, strict=True))))
+
+
+class _ManyCopies(Stream):
+    """Random words for thousands of copies: drawn in one go, not copy by copy. What they are depends on how many there are,
+    which is nothing to a value."""
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__(purpose, _SEED)
+        self._key = int.from_bytes(digest(b"dadc-net baselines", purpose.encode("utf-8"))[:16], "little")
+
+    def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
+        """uint64 [E, D]"""
+        drawn: NDArray[np.uint64] = np.random.Philox(key=self._key, counter=step << 128).random_raw(copies * draws)
+        return drawn.reshape(copies, draws)
+
+
+def returns_of(config: RunConfig, rule: Rule | IndependentRules, trajectories: int, name: str) -> NDArray[np.float64]:
+    """Plain returns [n] of ``rule``, with random numbers that belong to ``name``: equal names, equal luck."""
+    streams = _ManyCopies(f"evaluation/{name}"), _ManyCopies(f"evaluation/{name}/agents")
+    discount = config.settings.discount
+    return plain_returns(
+        *(config.task, config.parameters, config.family, discount, rule, trajectories),
+        *streams,
+        structure=config.structure,
+    )
+
+
+def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baselines:
+    """What is earned blindly; ``trajectories``: plain returns behind each value that no planner gives."""
+    if plan is not None and plan.model is not None:
+        discount, model = config.settings.discount, plan.model
+        values = [blind_value(model, discount, [entry]) for entry in range(len(model.prescriptions))]
+        first = int(np.argmax(values))
+        return Baselines(_known(plan.random), Estimate(values[first], 0.0), model.prescriptions[first])
+    if not config.settings.mode.one_learner:
+        return Baselines(None, None, "not looked for: learners are independent, and no coordinator prescribes anything")
+    tried = candidates(config.family)
+    if plan is not None:
+        return _by_planner(config, plan, tried, trajectories)
+    random = mean_estimate(returns_of(config, RandomRule(config.family), trajectories, "baselines"))
+    if tried is None:
+        return Baselines(random, None, "not looked for: there are too many prescriptions to try each")
+    constant, best = _searched(config, tried, trajectories)
+    return Baselines(random, constant, described(config.family, best))
+
+
+def _known(value: float | None) -> Estimate | None:
+    """An exact value as an estimate."""
+    return None if value is None else Estimate(value, 0.0)
+
+
+def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, trajectories: int) -> Baselines:
+    random = _known(plan.random)
+    if tried is None:
+        return Baselines(random, None, "not looked for: there are too many prescriptions to try each")
+    stream = Stream("evaluation/baselines", _SEED)
+    rules = [ConstantRule(theta[None]) for theta in tried]
+    found = [plan.estimate(config.family, rule, trajectories, stream) for rule in rules]
+    first = int(np.argmax([estimate.value for estimate in found]))
+    return Baselines(random, found[first], described(config.family, tried[first]))
+
+
+def _searched(config: RunConfig, tried: NDArray[Any], trajectories: int) -> tuple[Estimate, NDArray[Any]]:
+    """The best of the candidates [M] or [M, D] by plain returns, and its value."""
+    for round_number, (kept, copies) in enumerate(((_FEW, _COPIES), (1, _COPIES))):
+        if len(tried) <= kept:
+            continue
+        each = max(2, copies // len(tried))
+        rule = ConstantRule(np.repeat(tried, each, axis=0))
+        found = returns_of(config, rule, each * len(tried), f"baselines/round-{round_number}")
+        order = np.argsort(-found.reshape(len(tried), each).mean(axis=1), kind="stable")
+        tried = tried[np.sort(order[:kept])]
+    return mean_estimate(returns_of(config, ConstantRule(tried), trajectories, "baselines")), tried[0]
+
+
+def described(family: PrescriptionFamily, theta: NDArray[Any]) -> str:
+    """A prescription in words."""
+    if isinstance(family, PrescriptionMenu):
+        return family.entries[int(theta)]
+    chances = np.round(family.probabilities(theta[None])[0], 2).tolist()
+    return f"chances of the actions at each local value {chances}"
