@@ -120,7 +120,7 @@ class Heard:
 @pytest.mark.parametrize(("algorithm", "override"), CASES)
 def test_ten_agents_with_three_actions_learn_alike_and_continue_from_a_snapshot(algorithm: str, override: str) -> None:
     """59,049 common observations: two simulations are equal to the bit, and half a run restored goes on as the whole one."""
-    config = ten(override, "naf.window=2", algorithm=algorithm)
+    config = ten(override, "naf.window=2", "naf.warm_up=1", algorithm=algorithm)
     space = FiniteSpace(tuple(config.settings.common_space["sizes"]))
     assert space.num_values == 59_049
     heard: list[list[Event]] = [[], []]
