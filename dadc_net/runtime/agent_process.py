@@ -279,6 +279,5 @@ class AgentProcess:
 
     def _say_goodbye(self, socket: AgentSocket, error: DadcError) -> None:
         """Tell the server, unless it was the server who said so: a Fault is not answered with a Fault."""
-        _log.error("%s", error)
-        if not isinstance(error, MismatchError | TemporaryError):
+        if not error.speaker and not isinstance(error, MismatchError | TemporaryError):
             socket.try_send(encode(Fault(error.exit_code, str(error))))

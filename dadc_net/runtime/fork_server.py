@@ -13,7 +13,6 @@ import logging
 import multiprocessing
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
@@ -23,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net import config as configuration
-from dadc_net.errors import DadcError, InvariantError, TemporaryError
+from dadc_net.errors import TemporaryError
 from dadc_net.node.agent.agent_node import Tamper
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
+from dadc_net.runtime.failures import ending_of
 from dadc_net.runtime.host import log_to_file
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.storage.folder import open_state_folder
@@ -94,14 +94,10 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
         else:
             log_to_file(open_state_folder(state_dir))
         role(control)
-    except DadcError as error:
-        _log.error("%s", error)
-        control.report("failed", exit_code=error.exit_code, text=str(error))
-        sys.exit(error.exit_code)
-    except BaseException:
-        _log.exception("this is a bug")
-        control.report("failed", exit_code=InvariantError.exit_code, text=traceback.format_exc())
-        sys.exit(InvariantError.exit_code)
+    except BaseException as error:
+        found = ending_of(error, "the process of " + multiprocessing.current_process().name)
+        control.report("failed", exit_code=found.exit_code, text=str(found), speaker=found.speaker)
+        sys.exit(found.exit_code)
 
 
 def server_child(order: ServerOrder, connection: Connection) -> None:

@@ -184,7 +184,8 @@ class Launcher:
         if kind == "listening":
             self._start_agents(details["endpoint"])
         elif kind == "failed":
-            self._failures.append((name, error_for_exit_code(details["exit_code"], details["text"])))
+            error = error_for_exit_code(details["exit_code"], details["text"], details.get("speaker", ""))
+            self._failures.append((name, error))
         elif kind == "finished" and name == "server":
             self._server_end = details
             self._start_agents(_NOWHERE)  # Of a run that was finished before: each agent reports what it has kept.
@@ -254,10 +255,11 @@ class Launcher:
         )
 
     def _first_cause(self) -> DadcError:
-        """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop)."""
+        """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop), told by whoever
+        found it rather than by who heard of it."""
         consequences = (TemporaryError, Interrupted)
-        causes = [error for _, error in self._failures if not isinstance(error, consequences)]
-        error = (causes or [error for _, error in self._failures])[0]
+        failures = [error for _, error in self._failures]
+        error = min(failures, key=lambda error: (isinstance(error, consequences), bool(error.speaker)))
         if not isinstance(error, DivergenceError):
             return error
         try:

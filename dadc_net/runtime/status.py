@@ -14,15 +14,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from dadc_net.errors import TemporaryError, UsageError
+from dadc_net.errors import NAME_MAX, TemporaryError, UsageError, foreign_words
 from dadc_net.node.messages import Act, Message
 
 STATUS_NAME = "status.json"
 STOPPED = "stopped"
 """Phase of a server that was asked to stop; the others are those of the server's node."""
 _PATIENCE_SECONDS = 1.0
+Kind = TypeVar("Kind", bound="AgentStatus | OwnStatus | TeamStatus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class TeamStatus:
     last_step: int
     written: float
     """Monotonic seconds."""
-    agents: list[AgentStatus]
+    agents: Sequence[AgentStatus]
 
     @property
     def age(self) -> float:
@@ -122,16 +124,49 @@ def read(folder: Path) -> TeamStatus | OwnStatus:
     """
     for path in (folder / STATUS_NAME, folder / "server" / STATUS_NAME):
         try:
-            found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if "agents" not in found:
-            return OwnStatus(**found)
-        return TeamStatus(**{**found, "agents": [AgentStatus(**agent) for agent in found["agents"]]})
+        try:
+            return _status_of(found)
+        except (TypeError, KeyError) as error:
+            raise UsageError(
+                f"{path} is no status of this version: {foreign_words(str(error))}. Nothing was read from it. A party that "
+                "runs writes it anew every second; start it, or look at its log.txt."
+            ) from error
     raise UsageError(
         f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A party writes one every second while it runs. "
         "Give the folder of a run, or a party's state folder."
     )
+
+
+def _status_of(found: object) -> TeamStatus | OwnStatus:
+    """The status in a file, which may say anything. Raises TypeError or KeyError for what is none."""
+    if not isinstance(found, dict):
+        raise TypeError(f"it holds {type(found).__name__}")
+    if "agents" not in found:
+        return _filled(OwnStatus, found)
+    agents = found["agents"] if isinstance(found["agents"], list) else [found["agents"]]
+    return _filled(TeamStatus, {**found, "agents": [_filled(AgentStatus, agent) for agent in agents]})
+
+
+def _filled(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
+    made = kind(**found)
+    for name, wanted in get_type_hints(kind).items():
+        value = getattr(made, name)
+        if not any(_fits(value, get_origin(one) or one) for one in _options(wanted)):
+            raise TypeError(f"{name} is {value!r}")
+    return made
+
+
+def _options(wanted: Any) -> tuple[Any, ...]:
+    return get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted in (int, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, wanted)
 
 
 def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) -> None:
@@ -147,11 +182,13 @@ def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) 
 def table(status: TeamStatus | OwnStatus) -> str:
     """Lines for people."""
     if isinstance(status, OwnStatus):
-        joined = f"run {status.run_id[:8]}" if status.run_id else "no run yet"
+        joined = f"run {foreign_words(status.run_id[:8], 8)}" if status.run_id else "no run yet"
         written = f"written {status.age:.0f} s ago" if status.age >= 0 else "an old file"
         heard = "" if status.server_silent_s is None else f"; server heard {status.server_silent_s:.1f} s before that"
-        return f"agent {status.agent}, {joined}, {status.phase}, at record {status.step}; {written}{heard}"
-    head = f"run {status.run_id[:8]}, epoch {status.epoch}, {status.phase}, record {status.step} of {status.last_step}"
+        phase = foreign_words(status.phase, NAME_MAX)
+        return f"agent {status.agent}, {joined}, {phase}, at record {status.step}; {written}{heard}"
+    name, phase = foreign_words(status.run_id[:8], 8), foreign_words(status.phase, NAME_MAX)
+    head = f"run {name}, epoch {status.epoch}, {phase}, record {status.step} of {status.last_step}"
     if status.ended:
         head += f"; ended {status.age:.0f} s ago" if status.age >= 0 else "; an old file"
     elif not 0 <= status.age < 5:
@@ -164,8 +201,8 @@ def table(status: TeamStatus | OwnStatus) -> str:
 def _line(agent: AgentStatus, ended: bool) -> str:
     state = "-" if ended else "absent" if not agent.present else "straggler" if agent.straggler else "ready"
     heard = "never" if agent.silent_s is None else f"{agent.silent_s:.1f} s ago"
-    digest = agent.step_digest[:16] or "-"
-    return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {agent.host}"
+    digest, host = foreign_words(agent.step_digest[:16], 16) or "-", foreign_words(agent.host, NAME_MAX)
+    return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {host}"
 
 
 class Watchkeeper:

@@ -24,7 +24,7 @@ from dadc_net.errors import (
     InvariantError,
     NumericError,
     ProtocolError,
-    error_for_exit_code,
+    error_told_by,
 )
 from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
 from dadc_net.node.server.admission import check_past, unpack_answer
@@ -292,7 +292,7 @@ class EnvironmentServerNode:
         self._probing.forget(agent)
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
-        error = error_for_exit_code(fault.exit_code, fault.text)
+        error = error_told_by(f"agent {agent}", fault.exit_code, fault.text)
         if self.phase is ServerPhase.RUNNING and isinstance(error, _FATAL):
             self._leave(agent)
             return self._fail(error)
