@@ -39,7 +39,7 @@ from typing import Any
 from dadc_net.errors import CorruptStateError, TemporaryError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.record import Record
-from dadc_net.storage.atomic_file import sync_folder
+from dadc_net.storage.atomic_file import beside, sync_folder
 from dadc_net.storage.tail_file import TAIL_SUFFIX
 
 JOURNAL_NAME = "journal.sqlite"
@@ -85,7 +85,7 @@ class JournalFile:
                     f"{left} is there, but {self.path} is not. A part of the state folder was removed, and the run in it "
                     "must not be begun anew unnoticed. Restore the folder whole from a copy, or move it away."
                 )
-        temporary = self.path.with_name(f".{JOURNAL_NAME}.{os.getpid()}.tmp")
+        temporary = beside(self.path)
         values = {"format": FORMAT, **facts}
         with Translated(self.path):
             temporary.unlink(missing_ok=True)
@@ -231,13 +231,35 @@ class Facts(dict[str, Any]):
         )
 
 
+_HEX_DIGITS = frozenset("0123456789abcdef")
+_HEX = ("run_id", "settings_digest", "environment", "commitment", "private_commitment", "learner_digest")
+_FACT_TYPES: dict[str, type] = {
+    **dict.fromkeys(("agent", "num_agents", "epoch", "last_step"), int),
+    **dict.fromkeys((*_HEX, "state", "structure"), str),
+    **dict.fromkeys(("settings", "family", "observation_space"), dict),
+    **dict.fromkeys(("confirmed", "learner_digests"), list),
+}
+
+
 def read_facts(connection: sqlite3.Connection) -> Facts:
-    """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more."""
+    """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more, or of another type."""
     try:
         rows = connection.execute("SELECT name, value FROM facts")
-        return Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
-    except (ValueError, TypeError) as error:
+        facts = Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
+    except (ValueError, TypeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
+    for name, kind in _FACT_TYPES.items():
+        value = facts.get(name)
+        if name in facts and (not isinstance(value, kind) or isinstance(value, bool) or not _is_hex(name, value)):
+            raise sqlite3.DatabaseError(f"the fact {name} is {repr(value)[:80]}")
+    if not isinstance(facts.get("team", Facts()), dict):
+        raise sqlite3.DatabaseError(f"the fact team is {repr(facts['team'])[:80]}")
+    return facts
+
+
+def _is_hex(name: str, value: Any) -> bool:
+    texts = value if name == "learner_digests" else [value] if name in _HEX else []
+    return all(isinstance(text, str) and len(text) % 2 == 0 and _HEX_DIGITS.issuperset(text) for text in texts)
 
 
 def refuse_format(path: Path, facts: Mapping[str, Any]) -> None:

@@ -23,6 +23,12 @@ from dadc_net.team.prescriptions import ThetaSettings
 
 Record = dict[str, Any]
 _ABSENT = object()
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("curve", "panel", "label", "task", "algorithm", "digest"), str),
+    **dict.fromkeys(("seed", "updates", "env_steps"), int),
+    "configuration": dict,
+}
+"""What a result holds before the run's end, by type."""
 
 
 class ResultFolder:
@@ -69,6 +75,12 @@ def read_result(path: Path) -> Record:
         raise CorruptStateError(
             f"{path} is not a result of a sweep: its format is not {FORMAT!r}. Results lie in a folder of their own. Move "
             "the file elsewhere."
+        )
+    misshapen = [name for name, kind in _TYPES.items() if not isinstance(record.get(name), kind)]
+    if misshapen:
+        raise CorruptStateError(
+            f"{path} is no whole result: {', '.join(misshapen)} are missing or of another type. Nothing was read from it. "
+            "Restore it, or remove it and start the sweep again."
         )
     return record
 
