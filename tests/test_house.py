@@ -22,7 +22,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 
 BESIDE = {"errors", "schema"}
 """Modules beside the rooms that every room may import."""
-CONFIGURATION = {"config", "presets"}
+CONFIGURATION = {"config", "named_code", "presets"}
 """Modules beside the rooms that only those may import who start something."""
 _CORE = {"exact", "team", "coordinator", "node"}
 _STORED = {*_CORE, "storage", "audit", "secret_files"}

@@ -19,6 +19,7 @@ from dadc_net.errors import Interrupted, TemporaryError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Command = TypeVar("Command", bound=Callable[..., Any])
+_SECONDS_MAX = 1e7
 DEFAULT_ENVIRONMENT_SEED = 20_260_101
 """Of ``run``, ``simulate`` and ``sweep``, where one user holds everything; fixed, so that they agree. It is not a secret."""
 
@@ -101,6 +102,22 @@ def _forget_output() -> None:
 def forbid_core_dumps() -> None:
     """What this process and its children hold in memory, keys and seeds among it, is not left behind on a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Seconds(click.ParamType):
+    """A length of time: positive, and no infinity, which no system call takes."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As of the base class."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= _SECONDS_MAX:
+            self.fail(f"{value!r} is no number of seconds above 0 and up to {_SECONDS_MAX:g}.", param, ctx)
+        return seconds
 
 
 def json_option(command: Command) -> Command:

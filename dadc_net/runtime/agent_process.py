@@ -34,6 +34,7 @@ from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.information import InformationStructure
+from dadc_net.team.user_code import blame_owner
 from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
@@ -183,6 +184,10 @@ class AgentProcess:
                 except TemporaryError as error:
                     _log.warning("the tensors' digests could not be written down: %s", error)
                 self._keep_for_the_inquest(node.member.replica.coordinator.snapshot(), node)
+            raise
+        except (Exception, SystemExit) as error:
+            if self.options.structure is not None:
+                blame_owner("the information structure", self.options.structure, error)
             raise
 
     def _keep_for_the_inquest(self, snapshot: Arrays, node: AgentNode) -> None:

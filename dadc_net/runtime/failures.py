@@ -7,7 +7,15 @@ import logging
 import os
 import traceback
 
-from dadc_net.errors import DadcError, Interrupted, InvariantError, TemporaryError, UsageError
+from dadc_net.errors import (
+    DadcError,
+    Interrupted,
+    InvariantError,
+    TemporaryError,
+    UsageError,
+    UserCodeError,
+    foreign_words,
+)
 
 TRACEBACK = "DADC_TRACEBACK"
 """Set to 1, an unexpected error shows its traceback also where there is no log."""
@@ -20,18 +28,21 @@ def ending_of(error: BaseException, what: str = "this command") -> DadcError:
     """``error`` as the sentence and exit code that ``what`` ends with; the log, if there is one, says it too."""
     found = _translated(error, what)
     if not _log.handlers:
-        if isinstance(found, InvariantError) and os.environ.get(TRACEBACK) == "1":
+        if isinstance(found, InvariantError | UserCodeError) and os.environ.get(TRACEBACK) == "1":
             traceback.print_exception(error)
     elif isinstance(found, Interrupted):
         _log.info("ended with exit code %d: %s", found.exit_code, found)
     else:
         _log.error("ended with exit code %d: %s", found.exit_code, found)
-        if isinstance(found, InvariantError):
+        if isinstance(found, InvariantError | UserCodeError) and not found.speaker:
             _log.error("".join(traceback.format_exception(error)))
     return found
 
 
 def _translated(error: BaseException, what: str) -> DadcError:
+    if isinstance(error, UserCodeError) and error.__cause__ is not None:
+        told = UserCodeError(f"{error} It says: \"{foreign_words(_named(error.__cause__))}\"")
+        return told.with_traceback(error.__traceback__)
     if isinstance(error, DadcError):
         return error
     if isinstance(error, KeyboardInterrupt):

@@ -26,7 +26,9 @@ from dadc_net.errors import (
     DadcError,
     DivergenceError,
     Interrupted,
+    InvariantError,
     TemporaryError,
+    UserCodeError,
     error_for_exit_code,
 )
 from dadc_net.node.agent.agent_node import Tamper
@@ -35,7 +37,7 @@ from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
 from dadc_net.storage import arrays_file, atomic_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
-from dadc_net.storage.folder import open_folder
+from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire.keys import write_keys
@@ -43,6 +45,8 @@ from dadc_net.wire.keys import write_keys
 _GRACE_SECONDS = 10.0
 _RESTARTS_MAX = 200
 """How often one child may be killed and started again: a machine that kills everything must not be fought for ever."""
+_FORK_SERVER_LOST = 255
+"""What multiprocessing says of a child whose fork server has gone."""
 _NOWHERE = "tcp://127.0.0.1:1"
 Observer = Callable[[str, str, Mapping[str, Any]], None]
 """(party, kind of event, details)"""
@@ -86,6 +90,10 @@ class Launcher:
         self._agent_digests: dict[int, str] = {}
         self._server_end: Mapping[str, Any] = {}
         self._ended: set[str] = set()
+        self._told: set[str] = set()
+        """Children that have said how they ended."""
+        self._killed: set[str] = set()
+        """Children that were killed here, because they did not end in time."""
         self._deadline: float | None = None
 
     def run(self) -> LaunchResult:
@@ -96,19 +104,23 @@ class Launcher:
         """
         options = self.options
         out = open_folder(options.out)
-        atomic_file.replace(out / "config.toml", options.config.to_toml().encode("utf-8"))
-        keys = out / "keys"
-        write_keys(keys, options.config.settings.num_agents)
-        run_id = secrets.token_bytes(RUN_ID_BYTES)
-        told = (options.config.to_plain(), options.environment_seed, run_id, out / "server", keys)
-        order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
-        try:
-            self._start("server", server_child, order)
-            while len(self._ended) < len(self._children):
-                self._watch()
-        finally:
-            self._end_all()
-        return self._result()
+        with locked(out, "this command"):  # Before anything in it is written: another command may be at it.
+            atomic_file.replace(out / "config.toml", options.config.to_toml().encode("utf-8"))
+            keys = out / "keys"
+            write_keys(keys, options.config.settings.num_agents)
+            run_id = secrets.token_bytes(RUN_ID_BYTES)
+            told = (options.config.to_plain(), options.environment_seed, run_id, out / "server", keys)
+            order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
+            try:
+                self._start("server", server_child, order)
+                while len(self._ended) < len(self._children):
+                    self._watch()
+            except TemporaryError:
+                if not self._stop.reason:  # Otherwise a signal to the whole group has hit a child that just came up.
+                    raise
+            finally:
+                self._end_all()
+            return self._result()
 
     def agent_folder(self, agent: int) -> Path:
         """Where agent ``agent`` keeps its journal and state."""
@@ -183,7 +195,9 @@ class Launcher:
     def _react(self, name: str, kind: str, details: Mapping[str, Any]) -> None:
         if kind == "listening":
             self._start_agents(details["endpoint"])
-        elif kind == "failed":
+        if kind in ("failed", "finished"):
+            self._told.add(name)
+        if kind == "failed":
             error = error_for_exit_code(details["exit_code"], details["text"], details.get("speaker", ""))
             self._failures.append((name, error))
         elif kind == "finished" and name == "server":
@@ -202,19 +216,41 @@ class Launcher:
             self._start(child.name, *self._orders[child.name])
             return
         self._ended.add(child.name)
-        if code is not None and code < 0:
-            text = (
-                f"the process of {child.name} was killed by signal {-code}, {_RESTARTS_MAX} times over. Everything so far "
-                f"is kept in {self.options.out}. Find what kills it, then give the same command with --out "
-                f"{self.options.out}."
-            )
-            self._failures.append((child.name, TemporaryError(text)))
-        if code and self._deadline is None and not self._stop.reason:
+        unexplained = child.name not in self._told
+        if unexplained and not (child.name in self._killed and self._failures):
+            self._failures.append((child.name, self._silent_end(child.name, code)))
+        if (code or unexplained) and self._deadline is None and not self._stop.reason:
             # The others learn from the server what happened; they get a moment to write it down.
             self._deadline = time.monotonic() + _GRACE_SECONDS
             server = self._children["server"]
             if child.name != "server" and "server" not in self._ended:
                 server.stop(f"the end of {child.name}")
+
+    def _silent_end(self, name: str, code: int | None) -> DadcError:
+        """The error of a child that ended with ``code`` and did not say why."""
+        kept = f"Everything so far is kept in {self.options.out}."
+        again = f"give the same command with --out {self.options.out}"
+        if name in self._killed:
+            return TemporaryError(
+                f"the process of {name} did not end within {_GRACE_SECONDS:g} s of being asked to, and was killed. {kept} "
+                f"To go on, {again}."
+            )
+        if code is not None and code < 0:
+            times = self._restarts.get(name, 0)
+            often = f", {times + 1} times over" if times else ""
+            return TemporaryError(
+                f"the process of {name} was killed by signal {-code}{often}. {kept} Find what kills it, then {again}."
+            )
+        if code == _FORK_SERVER_LOST:
+            return TemporaryError(
+                f"nobody knows how {name} ended: the process that forks children has gone, perhaps killed by the system for "
+                f"want of memory. {kept} To go on, {again}."
+            )
+        text = (
+            f"the process of {name} ended by itself with exit code {code}, without a word; this package ends no process so. "
+            f"{kept} Look for a library, or code of the task, that calls os._exit or crashes."
+        )
+        return (UserCodeError if ":" in self.options.config.task_argument else InvariantError)(text)
 
     def _may_restart(self, name: str) -> bool:
         calm = self._deadline is None and not self._stop.reason and not self._failures
@@ -228,6 +264,7 @@ class Launcher:
     def _kill_all(self) -> None:
         for name, child in self._children.items():
             if name not in self._ended:
+                self._killed.add(name)
                 child.process.kill()
 
     def _end_all(self) -> None:

@@ -100,7 +100,8 @@ def _arrays_of(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
         if not isinstance(name, str) or not all(isinstance(length, int) and length >= 0 for length in shape):
             raise ValueError(f"an array {name!r} of shape {shape!r}")
         count = math.prod(shape)
-        array = np.frombuffer(body, dtype=_DTYPES[dtype], count=count, offset=offset) if count else np.zeros(0, _DTYPES[dtype])
+        kind = _DTYPES[dtype]
+        array = np.frombuffer(body, dtype=kind, count=count, offset=offset) if count else np.zeros(0, kind)
         arrays[name] = array.reshape(shape).astype(dtype)
         offset += array.nbytes
     if not isinstance(description["meta"], dict):

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.errors import InvariantError
+from dadc_net.errors import UserCodeError
 from dadc_net.team.environment import Environment, Outcome
 from dadc_net.team.episode_clock import EpisodeClock
 from dadc_net.team.information import InformationStructure, JointStep
+from dadc_net.team.user_code import blame_owner
 
 
 class TeamStep(NamedTuple):
@@ -50,16 +51,27 @@ class LockStep:
         """Move by ``joint_action`` [E, K], which is ignored where a copy begins, with ``draws`` [E, D] in [0, 1).
 
         Raises:
-            InvariantError: if the environment's reward is not finite.
+            UserCodeError: if the environment or the structure is a user's and fails, or a reward is not finite.
         """
         begin = self._clock.begin()
-        outcome = self.environment.advance(joint_action, begin, draws)
+        try:
+            outcome = self.environment.advance(joint_action, begin, draws)
+        except (Exception, SystemExit) as error:
+            blame_owner("the environment", self.environment, error)
+            raise
         if not np.isfinite(outcome.rewards).all():
             bad = outcome.rewards[~np.isfinite(outcome.rewards)]  # The others may be of what no agent is told.
-            raise InvariantError(f"the environment's reward holds {bad}; it must be finite")
+            raise UserCodeError(
+                f"the environment failed: its reward holds {bad[:4]}, and must be finite. Everything before is kept. Mend "
+                f"{type(self.environment).__module__}, then start the same commands again."
+            )
         ended = self._clock.observe(outcome.ended)
         self._history.append(joint_step(outcome, joint_action, begin))
-        common = self._structure.common(self._history)
+        try:
+            common = self._structure.common(self._history)
+        except (Exception, SystemExit) as error:
+            blame_owner("the information structure", self._structure, error)
+            raise
         return TeamStep(outcome.observations, common, np.where(begin, 0.0, outcome.rewards), begin, ended)
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -112,7 +112,10 @@ def test_an_arrays_file_that_describes_none_is_damaged(header: bytes) -> None:
         arrays_file.unpack(b"\n".join((b"dadc-net arrays 1", check, content)), "x.arrays")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "3", "\xff", '{"value": "x", "learner_digest": "a"}', '{"learner_digest": 3}'])
+REPORTS = ["", "[]", "3", "\xff", '{"value": "x", "learner_digest": "a"}', '{"learner_digest": 3}']
+
+
+@pytest.mark.parametrize("content", REPORTS)
 def test_a_report_of_anything_is_damage(content: str, tmp_path: Path) -> None:
     (tmp_path / RESULT_NAME).write_bytes(content.encode("latin-1"))
     with pytest.raises(CorruptStateError, match="is no report of a run"):

@@ -24,6 +24,7 @@ from dadc_net.errors import (
     InvariantError,
     NumericError,
     ProtocolError,
+    UserCodeError,
     error_told_by,
 )
 from dadc_net.node.messages import Account, Act, Alive, Begin, Bye, End, Fault, Join, Message, Probe, Query, Step, Who
@@ -37,7 +38,7 @@ from dadc_net.node.server.roster import Credentials, Member, Roster
 from dadc_net.node.server.server_log import Answer, ServerLog
 from dadc_net.node.server.terms import ClosedStep, Delivery, RunTerms, ServerPhase
 
-_FATAL = (DivergenceError, ProtocolError, NumericError, InvariantError)
+_FATAL = (DivergenceError, ProtocolError, NumericError, UserCodeError, InvariantError)
 """What an agent may report that ends the run: the others would meet it too, or could not trust it."""
 
 
@@ -123,7 +124,7 @@ class EnvironmentServerNode:
                 return [] if agent is None else self._agent_fault(agent, message, now)
             case _:
                 text = f"a {type(message).__name__} message may only come from a server. Connect with dadc-agent."
-                return [Delivery(peer, Fault(ProtocolError.exit_code, text))]
+                return [_refuse(peer, ProtocolError(text))]
 
     # --- joining ------------------------------------------------------------------------------------------------
 
@@ -293,10 +294,10 @@ class EnvironmentServerNode:
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
         error = error_told_by(f"agent {agent}", fault.exit_code, fault.text)
-        if self.phase is ServerPhase.RUNNING and isinstance(error, _FATAL):
-            self._leave(agent)
-            return self._fail(error)
-        return self._hand_over(agent, now)
+        if self.phase is not ServerPhase.RUNNING or not isinstance(error, _FATAL):
+            return self._hand_over(agent, now)
+        self._leave(agent)
+        return self._fail(error)
 
     def peer_gone(self, peer: bytes, now: float) -> list[Delivery]:
         """The transport says that ``peer`` has vanished: its agent is waited for."""
@@ -357,10 +358,9 @@ class EnvironmentServerNode:
             return self._fail(error)
 
     def _tick(self, now: float) -> list[Delivery]:
-        deliveries: list[Delivery] = []
-        for agent, claim in list(self.roster.claims.items()):
-            if now >= claim.deadline and not self._outstanding.busy(agent):
-                deliveries += self._hand_over(agent, now)
+        overdue = [agent for agent, claim in self.roster.claims.items() if now >= claim.deadline]
+        handed = [self._hand_over(agent, now) for agent in overdue if not self._outstanding.busy(agent)]
+        deliveries = [delivery for deliveries in handed for delivery in deliveries]
         if self.phase is ServerPhase.FAILED:
             return deliveries
         if self.phase is ServerPhase.EXAMINING:

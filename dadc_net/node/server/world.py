@@ -52,7 +52,7 @@ class World:
         """The next record after ``joint_action`` int64 [E, K]; its values are ignored where a copy begins.
 
         Raises:
-            InvariantError: if the environment's reward is not finite.
+            UserCodeError: if the environment fails, or its reward is not finite.
         """
         step = self._step
         draws = self._stream.uniforms(step, self.copies, self.problem.environment.spec.draws_per_step)
