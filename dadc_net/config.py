@@ -7,7 +7,6 @@ valid TASK argument. What agents are told (``settings``) is kept apart from what
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,16 @@ from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import SHARED
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
-from dadc_net.finite_files import is_model_file, load_model_task
+from dadc_net.finite_files import is_model_file
 from dadc_net.fit import check_discount, check_fit
+from dadc_net.named_code import load_task
 from dadc_net.presets import DEFAULT_PRESET, preset
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.structures.by_name import chosen_structure, is_built_in
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tasks import Task, find_task
+from dadc_net.team.tasks import Task
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
 RUN_CONFIG = "config.toml"
@@ -333,44 +333,6 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
 
 
-def load_task(name: str) -> Task:
-    """A built-in task by name, that of a .dpomdp file, or the ``Task`` that ``package.module:factory`` returns."""
-    if is_model_file(name):
-        return load_model_task(name)
-    if ":" not in name:
-        return find_task(name)
-    module_name, _, attribute = name.partition(":")
-    try:
-        task = getattr(importlib.import_module(module_name), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"the task {name} cannot be loaded: {error}. It is read as package.module:factory. "
-            "Check that the module can be imported from here and has that function."
-        ) from error
-    if not isinstance(task, Task):
-        raise UsageError(
-            f"{name} returned a {type(task).__name__} instead of a dadc_net.team.tasks.Task. No run was started. "
-            "Return a Task that says how to make the environment."
-        )
-    return task
-
-
-def load_structure(name: str) -> InformationStructure:
-    """A user's information structure, ``package.module:Class``; only ever for a name given on this host."""
-    module_name, _, attribute = name.partition(":")
-    try:
-        structure = getattr(importlib.import_module(module_name), attribute)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"the information structure {name} cannot be loaded: {error}. It is read as package.module:Class, a class that "
-            "takes no arguments. Check that the module can be imported from here."
-        ) from error
-    if not isinstance(structure, InformationStructure):
-        raise UsageError(
-            f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "
-            "the class from dadc_net.team.structures.structure.InformationStructure."
-        )
-    return structure
 
 
 def structure_argument(config: RunConfig) -> str:

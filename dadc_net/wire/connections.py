@@ -130,7 +130,8 @@ class Unfinished:
         for name in names:
             try:
                 with _borrowed(int(name)) as connection:
-                    if connection.type != socket.SOCK_STREAM or not self._ours(connection):
+                    internet = connection.family in (socket.AF_INET, socket.AF_INET6)  # A launcher's pipe has no port.
+                    if not internet or connection.type != socket.SOCK_STREAM or not self._ours(connection):
                         continue
                     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
                     address = connection.getpeername()

@@ -115,3 +115,10 @@ def test_looking_at_connections_leaves_no_descriptor_open(server: ServerSocket) 
     for _ in range(20):
         assert watch.look({}, 2**40) == []
     assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+def test_a_pipe_of_a_launcher_beside_the_connections_is_none_of_them() -> None:
+    """Every child of ``dadc run`` has one: asked for its port it raised, and nothing endless was cut any more."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert Unfinished(lambda connection: connection.getsockname()[1] == 1).look({}, 100) == []
