@@ -28,6 +28,7 @@ def start(command: click.Command) -> NoReturn:
     """Run a click command as this process; every error becomes a message and an exit code."""
     forbid_core_dumps()
     _prepare_streams()
+    output = sys.stdout
     try:
         code = command.main(standalone_mode=False)
         _flush_output()
@@ -40,6 +41,11 @@ def start(command: click.Command) -> NoReturn:
     except BrokenPipeError:
         # The reader of our output has gone (``dadc plan | head``); silence Python's own complaint at exit.
         _forget_output()
+        sys.exit(0)
+    except SystemExit:
+        if sys.stdout is output:
+            raise
+        _forget_output()  # Click met the same, put another stream in its place and would exit with 1.
         sys.exit(0)
     except Exception as error:
         from dadc_net.runtime.failures import ending_of

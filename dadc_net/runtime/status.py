@@ -62,7 +62,7 @@ class TeamStatus(Event):
     last_step: int
     written: float
     """Monotonic seconds."""
-    agents: Sequence[AgentStatus]
+    agents: list[AgentStatus]
 
     @property
     def age(self) -> float:

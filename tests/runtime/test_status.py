@@ -112,7 +112,7 @@ def test_a_status_steers_no_terminal_and_forges_no_line(tmp_path: Path) -> None:
     evil = "host\x1b[2J\n    2  ready \u202e"
     agents = keeper.status(1, {1: evil}, [], 0.0)
     team = TeamStatus(phase="run\x1b[31m", run_id="\n" * 9, epoch=1, step=1, last_step=2, written=0.0, agents=agents)
-    status.write(tmp_path, team)
+    StatusFile(tmp_path).on(team)
     shown = status.table(status.read(tmp_path))
     assert len(shown.splitlines()) == 3
     assert not set(shown) & set("\x1b\u202e")
