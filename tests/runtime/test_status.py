@@ -116,6 +116,6 @@ def test_a_status_steers_no_terminal_and_forges_no_line(tmp_path: Path) -> None:
     shown = status.table(status.read(tmp_path))
     assert len(shown.splitlines()) == 3
     assert not set(shown) & set("\x1b\u202e")
-    own = status.table(OwnStatus(1, "x\x1b[2J\ny", "ab", 1, None, 0.0))
+    own = status.table(OwnStatus(agent=1, phase="x\x1b[2J\ny", run_id="ab", step=1, server_silent_s=None, written=0.0))
     assert len(own.splitlines()) == 1
     assert "\x1b" not in own
