@@ -6,10 +6,14 @@ It stands beside the rooms, for those that write files: journals and reports as 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]+\.dadc-tmp")
+"""Names that nobody else gives to a file."""
 
 
 def replace(path: Path, content: bytes, durable: bool = True) -> None:
@@ -43,6 +47,14 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote left in ``folder``, and no file of anybody else's."""
+    for leftover in folder.iterdir():
+        if _TEMPORARY.fullmatch(leftover.name):
+            with suppress(OSError):
+                leftover.unlink()
+
+
 def sync_folder(path: Path) -> None:
     """Make names in ``path`` survive a loss of power: a new file's content alone is not enough. Raises OSError."""
     folder = os.open(path, os.O_RDONLY)
@@ -55,7 +67,8 @@ def sync_folder(path: Path) -> None:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """An empty file beside ``path`` that is gone at the end, unless it was renamed: on a full disk it would take room."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.dadc-tmp")
+    temporary.unlink(missing_ok=True)
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield temporary

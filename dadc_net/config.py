@@ -22,10 +22,10 @@ from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file
 from dadc_net.fit import check_discount, check_fit
+from dadc_net.named_code import load_task
 from dadc_net.presets import default_preset, preset, restarts
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
-from dadc_net.task_names import load_task
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.structures.by_name import chosen_structure, is_built_in
 from dadc_net.team.structures.structure import InformationStructure
@@ -338,21 +338,6 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
 
 
-def load_structure(name: str) -> InformationStructure:
-    """A user's information structure, ``package.module:Class``; only ever for a name given on this host."""
-    try:
-        structure = user_code.load(name)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"the information structure {name} cannot be loaded: {error}. It is read as package.module:Class or "
-            "FILE.py:Class, a class that takes no arguments. Check that the module can be imported from here."
-        ) from error
-    if not isinstance(structure, InformationStructure):
-        raise UsageError(
-            f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "
-            "the class from dadc_net.team.structures.structure.InformationStructure."
-        )
-    return structure
 
 
 def structure_argument(config: RunConfig) -> str:

@@ -22,11 +22,24 @@ Whatever starts processes again should do so after 75, after 130 and after a sig
 
 from __future__ import annotations
 
+import unicodedata
+
+WORDS_MAX = 500
+"""Characters of another party's text that are shown."""
+SERVER_WORDS_MAX = 2000
+"""The same of the server, whose sentences name hosts and quote an agent."""
+NAME_MAX = 100
+"""The same of a name or of one fact."""
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories of what is not seen but steers what is: controls, directions of writing, line ends."""
+
 
 class DadcError(Exception):
     """Base of all errors of this package; ``exit_code`` is what a command exits with."""
 
     exit_code = 1
+    speaker = ""
+    """Another party, if the error is its word and not found here."""
 
 
 class UsageError(DadcError):
@@ -89,6 +102,12 @@ class NumericError(DadcError):
     exit_code = 16
 
 
+class UserCodeError(DadcError):
+    """An environment, information structure or factory of the user's raised an error or ended its process."""
+
+    exit_code = 17
+
+
 class InvariantError(DadcError):
     """A promise inside this package was broken; please report it as a bug."""
 
@@ -118,6 +137,7 @@ _BY_EXIT_CODE: dict[int, type[DadcError]] = {
         DuplicateAgentError,
         CorruptStateError,
         NumericError,
+        UserCodeError,
         InvariantError,
         TemporaryError,
         Interrupted,
@@ -125,9 +145,31 @@ _BY_EXIT_CODE: dict[int, type[DadcError]] = {
 }
 
 FINAL_EXIT_CODES = (1, *sorted(_BY_EXIT_CODE.keys() - {TemporaryError.exit_code, Interrupted.exit_code}))
-"""After these the same command would end in the same way. 1 is an error that nobody foresaw."""
+"""After these the same command would end in the same way. 1 is Python's own, where this package was not even loaded."""
 
 
-def error_for_exit_code(exit_code: int, message: str) -> DadcError:
-    """Rebuild the error that a peer reported: its type from ``exit_code``, its text from ``message``."""
-    return _BY_EXIT_CODE.get(exit_code, DadcError)(message)
+def error_for_exit_code(exit_code: int, message: str, speaker: str = "") -> DadcError:
+    """Rebuild the error of another process: its type from ``exit_code``, its text from ``message``."""
+    error = _BY_EXIT_CODE.get(exit_code, DadcError)(message)
+    error.speaker = speaker
+    return error
+
+
+def error_told_by(speaker: str, exit_code: int, text: str, most: int = WORDS_MAX) -> DadcError:
+    """The error that another party reported, in its words, which are told as its own."""
+    return error_for_exit_code(exit_code, f'{speaker} says: "{foreign_words(text, most)}"', speaker)
+
+
+def foreign_words(text: str, most: int = WORDS_MAX) -> str:
+    """``text`` of another party as it may stand in a line of ours: one line of at most ``most`` characters, no quotes of
+    ours, nothing that steers a terminal, turns the direction of writing or forges a second line."""
+    shown = "".join(_seen(character) for character in text[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 4] + " ..."
+
+
+def _seen(character: str) -> str:
+    if character in "\n\r\t":
+        return " "
+    if character == '"':
+        return "'"
+    return "\ufffd" if unicodedata.category(character) in _UNSEEN else character

@@ -29,7 +29,7 @@ def agent_rows(team: Team, agent: int) -> list[AgentRow]:
 
 
 def write_journals(
-    team: Team, folder: Path, run_id: str = "r", hosts: Mapping[int, Mapping[str, str]] | None = None
+    team: Team, folder: Path, run_id: str = "ab", hosts: Mapping[int, Mapping[str, str]] | None = None
 ) -> list[Path]:
     """Folders server, agent-1, ... with the journals of a team that has run."""
     agents = sorted(team.accounts)

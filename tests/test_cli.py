@@ -124,3 +124,19 @@ def test_a_server_folder_of_other_settings_names_the_keys(tmp_path: Path) -> Non
     assert "with updates = 300 (given 7), ppo.epochs = " in ended[1].stderr
     assert ended[1].stderr.count("(given ") == 2
     assert "another environment, " in ended[2].stderr
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "0", "1e99", "soon"])
+@pytest.mark.parametrize("option", ["--connect-timeout", "--rejoin-timeout"])
+def test_a_length_of_time_is_a_number_that_a_clock_can_wait_for(option: str, seconds: str) -> None:
+    ended = CliRunner().invoke(agent_command, ["--id", "1", option, seconds])
+    assert ended.exit_code == 2
+    assert "is no number of seconds above 0" in ended.output
+
+
+@pytest.mark.parametrize("bind", ["tcp://[::1:5555", "tcp://", "[", "http://x:1"])
+def test_an_address_that_is_none_is_refused_with_a_sentence(bind: str, tmp_path: Path) -> None:
+    arguments = ["--bind", bind, "--keys", str(tmp_path / "keys"), "--state-dir", str(tmp_path / "state")]
+    ended = CliRunner().invoke(environment_command, arguments)
+    assert isinstance(ended.exception, UsageError)
+    assert "is not of the form tcp://HOST:PORT" in str(ended.exception)

@@ -24,7 +24,7 @@ BESIDE = {"errors", "schema"}
 """Modules beside the rooms that every room may import."""
 FILES_BESIDE = {"atomic_file"}
 """Modules beside the rooms that read or write files: for the rooms outside the core."""
-CONFIGURATION = {"config", "presets", "task_names", "user_code"}
+CONFIGURATION = {"config", "named_code", "presets", "user_code"}
 """Modules beside the rooms that only those may import who start something."""
 _CORE = {"exact", "team", "coordinator", "node"}
 _STORED = {*_CORE, "storage", "audit", "secret_files"}

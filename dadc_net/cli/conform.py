@@ -19,7 +19,7 @@ def conform_command(task: str, copies: int, steps: int, seed: int, as_json: bool
     TASK: package.module:factory, FILE.py:factory, pettingzoo:MODULE.ENV, a .dpomdp file or a built-in name. It can be shown
     that a rule is broken, never that it is kept for all inputs.
     """
-    from dadc_net.task_names import load_task
+    from dadc_net.named_code import load_task
     from dadc_net.team.conformance import check_task
 
     found = check_task(load_task(task), None, copies, steps, seed)

@@ -6,7 +6,6 @@ import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -27,21 +26,19 @@ _KEYS = Path("dadc-keys")
 _STATE = Path("dadc-state")
 
 
-def _is_loopback(address: str) -> bool:
-    return (urlsplit(address).hostname or "") in ("127.0.0.1", "localhost", "::1")
-
-
 def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> ServerKeys | None:
     """The server's keys; a server on loopback makes them on its first start."""
     from dadc_net.runtime.seed_files import TEAM_SEED
+    from dadc_net.wire.endpoint import parse_bind
     from dadc_net.wire.keys import load_server_keys, write_keys
 
     if insecure:
         return None
-    if _is_loopback(bind) and not folder.exists():
+    loopback = parse_bind(bind).loopback
+    if loopback and not folder.exists():
         write_keys(folder, num_agents)
         click.echo(f"made keys for the server and {num_agents} agents in {folder}", err=True)
-    if (folder / TEAM_SEED).exists() and not _is_loopback(bind):
+    if (folder / TEAM_SEED).exists() and not loopback:
         click.echo(
             f"warning: {folder / TEAM_SEED} lies where the server runs, which must not know the agents' seed. Whoever reads "
             "it can compute what they compute. Move it to the agents' hosts.",
@@ -158,7 +155,7 @@ def environment_command(
 @click.option("--family", metavar="MODULE:CLASS", help="Your own prescription family; never taken from the server.")
 @click.option(
     "--connect-timeout",
-    type=float,
+    type=shell.Seconds(),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -166,7 +163,7 @@ def environment_command(
 )
 @click.option(
     "--rejoin-timeout",
-    type=float,
+    type=shell.Seconds(),
     default=300.0,
     show_default=True,
     metavar="SECONDS",
@@ -202,8 +199,8 @@ def agent_command(
     quiet: bool,
 ) -> None:
     """One agent alone. Task and settings come from the server."""
-    from dadc_net.config import load_structure
     from dadc_net.errors import UsageError
+    from dadc_net.named_code import load_structure
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
     from dadc_net.runtime.host import log_to_file
     from dadc_net.runtime.own_family import load_family

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import NoReturn
 
 import click
 
 from dadc_net.cli import shell
-from dadc_net.errors import FINAL_EXIT_CODES, DadcError, UsageError
+from dadc_net.errors import FINAL_EXIT_CODES, UsageError
 
 VARIABLE = "DADC_RESTART"
 ON_FAILURE = "on-failure"
@@ -36,13 +35,8 @@ def run_party(command: click.Command) -> NoReturn:
     except SystemExit as ended:
         code = ended.code
     except UsageError as error:
-        click.secho(f"error: {error}", err=True, fg="red")
+        shell.say_error(f"error: {error}")
         code = error.exit_code
-    except Exception:
-        if rule != ON_FAILURE:
-            raise
-        traceback.print_exc()
-        code = DadcError.exit_code
     if rule == ON_FAILURE and code in FINAL_EXIT_CODES:
         click.echo(
             f"exit code {code} is final: started again, this would end in the same way. It ends with 0 instead, because "

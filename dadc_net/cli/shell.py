@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import io
 import json
 import os
 import resource
@@ -15,49 +15,115 @@ import click
 from click.core import ParameterSource
 
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
-from dadc_net.errors import DadcError, TemporaryError, UsageError
+from dadc_net.errors import Interrupted, TemporaryError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Command = TypeVar("Command", bound=Callable[..., Any])
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SECONDS_MAX = 1e7
 DEFAULT_ENVIRONMENT_SEED = 20_260_101
 """Of ``run``, ``simulate`` and ``sweep``, where one user holds everything; fixed, so that they agree. It is not a secret."""
 
 
 def start(command: click.Command) -> NoReturn:
-    """Run a click command as this process; errors of this package and of files become a message and an exit code."""
+    """Run a click command as this process; every error becomes a message and an exit code."""
     forbid_core_dumps()
+    _prepare_streams()
+    output = sys.stdout
     try:
         code = command.main(standalone_mode=False)
+        _flush_output()
     except click.exceptions.Abort:
         click.echo("stopped", err=True)
-        sys.exit(130)
+        sys.exit(Interrupted.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except DadcError as error:
-        click.secho(f"error: {error}", err=True, fg="red")
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (``dadc plan | head``); silence Python's own complaint at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         sys.exit(0)
-    except OSError as error:
-        if error.filename is None:
+    except SystemExit:
+        if sys.stdout is output:
             raise
-        click.secho(
-            f"error: {error.filename} cannot be used: {error.strerror}. What was finished before is kept. Check the path, "
-            "its owner and mode, and the disk.",
-            err=True,
-            fg="red",
-        )
-        sys.exit((TemporaryError if error.errno in _DISK_FULL else UsageError).exit_code)
+        _forget_output()  # Click met the same, put another stream in its place and would exit with 1.
+        sys.exit(0)
+    except Exception as error:
+        from dadc_net.runtime.failures import ending_of
+
+        found = ending_of(error)
+        say_error(f"error: {found}")
+        sys.exit(found.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def say_error(text: str) -> None:
+    """On standard error, red on a terminal unless NO_COLOR is set (no-color.org)."""
+    click.secho(text, err=True, fg=None if os.environ.get("NO_COLOR") else "red")
+
+
+class _Deaf(io.FileIO):
+    """Standard error: what it says is for people, and whether they listen must not decide over a run."""
+
+    def write(self, data: Any) -> int:
+        """As of a file, but a reader that has gone and a full disk take everything."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _prepare_streams() -> None:
+    """Give descriptors 0 to 2 back to the streams, if they are closed, and let standard error never fail."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # The next file or socket would take its number, and be written to by whoever prints.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is sys.__stderr__:
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        raw = io.BufferedWriter(_Deaf(2, "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it is the process's own.
+
+
+def _flush_output() -> None:
+    """Raises TemporaryError if standard output does not take what was printed, BrokenPipeError if its reader has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _forget_output()
+        raise TemporaryError(
+            f"standard output cannot be written: {error.strerror}. The command did its work, and what it keeps is in its "
+            "folder. Make room, or let its output go elsewhere."
+        ) from error
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def forbid_core_dumps() -> None:
     """What this process and its children hold in memory, keys and seeds among it, is not left behind on a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Seconds(click.types.FloatParamType):
+    """A length of time: positive, and no infinity, which no system call takes."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As of the base class."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= _SECONDS_MAX:
+            self.fail(f"{value!r} is no number of seconds above 0 and up to {_SECONDS_MAX:g}.", param, ctx)
+        return seconds
 
 
 def json_option(command: Command) -> Command:

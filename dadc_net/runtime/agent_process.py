@@ -46,6 +46,7 @@ from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.structures.structure import InformationStructure
+from dadc_net.team.user_code import blame_owner
 from dadc_net.wire.agent_socket import AgentSocket
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import AgentKeys
@@ -205,6 +206,10 @@ class AgentProcess:
                     _log.warning("the tensors' digests could not be written down: %s", error)
                 self._keep_for_the_inquest(node.member.replica.coordinator.snapshot(), node)
             raise
+        except (Exception, SystemExit) as error:
+            if self.options.structure is not None:
+                blame_owner("the information structure", self.options.structure, error)
+            raise
 
     def _keep_for_the_inquest(self, snapshot: Arrays, node: AgentNode) -> None:
         """The diverged state, apart from checkpoints: nobody resumes from it, ``dadc replay --diff`` shows it."""
@@ -313,6 +318,5 @@ class AgentProcess:
 
     def _say_goodbye(self, socket: AgentSocket, error: DadcError) -> None:
         """Tell the server, unless it was the server who said so: a Fault is not answered with a Fault."""
-        _log.error("%s", error)
-        if not isinstance(error, MismatchError | TemporaryError):
+        if not error.speaker and not isinstance(error, MismatchError | TemporaryError):
             socket.try_send(encode(Fault(error.exit_code, str(error))))

@@ -211,6 +211,8 @@ class Failed(Event):
 
     exit_code: int
     text: str
+    speaker: str
+    """Another party, if the error is its word and not found by the child; otherwise empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import sys
-import traceback
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
@@ -23,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net import config as configuration
-from dadc_net.errors import DadcError, InvariantError, TemporaryError
+from dadc_net.errors import TemporaryError
+from dadc_net.named_code import load_structure
 from dadc_net.node.agent.agent_node import Tamper
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.runtime.events import Event, Failed, Learned, from_plain
+from dadc_net.runtime.failures import ending_of
 from dadc_net.runtime.host import log_to_file
 from dadc_net.runtime.own_family import load_family
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
@@ -35,6 +38,8 @@ from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
 
+_TEMPORARY_FOLDER_MAX = 60
+"""Bytes; the names below it need the rest."""
 _log = logging.getLogger(__name__)
 
 
@@ -101,6 +106,7 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     control = Control(connection, stop=stop)
     try:
         if state_dir is None:
@@ -108,14 +114,10 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
         else:
             log_to_file(open_state_folder(state_dir))
         role(control)
-    except DadcError as error:
-        _log.error("%s", error)
-        control.on(Failed(exit_code=error.exit_code, text=str(error)))
-        sys.exit(error.exit_code)
-    except BaseException:
-        _log.exception("this is a bug")
-        control.on(Failed(exit_code=InvariantError.exit_code, text=traceback.format_exc()))
-        sys.exit(InvariantError.exit_code)
+    except BaseException as error:
+        found = ending_of(error, "the process of " + multiprocessing.current_process().name)
+        control.on(Failed(exit_code=found.exit_code, text=str(found), speaker=found.speaker))
+        sys.exit(found.exit_code)
 
 
 def server_child(order: ServerOrder, connection: Connection) -> None:
@@ -145,7 +147,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             state_dir=order.state_dir,
             keys=load_agent_keys(order.keys_dir, order.agent),
             checkpoint_every=order.checkpoint_every,
-            structure=configuration.load_structure(order.structure) if order.structure else None,
+            structure=load_structure(order.structure) if order.structure else None,
             tamper=order.tamper,
             journal=order.journal,
             journals=order.journals,
@@ -153,6 +155,19 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
         AgentProcess(options, control).run()
 
     guarded(order.state_dir, connection, role)
+
+
+@contextlib.contextmanager
+def _short_temporary_folder() -> Iterator[None]:
+    """The address of the fork server's socket is a path in the folder for temporary files, and has 108 bytes at most."""
+    before = tempfile.tempdir
+    short = [path for path in ("/tmp", "/var/tmp", "/dev/shm") if os.access(path, os.W_OK | os.X_OK)]
+    if len(os.fsencode(tempfile.gettempdir())) > _TEMPORARY_FOLDER_MAX and short:
+        tempfile.tempdir = short[0]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 class ForkServer:
@@ -166,13 +181,15 @@ class ForkServer:
         """Start ``body(order, connection)`` in a child."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=body, args=(order, theirs), name=name)
-        # SIGINT is blocked while the fork server and the child come up, so that a Ctrl-C in that moment cannot hit a
-        # child before it has learned to ignore it. The mask is inherited; the launcher takes its own back at once.
+        # Both signals are blocked while the fork server and the child come up: a Ctrl-C, or a SIGTERM to the group, in that
+        # moment cannot hit a child before it knows what to do. The mask is inherited; the launcher takes its own back at
+        # once. The fork server keeps it, and ends when the launcher does.
         # The resource tracker, which starts with the first child otherwise, unblocks the signal when it has started.
         resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            process.start()
+            with _short_temporary_folder():
+                process.start()
         except (EOFError, OSError) as error:
             raise TemporaryError(
                 f"the process of {name} could not be started: the process that forks children has ended ({error!r}). "

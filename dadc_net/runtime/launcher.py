@@ -29,6 +29,7 @@ from dadc_net.errors import (
     Interrupted,
     InvariantError,
     TemporaryError,
+    UserCodeError,
     error_for_exit_code,
 )
 from dadc_net.node.agent.agent_node import Tamper
@@ -48,7 +49,7 @@ from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOr
 from dadc_net.runtime.own_family import family_argument
 from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
-from dadc_net.storage.folder import open_folder
+from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.run_folder import SERVER, RunFolder, agent_name
@@ -57,6 +58,8 @@ from dadc_net.wire.keys import write_keys
 _GRACE_SECONDS = 10.0
 _RESTARTS_MAX = 200
 """How often one child may be killed and started again: a machine that kills everything must not be fought for ever."""
+_FORK_SERVER_LOST = 255
+"""What multiprocessing says of a child whose fork server has gone."""
 _NOWHERE = "tcp://127.0.0.1:1"
 
 
@@ -100,6 +103,10 @@ class Launcher:
         self._agent_digests: dict[int, str] = {}
         self._server_end: ServerFinished | None = None
         self._ended: set[str] = set()
+        self._told: set[str] = set()
+        """Children that have said how they ended."""
+        self._killed: set[str] = set()
+        """Children that were killed here, because they did not end in time."""
         self._deadline: float | None = None
 
     def run(self) -> LaunchResult:
@@ -111,18 +118,22 @@ class Launcher:
         options = self.options
         folder = self.folder
         open_folder(folder.path)
-        atomic_file.replace(folder.config, options.config.to_toml().encode("utf-8"))
-        write_keys(folder.keys, options.config.settings.num_agents)
-        run_id = secrets.token_bytes(RUN_ID_BYTES)
-        told = (options.config.to_plain(), options.environment_seed, run_id, folder.server, folder.keys)
-        order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
-        try:
-            self._start(SERVER, server_child, order)
-            while len(self._ended) < len(self._children):
-                self._watch()
-        finally:
-            self._end_all()
-        return self._result()
+        with locked(folder.path, "this command"):  # Before anything in it is written: another command may be at it.
+            atomic_file.replace(folder.config, options.config.to_toml().encode("utf-8"))
+            write_keys(folder.keys, options.config.settings.num_agents)
+            run_id = secrets.token_bytes(RUN_ID_BYTES)
+            told = (options.config.to_plain(), options.environment_seed, run_id, folder.server, folder.keys)
+            order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
+            try:
+                self._start(SERVER, server_child, order)
+                while len(self._ended) < len(self._children):
+                    self._watch()
+            except TemporaryError:
+                if not self._stop.reason:  # Otherwise a signal to the whole group has hit a child that just came up.
+                    raise
+            finally:
+                self._end_all()
+            return self._result()
 
     @property
     def learners(self) -> list[int]:
@@ -195,11 +206,13 @@ class Launcher:
             self._react(child.name, event)
 
     def _react(self, name: str, event: Event) -> None:
+        if isinstance(event, Failed | ServerFinished | AgentFinished):
+            self._told.add(name)
         match event:
             case Listening(endpoint=endpoint):
                 self._start_agents(endpoint)
-            case Failed(exit_code=code, text=text):
-                self._failures.append((name, error_for_exit_code(code, text)))
+            case Failed(exit_code=code, text=text, speaker=speaker):
+                self._failures.append((name, error_for_exit_code(code, text, speaker)))
             case ServerFinished():
                 self._server_end = event
                 self._start_agents(_NOWHERE)  # Of a run that was finished before: each agent reports what it has kept.
@@ -216,19 +229,41 @@ class Launcher:
             self._start(child.name, *self._orders[child.name])
             return
         self._ended.add(child.name)
-        if code is not None and code < 0:
-            text = (
-                f"the process of {child.name} was killed by signal {-code}, {_RESTARTS_MAX} times over. Everything so far "
-                f"is kept in {self.options.out}. Find what kills it, then give the same command with --out "
-                f"{self.options.out}."
-            )
-            self._failures.append((child.name, TemporaryError(text)))
-        if code and self._deadline is None and not self._stop.reason:
+        unexplained = child.name not in self._told
+        if unexplained and not (child.name in self._killed and self._failures):
+            self._failures.append((child.name, self._silent_end(child.name, code)))
+        if (code or unexplained) and self._deadline is None and not self._stop.reason:
             # The others learn from the server what happened; they get a moment to write it down.
             self._deadline = time.monotonic() + _GRACE_SECONDS
             server = self._children[SERVER]
             if child.name != SERVER and SERVER not in self._ended:
                 server.stop(f"the end of {child.name}")
+
+    def _silent_end(self, name: str, code: int | None) -> DadcError:
+        """The error of a child that ended with ``code`` and did not say why."""
+        kept = f"Everything so far is kept in {self.options.out}."
+        again = f"give the same command with --out {self.options.out}"
+        if name in self._killed:
+            return TemporaryError(
+                f"the process of {name} did not end within {_GRACE_SECONDS:g} s of being asked to, and was killed. {kept} "
+                f"To go on, {again}."
+            )
+        if code is not None and code < 0:
+            times = self._restarts.get(name, 0)
+            often = f", {times + 1} times over" if times else ""
+            return TemporaryError(
+                f"the process of {name} was killed by signal {-code}{often}. {kept} Find what kills it, then {again}."
+            )
+        if code == _FORK_SERVER_LOST:
+            return TemporaryError(
+                f"nobody knows how {name} ended: the process that forks children has gone, perhaps killed by the system for "
+                f"want of memory. {kept} To go on, {again}."
+            )
+        text = (
+            f"the process of {name} ended by itself with exit code {code}, without a word; this package ends no process so. "
+            f"{kept} Look for a library, or code of the task, that calls os._exit or crashes."
+        )
+        return (UserCodeError if ":" in self.options.config.task_argument else InvariantError)(text)
 
     def _may_restart(self, name: str) -> bool:
         calm = self._deadline is None and not self._stop.reason and not self._failures
@@ -242,6 +277,7 @@ class Launcher:
     def _kill_all(self) -> None:
         for name, child in self._children.items():
             if name not in self._ended:
+                self._killed.add(name)
                 child.process.kill()
 
     def _end_all(self) -> None:
@@ -271,10 +307,11 @@ class Launcher:
         )
 
     def _first_cause(self) -> DadcError:
-        """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop)."""
+        """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop), told by whoever
+        found it rather than by who heard of it."""
         consequences = (TemporaryError, Interrupted)
-        causes = [error for _, error in self._failures if not isinstance(error, consequences)]
-        error = (causes or [error for _, error in self._failures])[0]
+        failures = [error for _, error in self._failures]
+        error = min(failures, key=lambda error: (isinstance(error, consequences), bool(error.speaker)))
         if not isinstance(error, DivergenceError):
             return error
         try:

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 
 from dadc_net import atomic_file
 from dadc_net.config import RunConfig
-from dadc_net.errors import AuthenticationError, InvariantError, MismatchError, ProtocolError, TemporaryError
+from dadc_net.errors import (
+    NAME_MAX,
+    AuthenticationError,
+    InvariantError,
+    MismatchError,
+    ProtocolError,
+    TemporaryError,
+    foreign_words,
+)
 from dadc_net.node.messages import Fault, Join, Probe
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
@@ -248,7 +256,7 @@ class ServerProcess:
         try:
             message = decode(received.frames)
         except ProtocolError as error:
-            _log.warning("a message from %r was refused: %s", received.agent, error)
+            _log.warning("a message from %r was refused: %s", received.agent, foreign_words(str(error)))
             socket.complain(received.peer)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
@@ -291,9 +299,10 @@ class ServerProcess:
         members = node.roster.members
         for agent in sorted(set(members) - self._present):
             host = members[agent].join.host
-            _log.info("agent %d joined from %s", agent, host)
-            joined = Joined(agent=agent, hostname=host.get("hostname", ""), missing=list(node.roster.missing))
-            self._observers.on(joined)
+            told = ", ".join(f"{name} {value}" for name, value in host.items())
+            _log.info('agent %d joined and says of its host: "%s"', agent, foreign_words(told))
+            hostname = foreign_words(host.get("hostname", ""), NAME_MAX)
+            self._observers.on(Joined(agent=agent, hostname=hostname, missing=list(node.roster.missing)))
         if node.phase is ServerPhase.RUNNING:
             for agent in sorted(self._present - set(members)):
                 _log.warning("agent %d has gone at record %d; waiting for it", agent, node.log.step)

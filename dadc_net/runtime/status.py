@@ -12,12 +12,13 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from dadc_net import atomic_file
-from dadc_net.errors import TemporaryError, UsageError
+from dadc_net.errors import NAME_MAX, TemporaryError, UsageError, foreign_words
 from dadc_net.node.messages import Act, Message
 from dadc_net.runtime.events import Event
 from dadc_net.storage.run_folder import RunFolder
@@ -26,6 +27,7 @@ STATUS_NAME = "status.json"
 STOPPED = "stopped"
 """Phase of a server that was asked to stop; the others are those of the server's node."""
 _PATIENCE_SECONDS = 1.0
+Kind = TypeVar("Kind", bound="AgentStatus | OwnStatus | TeamStatus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +115,9 @@ class StatusFile:
     def on(self, event: Event) -> None:
         """Replace the file; a disk that refuses is no reason to stop, because nothing depends on it."""
         if isinstance(event, TeamStatus | OwnStatus):
-            _, fields = event.to_plain()
+            _, plain = event.to_plain()
             with contextlib.suppress(OSError):
-                atomic_file.replace(self._folder / STATUS_NAME, json.dumps(fields).encode("utf-8"), durable=False)
+                atomic_file.replace(self._folder / STATUS_NAME, json.dumps(plain).encode("utf-8"), durable=False)
 
 
 def read(folder: Path) -> TeamStatus | OwnStatus:
@@ -126,16 +128,50 @@ def read(folder: Path) -> TeamStatus | OwnStatus:
     """
     for path in (folder / STATUS_NAME, RunFolder(folder).server / STATUS_NAME):
         try:
-            found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if "agents" not in found:
-            return OwnStatus.of_fields(found)
-        return TeamStatus.of_fields(found)
+        try:
+            return _status_of(found)
+        except (TypeError, KeyError) as error:
+            raise UsageError(
+                f"{path} is no status of this version: {foreign_words(str(error))}. Nothing was read from it. A party that "
+                "runs writes it anew every second; start it, or look at its log.txt."
+            ) from error
     raise UsageError(
         f"{folder} holds no {STATUS_NAME}, nor does a server folder in it. A party writes one every second while it runs. "
         "Give the folder of a run, or a party's state folder."
     )
+
+
+def _status_of(found: object) -> TeamStatus | OwnStatus:
+    """The status in a file, which may say anything. Raises TypeError or KeyError for what is none."""
+    if not isinstance(found, dict):
+        raise TypeError(f"it holds {type(found).__name__}")
+    if "agents" not in found:
+        return _filled(OwnStatus, found)
+    agents = found["agents"] if isinstance(found["agents"], list) else [found["agents"]]
+    return _filled(TeamStatus, {**found, "agents": [_filled(AgentStatus, agent) for agent in agents]})
+
+
+def _filled(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
+    made = kind(**found)
+    hints = get_type_hints(kind)
+    for name in (field.name for field in fields(kind)):
+        value = getattr(made, name)
+        if not any(_fits(value, get_origin(one) or one) for one in _options(hints[name])):
+            raise TypeError(f"{name} is {value!r}")
+    return made
+
+
+def _options(wanted: Any) -> tuple[Any, ...]:
+    return get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted in (int, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, wanted)
 
 
 def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) -> None:
@@ -151,11 +187,13 @@ def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) 
 def table(status: TeamStatus | OwnStatus) -> str:
     """Lines for people."""
     if isinstance(status, OwnStatus):
-        joined = f"run {status.run_id[:8]}" if status.run_id else "no run yet"
+        joined = f"run {foreign_words(status.run_id[:8], 8)}" if status.run_id else "no run yet"
         written = f"written {status.age:.0f} s ago" if status.age >= 0 else "an old file"
         heard = "" if status.server_silent_s is None else f"; server heard {status.server_silent_s:.1f} s before that"
-        return f"agent {status.agent}, {joined}, {status.phase}, at record {status.step}; {written}{heard}"
-    head = f"run {status.run_id[:8]}, epoch {status.epoch}, {status.phase}, record {status.step} of {status.last_step}"
+        phase = foreign_words(status.phase, NAME_MAX)
+        return f"agent {status.agent}, {joined}, {phase}, at record {status.step}; {written}{heard}"
+    name, phase = foreign_words(status.run_id[:8], 8), foreign_words(status.phase, NAME_MAX)
+    head = f"run {name}, epoch {status.epoch}, {phase}, record {status.step} of {status.last_step}"
     if status.ended:
         head += f"; ended {status.age:.0f} s ago" if status.age >= 0 else "; an old file"
     elif not 0 <= status.age < 5:
@@ -168,8 +206,8 @@ def table(status: TeamStatus | OwnStatus) -> str:
 def _line(agent: AgentStatus, ended: bool) -> str:
     state = "-" if ended else "absent" if not agent.present else "straggler" if agent.straggler else "ready"
     heard = "never" if agent.silent_s is None else f"{agent.silent_s:.1f} s ago"
-    digest = agent.step_digest[:16] or "-"
-    return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {agent.host}"
+    digest, host = foreign_words(agent.step_digest[:16], 16) or "-", foreign_words(agent.host, NAME_MAX)
+    return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {host}"
 
 
 class Watchkeeper:

@@ -84,15 +84,28 @@ def unpack(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], dict[st
         raise _corrupt(where, f"it begins with {magic[:32]!r} instead of {_MAGIC!r}")
     if hashlib.sha256(content).hexdigest().encode("ascii") != check:
         raise _corrupt(where, "its content does not have the digest that it states")
+    try:
+        return _arrays_of(content)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, MemoryError) as error:
+        raise _corrupt(where, f"it describes no arrays ({type(error).__name__}: {error})") from error
+
+
+def _arrays_of(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and meta in what a digest covers, which whoever made the file may have made up."""
     header, body = content.split(b"\n", 1)
     description = json.loads(header)
     arrays: dict[str, NDArray[Any]] = {}
     offset = 0
     for name, dtype, shape in description["arrays"]:
+        if not isinstance(name, str) or not all(isinstance(length, int) and length >= 0 for length in shape):
+            raise ValueError(f"an array {name!r} of shape {shape!r}")
         count = math.prod(shape)
-        array = np.frombuffer(body, dtype=_DTYPES[dtype], count=count, offset=offset)
+        kind = _DTYPES[dtype]
+        array = np.frombuffer(body, dtype=kind, count=count, offset=offset) if count else np.zeros(0, kind)
         arrays[name] = array.reshape(shape).astype(dtype)
         offset += array.nbytes
+    if not isinstance(description["meta"], dict):
+        raise ValueError("its meta is no map")
     return arrays, description["meta"]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dadc_net.atomic_file import sweep
 from dadc_net.errors import DuplicateAgentError, TemporaryError, UsageError
 from dadc_net.secret_files import check_folder, make_folder
 
@@ -59,17 +60,16 @@ def locked(folder: Path, party: str) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise DuplicateAgentError(
-                f"the state folder {folder} is in use by another process ({holder}), and {party} cannot share it. Nothing "
-                "was touched. End that process, or give another folder with --state-dir."
+                f"the folder {folder} is in use by another process ({holder}), and {party} cannot share it. Nothing "
+                "was touched. End that process, or give another folder with --state-dir or --out."
             ) from error
         except OSError as error:
             raise TemporaryError(
-                f"the state folder {folder} cannot be locked: {error.strerror}. {party[0].upper()}{party[1:]} was not "
+                f"the folder {folder} cannot be locked: {error.strerror}. {party[0].upper()}{party[1:]} was not "
                 "started, because a second process could write there too. Use a folder on a local disk, or a network file "
                 "system with locks."
             ) from error
-        for leftover in folder.glob(".*.tmp*"):  # Of a process that was killed while it wrote a file anew.
-            leftover.unlink(missing_ok=True)
+        sweep(folder)
         with suppress(OSError):  # The name of the holder is for people; on a full disk there is none.
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()}\n".encode("ascii"), 0)

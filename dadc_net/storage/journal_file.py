@@ -226,13 +226,35 @@ class Facts(dict[str, Any]):
         )
 
 
+_HEX_DIGITS = frozenset("0123456789abcdef")
+_HEX = ("run_id", "settings_digest", "environment", "commitment", "private_commitment", "learner_digest")
+_FACT_TYPES: dict[str, type] = {
+    **dict.fromkeys(("agent", "num_agents", "epoch", "last_step"), int),
+    **dict.fromkeys((*_HEX, "state"), str),
+    **dict.fromkeys(("settings", "structure", "family", "observation_space", "action_space"), dict),
+    **dict.fromkeys(("confirmed", "learner_digests"), list),
+}
+
+
 def read_facts(connection: sqlite3.Connection) -> Facts:
-    """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more."""
+    """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more, or of another type."""
     try:
         rows = connection.execute("SELECT name, value FROM facts")
-        return Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
-    except (ValueError, TypeError) as error:
+        facts = Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
+    except (ValueError, TypeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
+    for name, kind in _FACT_TYPES.items():
+        value = facts.get(name)
+        if name in facts and (not isinstance(value, kind) or isinstance(value, bool) or not _is_hex(name, value)):
+            raise sqlite3.DatabaseError(f"the fact {name} is {repr(value)[:80]}")
+    if not isinstance(facts.get("team", Facts()), dict):
+        raise sqlite3.DatabaseError(f"the fact team is {repr(facts['team'])[:80]}")
+    return facts
+
+
+def _is_hex(name: str, value: Any) -> bool:
+    texts = value if name == "learner_digests" else [value] if name in _HEX else []
+    return all(isinstance(text, str) and len(text) % 2 == 0 and _HEX_DIGITS.issuperset(text) for text in texts)
 
 
 def refuse_format(path: Path, facts: Mapping[str, Any]) -> None:

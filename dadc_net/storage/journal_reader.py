@@ -59,7 +59,7 @@ class JournalReader:
         if self.path.stat().st_size == 0:
             raise CorruptStateError(f"{self.path} is empty. It was cut or copied while open. Copy the folder whole.")
         refuse_without(self.path, WAL_SUFFIX)
-        self._database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
+        self._database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         try:
             self.facts: dict[str, Any] = self._read_facts()
             self.tail = self._read_tail()

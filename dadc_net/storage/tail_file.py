@@ -27,8 +27,12 @@ _MAGIC = b"dadT"
 _HEADER = struct.Struct(">4sII")
 
 
+_SEARCH_FACTOR = 16
+"""How many times over the bytes of a file are checked at most while a whole entry is looked for behind a bad one."""
+
+
 class TailDamage(NamedTuple):
-    """A rotten stretch of the file."""
+    """A rotten stretch of the file; what imitates entries without an end is one, whatever lies behind it."""
 
     byte: int
     """Where it begins."""
@@ -112,14 +116,17 @@ def read_tail(path: Path, key: int) -> Tail:
         raw = b""
     bodies: list[bytes] = []
     damage: TailDamage | None = None
-    at = 0
+    at, budget = 0, _SEARCH_FACTOR * len(raw)
     while at < len(raw):
         body = _body_at(raw, at, key)
         bad = at
         while body is None:
+            budget -= _HEADER.size + _claimed(raw, at)
             at = raw.find(_MAGIC, at + 1)
             if at < 0:
                 return Tail(bodies, damage)
+            if budget < 0:
+                return Tail(bodies, damage or TailDamage(bad, len(bodies)))
             body = _body_at(raw, at, key)
         if bad != at and damage is None:
             damage = TailDamage(bad, len(bodies))
@@ -133,9 +140,18 @@ def _body_at(raw: bytes, at: int, key: int) -> bytes | None:
     if len(raw) - at < _HEADER.size:
         return None
     magic, length, check = _HEADER.unpack_from(raw, at)
+    if magic != _MAGIC or length > len(raw) - at - _HEADER.size:
+        return None
     body = raw[at + _HEADER.size : at + _HEADER.size + length]
-    whole = magic == _MAGIC and len(body) == length and _check(key, body) == check
-    return body if whole else None
+    return body if _check(key, body) == check else None
+
+
+def _claimed(raw: bytes, at: int) -> int:
+    """How many bytes ``_body_at`` has looked at."""
+    if len(raw) - at < _HEADER.size:
+        return 0
+    magic, length, _ = _HEADER.unpack_from(raw, at)
+    return length if magic == _MAGIC and length <= len(raw) - at - _HEADER.size else 0
 
 
 def _check(key: int, body: bytes) -> int:

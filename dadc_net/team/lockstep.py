@@ -20,6 +20,7 @@ from dadc_net.team.environment import Environment
 from dadc_net.team.episode_clock import EpisodeClock
 from dadc_net.team.outcome import JointOutcome, admitted, taken
 from dadc_net.team.structures.structure import InformationStructure, JointStep
+from dadc_net.team.user_code import blame_owner
 
 
 class TeamStep(NamedTuple):
@@ -63,22 +64,37 @@ class LockStep:
 
         Raises:
             NumericError: if what comes out does not lie in its space, or a reward is not finite.
+            UserCodeError: if the environment or the structure is a user's and fails.
         """
         at = self._clock.step_in_episode
         begin = at == 0
         copies = self.environment.num_envs
-        outcome = admitted(self.environment.advance(joint_action, begin, draws), self.spec, copies, step)
+        try:
+            returned = self.environment.advance(joint_action, begin, draws)
+        except (Exception, SystemExit) as error:
+            blame_owner("the environment", self.environment, error)
+            raise
+        outcome = admitted(returned, self.spec, copies, step)
         ended = self._clock.observe(outcome.ended)
         self._history.append(joint_step(outcome, joint_action, begin))
-        common = taken(self._structure.common(self._history, at), self.common_space, copies)
+        found = self._common(at)
+        common = taken(found, self.common_space, copies)
         if common is None:
-            raise self._wrong_common(at, step)
+            raise self._wrong_common(found, step)
         return TeamStep(outcome.observations, common, np.where(begin, 0.0, outcome.rewards), at, ended)
 
-    def _wrong_common(self, at: NDArray[np.int64], step: int) -> NumericError:
-        found = self._structure.common(self._history, at)
+    def _common(self, at: NDArray[np.int64]) -> NDArray[Any]:
+        """z_t of the history, as the structure gives it, with step ``at`` [E] in each episode."""
+        try:
+            return self._structure.common(self._history, at)
+        except (Exception, SystemExit) as error:
+            blame_owner("the information structure", self._structure, error)
+            raise
+
+    def _wrong_common(self, found: NDArray[Any], step: int) -> NumericError:
+        shown = np.asarray(found).tolist()
         return NumericError(
-            f"the information structure {self._structure.name} gives {found.tolist()} as common information at lock-step "
+            f"the information structure {self._structure.name} gives {shown} as common information at lock-step "
             f"{step}, which are no values of its space {self.common_space.to_plain()}. The run cannot go on. Correct its "
             "common() or its common_space(); dadc_net.team.conformance finds more."
         )

@@ -4,7 +4,8 @@ Decoding has three gates: the size of the body, the limits inside msgpack (count
 strings, no extension types), and a schema that names every field and its type. A field too many is refused like a field
 too few.
 
-Text from a peer ends in a terminal or a log: control characters, which could rewrite what it shows, are replaced.
+Text from a peer ends in a terminal or a log: control characters, which could rewrite what it shows, are replaced. Whoever
+shows it makes ``errors.foreign_words`` of it besides.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgpack
 
-from dadc_net.errors import InvariantError, ProtocolError
+from dadc_net.errors import InvariantError, ProtocolError, foreign_words
 from dadc_net.node.messages import DIGEST_BYTES, Account, Begin, Fault, Join
 from dadc_net.wire import limits
 from dadc_net.wire.header import Header
@@ -150,7 +151,7 @@ def _unpack(name: str, raw: bytes, schema: Mapping[str, Check], limit_bytes: int
     try:
         body = _parse(raw)
     except ValueError as error:
-        reason = printable(str(error))
+        reason = foreign_words(str(error))
         raise _refused(f"the body of a {name} message is not msgpack within its limits ({reason})") from error
     problem = _problem(name, body, schema)
     if problem or not isinstance(body, dict):
@@ -178,7 +179,7 @@ def _problem(name: str, body: object, schema: Mapping[str, Check]) -> str:
 
 
 def _names(fields: Mapping[Any, object]) -> str:
-    return printable(", ".join(sorted(map(str, fields)))[:200]) or "none"
+    return foreign_words(", ".join(sorted(map(str, fields))), 200) or "none"
 
 
 def _is_digest(value: object) -> str:

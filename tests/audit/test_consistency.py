@@ -224,7 +224,7 @@ def test_a_copy_without_its_wal_and_a_rotten_wal_are_refused(small: MakeConfig, 
 def test_what_cannot_be_compared_is_refused(small: MakeConfig, tmp_path: Path) -> None:
     team = Team(small(updates=2)).run()
     _, first, second = write_journals(team, tmp_path / "one")
-    other = write_journals(team, tmp_path / "two", run_id="q")
+    other = write_journals(team, tmp_path / "two", run_id="cd")
     for folders, words in (
         ([first], "at least two"),
         ([first, first], "at least two"),

@@ -26,7 +26,7 @@ def replica_after(team: Team, step: int) -> Replica:
     return replica
 
 
-def keep(folder: Path, replica: Replica, step: int, run_id: str = "r") -> None:
+def keep(folder: Path, replica: Replica, step: int, run_id: str = "ab") -> None:
     meta = {"run_id": run_id, "head": replica.head.hex(), "step": step}
     arrays_file.save(checkpoint_path(folder, step), replica.coordinator.snapshot(), meta)
 

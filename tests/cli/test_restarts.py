@@ -63,10 +63,12 @@ def test_an_error_that_nobody_foresaw_is_shown_and_final(
 ) -> None:
     assert ended(ZeroDivisionError("oh"), monkeypatch, "on-failure") == 0
     said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert "exit code 1 is final" in said
-    with pytest.raises(ZeroDivisionError):
-        ended(ZeroDivisionError("oh"), monkeypatch, "no")
+    assert "ZeroDivisionError: oh in " in said
+    assert "Traceback" not in said
+    assert "exit code 70 is final" in said
+    monkeypatch.setenv("DADC_TRACEBACK", "1")
+    assert ended(ZeroDivisionError("oh"), monkeypatch, "no") == 70
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_the_end_of_a_run_and_an_unknown_rule(monkeypatch: pytest.MonkeyPatch) -> None:

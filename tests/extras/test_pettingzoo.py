@@ -14,7 +14,7 @@ import dadc_net
 from dadc_net.config import resolve
 from dadc_net.errors import ConfigError, NumericError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.task_names import load_task
+from dadc_net.named_code import load_task
 from dadc_net.team.conformance import check_task
 from dadc_net.team.environment import Ended
 from tests.process.commands import run

@@ -43,7 +43,7 @@ def test_arrays_come_back_and_damage_is_noticed(tmp_path: Path) -> None:
         arrays_file.save(path, {"words": np.array(["a"])}, {})
 
 
-def _write_journals(team: Team, folder: Path, run_id: str = "r") -> list[Path]:
+def _write_journals(team: Team, folder: Path, run_id: str = "ab") -> list[Path]:
     folders = []
     for agent, node in team.agents.items():
         path = folder / f"agent-{agent}"
@@ -78,7 +78,7 @@ def test_the_check_names_step_component_and_tensor(small: MakeConfig, tmp_path: 
 def test_what_cannot_be_checked_is_refused(small: MakeConfig, tmp_path: Path) -> None:
     team = Team(small(updates=2)).run()
     first, second = _write_journals(team, tmp_path / "one")
-    other = _write_journals(team, tmp_path / "two", run_id="q")
+    other = _write_journals(team, tmp_path / "two", run_id="cd")
     for folders, words in (
         ([first], "at least two"),
         ([first, first], "at least two"),

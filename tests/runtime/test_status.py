@@ -86,3 +86,36 @@ def test_who_lives_has_written_lately_or_has_ended(tmp_path: Path) -> None:
         status.require_alive(own(11.0), tmp_path, 10.0)
     with pytest.raises(TemporaryError, match="before this host was booted"):
         status.require_alive(own(-3.0), tmp_path, 10.0)
+
+
+HOSTILE = [
+    "[]",
+    "3",
+    '{"agents": 3}',
+    '{"agents": [{"agent": 1}]}',
+    '{"agent": "1", "phase": 3}',
+    '{"agent": [1], "phase": "x", "run_id": "", "step": 1, "server_silent_s": null, "written": 0}',
+    '{"agent": 1, "phase": "x", "run_id": "", "step": 1, "server_silent_s": "z", "written": 0}',
+    '{"agent": 1, "phase": "x", "run_id": "", "step": 1, "server_silent_s": null, "written": 0, "more": 1}',
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_a_status_of_anything_is_refused_with_a_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / status.STATUS_NAME).write_text(content)
+    with pytest.raises(UsageError, match="is no status of this version"):
+        status.read(tmp_path)
+
+
+def test_a_status_steers_no_terminal_and_forges_no_line(tmp_path: Path) -> None:
+    keeper = Watchkeeper(1)
+    evil = "host\x1b[2J\n    2  ready \u202e"
+    agents = keeper.status(1, {1: evil}, [], 0.0)
+    team = TeamStatus(phase="run\x1b[31m", run_id="\n" * 9, epoch=1, step=1, last_step=2, written=0.0, agents=agents)
+    StatusFile(tmp_path).on(team)
+    shown = status.table(status.read(tmp_path))
+    assert len(shown.splitlines()) == 3
+    assert not set(shown) & set("\x1b\u202e")
+    own = status.table(OwnStatus(agent=1, phase="x\x1b[2J\ny", run_id="ab", step=1, server_silent_s=None, written=0.0))
+    assert len(own.splitlines()) == 1
+    assert "\x1b" not in own

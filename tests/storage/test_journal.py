@@ -22,7 +22,7 @@ from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.server_journal import ServerJournalFile
 
-FACTS = {"agent": 0, "num_agents": 2, "run_id": "r"}
+FACTS = {"agent": 0, "num_agents": 2, "run_id": "ab"}
 
 
 def common_rows(count: int) -> list[Record]:
@@ -57,7 +57,7 @@ def agent_rows(count: int) -> list[AgentRow]:
 def agent_store(folder: Path, count: int = 5) -> AgentJournalFile:
     store = AgentJournalFile(folder, "process")
     if not store.facts:
-        store.create({"agent": 1, "run_id": "r"})
+        store.create({"agent": 1, "run_id": "ab"})
         store.write(agent_rows(count))
     return store
 
@@ -217,7 +217,7 @@ def test_a_reader_does_not_hold_up_a_sync(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_folder_belongs_to_one_process_and_is_swept(tmp_path: Path) -> None:
-    (tmp_path / ".checkpoint-000000000001.arrays.77.tmp").write_bytes(b"half a file")
+    (tmp_path / ".checkpoint-000000000001.arrays.77.dadc-tmp").write_bytes(b"half a file")
     with locked(tmp_path, "agent 1"):
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
         with pytest.raises(DuplicateAgentError, match=f"in use by another process \\(process {os.getpid()}\\)"), locked(

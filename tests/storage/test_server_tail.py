@@ -132,7 +132,7 @@ def test_killed_between_the_group_and_the_cut_nothing_is_there_twice(
     writer.write(GROUP_ENTRIES)
     monkeypatch.undo()
     killed = writer.folder.with_name("killed")
-    assert in_database(killed) == len(read_tail(killed / TAIL, key_of("r")).bodies) == GROUP_ENTRIES
+    assert in_database(killed) == len(read_tail(killed / TAIL, key_of("ab")).bodies) == GROUP_ENTRIES
     assert_holds(killed, GROUP_ENTRIES)
     assert_holds(writer.killed("after"), GROUP_ENTRIES)
     writer.journal.close()
@@ -192,7 +192,7 @@ def test_a_reader_that_looked_at_the_database_first_would_find_a_hole(writer: Wr
     database = sqlite3.connect(f"file:{writer.folder / JOURNAL_NAME}?mode=ro", uri=True)
     (seen,) = database.execute("SELECT COUNT(*) FROM records").fetchone()
     writer.write(2)
-    bodies = read_tail(writer.folder / TAIL, key_of("r")).bodies
+    bodies = read_tail(writer.folder / TAIL, key_of("ab")).bodies
     later = [server_journal.TailEntry.unpack(body).record.step for body in bodies]
     assert (seen, later) == (0, [GROUP_ENTRIES])
     database.close()

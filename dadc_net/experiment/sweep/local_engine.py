@@ -73,8 +73,8 @@ class LocalEngine:
                     observer.progressed(self._running[child], share)
                 case TrialFinished(record=record):
                     self._outcome[child] = record
-                case Failed(exit_code=code, text=text):
-                    self._outcome[child] = error_for_exit_code(code, text)
+                case Failed(exit_code=code, text=text, speaker=speaker):
+                    self._outcome[child] = error_for_exit_code(code, text, speaker)
 
     def _bury(self, child: Child, observer: Observer) -> None:
         trial = self._running.pop(child)

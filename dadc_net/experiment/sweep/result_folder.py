@@ -17,13 +17,19 @@ from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorS
 from dadc_net.coordinator.settings.learning import SHARED
 from dadc_net.errors import CorruptStateError, DadcError
 from dadc_net.experiment.sweep.trial import FORMAT, Trial
+from dadc_net.named_code import load_task
 from dadc_net.schema import Checked, flat, sections_of, to_plain
 from dadc_net.storage.folder import open_folder
-from dadc_net.task_names import load_task
 from dadc_net.team.prescriptions import ThetaSettings
 
 Record = dict[str, Any]
 _ABSENT = object()
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("curve", "panel", "label", "task", "algorithm", "digest"), str),
+    **dict.fromkeys(("seed", "updates", "env_steps"), int),
+    "configuration": dict,
+}
+"""What a result holds before the run's end, by type."""
 
 
 class ResultFolder:
@@ -70,6 +76,12 @@ def read_result(path: Path) -> Record:
         raise CorruptStateError(
             f"{path} is not a result of a sweep: its format is not {FORMAT!r}. Results lie in a folder of their own. Move "
             "the file elsewhere."
+        )
+    misshapen = [name for name, kind in _TYPES.items() if not isinstance(record.get(name), kind)]
+    if misshapen:
+        raise CorruptStateError(
+            f"{path} is no whole result: {', '.join(misshapen)} are missing or of another type. Nothing was read from it. "
+            "Restore it, or remove it and start the sweep again."
         )
     return record
 

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import (
+    SERVER_WORDS_MAX,
     CorruptStateError,
     DivergenceError,
     MismatchError,
     ProtocolError,
     TemporaryError,
-    error_for_exit_code,
+    error_told_by,
 )
 from dadc_net.node.agent.agent_log import AgentLog, facts_of, refuse_another
 from dadc_net.node.agent.identity import AgentIdentity
@@ -195,7 +196,7 @@ class AgentNode:
             case Query():
                 return Reaction(self._account(message))
             case Fault(exit_code, text):
-                raise error_for_exit_code(exit_code, text)
+                raise error_told_by("the environment server", exit_code, text, SERVER_WORDS_MAX)
             case _:
                 raise ProtocolError(
                     f"agent {self.identity.agent} received a {type(message).__name__}, which only an agent may send. "

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dadc_net.errors import DivergenceError
+from dadc_net.errors import NAME_MAX, DivergenceError, foreign_words
 from dadc_net.node.messages import Account
 from dadc_net.node.server.agreement import Divergence, find_suspects
 
@@ -66,8 +66,8 @@ class Inquiry:
 
 
 def _host_text(facts: Mapping[str, str]) -> str:
-    known = (f"{name} {facts[name]}" for name in _HOST_FACTS if name in facts)
-    return ", ".join([facts.get("hostname", "an unnamed host"), *known])
+    known = (f"{name} {foreign_words(facts[name], NAME_MAX)}" for name in _HOST_FACTS if name in facts)
+    return ", ".join([foreign_words(facts.get("hostname", "an unnamed host"), NAME_MAX), *known])
 
 
 def error_of(divergence: Divergence) -> DivergenceError:

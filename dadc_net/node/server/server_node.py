@@ -20,7 +20,8 @@ from dadc_net.errors import (
     InvariantError,
     NumericError,
     ProtocolError,
-    error_for_exit_code,
+    UserCodeError,
+    error_told_by,
 )
 from dadc_net.node.messages import Account, Act, Alive, Bye, End, Fault, Join, Message, Query, Step, Who
 from dadc_net.node.server.admission import unpack_answer
@@ -33,7 +34,7 @@ from dadc_net.node.server.roster import Credentials, Member, Roster
 from dadc_net.node.server.server_log import Answer, ServerLog
 from dadc_net.node.server.terms import FOLLOWING, ClosedStep, Delivery, RunTerms, ServerPhase
 
-_FATAL = (DivergenceError, ProtocolError, NumericError, InvariantError)
+_FATAL = (DivergenceError, ProtocolError, NumericError, UserCodeError, InvariantError)
 """What an agent may report that ends the run: the others would meet it too, or could not trust it."""
 
 
@@ -129,7 +130,7 @@ class EnvironmentServerNode:
                 return [] if agent is None else self._agent_fault(agent, message, now)
             case _:
                 text = f"a {type(message).__name__} message may only come from a server. Connect with dadc-agent."
-                return [Delivery(peer, Fault(ProtocolError.exit_code, text))]
+                return [refuse(peer, ProtocolError(text))]
 
     # --- joining ------------------------------------------------------------------------------------------------
 
@@ -279,11 +280,11 @@ class EnvironmentServerNode:
         self._outstanding.answered(agent)
 
     def _agent_fault(self, agent: int, fault: Fault, now: float) -> list[Delivery]:
-        error = error_for_exit_code(fault.exit_code, fault.text)
-        if self.phase is ServerPhase.RUNNING and isinstance(error, _FATAL):
-            self._leave(agent)
-            return self._fail(error)
-        return self._hand_over(agent, now)
+        error = error_told_by(f"agent {agent}", fault.exit_code, fault.text)
+        if self.phase is not ServerPhase.RUNNING or not isinstance(error, _FATAL):
+            return self._hand_over(agent, now)
+        self._leave(agent)
+        return self._fail(error)
 
     def peer_gone(self, peer: bytes, now: float) -> list[Delivery]:
         """The transport says that ``peer`` has vanished: its agent is waited for."""
@@ -333,10 +334,8 @@ class EnvironmentServerNode:
             return self._fail(error)
 
     def _tick(self, now: float) -> list[Delivery]:
-        deliveries: list[Delivery] = []
-        for agent in self._joining.silent(now):
-            if not self._outstanding.busy(agent):  # One that computes may be silent for longer.
-                deliveries += self._hand_over(agent, now)
+        handed = [self._hand_over(agent, now) for agent in self._joining.silent(now) if not self._outstanding.busy(agent)]
+        deliveries = [delivery for deliveries in handed for delivery in deliveries]
         if self.phase is ServerPhase.FAILED:
             return deliveries
         if self.phase is ServerPhase.EXAMINING:

@@ -79,6 +79,7 @@ class World:
 
         Raises:
             NumericError: if what the environment or the information structure gives does not lie in its space.
+            UserCodeError: if one of them is a user's and fails.
         """
         step = self._step
         draws = self._stream.uniforms(step, self.copies, self.problem.environment.spec.draws_per_step)

@@ -1,0 +1,96 @@
+"""What a TASK may be called, and code that a user names on the command line: found, called, and checked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dadc_net import user_code
+from dadc_net.errors import UsageError, UserCodeError
+from dadc_net.finite_files import is_model_file, load_model_task
+from dadc_net.team.structures.structure import InformationStructure
+from dadc_net.team.tasks import Task, find_task
+from dadc_net.team.user_code import blame_owner
+
+_PETTINGZOO = "pettingzoo:"
+
+
+def load_task(name: str) -> Task:
+    """A built-in task by name, that of a .dpomdp file or a PettingZoo environment, or what a user's factory returns."""
+    if is_model_file(name):
+        return load_model_task(name)
+    if ":" not in name:
+        return find_task(name)
+    if name.startswith(_PETTINGZOO):
+        return _parallel_task(name.removeprefix(_PETTINGZOO))
+    factory = named_code(name, "task", "package.module:factory, or as FILE.py:factory")
+    task = _called(f"the factory of the task {name}", factory)
+    if not isinstance(task, Task):
+        raise UsageError(
+            f"{name} returned a {type(task).__name__} instead of a dadc_net.team.tasks.Task. No run was started. "
+            "Return a Task that says how to make the environment."
+        )
+    return task
+
+
+def _parallel_task(name: str) -> Task:
+    try:
+        import gymnasium  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"pettingzoo:{name} needs the packages pettingzoo and gymnasium: {error}. No run was started. Install them: "
+            "pip install 'dadc-net[pettingzoo]'"
+        ) from error
+    # An extra: gymnasium is not there for everybody.
+    from dadc_net.team.pettingzoo.task import parallel_task
+
+    return parallel_task(name)
+
+
+def named_code(name: str, what: str, form: str) -> Any:
+    """What a user's ``name`` names; the current folder is looked at last, so that nothing in it hides anything else.
+
+    Raises:
+        UsageError: if it is not there.
+        UserCodeError: if its module fails while it is imported.
+    """
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return user_code.load(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"the {what} {name} cannot be loaded: {error}. It is read as {form}. Modules are looked for in PYTHONPATH, "
+            f"among what is installed, and in {os.getcwd()}: put it into one of them."
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(
+            f"the module of the {what} {name} failed while it was imported. It is not part of dadc-net, and no run was "
+            "started. Mend it, then give the same command again."
+        ) from error
+
+
+def _called(what: str, made: Callable[[], object]) -> object:
+    """Raises UserCodeError if it fails, UsageError if it cannot be called like that."""
+    try:
+        return made()
+    except (Exception, SystemExit) as error:
+        blame_owner(what, made, error)
+        if isinstance(error, TypeError):
+            raise UsageError(f"{what} cannot be called without arguments: {error}. No run was started. Mend it.") from error
+        raise
+
+
+def load_structure(name: str) -> InformationStructure:
+    """A user's information structure, ``package.module:Class``; only ever for a name given on this host."""
+    form = "package.module:Class or FILE.py:Class, a class that takes no arguments"
+    made = named_code(name, "information structure", form)
+    structure = _called(f"the information structure {name}", made)
+    if not isinstance(structure, InformationStructure):
+        raise UsageError(
+            f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "
+            "the class from dadc_net.team.structures.structure.InformationStructure."
+        )
+    return structure
