@@ -10,9 +10,9 @@ import pytest
 
 import dadc_net
 from dadc_net import user_code
-from dadc_net.config import load_structure, resolve, structure_argument
+from dadc_net.config import resolve, structure_argument
 from dadc_net.errors import UsageError
-from dadc_net.named_code import load_task
+from dadc_net.named_code import load_structure, load_task
 from dadc_net.team.conformance import check_task
 from tests.process.commands import run
 
