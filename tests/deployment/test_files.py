@@ -83,7 +83,7 @@ def test_no_seed_and_no_key_stands_in_a_file(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["kubernetes", "slurm", "systemd"])
 def test_engines_that_tell_exit_codes_apart_are_told_the_final_ones(engine: str) -> None:
-    assert FINAL_EXIT_CODES == (1, 2, 10, 11, 12, 13, 14, 15, 16, 70)
+    assert FINAL_EXIT_CODES == (1, 2, 10, 11, 12, 13, 14, 15, 16, 17, 70)
     found = re.search(r"(?:values: \[|RestartPreventExitStatus=|\n      )(1(?:[ ,|]+\d+)+)", text(engine, TWO))
     assert found is not None
     assert tuple(map(int, re.findall(r"\d+", found[1])))[: len(FINAL_EXIT_CODES)] == FINAL_EXIT_CODES
