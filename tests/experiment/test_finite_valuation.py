@@ -32,7 +32,7 @@ class Always:
 
 
 def two_decisions(task: str, **more: Any) -> RunConfig:
-    return resolve(task, (), {"env.horizon": 2, "discount": 1.0, **more})
+    return resolve(task, (), {"env.horizon": 2, "discount": 1.0, "evaluation.plan_seconds": 10.0, **more})
 
 
 @pytest.mark.parametrize(("task", "optimum"), [("dec-tiger", -4.0), ("recycling", 7.0)])
