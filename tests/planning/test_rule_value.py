@@ -154,7 +154,7 @@ def test_a_rule_that_depends_on_everything_common_has_the_value_of_every_path(
     definition: str, number: int, name: str, parameters: dict[str, Any]
 ) -> None:
     tiny = team(59)
-    menu = deterministic_menu("all", [["x0", "x1"]] * 2, [["x0", "x1"]] * 2)
+    menu = deterministic_menu("all", [["x0", "x1"]] * 2, [2, 2])
     table = menu.table()
 
     def play(common: Any, private: Any, k: int) -> NDArray[np.float64]:
@@ -210,7 +210,7 @@ def test_sampling_common_histories_agrees_with_following_all(
 @pytest.mark.parametrize("name", ["control-sharing", "no-sharing"])
 def test_the_best_rule_of_all_has_the_planners_optimum(name: str) -> None:
     tiny = team(59)
-    menu = deterministic_menu("all", [["x0", "x1"]] * 2, [["x0", "x1"]] * 2)
+    menu = deterministic_menu("all", [["x0", "x1"]] * 2, [2, 2])
     values = values_of(tiny, structure_by_name(name, {"memory_steps": 0}), menu, 2, 1.0)
     best = -np.inf
     for first in range(0, len(menu.entries)):
@@ -244,7 +244,7 @@ def test_the_best_rule_of_all_has_the_planners_optimum(name: str) -> None:
 
 def test_constant_and_random_coordinators_against_every_path() -> None:
     tiny = team(59)
-    menu = deterministic_menu("all", [["x0", "x1"]] * 2, [["x0", "x1"]] * 2)
+    menu = deterministic_menu("all", [["x0", "x1"]] * 2, [2, 2])
     table = menu.table()
     values = values_of(tiny, structure_by_name("control-sharing", {"memory_steps": 0}), menu, 3, 1.0)
 

@@ -22,6 +22,7 @@ STATUS = AgentStatus(
 SAMPLES: dict[Any, Any] = {
     int: 3,
     float: 0.1,
+    bool: True,
     str: "ü",
     list[int]: [1, 2],
     dict[int, str]: {1: "ab"},
