@@ -78,7 +78,10 @@ class AgentSocket:
 
     @property
     def raw(self) -> Socket:
-        """The DEALER itself, for ``ceiling``."""
+        """The DEALER itself, for ``ceiling``; nobody else reads it from now on."""
+        if self._minder is not None:
+            self._minder.close()
+            self._minder = None
         return self._connected()
 
     def connect(self, wake_fds: Sequence[int] = (), timeout_s: float | None = None) -> bool:

@@ -118,7 +118,10 @@ class ServerSocket:
 
     @property
     def raw(self) -> Socket:
-        """The ROUTER itself, for ``ceiling``."""
+        """The ROUTER itself, for ``ceiling``; nobody else reads it from now on."""
+        if self._minder is not None:
+            self._minder.close()
+            self._minder = None
         return self._socket
 
     def receive(self, timeout_ms: int, wake_fds: Sequence[int] = ()) -> list[Received]:

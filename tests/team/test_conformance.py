@@ -313,7 +313,7 @@ class Crashes(Radio):
         (FlatObservations, "outcome", r"shape \(4, 2\) instead of \(4, 2, 1\)"),
         (HalfIntegers, "outcome", "public has type float64, which is not exactly int64"),
         (TruncatesItself, "ended", "restart_steps"),
-        (EndedHalf, "outcome", "ended"),
+        (EndedHalf, "ended", "ended"),
         (OwnGenerator, "determinism", "rewards of copy 0"),
         (SharedReward, "copies", "rewards"),
         (KnowsItsRow, "copies", "rewards"),
