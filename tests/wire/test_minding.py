@@ -35,7 +35,7 @@ def as_before(socket, heartbeat):
     configure(socket, heartbeat)
     socket.set(zmq.RCVHWM, int(bound))
 options._configure = as_before
-agent = AgentSocket(endpoint, load_agent_keys(Path(folder), 1), 10.0, Heartbeat(100, 400, 500))
+agent = AgentSocket(endpoint, load_agent_keys(Path(folder), 1), 10.0, Heartbeat(interval_ms=100, timeout_ms=400, ttl_ms=500))
 agent.connect()
 agent.send([b"hello"])
 if how == "hold":
