@@ -60,7 +60,7 @@ def test_an_optimum_of_zero_loses_nothing(tmp_path: Path) -> None:
         kept = result(tmp_path / command)
         assert (kept["optimum"], kept["gap"], kept["valued"], kept["valuation_troubles"]) == (0.0, None, True, [])
         assert kept["value"] <= 0
-    evaluated = run(tmp_path, "dadc", "evaluate", "run", "--task", task)
+    evaluated = run(tmp_path, "dadc", "evaluate", "run")
     assert evaluated.code == 0, evaluated.err
     assert "no relative gap, V* is 0" in evaluated.out
     again = run(tmp_path, "dadc", "run", "mabc", *SMALL, *WORTHLESS, "--out", "run")
@@ -105,7 +105,9 @@ def test_an_environment_without_the_copies_for_an_evaluation_keeps_what_was_lear
     off = run(tmp_path, "dadc", "simulate", task, *SMALL, *none, "--out", "off")
     assert (off.code, "could not" in off.err) == (0, False), off.err
     assert "not valued by plain Monte Carlo" in off.out
-    (tmp_path / "f.toml").write_text(f'[[curve]]\nname = "c"\ntask = "{task}"\nseeds = 1\nupdates = 2\n', encoding="utf-8")
+    curve = f'[[curve]]\nname = "c"\ntask = "{task}"\nseeds = 1\nupdates = 2\n'
+    copies = "[curve.learner]\nnum_envs = 4\nbatch_steps = 40\n"
+    (tmp_path / "f.toml").write_text(curve + copies, encoding="utf-8")
     swept = run(tmp_path, "dadc", "sweep", "f.toml", "--jobs", "1", "--out", "w")
     assert swept.code != 0
     assert "Nothing was trained" in swept.err

@@ -33,7 +33,7 @@ from tests.team_in_memory import Team
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 TASK = "tests.whispers:make_task"
-COPIES = 16
+COPIES = 32
 SMALL = {"updates": 2, "learner.num_envs": COPIES, "learner.batch_steps": COPIES * 12}
 AGENTS = (1, 2)
 
