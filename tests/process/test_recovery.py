@@ -124,7 +124,7 @@ def test_a_journal_with_an_epoch_nobody_counted_goes_on(undisturbed: str, tmp_pa
     journal.note("epoch", 2**32 - 1)
     journal.close()
     where = ("--bind", f"tcp://127.0.0.1:{free_port()}", "--state-dir", "r/server", "--keys", "r/keys")
-    alone = ("dadc-env", *where, *LENGTH)
+    alone = ("dadc-env", *where, *LENGTH, "--env-seed", ENVIRONMENT_SEED)
     refused = run(tmp_path, *alone)
     assert refused.code == 15, refused.err
     assert "its last start was epoch 4294967295" in refused.err
