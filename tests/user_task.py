@@ -32,7 +32,7 @@ class NumpyParameters(MultiAccessBroadcastParameters):
     """As people write them who work with NumPy."""
 
     success_reward: float = np.float64(1.0)
-    restart_steps: int = np.int64(300)  # type: ignore[assignment]
+    samples: int = np.int64(300)  # type: ignore[assignment]
     traces: Path = Path("my traces/\"1\".csv")
     verbose: bool = np.bool_(False)  # type: ignore[assignment]
     note: str = "line\nnext \x7f ü"

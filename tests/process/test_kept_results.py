@@ -36,7 +36,7 @@ def test_a_task_with_odd_defaults_resumes_and_is_evaluated(tmp_path: Path) -> No
         evaluated = run(tmp_path, "dadc", "evaluate", folder, "--task", task, "--json")
         assert (evaluated.code, evaluated.last["learner_digest"]) == (0, digest), evaluated.err
         held = tomllib.loads((tmp_path / folder / "config.toml").read_text(encoding="utf-8"))["env"]
-        assert (held["success_reward"], held["restart_steps"], held["verbose"]) == (1.0, 300, False)
+        assert (held["success_reward"], held["samples"], held["verbose"]) == (1.0, 300, False)
         assert (held["traces"], held["note"]) == ('my traces/"1".csv', "line\nnext \x7f ü")
     refused = run(tmp_path, "dadc", "run", task, *SMALL, "--set", 'env.note="\\ud83d"', "--out", "x")
     assert refused.code == 2
