@@ -26,7 +26,7 @@ def load_task(name: str) -> Task:
     if name.startswith(_PETTINGZOO):
         return _parallel_task(name.removeprefix(_PETTINGZOO))
     factory = named_code(name, "task", "package.module:factory, or as FILE.py:factory")
-    task = _called(f"the factory of the task {name}", factory)
+    task = called(f"the factory of the task {name}", factory)
     if not isinstance(task, Task):
         raise UsageError(
             f"{name} returned a {type(task).__name__} instead of a dadc_net.team.tasks.Task. No run was started. "
@@ -72,14 +72,15 @@ def named_code(name: str, what: str, form: str) -> Any:
         ) from error
 
 
-def _called(what: str, made: Callable[[], object]) -> object:
-    """Raises UserCodeError if it fails, UsageError if it cannot be called like that."""
+def called(what: str, made: Callable[..., object], *arguments: object) -> object:
+    """What a user's callable returns. Raises UserCodeError if it fails, UsageError if it cannot be called like that."""
     try:
-        return made()
+        return made(*arguments)
     except (Exception, SystemExit) as error:
         blame_owner(what, made, error)
         if isinstance(error, TypeError):
-            raise UsageError(f"{what} cannot be called without arguments: {error}. No run was started. Mend it.") from error
+            how = f"with {len(arguments)} argument{'s' * (len(arguments) != 1)}" if arguments else "without arguments"
+            raise UsageError(f"{what} cannot be called {how}: {error}. No run was started. Mend it.") from error
         raise
 
 
@@ -87,7 +88,7 @@ def load_structure(name: str) -> InformationStructure:
     """A user's information structure, ``package.module:Class``; only ever for a name given on this host."""
     form = "package.module:Class or FILE.py:Class, a class that takes no arguments"
     made = named_code(name, "information structure", form)
-    structure = _called(f"the information structure {name}", made)
+    structure = called(f"the information structure {name}", made)
     if not isinstance(structure, InformationStructure):
         raise UsageError(
             f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from dadc_net.errors import UsageError
+from dadc_net.named_code import called, named_code
 
 if TYPE_CHECKING:
     from dadc_net.runtime.events import Observer
@@ -31,17 +31,11 @@ def load_observers(names: tuple[str, ...], folder: Path) -> list[Observer]:
 
 
 def _load(name: str, folder: Path) -> Observer:
-    module, _, attribute = name.partition(":")
-    try:
-        observer: Observer = getattr(importlib.import_module(module), attribute)(folder)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"the observer {name} cannot be made: {error}. It is read as package.module:function, called with the run's "
-            "folder. Check that the module can be imported from here and has that function."
-        ) from error
+    make = named_code(name, "observer", "package.module:function or FILE.py:function")
+    observer = called(f"the observer {name}", make, folder)
     if not callable(getattr(observer, "on", None)):
         raise UsageError(
             f"{name} made a {type(observer).__name__} that has no method on(event). No run was started. Return an object "
             "with one."
         )
-    return observer
+    return cast("Observer", observer)

@@ -54,9 +54,9 @@ def test_a_users_observer_hears_of_a_run_and_one_that_fails_does_not_end_it(tmp_
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("no.such.module:Counts", "cannot be made: No module"),
-        (f"{__name__}:Nothing", "cannot be made: .*no attribute"),
-        (f"{__name__}", "cannot be made"),
+        ("no.such.module:Counts", "cannot be loaded: No module"),
+        (f"{__name__}:Nothing", "cannot be loaded: .*no attribute"),
+        (f"{__name__}", "cannot be loaded"),
         ("pathlib:Path", r"has no method on\(event\)"),
     ],
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +123,6 @@ def test_what_would_break_a_file_is_refused() -> None:
             Team(**{"agents": 2, "task": "mabc", **bad})  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("team", [TWO, TRICKY, Team(agents=1, task="a:b", structure="a.b:C")])
 def test_the_script_for_slurm_is_bash(team: Team, tmp_path: Path) -> None:
     script = tmp_path / "dadc.sbatch"

@@ -306,7 +306,7 @@ def test_what_is_too_large_is_refused_on_receipt() -> None:
         ),
         Fault(256, ""),
     ],
-    ids=repr,
+    ids=lambda message: type(message).__name__,
 )
 def test_our_own_mistake_shows_at_our_end(message: Message) -> None:
     with pytest.raises(InvariantError):
