@@ -151,7 +151,7 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
         # A run is taken up again from wherever one stands.
         given["task"] = str(Path(task_argument).absolute())
     elif task_argument.endswith(".toml") or Path(task_argument).is_file():
-        given = _read_file(Path(task_argument))
+        given = read_configuration(Path(task_argument))
         if "task" not in given:
             raise ConfigError(f'{task_argument} has no key task. It says which problem to solve. Add task = "mabc".')
     else:
@@ -170,19 +170,24 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
     return build(given)
 
 
-def task_of(run: Path) -> str:
-    """The task that the folder of a run names in its ``config.toml``; nothing is imported.
+def task_of(file: Path) -> str:
+    """The task that a run's ``config.toml`` names; nothing is imported.
 
     Raises:
         ConfigError, UsageError: if the file cannot be read or names none.
     """
-    task = _read_file(run / RUN_CONFIG).get("task")
+    task = read_configuration(file).get("task")
     if not isinstance(task, str):
-        raise ConfigError(f"{run / RUN_CONFIG} names no task. It is no folder of a run, or damaged. Give another one.")
+        raise ConfigError(f"{file} names no task. It is no configuration of a run, or damaged. Give another folder.")
     return task
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_configuration(path: Path) -> dict[str, Any]:
+    """What a TOML file of a task or a run holds; nothing is imported or checked.
+
+    Raises:
+        UsageError, ConfigError: if it cannot be read, or is no TOML.
+    """
     try:
         return read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:

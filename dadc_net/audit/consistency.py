@@ -27,6 +27,7 @@ from dadc_net.node.rows import UpdateRow
 from dadc_net.node.server.agreement import find_suspects
 from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.run_folder import PRUNED_FILE
 
 _COLUMNS = (
     ("parameters", "all"),
@@ -93,8 +94,9 @@ def find_journals(folders: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for folder in folders:
-        own = (folder / JOURNAL_NAME).is_file()
-        inside = [folder] if own else sorted(path.parent for path in folder.glob(f"*/{JOURNAL_NAME}"))
+        names = (JOURNAL_NAME, PRUNED_FILE)  # A reader says of what was cut that it was.
+        own = any((folder / name).is_file() for name in names)
+        inside = [folder] if own else sorted({path.parent for name in names for path in folder.glob(f"*/{name}")})
         if not inside:
             raise UsageError(
                 f"{folder} holds no {JOURNAL_NAME}, nor does a folder in it. It is not a run that can be checked. "

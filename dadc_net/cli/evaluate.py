@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--task", metavar="MODULE:FACTORY", help="The run's task, where that is code of yours.")
 @click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
 @click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--certificate", is_flag=True, help="Theorem 5: epsilon, delta, kappa and the bound, next to the true gap.")
 @shell.json_option
 def evaluate_command(
-    run: Path,
+    runs: tuple[Path, ...],
     task: str | None,
     agent: int,
     trajectories: int | None,
@@ -32,37 +32,26 @@ def evaluate_command(
     certificate: bool,
     as_json: bool,
 ) -> None:
-    """Value of the greedy rule that a run has learned."""
-    from dadc_net.config import resolve, task_of
-    from dadc_net.errors import MismatchError, UsageError
-    from dadc_net.experiment.evaluation import Evaluator
-    from dadc_net.runtime.launcher import load_learner
-    from dadc_net.storage.run_folder import RunFolder
-    from dadc_net.user_code import absolute
+    """Value of the greedy rule that a run has learned.
 
-    folder = RunFolder(run)
-    if not folder.config.is_file():
-        raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
-    if not folder.agent(agent).is_dir():
-        raise UsageError(
-            f"{run} holds no folder of agent {agent}. A simulation of a shared learner keeps that of agent 1 alone. Give "
-            "--agent one of those in the folder."
-        )
+    RUNS is the folder of a run, or a dadc-state folder, or the state folders of a server and an agent, from any hosts.
+    """
+    from dadc_net.errors import UsageError
+    from dadc_net.experiment.evaluation import Evaluator
+    from dadc_net.experiment.kept_runs import configuration
+    from dadc_net.runtime.learned import load_learner
+    from dadc_net.storage.kept_run import find_run
+
+    run = find_run(runs)
     asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
-    task = None if task is None else absolute(task)
-    if task is not None and task != task_of(run):
-        raise MismatchError(
-            f"--task is {task!r}, and the run in {run} is of the task {task_of(run)!r}. Nothing was imported. Give the task "
-            "of the run, or leave --task out where it is built in."
-        )
-    config = resolve(str(folder.config), (), {**asked, "task": task})
+    config = configuration(run, task, asked)
     snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)
     certified = evaluator.certificate(snapshot) if certificate else None
     exact, plain = valuation.exact, valuation.monte_carlo
     if exact is None and plain is None:
-        nothing = f"{run} was asked for no valuation. Nothing can be told of its rule. Give --returns or --trajectories."
+        nothing = f"{run.path}: no valuation was asked for, and nothing can be told. Give --returns or --trajectories."
         raise UsageError(" ".join(valuation.troubles) or nothing)
     for trouble in valuation.troubles:
         click.echo(f"warning: {trouble}", err=True)

@@ -17,6 +17,7 @@ from dadc_net.cli.plot import plot_command
 from dadc_net.cli.replay import replay_command
 from dadc_net.cli.restarts import run_party
 from dadc_net.cli.run import run_command, simulate_command
+from dadc_net.cli.runs import prune_command, runs_command, show_command
 from dadc_net.cli.selftest import selftest_command
 from dadc_net.cli.status import status_command
 from dadc_net.cli.sweep import sweep_command
@@ -37,6 +38,9 @@ for _command in (
     conform_command,
     replay_command,
     status_command,
+    runs_command,
+    show_command,
+    prune_command,
     selftest_command,
     keys_command,
     launch_command,

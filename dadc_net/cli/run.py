@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dadc_net.config import RunConfig
     from dadc_net.coordinator.settings.learning import Snapshot
     from dadc_net.experiment.valuer import Valuer
+    from dadc_net.runtime.launcher import Launcher
+    from dadc_net.runtime.metrics import MetricsFile
 
 
 def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
@@ -58,6 +60,27 @@ def _show_former(former: dict[str, Any], folder: Path, as_json: bool, quiet: boo
     click.echo(f"learner digest {former['learner_digest']}", err=quiet)
 
 
+def _shows_pruned(folder: Path, as_json: bool, quiet: bool) -> bool:
+    """Show the result of a run that was cut and cannot be taken up; whether it is one."""
+    from dadc_net.experiment.kept_runs import pruned_report
+
+    former = pruned_report(folder)
+    if former is not None:
+        _show_former(former, folder, as_json, quiet)
+    return former is not None
+
+
+def _metrics(launcher: Launcher) -> MetricsFile:
+    """The run's metrics, with what its parties logged and a launcher that was killed did not hear of."""
+    from dadc_net.runtime.metrics import MetricsFile
+
+    folder = launcher.folder
+    metrics = MetricsFile(folder.path)
+    for party in (folder.server, *map(folder.agent, launcher.learners)):
+        metrics.catch_up(party)
+    return metrics
+
+
 @click.command("run")
 @shell.task_argument
 @shell.task_options
@@ -92,15 +115,17 @@ def run_command(
 ) -> None:
     """Train a team: one environment server and K agent processes on this machine."""
     begun = time.monotonic()
-    from dadc_net.experiment.report import make_report, read_report
+    from dadc_net.experiment.report import make_report
+    from dadc_net.experiment.result_file import read_report
     from dadc_net.experiment.run_folders import holds_run, new_folder
     from dadc_net.experiment.valuer import Valuer
     from dadc_net.runtime.control import StopRequest
     from dadc_net.runtime.events import Checkpointed, Observers
-    from dadc_net.runtime.launcher import Launcher, LaunchOptions, load_learner, load_snapshot
-    from dadc_net.runtime.metrics import MetricsFile
+    from dadc_net.runtime.launcher import Launcher, LaunchOptions
+    from dadc_net.runtime.learned import load_learner, load_snapshot
     from dadc_net.runtime.sabotage import parse_all
     from dadc_net.storage.folder import open_folder
+    from dadc_net.storage.kept_run import find_run
 
     config = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
@@ -108,6 +133,8 @@ def run_command(
     tampers = parse_all(breaks, settings.num_agents, settings.updates * settings.learner.batch_lock_steps)
     resumes = holds_run(out, config, shared)
     folder = out if resumes and out is not None else new_folder(task, _shown_seed(seed, seed_file), out)
+    if resumes and _shows_pruned(folder, as_json, quiet):
+        return
     open_folder(folder)
     stop = StopRequest()
     stop.install()
@@ -122,10 +149,7 @@ def run_command(
         return snapshot, int(meta["update"])
 
     valuer = Valuer(config, look, told)
-    metrics = MetricsFile(folder)
-    for party in (launcher.folder.server, *map(launcher.folder.agent, launcher.learners)):
-        metrics.catch_up(party)
-    told.add(metrics)
+    told.add(_metrics(launcher))
     told.add(valuer)
     try:
         ended = launcher.run()
@@ -139,7 +163,7 @@ def run_command(
     report = former or make_report(  # A former one was kept, and its command ended before it was valued.
         config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
     )
-    snapshot, _ = load_learner(folder, config)
+    snapshot, _ = load_learner(find_run([folder]), config)
     _finish(valuer, report, snapshot, folder, config.evaluation.monte_carlo_trajectories, as_json, quiet)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.config import RUN_CONFIG, RunConfig, build, resolve
+from dadc_net.config import RunConfig, build, resolve
 from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.settings.learning import INDEPENDENT, Snapshot
 from dadc_net.errors import UsageError
@@ -23,7 +23,8 @@ from dadc_net.experiment.simulation import Simulation
 from dadc_net.planning.planners import Plan
 from dadc_net.runtime import events
 from dadc_net.runtime.events import Event
-from dadc_net.runtime.launcher import load_learner
+from dadc_net.runtime.learned import load_learner
+from dadc_net.storage.kept_run import find_run
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.local_memory import LocalMemory
 from dadc_net.team.tasks import Task, finite_task
@@ -186,10 +187,9 @@ def load_rule(run: str | Path, task: str | None = None) -> LearnedRule:
 
 
 def _kept(run: Path, task: str | None) -> tuple[RunConfig, Snapshot]:
-    if not (run / RUN_CONFIG).is_file():
-        raise UsageError(f"{run} holds no config.toml. It is not the folder of a run. Give the folder of a finished run.")
-    config = resolve(str(run / RUN_CONFIG), (), {"task": task})
-    snapshot, _ = load_learner(run, config)
+    kept = find_run([run])
+    config = resolve(str(kept.require_config()), (), {"task": task})
+    snapshot, _ = load_learner(kept, config)
     return config, snapshot
 
 

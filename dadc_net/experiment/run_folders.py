@@ -24,11 +24,11 @@ def holds_run(path: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
     folder = RunFolder(path)
     if folder.agent(1).is_dir() and not folder.keys.is_dir():
         return False  # A simulation, which has no journals.
-    if task_of(path) != config.task_argument:  # Before anything that the folder names is imported.
+    task = task_of(folder.config)
+    if task != config.task_argument:  # Before anything that the folder names is imported.
         raise MismatchError(
-            f"--out {path} holds a run of the task {task_of(path)!r}, and {config.task_argument!r} was given. Nothing was "
-            "changed, and nothing that the folder names was imported. Give the task of that run to resume it, or another "
-            "folder."
+            f"--out {path} holds a run of the task {task!r}, and {config.task_argument!r} was given. Nothing was changed, "
+            "and nothing that the folder names was imported. Give the task of that run to resume it, or another folder."
         )
     named = {"task": config.task_argument}
     held, given = resolve(str(folder.config), (), named).to_plain(), config.to_plain()

@@ -10,7 +10,8 @@ from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.experiment.comparison import Comparison
 from dadc_net.experiment.evaluation import Evaluator, Exact, Valuation, attempt
-from dadc_net.experiment.report import add_valuation, write_report
+from dadc_net.experiment.report import add_valuation
+from dadc_net.experiment.result_file import write_report
 from dadc_net.runtime.events import Checkpointed, Evaluated, Event, Learned, Observer, Warned
 
 Look = Callable[[Checkpointed], tuple[Snapshot, int]]

@@ -21,7 +21,6 @@ from dadc_net import atomic_file
 from dadc_net.audit.consistency import check
 from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig, structure_argument
-from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import (
     CorruptStateError,
     DadcError,
@@ -47,8 +46,6 @@ from dadc_net.runtime.events import (
 )
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
 from dadc_net.runtime.own_family import family_argument
-from dadc_net.storage import arrays_file
-from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -327,30 +324,3 @@ class Launcher:
         self._observer.on(Refereed(step=found.step))
         decided = check([self.options.out], self.options.shared_seed).first_divergence
         return decided or found
-
-
-def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An agent's newest checkpoint that is whole: arrays and meta.
-
-    Raises:
-        CorruptStateError: if there is none.
-    """
-    damage: CorruptStateError | None = None
-    for step in checkpoint_steps(folder):
-        try:
-            return arrays_file.load(checkpoint_path(folder, step))
-        except CorruptStateError as error:
-            damage = damage or error
-    raise damage or CorruptStateError(
-        f"{folder} holds no checkpoint. An agent makes its first one some seconds after its first update. Give the folder "
-        "of a run that got so far."
-    )
-
-
-def load_learner(run: Path, config: RunConfig, agent: int = 1) -> tuple[Snapshot, dict[str, Any]]:
-    """What a run has learned, from the checkpoint of ``agent``; of independent learners from all agents' checkpoints."""
-    folder, settings = RunFolder(run), config.settings
-    snapshot, meta = load_snapshot(folder.agent(agent))
-    if settings.mode.one_learner:
-        return snapshot, meta
-    return settings.mode.joined([load_snapshot(folder.agent(first))[0] for first, *_ in settings.learners]), meta

@@ -12,6 +12,7 @@ from pathlib import Path
 from dadc_net.atomic_file import sweep
 from dadc_net.errors import DuplicateAgentError, TemporaryError, UsageError
 from dadc_net.secret_files import check_folder, make_folder
+from dadc_net.storage.run_folder import PRUNED_FILE
 
 LOCK_NAME = "lock"
 
@@ -38,10 +39,15 @@ def open_state_folder(path: Path) -> Path:
     """The same for what only one party may see: its journal, its log, its seed.
 
     Raises:
-        UsageError: if it cannot be made or written.
+        UsageError: if it cannot be made or written, or holds a run that was cut.
         AuthenticationError: if it is another user's, or others can read or write what is in it.
     """
     check_folder(open_folder(path), secret=True)
+    if (path / PRUNED_FILE).exists():
+        raise UsageError(
+            f"the folder {path} holds a finished run that dadc prune has cut: its journal is gone, and nobody can take it "
+            "up. What it learned is still there. Give another folder with --state-dir or --out."
+        )
     return path
 
 

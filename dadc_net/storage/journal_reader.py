@@ -19,6 +19,7 @@ from dadc_net.storage.journal_file import (
     refuse_format,
     refuse_without,
 )
+from dadc_net.storage.run_folder import PRUNED_FILE
 from dadc_net.storage.server_journal import tail_key
 from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of
 from dadc_net.storage.tail_file import TAIL_SUFFIX, Tail, read_tail, tail_path
@@ -51,6 +52,11 @@ class JournalReader:
             CorruptStateError: if there is none, it is not a readable journal, or its -wal file or tail is missing.
         """
         self.path = folder / JOURNAL_NAME
+        if (folder / PRUNED_FILE).is_file() and not self.path.is_file():
+            raise CorruptStateError(
+                f"{folder} holds a finished run that dadc prune has cut: its journal is gone. What the journals said was "
+                f"compared before, and {PRUNED_FILE} says with what result. It can be evaluated, plotted and reported."
+            )
         if not self.path.is_file():
             raise CorruptStateError(
                 f"{folder} holds no {JOURNAL_NAME}. A party's folder has one from its first step on. "

@@ -7,6 +7,8 @@ from pathlib import Path
 
 STOPPED_FILE = "stopped.arrays"
 """What an agent leaves beside its journal when a divergence stops the run: its learner, for whoever wants to see why."""
+PRUNED_FILE = "pruned.json"
+"""What is left of the journal of a finished run that was cut to what is needed later."""
 SERVER = "server"
 """Name of the party that serves the environment, and of its folder."""
 _CONFIG = "config.toml"

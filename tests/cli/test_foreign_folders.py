@@ -67,6 +67,9 @@ COMMANDS: dict[str, tuple[click.Command, list[str], bool]] = {
     "replay": (dadc, ["replay", "run", "--seed", "7"], False),
     "status": (dadc, ["status", "run"], False),
     "plot": (dadc, ["plot", "run", "-o", "figure.png"], False),
+    "show": (dadc, ["show", "run"], False),
+    "runs": (dadc, ["runs", "."], False),
+    "prune": (dadc, ["prune", "run"], False),
 }
 """what -> command, arguments, whether it would need the task"""
 

@@ -12,7 +12,7 @@ import pytest
 
 from dadc_net import atomic_file
 from dadc_net.errors import CorruptStateError
-from dadc_net.experiment.report import RESULT_NAME, read_report
+from dadc_net.experiment.result_file import RESULT_NAME, read_report
 from dadc_net.experiment.sweep.result_folder import read_result
 from dadc_net.experiment.sweep.trial import FORMAT
 from dadc_net.storage import arrays_file

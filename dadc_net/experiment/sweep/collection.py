@@ -10,12 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dadc_net import atomic_file
-from dadc_net.errors import CorruptStateError, UsageError
-from dadc_net.experiment.report import RESULT_NAME
+from dadc_net.config import read_configuration
+from dadc_net.errors import ConfigError, CorruptStateError, UsageError
+from dadc_net.experiment.result_file import RESULT_NAME
 from dadc_net.experiment.sweep.result_folder import Record, ResultFolder
 from dadc_net.runtime.metrics import read_metrics
 from dadc_net.storage.folder import open_folder
+from dadc_net.storage.kept_run import find_run
 
 FORMAT = "dadc-net sweep collection 1"
 _PER_CURVE: tuple[str, ...] = (
@@ -27,6 +31,9 @@ _PER_SEED: tuple[str, ...] = (
     *("value_monte_carlo_stderr", "gap", "round_robin_share", "normalised_gap", "cpu_s", "learning"),
 )
 _DIGITS = 6
+_MOST_POINTS = 100
+REWARD = "mean reward per step"
+"""What is drawn of a run whose rule was not valued; the others show the value of the greedy rule."""
 
 
 def collect(title: str, records: Iterable[Record], path: Path) -> None:
@@ -73,7 +80,7 @@ def read_results(paths: Sequence[Path]) -> list[Record]:
             )
         records += found
     seen: set[tuple[str, int]] = set()
-    for record in records:
+    for record in (one for one in records if one["seed"] is not None):
         key = (record["curve"], record["seed"])
         if key in seen:
             raise UsageError(
@@ -87,6 +94,8 @@ def read_results(paths: Sequence[Path]) -> list[Record]:
 def _read_place(path: Path) -> list[Record]:
     if (path / RESULT_NAME).is_file():
         return [_read_run(path)]
+    if path.is_dir() and (rewards := _read_rewards(path)) is not None:
+        return [rewards]
     return list(ResultFolder(path).records()) if path.is_dir() else _read_collection(path)
 
 
@@ -109,6 +118,35 @@ def _read_run(path: Path) -> Record:
         raise CorruptStateError(
             f"the run {path} cannot be read: {error}. It is not finished, or damaged. Leave it out, or run it again."
         ) from error
+
+
+def _read_rewards(path: Path) -> Record | None:
+    """What a run earned while it learned, where nobody has valued its rule: one on separate hosts, or one that goes on.
+
+    Its mean reward per step over at most ``_MOST_POINTS`` stretches; None where there is no such run.
+    """
+    try:
+        run = find_run([path])
+        given = read_configuration(run.require_config())
+    except (UsageError, ConfigError):
+        return None
+    seen = {
+        int(line["env_steps"]): float(line["reward_per_step"])
+        for folder in run.folders[:1] + ([] if run.server is None else [run.server])
+        for line in read_metrics(folder)
+        if line.get("kind") == "reward"
+    }
+    if not seen:
+        return None
+    stretches = np.array_split(np.array(sorted(seen.items())), min(len(seen), _MOST_POINTS))
+    learning = {
+        "env_steps": [int(stretch[-1, 0]) for stretch in stretches],
+        "value": [float(stretch[:, 1].mean()) for stretch in stretches],
+    }
+    task, algorithm = str(given.get("task")), str(given.get("algorithm"))
+    named = {"curve": algorithm, "label": algorithm, "panel": f"{task}, while it learned", "quantity": REWARD}
+    known = {"seed": None, "optimum": None, "round_robin": None, "task": task, "algorithm": algorithm}
+    return {**known, **named, "learning": learning}
 
 
 def _read_collection(path: Path) -> list[Record]:

@@ -41,6 +41,8 @@ class Panel:
     lines: tuple[Line, ...]
     optimum: float | None
     round_robin: float | None
+    quantity: str = "discounted return of the greedy rule"
+    """What the curves show."""
 
 
 def panels(records: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -53,7 +55,13 @@ def panels(records: Sequence[Mapping[str, Any]]) -> list[Panel]:
     for record in records:
         found.setdefault(record["panel"], {}).setdefault(record["curve"], []).append(record)
     return [
-        Panel(name, tuple(map(_line, curves.values())), _only(name, curves, "optimum"), _only(name, curves, "round_robin"))
+        Panel(
+            name,
+            tuple(map(_line, curves.values())),
+            _only(name, curves, "optimum"),
+            _only(name, curves, "round_robin"),
+            *{record["quantity"] for records in curves.values() for record in records if "quantity" in record},
+        )
         for name, curves in found.items()
     ]
 
@@ -136,7 +144,7 @@ def _draw_panel(axes: Any, panel: Panel, colours: Mapping[str, str]) -> None:
         axes.axhline(panel.round_robin, color="grey", linestyle=":", linewidth=1.2, label=label)
     axes.set_title(panel.name)
     axes.set_xlabel("environment steps")
-    axes.set_ylabel("discounted return of the greedy rule")
+    axes.set_ylabel(panel.quantity)
     axes.set_xlim(left=0)
     axes.set_ylim(*limits(panel))
     axes.grid(alpha=0.25, linewidth=0.5)
