@@ -8,6 +8,7 @@ import dadc_net
 from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.check import check_command
+from dadc_net.cli.config import config_command
 from dadc_net.cli.conform import conform_command
 from dadc_net.cli.evaluate import evaluate_command
 from dadc_net.cli.launch import launch_command
@@ -32,6 +33,7 @@ def dadc() -> None:
 for _command in (
     run_command,
     simulate_command,
+    config_command,
     plan_command,
     evaluate_command,
     check_command,

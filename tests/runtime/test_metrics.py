@@ -50,12 +50,12 @@ def numbers(folder: Path, kind: str) -> list[int]:
     return [line["update"] for line in read_metrics(folder) if line["kind"] == kind]
 
 
-def test_the_schema_is_that_of_the_readme() -> None:
+def test_the_schema_is_that_of_the_documentation() -> None:
     lines = [line_of(event) for event in (updated(1), learned(1), valued(1))]
     assert {line["kind"]: set(line) for line in lines if line is not None} == SCHEMA
     assert line_of(Left(agent=1, step=3)) is None
-    readme = Path(dadc_net.__file__).parent.parent / "README.md"
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    page = Path(dadc_net.__file__).parent / "docs" / "file-formats.md"
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     told = {kind: COMMON | set(re.findall(r"`(\w+)`", fields)) for kind, fields in rows if kind in SCHEMA}
     assert told == SCHEMA
 

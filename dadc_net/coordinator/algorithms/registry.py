@@ -45,6 +45,7 @@ class TrpoSettings(Checked, section="trpo"):
     line_search_steps: Repeats = 10
     """Halvings of the step before it is given up."""
     value_learning_rate: StepSize = 0.003
+    """Step size of the value."""
     value_steps: Repeats = 10
     """Full-batch Adam steps of the value per update."""
 
@@ -54,6 +55,7 @@ class QActorCriticSettings(Checked, section="q"):
     """Equations (5) and (6); used by the algorithm ``q-actor-critic`` only. The actor has learner.learning_rate."""
 
     critic_learning_rate: StepSize = 0.01
+    """Step size of the critic."""
     critic_steps: Repeats = 1
     """Steps of (5) per update."""
     bootstrap: Literal["expected", "sampled"] = "expected"
@@ -84,16 +86,21 @@ class PlanningSettings(Checked, section="planning"):
     value_steps: Width = 4
     """Gradient steps of the value towards one target, after each model step."""
     value_hidden_size: Width = 32
+    """Units of the hidden layer of the value."""
     value_learning_rate: StepSize = 0.01
+    """Step size of the value at the start."""
     final_value_learning_rate_share: Share = 0.02
+    """The step size of the value falls linearly to this share of itself over the run."""
     target_rate: Share = 0.2
     """Share of its distance that the target value moves after each model step."""
     exploration: Share = 0.2
     """Probability of a uniform prescription after ``learner.uniform_share``; it falls linearly to ``final_exploration``."""
     final_exploration: Share = 0.1
+    """The same at the end of the run."""
     temperature: _Temperature = 0.2
     """T of softmax(Q / T); it falls geometrically to ``final_temperature``."""
     final_temperature: _Temperature = 0.02
+    """The same at the end of the run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,16 +127,21 @@ class NafSettings(Checked, section="naf"):
     first_steps: Annotated[int, Range(0, 2**32 - 1, "Give 0 or more.")] = 500
     """Environment steps before learning begins."""
     hidden_size: Width = 64
+    """Units of every hidden layer of the critic."""
     hidden_layers: Layers = 2
+    """Hidden layers of the critic."""
     activation: Literal["tanh", "relu"] = "tanh"
     """tanh, or relu as in E.2, cut off at 8."""
     learning_rate: StepSize = 0.001
+    """Step size of the critic at the start."""
     final_learning_rate_share: Share = 0.0
+    """It falls linearly to this share of itself over the run; 1 keeps it constant."""
     target_rate: Share = 0.01
     """Share of its distance that the target network moves after each gradient step."""
     noise: _Noise = 0.3
     """Deviation of the exploration noise, in half-widths of the box of theta; it falls linearly to ``final_noise``."""
     final_noise: _Noise = 0.05
+    """The same at the end of the run."""
     gradient_norm: Weight = 0.0
     """Largest norm of the critic's gradient; 0 does not clip."""
 

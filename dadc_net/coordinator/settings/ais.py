@@ -36,7 +36,9 @@ class AisSettings(Checked, section="ais"):
     reward_loss_weight: Share = 0.5
     """lambda in L_AIS = lambda L_R + (1 - lambda) L_nu."""
     learning_rate: StepSize = 0.02
+    """Step size of the state approximator at the start."""
     final_learning_rate_share: Share = 0.0
+    """It falls linearly to this share of itself over the run; 1 keeps it constant."""
     gradient_norm: Weight = 0.5
     """Largest norm of the AIS gradient; 0 does not clip."""
     clips_apart: bool = False

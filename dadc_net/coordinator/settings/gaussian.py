@@ -19,7 +19,9 @@ class GaussianSettings(Checked, section="gaussian"):
     learning_rate: StepSize = 0.02
     """Step size of the log-deviation; it falls like that of the actor. In trpo the natural gradient moves it."""
     least_deviation: Annotated[float, Range(0.001, remedy="Give at least 0.001.")] = 0.02
+    """Below which it does not fall, so that the rule goes on trying."""
     most_deviation: Annotated[float, Range(-math.inf, 1000, "Give at most 1000.")] = 4.0
+    """Above which it does not rise."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,6 +24,7 @@ class LearnerSettings(Checked, section="learner"):
     shared_trunk: bool = True
     """Whether actor and critic share their first layers, as in E.1; in E.2 and in trpo each has a network of its own."""
     learning_rate: StepSize = 0.02
+    """Step size of actor and critic at the start."""
     final_learning_rate_share: Share = 0.0
     """The learning rate falls linearly to this share of itself over the run; 1 keeps it constant, as in E.1."""
     trace_decay: Share = 0.6
@@ -43,6 +44,7 @@ class LearnerSettings(Checked, section="learner"):
     """Whether losses take rewards divided by the running deviation of the discounted return, so that no other setting
     depends on their unit."""
     value_loss_weight: Weight = 0.5
+    """Weight of the critic's loss beside the actor's."""
     gradient_norm: Weight = 0.0
     """Largest norm of the actor-critic gradient; 0 does not clip."""
 

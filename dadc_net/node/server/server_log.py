@@ -153,12 +153,12 @@ def not_repeatable(step: int, before: bytes, now: bytes, witness: int | None = N
             f"record {step} was made again from the same joint actions, and its chain hash is now {now.hex()[:16]}; agent "
             f"{witness} says that it was {before.hex()[:16]}, and no other evidence is left. Either agent {witness}'s word "
             "is false or its folder damaged: start it on an empty folder. Or the environment, its seed, version or state is "
-            "another than before: restore what was changed; see conform in the README."
+            "another than before: restore what was changed; see dadc conform --help."
         )
     hashes = f"its chain hash is now {now.hex()[:16]}, it was {before.hex()[:16]}"
     found = hashes if now != before else "a private observation in it is another than before"
     return CorruptStateError(
         f"record {step} was made again from the same joint actions, and {found}. Either the environment does not repeat "
         "itself, or its seed, version or state is another. Use only the random numbers that the environment is given, or "
-        "restore what was changed; see conform in the README."
+        "restore what was changed; see dadc conform --help."
     )

@@ -34,7 +34,7 @@ class DelayedSharing(InformationStructure):
 
     name: ClassVar[str] = "delayed-sharing"
     delay_steps: int = 1
-    """d"""
+    """d, how many steps later what an agent saw and did is common."""
 
     def __post_init__(self) -> None:
         require(1 <= self.delay_steps <= 100, "structure.delay_steps", self.delay_steps, "Give 1 to 100 (0: full-sharing).")

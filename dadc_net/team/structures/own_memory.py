@@ -29,7 +29,7 @@ class ControlSharing(InformationStructure):
 
     name: ClassVar[str] = "control-sharing"
     memory_steps: int = 0
-    """m"""
+    """m, how many observations before the present one an agent keeps."""
 
     def __post_init__(self) -> None:
         require(0 <= self.memory_steps <= 100, "structure.memory_steps", self.memory_steps, _MEMORY)
@@ -57,7 +57,7 @@ class NoSharing(InformationStructure):
 
     name: ClassVar[str] = "no-sharing"
     memory_steps: int = 0
-    """m"""
+    """m, how many observations before the present one an agent keeps."""
 
     def __post_init__(self) -> None:
         require(0 <= self.memory_steps <= 100, "structure.memory_steps", self.memory_steps, _MEMORY)
@@ -88,7 +88,7 @@ class MeanFieldSharing(InformationStructure):
 
     name: ClassVar[str] = "mean-field-sharing"
     values: int = 2
-    """Of the environment's only observation column."""
+    """How many values the only observation column of the environment has."""
 
     def __post_init__(self) -> None:
         require(2 <= self.values <= 1000, "structure.values", self.values, "Give 2 to 1000.")

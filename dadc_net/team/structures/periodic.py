@@ -44,9 +44,9 @@ class PeriodicSharing(InformationStructure):
 
     name: ClassVar[str] = "periodic-sharing"
     period_steps: int = 2
-    """p"""
+    """p, how many steps lie between two moments of sharing."""
     reading: str = "a"
-    """a or c, as above."""
+    """What is shared at such a moment: a, also the observation that arrives with it; c, that one stays private."""
 
     def __post_init__(self) -> None:
         require(1 <= self.period_steps <= 100, "structure.period_steps", self.period_steps, "Give 1 to 100.")
