@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dadc_net.runtime.events import (
+    AgentFinished,
     AgentResumed,
     Began,
     Event,
+    Failed,
     Joined,
     Left,
     Listening,
     Refereed,
     Restarted,
+    ServerFinished,
     ServerResumed,
     Silent,
     Troubled,
@@ -59,3 +62,18 @@ def party_text(event: Event) -> str:
             return f"run {run_id[:8]} begins"
         case _:
             return trouble_text(event)
+
+
+def history_text(event: Event) -> str:
+    """What is told of a run when one looks back at it, its end and its errors too."""
+    match event:
+        case ServerFinished():
+            return "all agents have reported; the run is over"
+        case AgentFinished(agent=agent):
+            return f"agent {agent} has ended the run"
+        case Failed(exit_code=code, text=text, speaker=speaker):
+            return f"{speaker or 'a process'} ended with exit code {code}: {text}"
+        case Began(agent=agent):
+            return f"agent {agent} takes part"
+        case _:
+            return party_text(event)

@@ -16,6 +16,7 @@ from dadc_net.cli.parties import agent_command, environment_command, keys_comman
 from dadc_net.cli.plan import plan_command
 from dadc_net.cli.plot import plot_command
 from dadc_net.cli.replay import replay_command
+from dadc_net.cli.report import report_command
 from dadc_net.cli.restarts import run_party
 from dadc_net.cli.run import run_command, simulate_command
 from dadc_net.cli.runs import prune_command, runs_command, show_command
@@ -42,6 +43,7 @@ for _command in (
     status_command,
     runs_command,
     show_command,
+    report_command,
     prune_command,
     selftest_command,
     keys_command,

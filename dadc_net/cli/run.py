@@ -121,6 +121,7 @@ def run_command(
     from dadc_net.experiment.valuer import Valuer
     from dadc_net.runtime.control import StopRequest
     from dadc_net.runtime.events import Checkpointed, Observers
+    from dadc_net.runtime.history import HistoryFile
     from dadc_net.runtime.launcher import Launcher, LaunchOptions
     from dadc_net.runtime.learned import load_learner, load_snapshot
     from dadc_net.runtime.sabotage import parse_all
@@ -141,7 +142,7 @@ def run_command(
     progress = _progress(config, quiet)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder, shown) + (", resumed" if resumes else ""))
-    told = Observers(progress, *load_observers(observers, folder))
+    told = Observers(progress, *load_observers(observers, folder), HistoryFile(folder))
     launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers), told, stop)
 
     def look(made: Checkpointed) -> tuple[Snapshot, int]:

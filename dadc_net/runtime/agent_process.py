@@ -38,6 +38,7 @@ from dadc_net.runtime.events import (
     Silent,
     Troubled,
 )
+from dadc_net.runtime.history import HistoryFile
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.status import OwnStatus, StatusFile
@@ -119,6 +120,7 @@ class AgentProcess:
         open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             store = options.journals.agent(options.state_dir, options.journal)
+            self._observers.add(HistoryFile(options.state_dir))
             self._observers.add(MetricsFile(options.state_dir))
             try:
                 identity = AgentIdentity(

@@ -41,6 +41,7 @@ from dadc_net.runtime.events import (
     Updated,
     Waiting,
 )
+from dadc_net.runtime.history import HistoryFile
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
 from dadc_net.runtime.seed_files import drawn_seed
@@ -119,6 +120,7 @@ class ServerProcess:
         options = self.options
         folder = open_state_folder(options.state_dir)
         with locked(folder, "the environment server"):
+            self._observers.add(HistoryFile(folder))
             terms = make_terms(options.config)
             self._seed = options.environment_seed or drawn_seed(folder, (folder / JOURNAL_NAME).exists())
             journal = options.journals.server(folder, options.config.settings.num_agents, options.config.runtime.journal)

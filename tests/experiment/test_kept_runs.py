@@ -5,70 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
 from dadc_net.cli.runs import shortened, size_text, table
-from dadc_net.config import resolve
 from dadc_net.errors import CorruptStateError, DadcError, DivergenceError, UsageError
 from dadc_net.experiment.kept_runs import CUT, FINISHED, STOPPED, runs_in, summarise
 from dadc_net.experiment.pruning import prune
 from dadc_net.experiment.sweep.collection import REWARD, read_results
-from dadc_net.runtime.events import Updated
-from dadc_net.runtime.metrics import MetricsFile
-from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import AgentJournalFile, checkpoint_path, checkpoint_steps
 from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.kept_run import find_run
-from dadc_net.storage.server_journal import ServerJournalFile
-from tests.journals import write_journals
-from tests.team_in_memory import Team
-
-SMALL = {
-    **{"updates": 2, "learner.num_envs": 2, "learner.batch_steps": 20},
-    **{"evaluation.trajectories": 4, "evaluation.monte_carlo_trajectories": 4},
-}
-
-
-def finish(folder: Path, agents: int, digest: str) -> None:
-    """Note the end of the run in every journal."""
-    for agent in range(1, agents + 1):
-        store = AgentJournalFile(folder / f"agent-{agent}", "process")
-        store.note("state", "finished")
-        store.note("learner_digest", digest)
-        store.close()
-    server = ServerJournalFile(folder / "server", agents, "process")
-    server.open_or_create({})
-    server.note("learner_digests", [digest] * agents)
-    server.note("state", "finished")
-    server.close()
+from tests.kept_state import make_state
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state folders of a server and two agents that have finished, as separate hosts leave them behind."""
-    folder = tmp_path_factory.mktemp("hosts") / "dadc-state"
-    config = resolve("mabc", (), SMALL)
-    team = Team(config).run()
-    write_journals(team, folder)
-    for agent, node in team.agents.items():
-        assert node.member is not None
-        for step in (10, 20):
-            state = node.member.replica.coordinator.snapshot()
-            arrays_file.save(checkpoint_path(folder / f"agent-{agent}", step), state, {"update": step // 10})
-    (folder / "server/config.toml").write_text(config.to_toml(), encoding="utf-8")
-    metrics = MetricsFile(folder / "server")
-    for update in (1, 2):
-        facts: dict[str, Any] = {"update": update, "updates": 2, "env_steps": 20 * update, "reward_per_step": 0.25 * update}
-        metrics.on(Updated(**facts, lock_steps=10, lock_steps_here=10, seconds=1.0))
-    metrics.close()
-    finish(folder, 2, "ab" * 32)
-    for path in folder.iterdir():
-        path.chmod(0o700)
-    return folder
+    return make_state(tmp_path_factory.mktemp("hosts") / "dadc-state")
 
 
 @pytest.fixture

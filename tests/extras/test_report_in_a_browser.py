@@ -1,0 +1,46 @@
+"""A report in a real browser: light and dark, on a screen and on a phone, with no error and nothing that does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dadc_net.cli.main import dadc
+from tests.extras.browser import browser
+from tests.kept_state import make_state
+
+pytestmark = [pytest.mark.extras, pytest.mark.timeout(300)]
+
+_TOO_WIDE = """[...document.querySelectorAll('main *')].filter(one => !one.closest('.wide, pre, svg') &&
+    one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"""
+_SMALLEST = """Math.min(...[...document.querySelectorAll('main *')].filter(one => one.innerText)
+    .map(one => parseFloat(getComputedStyle(one).fontSize)))"""
+
+
+def test_it_can_be_read_everywhere(tmp_path: Path) -> None:
+    state = make_state(tmp_path / "dadc-state")
+    done = CliRunner().invoke(dadc, ["report", str(state), "-o", str(tmp_path / "r.html")])
+    assert done.exit_code == 0, done.output
+    with browser(tmp_path / "profile") as seen:
+        seen.look_as(1100, dark=False)
+        seen.open((tmp_path / "r.html").as_uri())
+        assert seen.value("document.querySelectorAll('section').length") >= 6
+        grounds = {}
+        for width in (1100, 360):
+            for dark in (False, True):
+                seen.look_as(width, dark)
+                grounds[dark] = seen.value("getComputedStyle(document.body).backgroundColor")
+                assert seen.value("document.documentElement.scrollWidth") <= width
+                assert seen.value(_TOO_WIDE) == 0
+                assert seen.value(_SMALLEST) >= 12
+                seen.screenshot(tmp_path / f"{width}-{'dark' if dark else 'light'}.png")
+        assert grounds[False] != grounds[True]
+        assert seen.value("document.querySelector('polyline').getBoundingClientRect().width") > 100
+        assert seen.errors == []
+        # The control: an error on the page, and a picture that it may not fetch, are noticed.
+        (tmp_path / "bad.html").write_text("<script>nothing()</script><img src='none.png'>", encoding="utf-8")
+        seen.open((tmp_path / "bad.html").as_uri())
+        assert len(seen.errors) >= 2
+    assert all((tmp_path / f"{width}-dark.png").read_bytes().startswith(b"\x89PNG") for width in (1100, 360))
