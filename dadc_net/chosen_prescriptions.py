@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dadc_net.coordinator.settings.learning import INDEPENDENT
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.schema import closest
-from dadc_net.team.any_task import ALL, GIBBS, gibbs_for, has_menu, local_values, menu_of_all
+from dadc_net.team.any_task import ALL, ANY_TASK, FACTORED, GIBBS, choices, gibbs_for, has_menu, local_values, menu_of_all
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.finite.menus import LARGEST_MENU
 from dadc_net.team.menu import OWN, PrescriptionMenu, own_actions, own_parts
@@ -82,15 +82,16 @@ def choose_prescriptions(
 
 def _declared(task: Task, choice: PrescriptionChoice) -> tuple[str, str]:
     """Prescriptions and menu among those of the task; independent learners choose their own parts."""
-    known, default = [*([MENU] if task.menus else []), *task.families], choice.default
+    known, menus, default = task.prescriptions, list(dict.fromkeys((*task.menus, ALL))), choice.default
     if choice.learning == INDEPENDENT.name:
-        known, default = [OWN], OWN
+        known, menus, default = [OWN], list(task.menus), OWN
     prescriptions = _among(choice.prescriptions or default, known, task)
-    menu = task.default_menu if choice.menu is None else choice.menu
-    if menu not in (task.menus or {""}):
+    usual = task.default_menu or (ALL if prescriptions == MENU else "")
+    menu = usual if choice.menu is None else choice.menu
+    if menu not in (*menus, usual):
         raise ConfigError(
-            f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, task.menus)} "
-            f"Choose one of {', '.join(task.menus) or 'its prescriptions: ' + ', '.join(known)}."
+            f"menu is {menu!r}, which the task {task.name} does not have. {closest(menu, menus)} "
+            f"Choose one of {', '.join(menus) or 'its prescriptions: ' + ', '.join(known)}."
         )
     return prescriptions, menu
 
@@ -107,13 +108,16 @@ def _made(
         return ChosenPrescriptions(prescriptions, "", _own(None, structure, spec))
     usual = MENU if small and "menu" in choice.thetas else GIBBS
     prescriptions = choice.prescriptions or usual
-    if prescriptions in task.families and prescriptions != GIBBS:
+    if prescriptions in task.families and prescriptions not in (GIBBS, FACTORED):
         raise UsageError(
             f"prescriptions is {prescriptions!r}, which the task {task.name} declares for the local information under "
             f"{describe(task.structure)}; under {describe(structure)} agents have another one. They do not fit. Choose "
             f"{MENU} or {GIBBS}, or leave the key out."
         )
-    if _among(prescriptions, [MENU, GIBBS], task) == GIBBS:
+    if prescriptions == FACTORED:
+        allowed = choices(structure, spec, {}, theta.shared)
+        return ChosenPrescriptions(FACTORED, "", ANY_TASK[FACTORED](allowed, theta))
+    if _among(prescriptions, [MENU, FACTORED, GIBBS], task) == GIBBS:
         return ChosenPrescriptions(GIBBS, "", gibbs_for(structure, spec, values, theta))
     if not small:
         raise UsageError(

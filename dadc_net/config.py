@@ -89,7 +89,7 @@ class RunConfig:
     structure: InformationStructure
     """The task's, or the one that was chosen instead."""
     prescriptions: str
-    """``menu``, or the name of one of the families that there are under the structure."""
+    """``menu``, ``factored``, ``gibbs``, or the name of one of the task's families."""
     menu: str
     """Which menu, where prescriptions are one."""
     theta: ThetaSettings

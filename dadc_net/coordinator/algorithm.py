@@ -8,7 +8,7 @@ entry in ``algorithms.registry``.
     state          further arrays that later bits depend on: target networks, counters
     memory         a replay memory, for those that learn from more than the present batch
     behaviour(n)   scores of the behaviour after n updates: logits, from whose softmax the coordinator draws, or means
-    deviation(n)   of a Gaussian behaviour
+    own(n)         what psi has beside scores: deviation of a Gaussian, coupling of several factors
     greedy()       scores of the learned rule; what the rule plays is the entry with the largest, or the mean
     value()        V_{xi, phi, vartheta} of Theorem 5
     improve        one update from a batch and its AIS
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.encoder import Encoder
 from dadc_net.coordinator.memory import ReplayMemory
-from dadc_net.coordinator.networks.distribution import Distribution, distribution_over
+from dadc_net.coordinator.networks.distribution import Distribution
+from dadc_net.coordinator.networks.distribution_over import distribution_over
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
@@ -35,8 +36,8 @@ from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import FiniteSpace
 
 Scores = Callable[[Array], Array]
-"""AIS [n, X] -> a number for each entry of a menu, or for each dimension of theta: [n, C]; a row alone gives the bits that
-it gives in a batch."""
+"""AIS [n, X] -> a number for each entry of a menu or choice of a factor, or for each dimension of theta: [n, C]; a row alone
+gives the bits that it gives in a batch."""
 
 
 class Parts(NamedTuple):
@@ -52,7 +53,7 @@ class Parts(NamedTuple):
     @property
     def distribution(self) -> Distribution:
         """psi as a distribution of theta."""
-        return distribution_over(self.theta, self.settings.gaussian)
+        return distribution_over(self.theta, self.settings.gaussian, self.settings.factored)
 
     def initial(self, component: str) -> Stream:
         """The stream that a component's first parameters are drawn from."""
@@ -79,8 +80,8 @@ class Algorithm(ABC):
     def behaviour(self, update: int) -> Scores:
         """Scores of the behaviour after ``update`` updates, prepared with the present parameters."""
 
-    def deviation(self, update: int) -> Array:
-        """Deviation [D] of a Gaussian behaviour after ``update`` updates, in units of theta; empty for a menu."""
+    def own(self, update: int) -> Array:
+        """What a draw of the behaviour after ``update`` updates needs beside scores: see ``ThetaSpace.draw``."""
         return np.zeros(0)
 
     @abstractmethod

@@ -33,7 +33,7 @@ class Batch:
     common_index: NDArray[np.int64]
     """[T+1, E] index of z_t in the finite common space; [T+1, E, C] its factors where they are too many to number."""
     prescriptions: NDArray[Any]
-    """theta as it was drawn at record t: int64 [T, E] menu index, or float64 [T, E, D]."""
+    """theta as it was drawn at record t: int64 [T, E] menu index, int64 [T, E, F] choices, or float64 [T, E, D]."""
     rewards: Array
     """[T, E] R_t, the reward of the step from record t to t+1, in the user's units."""
     ended: NDArray[np.uint8]

@@ -11,7 +11,7 @@ On receipt of record t (DESIGN: "One step, exactly"):
         close batch n with R_{t-1}; x_t above, made with the old parameters, is its bootstrap state
         update: state approximator (4), then critic (5) and actor (6)
         x_t = rho(x_{t-1}, z_t, theta_{t-1})       again, from the carried x_{t-1}, with the new parameters
-    theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per dimension of a box;
+    theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per factor or dimension;
     uniformly in the first ``learner.uniform_share`` of the run
 """
 
@@ -58,7 +58,8 @@ class Decision(NamedTuple):
     """What follows from one record."""
 
     prescriptions: Theta | None
-    """theta_t as it is played: int64 [E] menu entries, or float64 [E, D]; None at the last record of a run."""
+    """theta_t as it is played: int64 [E] entries of a menu, int64 [E, F] choices, or float64 [E, D]; None at a run's last
+    record."""
     ais: Array
     """[E, X] x_t"""
     update: UpdateReport | None
@@ -84,7 +85,7 @@ class Coordinator:
         self.space = finite_common_space(settings)
         self.stream = Stream("coordinator", shared_seed)
         initial = Stream("initial-parameters/ais", shared_seed)
-        self.theta = theta_space(settings.theta_space, settings.plays_corners)
+        self.theta = theta_space(settings.theta_space, settings.plays_corners, settings.factored.beam_width)
         self.approximator = encoder(settings, self.space, self.theta, initial)
         parts = Parts(settings, self.space, self.theta, self.approximator, shared_seed)
         self.algorithm: Algorithm = settings.spec.load()(parts)
@@ -106,7 +107,7 @@ class Coordinator:
         self._encode = self.approximator.behaviour()
         self._uniform = self.settings.is_uniform(update)
         self._scores = self.algorithm.behaviour(update)
-        self._deviation = self.algorithm.deviation(update)
+        self._own = self.algorithm.own(update)
 
     @property
     def last_step(self) -> int:
@@ -137,10 +138,7 @@ class Coordinator:
         if record.step == self.last_step:
             return Decision(None, self._ais, report)
         words = self.stream.words(record.step, self.settings.learner.num_envs, self.theta.words)
-        if self._uniform:
-            drawn = self.theta.uniform(words)
-        else:
-            drawn = self.theta.draw(self._scores(self._ais), self._deviation, words)
+        drawn = self.theta.uniform(words) if self._uniform else self.theta.draw(self._scores(self._ais), self._own, words)
         self._window.choose(row, drawn)
         self._previous = self.theta.codes(drawn)
         return Decision(self.theta.played(drawn), self._ais, report)

@@ -31,7 +31,11 @@ _COPIES, _LOCK_STEPS, _UPDATES = 2, 6, 2
 _END = 3
 _TRUNCATED, _TERMINATED = 1, 2
 _SPACE = FiniteSpace((2, 3))
-_THETAS: dict[str, Space] = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 2.0))}
+_THETAS: dict[str, Space] = {
+    "menu": FiniteSpace((3,)),
+    "factored": FiniteSpace((2, 3, 2)),
+    "box": BoxSpace((-1.0, 0.0), (1.0, 2.0)),
+}
 
 
 def _settings(algorithm: str, trial: Trial) -> CoordinatorSettings:

@@ -1,16 +1,18 @@
-"""Prescriptions as the coordinator sees them: a parameter theta, drawn with the shared stream; a menu entry or a point.
+"""Prescriptions as the coordinator sees them: a parameter theta, drawn with the shared stream: an entry, choices or a point.
 
 The coordinator chooses *which* prescription the team follows; it never applies one, because that takes local
 information. It is told the space of theta, and not what theta does: agent k knows that, in ``node``.
 
     Menu    theta is one of M entries; psi a softmax; its code is one-hot          (paper, E.1)
+    Factored theta is F choices, drawn one after the other, each seeing those before
+            it; its code is their one-hots side by side                           (paper, Section 7)
     Box     theta is a point of a box in R^D; psi a Gaussian; its code is theta
             scaled to -1 .. 1                                                     (paper, Section 5)
     Corners theta is a corner of such a box: a point is played as the corner
             on its side of the centre
 
 A Gaussian draw outside the box is played as the nearest point of the box. What is *drawn* stays as it is, because that is
-what the likelihood of a policy gradient is about; what is *played* is clamped. The two are the same for a menu.
+what the likelihood of a policy gradient is about; what is *played* is clamped. The two are the same otherwise.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.coordinator.factors import Factors
 from dadc_net.exact.acting import draw
 from dadc_net.exact.array import Array
 from dadc_net.exact.normal import normals
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 
 Theta = NDArray[Any]
-"""int64 [...] of a menu, float64 [..., D] of a box"""
+"""int64 [...] of a menu, int64 [..., F] of several factors, float64 [..., D] of a box"""
 
 
 class ThetaSpace(ABC):
@@ -44,16 +47,23 @@ class ThetaSpace(ABC):
         """An array for drawn theta of this leading shape."""
 
     @abstractmethod
-    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
-        """Draw theta from psi(x): scores [E, C] are logits or means, deviation [D] is for a box, words [E, words]."""
+    def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
+        """Draw theta from psi(x).
+
+        Args:
+            scores: [E, C] logits or means.
+            own: what psi has beside them at every x: a box's deviation [D], the coupling [C, C] of several factors; empty
+                for a menu, and for factors that do not look at one another.
+            words: [E, words].
+        """
 
     @abstractmethod
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         """Draw theta uniformly from the whole space; words [E, words]."""
 
     @abstractmethod
-    def greedy(self, scores: Array) -> Theta:
-        """What the learned rule plays: the best-scored entry, ties to the lowest index, or the mean."""
+    def greedy(self, scores: Array, own: Array) -> Theta:
+        """What the learned rule plays: the best-scored entry, ties to the lowest index; the likeliest choices; the mean."""
 
     @abstractmethod
     def played(self, drawn: Theta) -> Theta:
@@ -75,13 +85,13 @@ class Menu(ThetaSpace):
     def zeros(self, *shape: int) -> Theta:
         return np.zeros(shape, dtype=np.int64)
 
-    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
+    def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
         return draw(scores, words[:, 0])
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         return draw(np.zeros((len(words), self.code_size)), words[:, 0])
 
-    def greedy(self, scores: Array) -> Theta:
+    def greedy(self, scores: Array, own: Array) -> Theta:
         chosen: NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64)
         return chosen
 
@@ -90,6 +100,33 @@ class Menu(ThetaSpace):
 
     def codes(self, theta: Theta) -> Array:
         return one_hot(theta, self.code_size)
+
+
+class Factored(ThetaSpace):
+    """A choice in each of F finite factors."""
+
+    def __init__(self, sizes: tuple[int, ...], beam_width: int) -> None:
+        self.factors = Factors(sizes)
+        self.code_size, self.words = self.factors.code_size, self.factors.count
+        self._beam_width = beam_width
+
+    def zeros(self, *shape: int) -> Theta:
+        return np.zeros((*shape, self.factors.count), dtype=np.int64)
+
+    def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
+        return self.factors.draw(scores, own, words)
+
+    def uniform(self, words: NDArray[np.uint64]) -> Theta:
+        return self.factors.draw(np.zeros((len(words), self.code_size)), np.zeros(0), words)
+
+    def greedy(self, scores: Array, own: Array) -> Theta:
+        return self.factors.decode(scores, own, self._beam_width)
+
+    def played(self, drawn: Theta) -> Theta:
+        return drawn
+
+    def codes(self, theta: Theta) -> Array:
+        return self.factors.codes(theta)
 
 
 class Box(ThetaSpace):
@@ -104,8 +141,8 @@ class Box(ThetaSpace):
     def zeros(self, *shape: int) -> Theta:
         return np.zeros((*shape, self.code_size))
 
-    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
-        drawn: Array = scores + deviation * normals(words)
+    def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
+        drawn: Array = scores + own * normals(words)
         return drawn
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
@@ -113,7 +150,7 @@ class Box(ThetaSpace):
         drawn: Array = self.low + share * (self.high - self.low)
         return drawn
 
-    def greedy(self, scores: Array) -> Theta:
+    def greedy(self, scores: Array, own: Array) -> Theta:
         return self.played(scores)
 
     def played(self, drawn: Theta) -> Theta:
@@ -129,13 +166,13 @@ class Box(ThetaSpace):
 class Corners(Box):
     """A corner of a box: where only the extremes of every dimension of theta are to be tried and played."""
 
-    def draw(self, scores: Array, deviation: Array, words: NDArray[np.uint64]) -> Theta:
-        return self.greedy(super().draw(scores, deviation, words))
+    def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
+        return self.greedy(super().draw(scores, own, words), own)
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
-        return self.greedy(super().uniform(words))
+        return self.greedy(super().uniform(words), np.zeros(0))
 
-    def greedy(self, scores: Array) -> Theta:
+    def greedy(self, scores: Array, own: Array) -> Theta:
         corner: Array = np.where(scores >= self.centre, self.high, self.low) + 0.0
         return corner
 
@@ -146,11 +183,16 @@ def one_hot(index: NDArray[np.int64], size: int) -> Array:
     return coded
 
 
-def theta_space(record: Mapping[str, Any], corners: bool = False) -> ThetaSpace:
-    """The space of theta that ``team.spaces`` describes as plain data; of a box only its ``corners``, if asked for."""
+def theta_space(record: Mapping[str, Any], corners: bool = False, beam_width: int = 1) -> ThetaSpace:
+    """The space of theta that ``team.spaces`` describes as plain data.
+
+    Args:
+        corners: whether of a box only its corners are played.
+        beam_width: beginnings that decoding keeps, where theta has several factors.
+    """
     space = space_from_plain(record)
     if isinstance(space, FiniteSpace):
-        return Menu(space.num_values)
+        return Menu(space.num_values) if len(space.sizes) == 1 else Factored(space.sizes, beam_width)
     if isinstance(space, BoxSpace):
         return (Corners if corners else Box)(np.array(space.low), np.array(space.high))
     raise TypeError(f"{space} is no space of prescriptions")

@@ -24,7 +24,7 @@ class GreedyRule:
         self._space = replica.space
         self._encode = replica.approximator.behaviour()
         self._scores = replica.algorithm.greedy()
-        self._theta = replica.theta
+        self._theta, self._own = replica.theta, replica.algorithm.own(settings.updates)
         self._size = replica.approximator.size
         self._memoryless = settings.ais.encoder == "none"
         self.begin(0)
@@ -40,10 +40,10 @@ class GreedyRule:
         self._previous = np.zeros((copies, self._theta.code_size))
 
     def choose(self, common: NDArray[np.int64]) -> Theta:
-        """Prescriptions int64 [n], or float64 [n, D], after the next common observation [n, Z]."""
+        """Prescriptions int64 [n] or [n, F], or float64 [n, D], after the next common observation [n, Z]."""
         inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
         keep = np.ones((common.shape[0], 1))
         self._ais = self._encode(inputs, keep, self._ais)
-        chosen = self._theta.greedy(self._scores(self._ais))
+        chosen = self._theta.greedy(self._scores(self._ais), self._own)
         self._previous = self._theta.codes(chosen)
         return chosen

@@ -89,7 +89,7 @@ class LearnedView:
             found.probability,
             found.following.reshape(shape),
             scores * self._scale,
-            self._theta.greedy(self._scores(self._ais)),
+            self._theta.greedy(self._scores(self._ais), np.zeros(0)),
         )
 
     def follow(self, prescriptions: NDArray[np.int64]) -> None:

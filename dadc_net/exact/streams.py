@@ -98,6 +98,13 @@ class Stream:
             self._chunk_shape = shape
         return self._chunk[step - first, :, :draws]
 
+    def bulk(self, address: int, count: int) -> NDArray[np.uint64]:
+        """Many words for one purpose: those of draws 0 .. 3 of copy ``address`` at lock-steps 0, 1, ..: uint64 [count].
+
+        One call where ``words`` would take one for each copy. A stream is asked in one of the two ways only.
+        """
+        return self._philox.blocks(0, address, 0, -(-count // _WORDS_PER_BLOCK)).reshape(-1)[:count]
+
     def uniforms(self, step: int, copies: int, draws: int) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1): the top 53 bits of each word times 2^-53; float64 [E, D]."""
         return (self.words(step, copies, draws) >> np.uint64(11)).astype(np.float64) * 2.0**-53

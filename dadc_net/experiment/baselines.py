@@ -25,7 +25,7 @@ from dadc_net.planning.evaluation import Estimate, Rule, blind_value, mean_estim
 from dadc_net.planning.monte_carlo import IndependentRules, plain_returns
 from dadc_net.planning.planners import Plan
 from dadc_net.team.menu import PrescriptionMenu
-from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.prescriptions import PrescriptionFamily, finite_theta
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, ProductSpace
 
 _SEED = seed_bytes(0)
@@ -83,23 +83,26 @@ class RandomRule:
         self._copies, self._step = copies, 0
 
     def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
-        """Theta [n] or [n, D]."""
-        space, width = self._space, len(self._space.low) if isinstance(self._space, BoxSpace) else 1
+        """Theta [n], [n, F] or [n, D]."""
+        space = self._space
+        width = len(space.low) if isinstance(space, BoxSpace) else space.columns
         share = self._stream.uniforms(self._step, self._copies, width)
         self._step += 1
         if isinstance(space, BoxSpace):
             low, high = np.array(space.low), np.array(space.high)
             points: NDArray[np.float64] = low + share * (high - low)
             return points
-        entries: NDArray[np.int64] = (share[:, 0] * space.num_values).astype(np.int64)
-        return entries
+        chosen: NDArray[np.int64] = (share * np.array(space.sizes)).astype(np.int64)
+        return chosen[:, 0] if width == 1 else chosen
 
 
 def candidates(family: PrescriptionFamily) -> NDArray[Any] | None:
-    """Constant prescriptions to try: all entries of a menu [M], the corners of a box [M, D]; None if they are too many."""
+    """Constant prescriptions to try: all of a finite space [M] or [M, F], the corners of a box [M, D]; None if they are too
+    many."""
     space = family.space
     if isinstance(space, FiniteSpace):
-        return np.arange(space.num_values) if space.num_values <= _MOST_CANDIDATES else None
+        few = space.num_values <= _MOST_CANDIDATES
+        return finite_theta(space, np.arange(space.num_values)) if few else None
     if not isinstance(space, BoxSpace) or 2 ** len(space.low) > _MOST_CANDIDATES:
         return None
     return np.array(list(itertools.product(*zip(space.low, space.high, strict=True))))
@@ -166,7 +169,7 @@ def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, traje
 
 
 def _searched(config: RunConfig, tried: NDArray[Any], trajectories: int) -> tuple[Estimate, NDArray[Any]]:
-    """The best of the candidates [M] or [M, D] by plain returns, and its value."""
+    """The best of the candidates [M], [M, F] or [M, D] by plain returns, and its value."""
     for round_number, (kept, copies) in enumerate(((_FEW, _COPIES), (1, _COPIES))):
         if len(tried) <= kept:
             continue

@@ -89,7 +89,8 @@ class BroadcastGrid:
         rule.begin(trajectories)
         everyone = np.arange(trajectories)
         for t in range(steps or horizon(self._discount)):
-            chances = family.probabilities(rule.choose(common))[:, :, 1, 1]
+            # One table that both share counts for each of them.
+            chances = np.broadcast_to(family.probabilities(rule.choose(common))[:, :, 1, 1], (trajectories, 2))
             found = expand(belief, parameters, chances[:, None])
             probability, following = found.probability[:, 0], found.following[:, 0]
             later = self.grid.at(self.value, following)

@@ -36,7 +36,9 @@ def solve_broadcast(problem: PlanProblem) -> Plan:
     start = describe_belief(model, model.start)
     told_apart = f"told apart to {model.rounding:.0e}"
     method = f"value iteration on {len(model.beliefs)} reachable common-information beliefs, {told_apart}"
-    used = f"prescriptions {prescriptions}, whose optimum is that of menu {menu}" if randomised else f"menu {menu}"
+    used = f"menu {menu}"
+    if randomised:
+        used = f"prescriptions {prescriptions}, whose optimum with a table for each is that of menu {menu}"
     text = (
         f"task {task.name}, {used}, discount {discount}\n"
         f"start: {start}\n"

@@ -7,18 +7,21 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
+from dadc_net.team.factored import FactoredFamily
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.linear import LinearFamily
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily
 
-_BUILT_IN: tuple[type[PrescriptionFamily], ...] = (PrescriptionMenu, GibbsFamily, LinearFamily, OpportunityFamily)
+BUILT_IN: tuple[type[PrescriptionFamily], ...] = (
+    *(PrescriptionMenu, FactoredFamily, GibbsFamily, LinearFamily, OpportunityFamily),
+)
 
 
 def is_built_in(family: PrescriptionFamily) -> bool:
     """Whether every agent knows the family by its kind."""
-    return type(family) in _BUILT_IN
+    return type(family) in BUILT_IN
 
 
 def family_from_plain(record: Mapping[str, Any]) -> PrescriptionFamily:

@@ -1,8 +1,8 @@
 """Families of prescriptions: what theta means with local information (paper, Section 5, parameterized prescriptions).
 
-A family maps a parameter theta to one distribution over actions per agent and local value. Theta is either an entry of a
-finite menu or a point of a box, which is the closed convex set of the paper. The coordinator is told the space of theta
-and nothing else; the family itself is data that goes to the passive agents.
+A family maps a parameter theta to one distribution over actions per agent and local value. Theta is an entry of a finite
+menu, a choice in each of several finite factors, or a point of a box, which is the closed convex set of the paper. The
+coordinator is told the space of theta and nothing else; the family itself is data that goes to the passive agents.
 
 A family's distributions are integer weights: what is sampled is their exact ratio, and a planner that asks for
 probabilities computes with the very distribution that agents sample from.
@@ -26,7 +26,12 @@ from dadc_net.schema import Checked, Range
 from dadc_net.team.spaces import FiniteSpace, Space
 
 Theta = NDArray[Any]
-"""int64 [n] entries of a menu, or float64 [n, D] points of a box."""
+"""int64 [n] entries of a menu, int64 [n, F] choices, or float64 [n, D] points of a box."""
+
+
+def finite_theta(space: FiniteSpace, entries: NDArray[np.int64]) -> Theta:
+    """Prescriptions by their number [n] among all of a finite space: [n] of a menu, [n, F] of several factors."""
+    return entries if space.columns == 1 else space.values(entries)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class ThetaSettings(Checked, section="theta"):
 
     bound: Annotated[float, Range(0, 8, "Give a number in (0, 8].", above=True)] = 5.0
     """|theta| <= this in every coordinate. With logits, 5 costs 0.01 % of the demand-response optimum, 2 costs 5 %."""
+    shared: bool = False
+    """Whether all agents share one table, in the prescriptions that every task has. One each is more general."""
 
 
 class PrescriptionFamily(ABC):
@@ -55,7 +62,7 @@ class PrescriptionFamily(ABC):
     @property
     @abstractmethod
     def space(self) -> Space:
-        """Of theta: one finite factor for a menu, a box otherwise."""
+        """Of theta: one finite factor for a menu, several for choices, or a box."""
 
     @property
     @abstractmethod

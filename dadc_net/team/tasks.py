@@ -12,7 +12,7 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
-from dadc_net.team.any_task import ALL
+from dadc_net.team.any_task import ALL, ANY_TASK, choices
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
@@ -31,7 +31,7 @@ from dadc_net.team.structures.structure import InformationStructure
 FamilyMaker = Callable[[EnvironmentSpec, ThetaSettings], PrescriptionFamily]
 """How a family is made for an environment."""
 MENU = "menu"
-"""The prescriptions that are an entry of one of the task's menus."""
+"""The prescriptions that are an entry of a menu: one of the task's, or that of all joint deterministic ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,9 @@ class Task:
     families: Mapping[str, FamilyMaker] = field(default_factory=dict)
     """Further families of prescriptions by name."""
     default_prescriptions: str = MENU
-    """``menu``, or the name of a family."""
+    """``menu``, ``factored``, ``gibbs``, or the name of a family."""
+    useful_actions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Observation -> the actions that make sense there, for the prescriptions that every task has; others: all."""
     default_algorithm: str = "actor-critic"
     presets: str | Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Preset -> algorithm -> what a run of it uses when nobody says otherwise, in the form of a configuration; or where a
@@ -67,8 +69,21 @@ class Task:
     """[K][A^k], for menus that are made; where there are none, actions are numbers."""
 
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
-        """The prescriptions of these names."""
-        return self.menus[menu] if prescriptions == MENU else self.families[prescriptions](spec, theta)
+        """The prescriptions of these names: the task's own, or those that every task has.
+
+        Raises:
+            UsageError: if a menu would be too large, or local information is not finite.
+        """
+        if prescriptions in self.families:
+            return self.families[prescriptions](spec, theta)
+        if prescriptions == MENU and menu in self.menus:
+            return self.menus[menu]
+        return ANY_TASK[prescriptions](choices(self.structure, spec, self.useful_actions, theta.shared), theta)
+
+    @property
+    def prescriptions(self) -> list[str]:
+        """All that can be chosen."""
+        return list(dict.fromkeys((MENU, *self.families, *ANY_TASK)))
 
 
 def finite_task(
@@ -123,6 +138,7 @@ TASKS: dict[str, Task] = {
         menus=MENUS,
         default_menu="paper",
         default_discount=0.9,
+        useful_actions={0: (0,)},
         action_names=(("wait", "transmit"),) * 2,
         presets="dadc_net.team:presets/mabc.toml",
         planner="dadc_net.planning.broadcast_plan:solve_broadcast",

@@ -10,7 +10,7 @@ import pytest
 
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.coordinator import Coordinator
-from dadc_net.coordinator.prescription import Box, Corners, Menu
+from dadc_net.coordinator.prescription import Box, Corners, Factored, Menu
 from dadc_net.coordinator.reward_scale import RewardScale
 from dadc_net.coordinator.schedule import entropy_weight
 from dadc_net.coordinator.settings.ais import AisSettings
@@ -114,14 +114,15 @@ def test_a_learner_with_everything_on_goes_on_from_a_snapshot(algorithm: str, th
     assert second.digest() == straight.digest() != first.digest()
 
 
+@pytest.mark.parametrize("theta", ["menu", "factored"])
 @pytest.mark.parametrize("algorithm", ["actor-critic", "ppo", "trpo", "q-actor-critic"])
-def test_the_actor_stays_and_the_others_move_while_prescriptions_are_uniform(algorithm: str) -> None:
-    chosen = settings(4, algorithm=algorithm, learner={"uniform_share": 0.5})
+def test_the_actor_stays_and_the_others_move_while_prescriptions_are_uniform(algorithm: str, theta: str) -> None:
+    chosen = settings(4, algorithm=algorithm, theta=theta, learner={"uniform_share": 0.5})
     learner = Coordinator(chosen, seed_bytes(7))
     first = learner.snapshot()
     own = {"trpo": "policy/", "q-actor-critic": "policy/"}.get(algorithm, "actor-critic/actor.")
-    actor = [name for name in first if name.startswith(own) and "adam" not in name]
-    assert actor
+    actor = [name for name in first if (name.startswith(own) or name.endswith("/coupling")) and "adam" not in name]
+    assert any(name.endswith("/coupling") for name in actor) == (theta == "factored")
     for record in records(chosen):
         learner.receive(record)
         if record.step == 2 * chosen.learner.batch_lock_steps:
@@ -137,6 +138,8 @@ def test_the_actor_stays_and_the_others_move_while_prescriptions_are_uniform(alg
 def test_uniform_prescriptions_are_uniform_in_every_space() -> None:
     words = Stream("test", seed_bytes(1)).words(0, 4000, 2)
     assert np.bincount(Menu(4).uniform(words[:, :1])) == pytest.approx(np.full(4, 1000), abs=120)
+    pairs = Factored((4, 2), 1).uniform(words)
+    assert np.bincount(2 * pairs[:, 0] + pairs[:, 1]) == pytest.approx(np.full(8, 500), abs=90)
     low, high = np.array([-1.0, 2.0]), np.array([3.0, 10.0])
     points = Box(low, high).uniform(words)
     assert (points >= low).all()

@@ -26,7 +26,7 @@ from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
-THETAS = {"menu": FiniteSpace((3,)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
+THETAS = {"menu": FiniteSpace((3,)), "factored": FiniteSpace((2, 3, 2)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
 AIS_LOSSES = ("next-observation", *NEXT_AIS_LOSSES)
 LEARNERS = [(algorithm, theta) for algorithm, spec in ALGORITHMS.items() for theta in spec.thetas]
 """Algorithms with the prescriptions that they can learn."""
@@ -258,7 +258,7 @@ def test_greedy_rule_follows_the_coordinator() -> None:
 
 
 def test_greedy_ties_go_to_the_lowest_index() -> None:
-    assert Menu(3).greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
+    assert Menu(3).greedy(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]]), np.zeros(0)).tolist() == [0, 1]
 
 
 def test_a_point_outside_the_box_is_played_as_the_nearest_inside() -> None:
@@ -266,7 +266,7 @@ def test_a_point_outside_the_box_is_played_as_the_nearest_inside() -> None:
     drawn = np.array([[-3.0, 2.5], [0.5, 7.0]])
     assert box.played(drawn).tolist() == [[-1.0, 2.5], [0.5, 5.0]]
     assert box.codes(drawn).tolist() == [[-1.0, 0.0], [0.5, 1.0]]
-    assert box.greedy(drawn).tolist() == box.played(drawn).tolist()
+    assert box.greedy(drawn, np.ones(2)).tolist() == box.played(drawn).tolist()
 
 
 def test_a_gaussian_is_drawn_around_its_mean() -> None:

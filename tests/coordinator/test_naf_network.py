@@ -126,7 +126,7 @@ def test_only_corners_are_drawn_and_played() -> None:
     assert set(np.unique(corners.codes(drawn)).tolist()) == {-1.0, 1.0}
     # On the side on which the box's own draw lies.
     assert np.array_equal(drawn == HIGH, box.draw(centre + 0.1, np.ones(3), words(4000, 3)) >= centre)
-    assert np.array_equal(corners.greedy((LOW + HIGH)[None] / 2), HIGH[None])
+    assert np.array_equal(corners.greedy((LOW + HIGH)[None] / 2, np.ones(2)), HIGH[None])
 
 
 def test_noise_turns_a_dimension_over_as_often_as_a_normal_passes_the_centre() -> None:
@@ -142,7 +142,7 @@ def test_the_space_has_corners_only_when_they_are_played() -> None:
     plays = resolve("mabc", ["naf.plays=corners"], {"algorithm": "naf-dqn"}).settings
     other = resolve("mabc", ["naf.plays=corners", "prescriptions=opportunity"], {"algorithm": "ppo"}).settings
     assert (plays.plays_corners, other.plays_corners) == (True, False)
-    assert plays.theta_dimensions == 2
+    assert plays.theta_space == record
 
 
 def test_what_cannot_be_played_is_refused() -> None:

@@ -65,7 +65,7 @@ def test_a_step_improves_the_surrogate_within_the_trust_region() -> None:
 def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwork) -> None:
     """KL(old || new) is half v' F v to second order."""
     states = np.round(np.sin(np.arange(40.0)).reshape(10, 4) * 2**24) / 2**24
-    logs = policy.forward(torch.from_numpy(states)).logs.detach().numpy()
+    logs = policy.forward(torch.from_numpy(states), torch.zeros(len(states), dtype=torch.int64)).logs.detach().numpy()
     chances = np.exp(logs)
     direction = np.random.Generator(np.random.Philox(5)).normal(size=policy.group.size)
     change = policy.tangents(states).along(direction)
@@ -73,6 +73,6 @@ def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwor
     curvature = float(direction @ policy.tangents(states).back(weighted))
     before, scale = policy.group.values.copy(), 1e-2
     policy.group.assign(before + scale * direction)
-    moved = policy.forward(torch.from_numpy(states)).logs.detach().numpy()
+    moved = policy.forward(torch.from_numpy(states), torch.zeros(len(states), dtype=torch.int64)).logs.detach().numpy()
     divergence = float((chances * (logs - moved)).sum(axis=1).mean())
     assert divergence == pytest.approx(0.5 * scale**2 * curvature, rel=0.1)

@@ -12,6 +12,7 @@ import pytest
 from dadc_net.config import EvaluationSettings, RuntimeSettings, resolve
 from dadc_net.coordinator.algorithm import Algorithm
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS, NafSettings, PpoSettings
+from dadc_net.coordinator.algorithms.spec import KINDS
 from dadc_net.coordinator.known_answers import LEARNERS
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
@@ -40,7 +41,7 @@ def test_every_entry_has_an_implementation_a_section_and_a_run_of_the_self_test(
     assert spec.name == name
     assert issubclass(spec.load(), Algorithm)
     assert {trial.label for trial in spec.trials()} <= set(LEARNERS.golden)
-    assert set(spec.thetas) <= {"menu", "box"}
+    assert set(spec.thetas) <= set(KINDS)
     if spec.settings is not None:
         assert OWN_SECTIONS[spec.settings.section] is spec.settings
         assert spec.settings.section in resolve("mabc").to_plain()

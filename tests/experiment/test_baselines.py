@@ -56,6 +56,18 @@ def test_the_best_of_many_prescriptions_of_dec_tiger_is_to_listen() -> None:
     assert found.constant.value == pytest.approx(-20.0, abs=1e-3)
 
 
+def test_choices_in_parts_are_valued_as_the_menu_that_holds_them_all() -> None:
+    factored = resolve("dec-tiger", ["prescriptions=factored"])
+    found = baselines(factored, None, 500)
+    assert found.constant is not None
+    assert found.random is not None
+    assert found.constant.value == pytest.approx(-20.0, abs=1e-3)
+    whole = baselines(resolve("dec-tiger"), None, 500).random
+    assert whole is not None
+    assert abs(found.random.value - whole.value) < 4.0 * (found.random.stderr + whole.stderr)
+    assert [candidates(resolve("meeting-grid", ["prescriptions=factored"]).family)] == [None]
+
+
 def test_where_a_planner_values_rules_corners_of_the_box_are_tried() -> None:
     config = resolve("demand-response", ["env.agents=6"])
     tried = candidates(config.family)

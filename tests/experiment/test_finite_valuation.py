@@ -60,6 +60,16 @@ def test_the_optimal_rule_of_two_decisions_with_the_tiger_has_no_gap() -> None:
     assert plan.best_constant == pytest.approx(plan.value, abs=1e-6)
 
 
+def test_blind_prescriptions_are_worth_the_same_however_they_are_chosen() -> None:
+    whole = Evaluator(two_decisions("recycling")).plan
+    parts = Evaluator(two_decisions("recycling", prescriptions="factored")).plan
+    assert whole is not None
+    assert parts is not None
+    assert parts.best_constant == whole.best_constant
+    assert parts.random == pytest.approx(whole.random, abs=1e-9)
+    assert parts.value == whole.value
+
+
 def test_no_time_to_plan_is_no_optimum() -> None:
     assert Evaluator(two_decisions("dec-tiger", **{"evaluation.plan_seconds": 0.0})).plan is None
 

@@ -16,7 +16,6 @@ from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.node.agent.replica import StepAccount
-from dadc_net.runtime.events import Observer, Observers
 
 LEARNERS = Path(__file__).with_name("learners.json")
 MARKS = (1, 10, 100, 1000)
@@ -35,11 +34,16 @@ LOAD_OVERRIDES = (
     "gaussian.learning_rate=0.02",
 )
 _ON_DEMAND_RESPONSE = ("actor-critic", "ppo", "trpo", "naf-dqn")
+_FACTORED = ("ppo",)
 RUNS = {
-    **{algorithm: ("mabc", algorithm) for algorithm in ALGORITHMS},
-    **{f"demand-response {algorithm}": ("demand-response", algorithm) for algorithm in _ON_DEMAND_RESPONSE},
+    **{algorithm: ("mabc", algorithm, ()) for algorithm in ALGORITHMS},
+    **{f"demand-response {algorithm}": ("demand-response", algorithm, ()) for algorithm in _ON_DEMAND_RESPONSE},
+    **{
+        f"demand-response {algorithm}, factored": ("demand-response", algorithm, ("prescriptions=factored",))
+        for algorithm in _FACTORED
+    },
 }
-"""Name of a golden run -> task, algorithm."""
+"""Name of a golden run -> task, algorithm, what else it sets."""
 LONG_OVERRIDES = ("learner.num_envs=2", "learner.batch_steps=8", "ais.size=5", "learner.hidden_size=5")
 
 
@@ -48,9 +52,9 @@ def learner_digests(name: str, updates: int) -> dict[str, str]:
 
     Schedules always run over 1,000 updates, so that a short run is a prefix.
     """
-    task, algorithm = RUNS[name]
+    task, algorithm, further = RUNS[name]
     overrides = (*OVERRIDES, *OWN_OVERRIDES.get(algorithm, ())) if task == "mabc" else LOAD_OVERRIDES
-    return _digests(resolve(task, overrides, {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
+    return _digests(resolve(task, (*overrides, *further), {"updates": MARKS[-1], "algorithm": algorithm}), MARKS, updates)
 
 
 def long_digests() -> dict[str, str]:
@@ -59,23 +63,32 @@ def long_digests() -> dict[str, str]:
     return _digests(config, LONG_MARKS, LONG_MARKS[-1])
 
 
+class _Enough(Exception):
+    """Ends a run."""
+
+
+class _Noting(Simulation):
+    """Keeps the learner's digest at the end of some updates, and ends the run after the last."""
+
+    def __init__(self, config: RunConfig, marks: Sequence[int], updates: int) -> None:
+        super().__init__(config, seed_bytes(7), seed_bytes(1))
+        self._marks, self._updates = marks, updates
+        self.found: dict[str, str] = {}
+
+    def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
+        super()._refuse_divergence(accounts)
+        report = accounts[0].report
+        if report is not None and report.update in self._marks:
+            self.found[str(report.update)] = report.learner_digest.hex()
+        if report is not None and report.update == self._updates:
+            raise _Enough
+
+
 def _digests(config: RunConfig, marks: Sequence[int], updates: int) -> dict[str, str]:
-    found: dict[str, str] = {}
-
-    class Enough(Exception):
-        pass
-
-    class Noted(Simulation):
-        def _tell(self, observer: Observer, update: int, accounts: list[StepAccount]) -> None:
-            report = accounts[0].report
-            if report is not None and update in marks:
-                found[str(update)] = report.learner_digest.hex()
-            if update == updates:
-                raise Enough
-
-    with contextlib.suppress(Enough):
-        Noted(config, seed_bytes(7), seed_bytes(1)).run(Observers())
-    return found
+    simulation = _Noting(config, marks, updates)
+    with contextlib.suppress(_Enough):
+        simulation.run()
+    return simulation.found
 
 
 def committed() -> dict[str, dict[str, str]]:

@@ -55,7 +55,7 @@ def test_policy_and_value_networks_of_ppo_and_trpo(algorithm: str) -> None:
     means = learner.algorithm.behaviour(0)(FIELD)
     assert np.allclose(means, tower(policy, hidden, output, FIELD), atol=1e-5)
     assert np.allclose(learner.algorithm.value()(FIELD), tower(value, layers, critic_output, FIELD)[:, 0], atol=1e-5)
-    assert np.allclose(learner.algorithm.deviation(0), np.exp(policy["log-deviation"]), atol=1e-6)
+    assert np.allclose(learner.algorithm.own(0), np.exp(policy["log-deviation"]), atol=1e-6)
     assert groups["ais"] == {}
 
 

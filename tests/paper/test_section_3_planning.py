@@ -160,7 +160,7 @@ def test_equation_1_the_performance_is_a_discounted_sum(solved: tuple[str, Coord
 def test_ties_are_broken_alike_by_everyone() -> None:
     """Section 3, second interpretation: all agents choose the same arg max, here the lowest index."""
     q = np.array([[0.5, 0.7, 0.7], [0.2, 0.2, 0.2]])
-    assert Menu(3).greedy(q).tolist() == [1, 0]
+    assert Menu(3).greedy(q, np.zeros(0)).tolist() == [1, 0]
     assert Solution(q.max(axis=1), q, 0.0, 1).best().tolist() == [1, 0]
     shifted = Solution(q.max(axis=1), q[:, ::-1].copy(), 0.0, 1)
     assert shifted.best().tolist() == [0, 0]

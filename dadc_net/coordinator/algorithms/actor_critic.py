@@ -1,6 +1,7 @@
 """Advantage actor-critic with a shared trunk (paper, E.1), one gradient step per update.
 
-    policy loss    -mean A_t log psi(theta_t | x_t)      psi a softmax over a menu, or a Gaussian over the box of theta
+    policy loss    -mean A_t log psi(theta_t | x_t)      psi a softmax over a menu, or one after the other
+                                                         over several factors, or a Gaussian over the box of theta
     value loss     mean smoothL1(V(x_t) - (A_t + V_old(x_t)))
     entropy bonus  -w mean H(psi(. | x_t)), w falling linearly to 0
 
@@ -34,7 +35,7 @@ class Targets(NamedTuple):
     states: Tensor
     """[n, X]"""
     drawn: Tensor
-    """theta as it was drawn: int64 [n], or float64 [n, D]"""
+    """theta as it was drawn: int64 [n] or [n, F], or float64 [n, D]"""
     advantages: Tensor
     """[n]"""
     returns: Tensor
@@ -109,8 +110,8 @@ class ActorCritic(Algorithm):
     def behaviour(self, update: int) -> Scores:
         return self.network.acting()
 
-    def deviation(self, update: int) -> Array:
-        return self.distribution.deviation(self.network.group)
+    def own(self, update: int) -> Array:
+        return self.distribution.own(self.network.group)
 
     def greedy(self) -> Scores:
         return self.network.acting()
@@ -122,8 +123,8 @@ class ActorCritic(Algorithm):
         """One gradient step of actor and critic."""
         settings = self.settings
         goal = targets(self.network.values, batch, states, settings)
-        psi, values = self.network.forward(goal.states)
-        policy = masked_mean(psi.log_density(goal.drawn) * goal.advantages, goal)
+        psi, values = self.network.forward(goal.states, goal.drawn)
+        policy = masked_mean(psi.log_density() * goal.advantages, goal)
         return self.descend(policy, values, psi, goal, update)
 
     def descend(self, policy: Tensor, values: Tensor, psi: PolicyGraph, goal: Targets, update: int) -> dict[str, float]:

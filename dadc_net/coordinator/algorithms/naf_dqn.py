@@ -75,7 +75,7 @@ class NafDqn(Algorithm):
     def behaviour(self, update: int) -> Scores:
         return self.network.rule()
 
-    def deviation(self, update: int) -> Array:
+    def own(self, update: int) -> Array:
         naf = self.naf
         share: float = naf.noise + (naf.final_noise - naf.noise) * (update / self.settings.updates)
         deviation: Array = share * self._box.half_width

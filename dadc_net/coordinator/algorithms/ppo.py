@@ -39,8 +39,8 @@ class ProximalPolicyOptimisation(ActorCritic):
         old: Tensor | None = None
         losses: dict[str, float] = {}
         for _ in range(ppo.epochs):
-            psi, values = self.network.forward(goal.states)
-            chosen = psi.log_density(goal.drawn)
+            psi, values = self.network.forward(goal.states, goal.drawn)
+            chosen = psi.log_density()
             old = chosen.detach() if old is None else old
             policy = masked_mean(_surrogate(chosen, old, goal, ppo.clip), goal)
             losses = self.descend(policy, values, psi, goal, update)

@@ -9,6 +9,8 @@
     q.gradient    all: sum_h Q(x, h) grad psi(h);                         sampled: Q(x, theta) grad log psi(theta) as printed
     q.baseline    whether sum_h psi(h) Q(x, h) is taken off Q in the sampled gradient
 
+Where theta has several factors, sums over h are means over samples of psi: see ``q_choices``.
+
 Deviation: the target of (5) is data, as always in temporal-difference learning; (5) and (6) are printed with the same
 sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because
 its prescription is drawn after the update. (6) takes the critic that (5) has just made, phi_{k+1} where phi_k is printed: it
@@ -24,19 +26,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from dadc_net.coordinator.advantage import LEAST_DEVIATION, deviation_of
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
+from dadc_net.coordinator.algorithms.q_choices import choices_over
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
-from dadc_net.coordinator.networks.distribution import CategoricalGraph
+from dadc_net.coordinator.networks.distribution import drawn_rows
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.q import QNetwork
 from dadc_net.coordinator.schedule import entropy_weight, step_size
-from dadc_net.errors import InvariantError
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
-from dadc_net.exact.elementary import exp, log_softmax
 
 
 class QActorCritic(Algorithm):
@@ -51,6 +51,7 @@ class QActorCritic(Algorithm):
         initial = parts.initial("policy")
         self.policy = PolicyNetwork(size, hidden, entries, parts.distribution, initial, layers, exponent)
         self.critic = QNetwork(size, hidden, entries, parts.initial("critic"), exponent)
+        self.choices = choices_over(parts, self.policy, self.critic)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -62,13 +63,11 @@ class QActorCritic(Algorithm):
     def greedy(self) -> Scores:
         return self.policy.acting()
 
+    def own(self, update: int) -> Array:
+        return self.policy.distribution.own(self.policy.group)
+
     def value(self) -> Callable[[Array], Array]:
-        policy, critic = self.policy.acting(), self.critic
-
-        def expected(states: Array) -> Array:
-            return _expectation(critic.all(states), exp(log_softmax(policy(states))))
-
-        return expected
+        return lambda states: self.choices.expected(states, 0)
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """(5), then (6) with the critic that (5) made."""
@@ -76,8 +75,8 @@ class QActorCritic(Algorithm):
         known = states[:-1].reshape(rows, -1)
         valid = torch.from_numpy(batch.valid.reshape(rows))
         count = max(1.0, float(batch.valid.sum()))
-        target = torch.from_numpy(self._targets(batch, states).reshape(rows))
-        chosen = torch.from_numpy(self.parts.theta.codes(batch.prescriptions.reshape(rows)))
+        target = torch.from_numpy(self._targets(batch, states, update).reshape(rows))
+        chosen = torch.from_numpy(self.parts.theta.codes(drawn_rows(batch.prescriptions, rows)))
         loss = 0.0
         for _ in range(self.q.critic_steps):
             error = self.critic.forward(torch.from_numpy(known), chosen) - target
@@ -95,15 +94,14 @@ class QActorCritic(Algorithm):
             return {"critic": loss}
         return {"critic": loss, **self._improve_actor(batch, known, valid, count, update)}
 
-    def _targets(self, batch: Batch, states: Array) -> Array:
+    def _targets(self, batch: Batch, states: Array, update: int) -> Array:
         """G [T, E] with the parameters before the update; an episode that ended lets nothing of the next one through."""
         settings = self.settings
         flat = states.reshape(-1, states.shape[2])
-        values = self.critic.all(flat).reshape(*states.shape[:2], -1)
-        chances = exp(log_softmax(self.policy.acting()(flat))).reshape(values.shape)
-        following = _expectation(values, chances)
+        following = self.choices.expected(flat, 2 * update).reshape(states.shape[:2])
         if self.q.bootstrap == "sampled":
-            sampled = np.take_along_axis(values[:-1], batch.prescriptions[..., None], axis=2)[..., 0]
+            rows = batch.steps * batch.copies
+            sampled = self.choices.taken(flat[:rows], drawn_rows(batch.prescriptions, rows)).reshape(batch.rewards.shape)
             # Where an episode was cut, the prescription of its last record was never played: the expectation stands in.
             following[:-1] = np.where(batch.ended[:-1] == ENDED_NO, sampled, following[:-1])
         decay = settings.learner.trace_decay
@@ -122,34 +120,14 @@ class QActorCritic(Algorithm):
         self, batch: Batch, known: Array, valid: torch.Tensor, count: float, update: int
     ) -> dict[str, float]:
         settings = self.settings
-        values = self.critic.all(known)
-        psi = self.policy.forward(torch.from_numpy(known))
-        if not isinstance(psi, CategoricalGraph):
-            raise InvariantError("the exact sum over prescriptions needs a menu")
-        logs = functions.fork(psi.logs, 2)
-        chances = exp(log_softmax(self.policy.acting()(known)))
-        worth = values - _expectation(values, chances)[:, None] if self.q.baseline else values
-        if settings.learner.normalise_advantages:
-            worth = worth / (deviation_of(_expectation(worth * worth, chances), valid.numpy()) + LEAST_DEVIATION)
-        if self.q.gradient == "all":
-            gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
-        else:
-            chosen = batch.prescriptions.reshape(-1)
-            taken = np.take_along_axis(worth, chosen[:, None], axis=1)[:, 0]
-            gain = functions.pick(logs[0], torch.from_numpy(chosen)) * torch.from_numpy(taken)
-        policy = functions.mean(gain * valid, count)
-        entropy = functions.mean(functions.entropy(logs[1]) * valid, count)
+        drawn = drawn_rows(batch.prescriptions, batch.steps * batch.copies)
+        found = self.choices.gain(known, drawn, valid.numpy(), 2 * update + 1)
+        counted, times = valid.repeat(found.repeats), count * found.repeats
+        policy = functions.mean(found.gain * counted, times)
+        entropy = functions.mean(found.entropy * counted, times)
         weight = entropy_weight(settings, update)
         rate = step_size(
             settings, "actor", settings.learner.learning_rate, settings.learner.final_learning_rate_share, update
         )
         self.policy.group.descend(-(policy + entropy * weight), rate, settings.learner.gradient_norm)
         return {"policy": -policy.item(), "entropy": entropy.item()}
-
-
-def _expectation(values: Array, chances: Array) -> Array:
-    """sum_h chances values over the last axis, in index order: [..., M] -> [...]."""
-    total: Array = values[..., 0] * chances[..., 0]
-    for entry in range(1, values.shape[-1]):
-        total = total + values[..., entry] * chances[..., entry]
-    return total

@@ -64,6 +64,8 @@ class QActorCriticSettings(Checked, section="q"):
     """all: the exact sum over prescriptions. sampled: the chosen one's score, as printed in (6)."""
     baseline: bool = True
     """Whether the mean of Q under the rule is taken off Q in the gradient; off, as printed."""
+    samples: Width = 8
+    """Prescriptions drawn for each sum over all of them, where theta has several factors; a menu is summed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,9 +176,10 @@ def _plays_corners(own: NafSettings) -> bool:
 
 
 def _refuse_naf(at: Situation) -> str:
-    if _plays_corners(at.own) and at.theta_dimensions > _MOST_DIMENSIONS:
+    dimensions = at.theta.feature_size
+    if _plays_corners(at.own) and dimensions > _MOST_DIMENSIONS:
         return (
-            f"naf.plays is 'corners', but theta has {at.theta_dimensions} dimensions, and the critic is asked at "
+            f"naf.plays is 'corners', but theta has {dimensions} dimensions, and the critic is asked at "
             f"every corner of its box: {_MOST_DIMENSIONS} dimensions are the most. "
             'Set naf.plays = "peak", or choose other prescriptions.'
         )
@@ -203,7 +206,7 @@ _TABLE = (
         TrpoSettings(),
         trial=TrpoSettings(conjugate_gradient_steps=2, line_search_steps=2, value_steps=1),
     ),
-    AlgorithmSpec("q-actor-critic", "q_actor_critic:QActorCritic", QActorCriticSettings(), thetas=("menu",)),
+    AlgorithmSpec("q-actor-critic", "q_actor_critic:QActorCritic", QActorCriticSettings(), thetas=("menu", "factored")),
     AlgorithmSpec(
         *("ais-planning", "ais_planning:AisPlanning"),
         PlanningSettings(),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.errors import ConfigError
 from dadc_net.schema import Checked
-from dadc_net.team.spaces import Space
+from dadc_net.team.spaces import FiniteSpace, Space
 
 
 class Situation(NamedTuple):
@@ -21,10 +21,19 @@ class Situation(NamedTuple):
     ais: AisSettings
     common: Space
     """Of the common observation."""
-    menu_entries: int
-    """M, entries of the prescription menu; 0 where theta is continuous."""
-    theta_dimensions: int
-    """D, dimensions of a continuous theta; 0 for a menu."""
+    theta: Space
+    """Of prescription parameters."""
+
+
+KINDS = {"menu": "a menu", "factored": "factored", "box": "continuous"}
+"""Kinds of prescription parameters, and how a sentence calls prescriptions of them."""
+
+
+def kind_of(theta: Space) -> str:
+    """Which of the kinds: finite with one factor, finite with several, or a box."""
+    if isinstance(theta, FiniteSpace):
+        return "menu" if len(theta.sizes) == 1 else "factored"
+    return "box"
 
 
 class Trial(NamedTuple):
@@ -32,7 +41,7 @@ class Trial(NamedTuple):
 
     label: str
     theta: str
-    """Kind of theta: menu or box."""
+    """Kind of theta."""
     own: Checked | None
 
 
@@ -54,7 +63,7 @@ class AlgorithmSpec:
     """``module:Class`` below this package; loaded when a learner is made."""
     settings: Checked | None = None
     """The defaults of its own section of the configuration; None: it has no section."""
-    thetas: tuple[str, ...] = ("menu", "box")
+    thetas: tuple[str, ...] = tuple(KINDS)
     """Kinds of prescription parameters that it can learn."""
     refuse: Callable[[Situation], str] = _accept
     """Why it cannot learn in a situation, in three sentences; empty where it can."""
@@ -69,12 +78,12 @@ class AlgorithmSpec:
 
     def check(self, at: Situation) -> None:
         """Raise ConfigError for prescriptions, or anything else, that it cannot learn with."""
-        is_menu = at.menu_entries > 0
-        if ("menu" if is_menu else "box") not in self.thetas:
-            kind, wanted = ("a menu", "continuous ones") if is_menu else ("continuous", "a menu")
+        kind = kind_of(at.theta)
+        if kind not in self.thetas:
+            wanted = " or ".join(KINDS[kind] if kind == "menu" else f"{KINDS[kind]} ones" for kind in self.thetas)
             raise ConfigError(
-                f"the prescriptions are {kind}, but the algorithm {self.name} can learn {wanted} only. They come from the "
-                "key prescriptions. Choose other prescriptions, or another algorithm."
+                f"the prescriptions are {KINDS[kind]}, but the algorithm {self.name} can learn {wanted} only. They come "
+                "from the key prescriptions. Choose other prescriptions, or another algorithm."
             )
         refusal = self.refuse(at)
         if refusal:
@@ -83,7 +92,7 @@ class AlgorithmSpec:
     def trials(self) -> Iterator[Trial]:
         """The runs of the self-test."""
         for theta in self.thetas:
-            label = f"learner {self.name}" + (", continuous theta" if theta == "box" else "")
+            label = f"learner {self.name}" + ("" if theta == "menu" else f", {KINDS[theta]} theta")
             yield Trial(label, theta, self.trial or self.settings)
         for name, own in self.further_trials.items():
             yield Trial(f"learner {self.name}, {name}", self.thetas[0], own)

@@ -1,7 +1,8 @@
 """Trust-region policy optimisation (Schulman et al., 2015): a natural-gradient step of bounded KL divergence.
 
     direction     F v = g by conjugate gradients; F v = J^T M J v / n + damping v, M the Fisher metric of psi's outputs:
-                  diag p - p p^T of a softmax, 1 / sigma^2 of a Gaussian, whose log-deviations have a 2 of their own
+                  diag p - p p^T of a softmax, and of each choice along the drawn ones where there are several;
+                  1 / sigma^2 of a Gaussian, whose log-deviations have a 2 of their own
     step          sqrt(2 max_kl / v^T F v) v, halved until the surrogate improves and the mean KL is within max_kl
     surrogate     mean rho_t A_t + w H,  rho_t = psi(theta_t | x_t) / psi_old(theta_t | x_t)
 
@@ -53,8 +54,8 @@ class TrustRegion(Algorithm):
     def behaviour(self, update: int) -> Scores:
         return self.policy.acting()
 
-    def deviation(self, update: int) -> Array:
-        return self.policy.distribution.deviation(self.policy.group)
+    def own(self, update: int) -> Array:
+        return self.policy.distribution.own(self.policy.group)
 
     def greedy(self) -> Scores:
         return self.policy.acting()
@@ -78,12 +79,12 @@ class TrustRegion(Algorithm):
 
     def _improve_policy(self, goal: Targets, weight: float) -> dict[str, float]:
         trpo, group = self.trpo, self.policy.group
-        psi = self.policy.forward(goal.states)
-        policy = masked_mean(psi.log_density(goal.drawn) * goal.advantages, goal)
+        psi = self.policy.forward(goal.states, goal.drawn)
+        policy = masked_mean(psi.log_density() * goal.advantages, goal)
         entropy = masked_mean(psi.entropy(), goal)
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
         gradient = group.gradient(policy + entropy * weight)
-        old = self.policy.values(goal.states.numpy())
+        old = self.policy.values(goal.states.numpy(), goal.drawn.numpy())
         fisher = _Fisher(self.policy, goal, old, trpo.damping)
         direction = conjugate_gradients(fisher, gradient, trpo.conjugate_gradient_steps)
         curvature = dot(direction, fisher(direction))
@@ -111,9 +112,9 @@ class TrustRegion(Algorithm):
 
     def _surrogate(self, goal: Targets, old: PolicyValues, weight: float) -> tuple[float, float]:
         """Surrogate objective and mean KL(old || present) over the rows that happened, off the graph."""
-        new = self.policy.values(goal.states.numpy())
-        valid, count, drawn = goal.valid.numpy(), goal.rows, goal.drawn.numpy()
-        difference = new.log_density(drawn) - old.log_density(drawn)
+        new = self.policy.values(goal.states.numpy(), goal.drawn.numpy())
+        valid, count = goal.valid.numpy(), goal.rows
+        difference = new.log_density() - old.log_density()
         ratio = exp(np.clip(difference, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
         gain = total(ratio * goal.advantages.numpy() * valid)
         entropy = total(new.entropy() * valid)
@@ -128,12 +129,13 @@ class _Fisher:
         self._tangents = policy.tangents(goal.states.numpy())
         self._old = old
         self._share = (goal.valid.numpy() / goal.rows)[:, None]
-        self._own = [policy.group.slices[name] for name in policy.distribution.shapes]
+        # psi's own parameters stand behind the network's.
+        own = [policy.group.slices[name].start for name in policy.distribution.shapes]
+        self._own = slice(min(own, default=policy.group.size), policy.group.size)
         self._damping = damping
 
     def __call__(self, direction: Array) -> Array:
-        weighted = self._old.metric(self._tangents.along(direction)) * self._share
+        weighted, own = self._old.fisher(self._tangents.along(direction), direction[self._own], self._share)
         image = self._tangents.back(weighted)
-        for part in self._own:
-            image[part] = self._old.fisher_of_deviation(direction[part])
+        image[self._own] = own
         return image + self._damping * direction

@@ -1,7 +1,7 @@
 """The network of actor and critic: one trunk with two heads (paper, E.1), or a tower for each (E.2).
 
     shared     trunk    tanh layers                   on the AIS, detached from the state approximator
-               actor    linear                        what psi is made of: logits of a menu, or means of theta
+               actor    linear                        what psi is made of: logits of a menu or of choices, or means of theta
                critic   tanh layer, linear            V of the coordination rule
     apart      actor    tanh layers, linear
                critic   tanh layers, linear
@@ -54,8 +54,8 @@ class ActorCriticNetwork:
         self.group = ParameterGroup("actor-critic", {**shapes, **distribution.shapes}, initial)
         distribution.initialise(self.group, "actor")
 
-    def forward(self, states: Tensor) -> tuple[PolicyGraph, Tensor]:
-        """psi and values [n] at AIS rows [n, X], on the graph."""
+    def forward(self, states: Tensor, drawn: Tensor) -> tuple[PolicyGraph, Tensor]:
+        """psi and values [n] at AIS rows [n, X] and the theta that was drawn there, on the graph."""
         if self._shared:
             trunk = self._actor.features(self.group, states)
             outputs = self._actor.head(self.group, trunk)
@@ -63,7 +63,7 @@ class ActorCriticNetwork:
         else:
             outputs = self._actor.forward(self.group, states)
             values = self._critic.forward(self.group, states)
-        return self.distribution.graph(self.group, outputs), values.reshape(-1)
+        return self.distribution.graph(self.group, outputs, drawn), values.reshape(-1)
 
     def acting(self) -> PreparedTower:
         """AIS [E, X] -> the actor's outputs [E, C], with the bits that ``forward`` has before its distribution."""

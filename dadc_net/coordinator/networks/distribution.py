@@ -1,10 +1,11 @@
 """psi(. | x): what the outputs of a policy network mean, as a distribution of theta.
 
-    Categorical    outputs are logits of the menu's entries
-    Gaussian       outputs are means; the log-deviation is a parameter of its own that does not depend on x (paper, E.2)
+    Categorical      outputs are logits of the menu's entries
+    Gaussian         outputs are means; the log-deviation is a parameter of its own that does not depend on x (paper, E.2)
+    Autoregressive   outputs are logits of the choices of several factors; see ``autoregressive``
 
 On the graph, for gradients: log-density and entropy. Off the graph, for a trust region: log-density, entropy, KL divergence
-and the Fisher metric of the outputs, by which a natural gradient measures.
+and the Fisher metric, by which a natural gradient measures.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
-from dadc_net.coordinator.prescription import Box, Theta, ThetaSpace
+from dadc_net.coordinator.prescription import Box, Theta
 from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
@@ -28,11 +29,11 @@ _LOG_DEVIATION = "log-deviation"
 
 
 class PolicyGraph(ABC):
-    """psi at n rows of outputs, on the graph."""
+    """psi at n rows of outputs and the theta that was drawn there, on the graph."""
 
     @abstractmethod
-    def log_density(self, theta: Tensor) -> Tensor:
-        """Of drawn theta, [n] or [n, D] -> [n]; to be asked for once."""
+    def log_density(self) -> Tensor:
+        """Of the drawn theta: [n]; to be asked for once."""
 
     @abstractmethod
     def entropy(self) -> Tensor:
@@ -40,10 +41,10 @@ class PolicyGraph(ABC):
 
 
 class PolicyValues(ABC):
-    """psi at n rows of outputs, as numbers."""
+    """psi at n rows of outputs and the theta that was drawn there, as numbers."""
 
     @abstractmethod
-    def log_density(self, theta: Theta) -> Array:
+    def log_density(self) -> Array:
         """[n]"""
 
     @abstractmethod
@@ -52,15 +53,20 @@ class PolicyValues(ABC):
 
     @abstractmethod
     def divergence(self, new: Self) -> Array:
-        """KL(self || new) [n]; both of the same kind."""
+        """KL(self || new) [n]; both of the same kind and the same drawn theta."""
 
     @abstractmethod
-    def metric(self, change: Array) -> Array:
-        """Fisher metric times a change of the outputs: [n, C] -> [n, C]."""
+    def fisher(self, change: Array, own: Array, share: Array) -> tuple[Array, Array]:
+        """Fisher metric, averaged over rows, times a change of the outputs and of psi's own parameters.
 
-    @abstractmethod
-    def fisher_of_deviation(self, change: Array) -> Array:
-        """Fisher metric times a change of the distribution's own parameter, which is the same at every row."""
+        Args:
+            change: [n, C] of the outputs.
+            own: [P_own] of the parameters that psi has beside the network's, flat; empty where there are none.
+            share: [n, 1] of each row in the mean.
+
+        Returns:
+            [n, C] and [P_own].
+        """
 
 
 class Distribution(ABC):
@@ -82,15 +88,15 @@ class Distribution(ABC):
         """Step sizes of ``group``: ``rate``, and for its own parameters their step size times ``own_share``."""
 
     @abstractmethod
-    def deviation(self, group: ParameterGroup) -> Array:
-        """Of theta: [D]; of a menu []."""
+    def own(self, group: ParameterGroup) -> Array:
+        """What ``ThetaSpace.draw`` needs beside the outputs, from its own parameters."""
 
     @abstractmethod
-    def graph(self, group: ParameterGroup, outputs: Tensor) -> PolicyGraph:
-        """psi of outputs [n, C] with the parameters of ``group``."""
+    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
+        """psi of outputs [n, C] with the parameters of ``group``, and theta drawn there: [n], [n, F] or [n, D]."""
 
     @abstractmethod
-    def values(self, group: ParameterGroup, outputs: Array) -> PolicyValues:
+    def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
         """The same off the graph, with copies of the present values."""
 
 
@@ -108,37 +114,38 @@ class Categorical(Distribution):
     def rates(self, group: ParameterGroup, rate: float, own_share: float) -> Array | float:
         return rate
 
-    def deviation(self, group: ParameterGroup) -> Array:
+    def own(self, group: ParameterGroup) -> Array:
         return np.zeros(0)
 
-    def graph(self, group: ParameterGroup, outputs: Tensor) -> PolicyGraph:
-        return CategoricalGraph(functions.log_softmax(outputs))
+    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
+        return CategoricalGraph(functions.log_softmax(outputs), drawn)
 
-    def values(self, group: ParameterGroup, outputs: Array) -> PolicyValues:
-        return _CategoricalValues(log_softmax(outputs))
+    def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
+        return _CategoricalValues(log_softmax(outputs), drawn)
 
 
 class CategoricalGraph(PolicyGraph):
     """Log-probabilities of all entries."""
 
-    def __init__(self, logs: Tensor) -> None:
+    def __init__(self, logs: Tensor, drawn: Tensor) -> None:
         self.logs = logs
         """[n, M]"""
+        self._drawn = drawn
 
-    def log_density(self, theta: Tensor) -> Tensor:
-        return functions.pick(self.logs, theta)
+    def log_density(self) -> Tensor:
+        return functions.pick(self.logs, self._drawn)
 
     def entropy(self) -> Tensor:
         return functions.entropy(self.logs)
 
 
 class _CategoricalValues(PolicyValues):
-    def __init__(self, logs: Array) -> None:
-        self.logs = logs
+    def __init__(self, logs: Array, drawn: Theta) -> None:
+        self.logs, self._drawn = logs, drawn
         self.chances = exp(logs)
 
-    def log_density(self, theta: Theta) -> Array:
-        taken: Array = np.take_along_axis(self.logs, theta[:, None], axis=1)[:, 0]
+    def log_density(self) -> Array:
+        taken: Array = np.take_along_axis(self.logs, self._drawn[:, None], axis=1)[:, 0]
         return taken
 
     def entropy(self) -> Array:
@@ -147,13 +154,15 @@ class _CategoricalValues(PolicyValues):
     def divergence(self, new: Self) -> Array:
         return row_sums(self.chances * (self.logs - new.logs))
 
-    def metric(self, change: Array) -> Array:
-        mean = row_sums(self.chances * change)[:, None]
-        weighted: Array = self.chances * (change - mean)
-        return weighted
+    def fisher(self, change: Array, own: Array, share: Array) -> tuple[Array, Array]:
+        return softmax_metric(self.chances, change) * share, own
 
-    def fisher_of_deviation(self, change: Array) -> Array:
-        return change
+
+def softmax_metric(chances: Array, change: Array) -> Array:
+    """(diag p - p p^T) times a change of the logits, row by row: [n, M] -> [n, M]."""
+    mean = row_sums(chances * change)[:, None]
+    weighted: Array = chances * (change - mean)
+    return weighted
 
 
 class Gaussian(Distribution):
@@ -177,34 +186,34 @@ class Gaussian(Distribution):
         rates[group.slices[_LOG_DEVIATION]] = self._settings.learning_rate * own_share
         return rates
 
-    def deviation(self, group: ParameterGroup) -> Array:
+    def own(self, group: ParameterGroup) -> Array:
         return exp(group.arrays[_LOG_DEVIATION])
 
-    def graph(self, group: ParameterGroup, outputs: Tensor) -> PolicyGraph:
-        return _GaussianGraph(outputs, functions.expand_rows(group.tensors[_LOG_DEVIATION], outputs.shape[0]))
+    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
+        return _GaussianGraph(outputs, functions.expand_rows(group.tensors[_LOG_DEVIATION], outputs.shape[0]), drawn)
 
-    def values(self, group: ParameterGroup, outputs: Array) -> PolicyValues:
-        return _GaussianValues(outputs, group.arrays[_LOG_DEVIATION].copy())
+    def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
+        return _GaussianValues(outputs, group.arrays[_LOG_DEVIATION].copy(), drawn)
 
 
 class _GaussianGraph(PolicyGraph):
-    def __init__(self, means: Tensor, log_deviations: Tensor) -> None:
-        self._means, self._logs = means, log_deviations
+    def __init__(self, means: Tensor, log_deviations: Tensor, drawn: Tensor) -> None:
+        self._means, self._logs, self._drawn = means, log_deviations, drawn
 
-    def log_density(self, theta: Tensor) -> Tensor:
-        return functions.gaussian_log_density(theta, self._means, self._logs)
+    def log_density(self) -> Tensor:
+        return functions.gaussian_log_density(self._drawn, self._means, self._logs)
 
     def entropy(self) -> Tensor:
         return functions.row_sums(self._logs + (functions.HALF_LOG_TWO_PI + 0.5))
 
 
 class _GaussianValues(PolicyValues):
-    def __init__(self, means: Array, log_deviation: Array) -> None:
-        self.means, self.log_deviation = means, log_deviation
+    def __init__(self, means: Array, log_deviation: Array, drawn: Theta) -> None:
+        self.means, self.log_deviation, self._drawn = means, log_deviation, drawn
         self.deviation = exp(log_deviation)
 
-    def log_density(self, theta: Theta) -> Array:
-        standardised = (theta - self.means) / self.deviation
+    def log_density(self) -> Array:
+        standardised = (self._drawn - self.means) / self.deviation
         return row_sums((standardised * standardised) * -0.5 - self.log_deviation - functions.HALF_LOG_TWO_PI)
 
     def entropy(self) -> Array:
@@ -217,20 +226,12 @@ class _GaussianValues(PolicyValues):
             (new.log_deviation - self.log_deviation) + spread / (2.0 * (new.deviation * new.deviation)) - 0.5
         )
 
-    def metric(self, change: Array) -> Array:
+    def fisher(self, change: Array, own: Array, share: Array) -> tuple[Array, Array]:
         weighted: Array = change / (self.deviation * self.deviation)
-        return weighted
-
-    def fisher_of_deviation(self, change: Array) -> Array:
-        return 2.0 * change
-
-
-def distribution_over(theta: ThetaSpace, settings: GaussianSettings) -> Distribution:
-    """The kind of psi that a space of theta asks for."""
-    return Gaussian(theta, settings) if isinstance(theta, Box) else Categorical()
+        return weighted * share, 2.0 * own
 
 
 def drawn_rows(prescriptions: NDArray[np.float64] | NDArray[np.int64], rows: int) -> Theta:
-    """Drawn theta of a batch, [T, E] or [T, E, D], as rows [T E] or [T E, D]."""
+    """Drawn theta of a batch, [T, E], [T, E, F] or [T, E, D], as rows."""
     flat: Theta = prescriptions.reshape(rows, *prescriptions.shape[2:])
     return flat

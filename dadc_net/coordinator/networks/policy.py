@@ -13,6 +13,7 @@ from torch import Tensor
 from dadc_net.coordinator.networks.distribution import Distribution, PolicyGraph, PolicyValues
 from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.prescription import Theta
 from dadc_net.exact import grid
 from dadc_net.exact.acting import INPUT_EXPONENT, PreparedLinear, PreparedTower
 from dadc_net.exact.array import Array
@@ -43,17 +44,17 @@ class PolicyNetwork:
         self.group = ParameterGroup("policy", shapes, initial)
         distribution.initialise(self.group, _OUTPUT)
 
-    def forward(self, states: Tensor) -> PolicyGraph:
-        """psi at AIS rows [n, X], on the graph."""
-        return self.distribution.graph(self.group, self.tower.forward(self.group, states))
+    def forward(self, states: Tensor, drawn: Tensor) -> PolicyGraph:
+        """psi at AIS rows [n, X] and the theta that was drawn there, on the graph."""
+        return self.distribution.graph(self.group, self.tower.forward(self.group, states), drawn)
 
     def acting(self) -> PreparedTower:
         """AIS [n, X] -> outputs [n, C] with the present parameters, the bits of ``forward`` before its distribution."""
         return self.tower.acting(self.group)
 
-    def values(self, states: Array) -> PolicyValues:
-        """psi at AIS rows [n, X] with the present parameters, as numbers."""
-        return self.distribution.values(self.group, self.acting()(states))
+    def values(self, states: Array, drawn: Theta) -> PolicyValues:
+        """psi at AIS rows [n, X] with the present parameters and the theta that was drawn there, as numbers."""
+        return self.distribution.values(self.group, self.acting()(states), drawn)
 
     def tangents(self, states: Array) -> Tangents:
         """The derivative of the outputs at the present parameters and AIS rows [n, X]."""

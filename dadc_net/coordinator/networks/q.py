@@ -13,7 +13,7 @@ from dadc_net.exact.streams import Stream
 
 
 class QNetwork:
-    """Parameters phi of Q over a menu of M prescriptions."""
+    """Parameters phi of Q over prescriptions whose code has length M: the entries of a menu, or choices side by side."""
 
     def __init__(self, state_size: int, hidden: int, entries: int, initial: Stream, exponent: int) -> None:
         """``exponent``: |x| <= 2^exponent."""
@@ -25,8 +25,13 @@ class QNetwork:
         """Q of AIS rows [n, X] with prescriptions' codes [n, M] -> [n], on the graph."""
         return self._tower.forward(self.group, torch.cat((states, codes), dim=1)).reshape(-1)
 
+    def at(self, states: Array, codes: Array) -> Array:
+        """The same off the graph."""
+        values: Array = self._tower.acting(self.group)(np.concatenate((states, codes), axis=1))[:, 0]
+        return values
+
     def all(self, states: Array) -> Array:
-        """Q of every prescription at AIS rows [n, X] -> [n, M], off the graph."""
+        """Q of every entry of a menu at AIS rows [n, X] -> [n, M], off the graph."""
         count = len(states)
         codes = np.tile(np.eye(self.entries), (count, 1))
         inputs = np.concatenate((np.repeat(states, self.entries, axis=0), codes), axis=1)

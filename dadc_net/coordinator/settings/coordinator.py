@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation
 from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.factored import FactoredSettings
 from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import MODES, SHARED, LearningMode
@@ -22,7 +23,7 @@ from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.schema import Checked, convert, from_plain, require, require_word, to_plain
-from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
+from dadc_net.team.spaces import FiniteSpace, space_from_plain
 
 OWN_SECTIONS = {spec.settings.section: spec.settings for spec in ALGORITHMS.values() if spec.settings is not None}
 """Sections of single algorithms: name -> defaults."""
@@ -41,12 +42,13 @@ class CoordinatorSettings:
     common_space: dict[str, Any]
     """Record of the space of z_t."""
     theta_space: dict[str, Any]
-    """Record of the space of prescription parameters: one finite factor for a menu, or a box."""
+    """Record of the space of prescription parameters: one finite factor for a menu, several, or a box."""
     learning: str = SHARED.name
     """Name of the mode of learning."""
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     ais: AisSettings = field(default_factory=AisSettings)
     gaussian: GaussianSettings = field(default_factory=GaussianSettings)
+    factored: FactoredSettings = field(default_factory=FactoredSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     own: dict[str, Any] = field(default_factory=dict)
     """Settings of single algorithms by section; a section that is left out has its defaults."""
@@ -59,7 +61,8 @@ class CoordinatorSettings:
         require_word("algorithm", self.algorithm, tuple(ALGORITHMS))
         require_word("learning", self.learning, tuple(MODES))
         common = space_from_plain(self.common_space)
-        self.spec.check(Situation(self.own_section, self.ais, common, self.num_prescriptions, self.theta_dimensions))
+        theta = space_from_plain(self.theta_space)
+        self.spec.check(Situation(self.own_section, self.ais, common, theta))
 
     @property
     def spec(self) -> AlgorithmSpec:
@@ -78,15 +81,9 @@ class CoordinatorSettings:
 
     @property
     def num_prescriptions(self) -> int:
-        """M, entries of the prescription menu; 0 where theta is continuous."""
+        """M, entries of the prescription menu; 0 where theta is something else."""
         space = space_from_plain(self.theta_space)
-        return space.num_values if isinstance(space, FiniteSpace) else 0
-
-    @property
-    def theta_dimensions(self) -> int:
-        """D, dimensions of a continuous theta; 0 for a menu."""
-        space = space_from_plain(self.theta_space)
-        return len(space.low) if isinstance(space, BoxSpace) else 0
+        return space.num_values if isinstance(space, FiniteSpace) and len(space.sizes) == 1 else 0
 
     @property
     def plays_corners(self) -> bool:

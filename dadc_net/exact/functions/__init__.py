@@ -30,6 +30,7 @@ from dadc_net.exact.functions.linear import (
     fork,
     mean,
     pick,
+    pick_columns,
     product,
     row_sums,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "log_softmax",
     "mean",
     "pick",
+    "pick_columns",
     "product",
     "row_sums",
     "smooth_l1",

@@ -14,7 +14,7 @@ from dadc_net.planning.finite.exact_law import Law, LawOfTeam, split_rows
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.team.menu import PrescriptionMenu
-from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.prescriptions import PrescriptionFamily, finite_theta
 from dadc_net.team.spaces import FiniteSpace
 
 _MOST_ROWS = 2_000_000
@@ -23,16 +23,18 @@ _BLOCK_ROWS = 50_000
 
 
 def best_constant(values: RuleValues, family: PrescriptionFamily) -> float | None:
-    """The value of the best prescription that is played at every step; None where they are no menu, or too many to try."""
-    if not isinstance(family.space, FiniteSpace):
+    """The value of the best prescription that is played at every step; None where they are not finitely many, or
+    too many to try."""
+    space = family.space
+    if not isinstance(space, FiniteSpace):
         return None
-    team, entries = values.team, family.space.num_values
+    team, entries = values.team, space.num_values
     rows = team.model.num_states * math.prod(team.local_values)
     if entries * rows > _MOST_ROWS:
         return None
     block = max(1, _BLOCK_ROWS // rows)
-    found = [values.constant(np.arange(first, min(first + block, entries))) for first in range(0, entries, block)]
-    return float(np.concatenate(found).max())
+    blocks = [np.arange(first, min(first + block, entries)) for first in range(0, entries, block)]
+    return float(np.concatenate([values.constant(finite_theta(space, tried)) for tried in blocks]).max())
 
 
 def random_coordinator(values: RuleValues, family: PrescriptionFamily) -> float:

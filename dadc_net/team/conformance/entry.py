@@ -16,7 +16,7 @@ from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tasks import MENU, Task
+from dadc_net.team.tasks import Task
 
 
 def check_environment(
@@ -107,11 +107,11 @@ def _check_declaration(task: Task) -> Iterator[Finding]:
             f"parameters_type {parameters.__name__} is not a dataclass with a field restart_steps. Its fields are the keys "
             "env.NAME of the configuration, and the episode clock reads env.restart_steps. Add `restart_steps: int = 0`.",
         )
-    if task.default_prescriptions not in ({MENU} if task.menus else set()) | set(task.families):
+    if task.default_prescriptions not in task.prescriptions:
         yield Finding(
             "task",
             f"default_prescriptions is {task.default_prescriptions!r}, but the task has "
-            f"{sorted([*([MENU] if task.menus else []), *task.families])}. A run without the key prescriptions would fail. "
+            f"{sorted(task.prescriptions)}. A run without the key prescriptions would fail. "
             "Name one of them.",
         )
     if task.default_menu not in (task.menus or {""}):

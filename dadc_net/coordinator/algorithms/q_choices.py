@@ -1,0 +1,172 @@
+"""What the critic Q says of a rule psi: summed over a menu, or over samples where theta has several factors.
+
+    menu       expectations and (6) are sums over all M entries
+    factored   the number of theta is a product, so expectations are means over q.samples theta drawn from psi with a stream
+               of their own; in (6) with q.gradient = all, these samples are scored, each against the mean of the others
+
+Both are unbiased for one and the same quantity; the second has the variance of its samples.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dadc_net.coordinator.advantage import LEAST_DEVIATION, deviation_of
+from dadc_net.coordinator.algorithm import Parts
+from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
+from dadc_net.coordinator.networks.distribution import CategoricalGraph
+from dadc_net.coordinator.networks.policy import PolicyNetwork
+from dadc_net.coordinator.networks.q import QNetwork
+from dadc_net.coordinator.prescription import Factored
+from dadc_net.errors import InvariantError
+from dadc_net.exact import functions
+from dadc_net.exact.array import Array
+from dadc_net.exact.elementary import exp, log_softmax
+from dadc_net.exact.streams import Stream
+
+
+class Gain(NamedTuple):
+    """What the actor climbs at n rows, r times over."""
+
+    gain: Tensor
+    """[r n]"""
+    entropy: Tensor
+    """[r n]"""
+    repeats: int
+    """r"""
+
+
+class Choices(ABC):
+    """Q under psi, with the present parameters of both."""
+
+    def __init__(self, policy: PolicyNetwork, critic: QNetwork, q: QActorCriticSettings, normalises: bool = False) -> None:
+        """``normalises``: whether the actor is given worth in units of its deviation."""
+        self.policy, self.critic, self.q = policy, critic, q
+        self._normalises = normalises
+
+    @abstractmethod
+    def expected(self, states: Array, address: int) -> Array:
+        """Mean of Q(x, .) under psi: [n, X] -> [n]; ``address``: of the words that samples are drawn with."""
+
+    @abstractmethod
+    def taken(self, states: Array, theta: NDArray[Any]) -> Array:
+        """Q(x, theta): [n, X] and [n] or [n, F] -> [n]"""
+
+    @abstractmethod
+    def gain(self, states: Array, theta: NDArray[Any], valid: Array, address: int) -> Gain:
+        """(6) at AIS rows [n, X] where ``theta`` was drawn; ``valid`` [n] is 1.0 where a row counts."""
+
+    def _scaled(self, worth: Array, squares: Array, valid: Array) -> Array:
+        """Worth of any shape in units of its deviation, where advantages are normalised; ``squares`` [n]: mean under psi."""
+        if not self._normalises:
+            return worth
+        scaled: Array = worth / (deviation_of(squares, valid) + LEAST_DEVIATION)
+        return scaled
+
+
+class Enumerated(Choices):
+    """A menu."""
+
+    def expected(self, states: Array, address: int) -> Array:
+        return _expectation(self.critic.all(states), exp(log_softmax(self.policy.acting()(states))))
+
+    def taken(self, states: Array, theta: NDArray[Any]) -> Array:
+        found: Array = np.take_along_axis(self.critic.all(states), theta[:, None], axis=1)[:, 0]
+        return found
+
+    def gain(self, states: Array, theta: NDArray[Any], valid: Array, address: int) -> Gain:
+        values = self.critic.all(states)
+        chosen = torch.from_numpy(theta)
+        psi = self.policy.forward(torch.from_numpy(states), chosen)
+        if not isinstance(psi, CategoricalGraph):
+            raise InvariantError("the exact sum over prescriptions needs a menu")
+        logs = functions.fork(psi.logs, 2)
+        chances = exp(log_softmax(self.policy.acting()(states)))
+        worth = values - _expectation(values, chances)[:, None] if self.q.baseline else values
+        worth = self._scaled(worth, _expectation(worth * worth, chances), valid)
+        if self.q.gradient == "all":
+            gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
+        else:
+            taken = np.take_along_axis(worth, theta[:, None], axis=1)[:, 0]
+            gain = functions.pick(logs[0], chosen) * torch.from_numpy(taken)
+        return Gain(gain, functions.entropy(logs[1]), 1)
+
+
+class Sampled(Choices):
+    """Several factors."""
+
+    def __init__(
+        self,
+        policy: PolicyNetwork,
+        critic: QNetwork,
+        q: QActorCriticSettings,
+        normalises: bool,
+        theta: Factored,
+        stream: Stream,
+    ) -> None:
+        super().__init__(policy, critic, q, normalises)
+        self._theta, self._stream = theta, stream
+
+    def expected(self, states: Array, address: int) -> Array:
+        return _total(self._values(states, self._draw(states, address))) / self.q.samples
+
+    def taken(self, states: Array, theta: NDArray[Any]) -> Array:
+        return self.critic.at(states, self._theta.codes(theta))
+
+    def gain(self, states: Array, theta: NDArray[Any], valid: Array, address: int) -> Gain:
+        drawn = self._draw(states, address)
+        values = self._values(states, drawn)
+        total, count = _total(values), len(values)
+        if self.q.gradient == "all":
+            # Against the mean of the other samples, which does not depend on the scored one.
+            worth = values - (total - values) / max(1, count - 1) if self.q.baseline and count > 1 else values
+            worth = self._scaled(worth, _total(worth * worth) / count, valid)
+            scored, repeats = drawn.reshape(-1, drawn.shape[2]), count
+        else:
+            taken = self.taken(states, theta)
+            worth = taken - total / count if self.q.baseline else taken
+            worth = self._scaled(worth, worth * worth, valid)
+            scored, repeats = theta, 1
+        psi = self.policy.forward(torch.from_numpy(np.tile(states, (repeats, 1))), torch.from_numpy(scored))
+        return Gain(psi.log_density() * torch.from_numpy(worth.reshape(-1)), psi.entropy(), repeats)
+
+    def _draw(self, states: Array, address: int) -> NDArray[Any]:
+        """[S, n, F] theta of psi."""
+        scores, own = self.policy.acting()(states), self.policy.distribution.own(self.policy.group)
+        shape = (self.q.samples, len(states), self._theta.words)
+        words = self._stream.bulk(address, shape[0] * shape[1] * shape[2]).reshape(shape)
+        return np.stack([self._theta.draw(scores, own, part) for part in words])
+
+    def _values(self, states: Array, drawn: NDArray[Any]) -> Array:
+        """Q of samples [S, n, F]: [S, n]"""
+        return np.stack([self.taken(states, theta) for theta in drawn])
+
+
+def choices_over(parts: Parts, policy: PolicyNetwork, critic: QNetwork) -> Choices:
+    """The kind that the space of theta asks for."""
+    q, normalises = parts.settings.section(QActorCriticSettings), parts.settings.learner.normalise_advantages
+    if isinstance(parts.theta, Factored):
+        return Sampled(policy, critic, q, normalises, parts.theta, Stream("q/samples", parts.shared_seed))
+    return Enumerated(policy, critic, q, normalises)
+
+
+def _expectation(values: Array, chances: Array) -> Array:
+    """sum_h chances values over the last axis, in index order: [..., M] -> [...]."""
+    total: Array = values[..., 0] * chances[..., 0]
+    for entry in range(1, values.shape[-1]):
+        total = total + values[..., entry] * chances[..., entry]
+    return total
+
+
+def _total(values: Array) -> Array:
+    """Sum over the first axis, in index order: [S, n] -> [n]."""
+    total: Array = values[0].copy()
+    for one in values[1:]:
+        total += one
+    return total

@@ -1,0 +1,144 @@
+"""psi over a theta of several finite factors: each choice is drawn from a softmax that sees the choices before it.
+
+    logits of factor f = outputs_f(x) + sum over earlier factors g of W[g, choice of g, f]
+    log psi(theta | x) = sum_f log p_f(theta_f | x, theta_1 .. theta_{f-1})
+
+W, the coupling, is strictly block-triangular and starts at zero, where factors are independent. Independent factors cannot
+say "both or neither" while they are random; with W every joint distribution of two factors can be said, and of more factors
+those whose conditional log-odds are sums over earlier choices.
+
+Entropy, divergence and Fisher metric are those of the conditional distributions along the theta that was drawn, summed over
+factors. By the chain rule their mean over theta drawn from psi is the entropy, divergence or metric of the joint
+distribution: the values are unbiased and cost what a pass costs, where the sum over all theta would cost the product of the
+sizes. The gradient of the entropy bonus takes the drawn choices as they are: it leaves out that changed choices would come
+to other conditionals. In trpo theta is drawn from the old rule, which is the one that KL(old || new) and the metric average
+over.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dadc_net.coordinator.factors import Factors
+from dadc_net.coordinator.networks.distribution import Distribution, PolicyGraph, PolicyValues, softmax_metric
+from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
+from dadc_net.coordinator.prescription import Theta
+from dadc_net.exact import functions, grid
+from dadc_net.exact.acting import INPUT_EXPONENT
+from dadc_net.exact.array import Array
+from dadc_net.exact.elementary import exp, log_softmax
+from dadc_net.exact.grid import row_sums
+
+_COUPLING = "coupling"
+
+
+class Autoregressive(Distribution):
+    """A product of conditional softmaxes."""
+
+    def __init__(self, factors: Factors, coupled: bool) -> None:
+        """``coupled``: whether later factors see earlier ones; otherwise they are independent, and there is no W."""
+        self._factors, self._coupled = factors, coupled
+        self.shapes: dict[str, Shape] = {_COUPLING: (factors.code_size, factors.code_size)} if coupled else {}
+
+    def initialise(self, group: ParameterGroup, output: str) -> None:
+        if self._coupled:
+            group.arrays[_COUPLING][:] = 0.0
+
+    def clamp(self, group: ParameterGroup) -> None:
+        return None
+
+    def rates(self, group: ParameterGroup, rate: float, own_share: float) -> Array | float:
+        return rate
+
+    def own(self, group: ParameterGroup) -> Array:
+        """W on the grid of its product with a code; empty where factors are independent."""
+        if not self._coupled:
+            return np.zeros(0)
+        coupling = group.arrays[_COUPLING] * self._factors.earlier
+        return grid.operand(coupling, self._factors.code_size).values
+
+    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
+        logits = outputs
+        if self._coupled:
+            coupling = group.tensors[_COUPLING] * torch.from_numpy(self._factors.earlier)
+            codes = torch.from_numpy(self._factors.codes(drawn.numpy()))
+            logits = outputs + functions.product(codes, coupling, INPUT_EXPONENT)
+        return _Graph(self._factors, logits, drawn)
+
+    def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
+        codes = self._factors.codes(drawn)
+        logits = outputs
+        if self._coupled:
+            coupling = group.arrays[_COUPLING] * self._factors.earlier
+            logits = outputs + grid.product(codes, coupling, INPUT_EXPONENT)
+        return _Values(self._factors, logits, drawn, codes, self._coupled)
+
+
+class _Graph(PolicyGraph):
+    """Alike factors are handled at once, as rows [n F_s, size] of conditional log-probabilities."""
+
+    def __init__(self, factors: Factors, logits: Tensor, drawn: Tensor) -> None:
+        sorted_ = functions.pick_columns(logits, factors.order)
+        widths = [len(group.columns) for group in factors.alike]
+        parts = torch.split(sorted_, widths, dim=1) if len(widths) > 1 else (sorted_,)
+        self._rows = len(drawn)
+        self._logs: list[Tensor] = []
+        self._drawn: list[Tensor] = []
+        for group, part in zip(factors.alike, parts, strict=True):
+            self._logs.append(functions.log_softmax(part.reshape(-1, group.size)))
+            self._drawn.append(drawn[:, torch.from_numpy(group.factors)].reshape(-1))
+
+    def log_density(self) -> Tensor:
+        return self._joined([functions.pick(logs, drawn) for logs, drawn in zip(self._logs, self._drawn, strict=True)])
+
+    def entropy(self) -> Tensor:
+        return self._joined([functions.entropy(logs) for logs in self._logs])
+
+    def _joined(self, parts: list[Tensor]) -> Tensor:
+        """Sum over factors: one [n F_s] for each size -> [n]."""
+        return functions.row_sums(torch.cat([part.reshape(self._rows, -1) for part in parts], dim=1))
+
+
+class _Values(PolicyValues):
+    def __init__(self, factors: Factors, logits: Array, drawn: Theta, codes: Array, coupled: bool) -> None:
+        self._factors, self._codes, self._coupled = factors, codes, coupled
+        self._rows = len(drawn)
+        self._drawn = [drawn[:, group.factors].reshape(-1, 1) for group in factors.alike]
+        self._logs = [log_softmax(part) for part in self._parts(logits)]
+        self._chances = [exp(logs) for logs in self._logs]
+
+    def _parts(self, x: Array) -> list[Array]:
+        """[n, C] -> [n F_s, size] for each size."""
+        return [x[:, group.columns].reshape(-1, group.size) for group in self._factors.alike]
+
+    def _joined(self, parts: list[Array]) -> Array:
+        return row_sums(np.concatenate([part.reshape(self._rows, -1) for part in parts], axis=1))
+
+    def log_density(self) -> Array:
+        return self._joined([np.take_along_axis(*pair, axis=1) for pair in zip(self._logs, self._drawn, strict=True)])
+
+    def entropy(self) -> Array:
+        pairs = zip(self._chances, self._logs, strict=True)
+        return self._joined([-row_sums(chances * logs) for chances, logs in pairs])
+
+    def divergence(self, new: Self) -> Array:
+        pairs = zip(self._chances, self._logs, new._logs, strict=True)
+        return self._joined([row_sums(chances * (logs - later)) for chances, logs, later in pairs])
+
+    def fisher(self, change: Array, own: Array, share: Array) -> tuple[Array, Array]:
+        earlier = self._factors.earlier
+        if self._coupled:
+            change = change + grid.product(self._codes, own.reshape(earlier.shape) * earlier, INPUT_EXPONENT)
+        weighted = np.empty_like(change)
+        pairs = zip(self._factors.alike, self._chances, self._parts(change), strict=True)
+        for group, chances, part in pairs:
+            weighted[:, group.columns] = softmax_metric(chances, part).reshape(self._rows, -1)
+        weighted *= share
+        if not self._coupled:
+            return weighted, own
+        image = grid.product(np.ascontiguousarray(self._codes.T), weighted, INPUT_EXPONENT) * earlier
+        return weighted, image.reshape(-1)
