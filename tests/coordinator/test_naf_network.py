@@ -148,6 +148,22 @@ def test_the_space_has_corners_only_when_they_are_played() -> None:
 def test_what_cannot_be_played_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"naf\.plays is 'corner', which does not exist\. .*Choose one of peak, corners"):
         resolve("mabc", ["naf.plays=corner"], {"algorithm": "naf-dqn"})
-    overrides = ["prescriptions=one-each", "env.agents=5", "naf.plays=corners"]
-    with pytest.raises(ConfigError, match="theta has 30 dimensions"):
-        resolve("demand-response", overrides, {"algorithm": "naf-dqn"})
+
+
+def test_of_many_dimensions_no_single_turn_betters_the_corner_that_is_played() -> None:
+    size = 12
+    box = Corners(np.zeros(size), np.ones(size))
+    made = NafNetwork(4, 8, box, Tower.named("hidden", 2, "output"), Stream("naf", seed_bytes(3)))
+    made.group.values[...] *= 2.0
+    x = states(6)
+    played = made.rule()(x)
+    assert set(np.unique(played).tolist()) == {0.0, 1.0}
+    code = 2.0 * played - 1.0
+    worth = q(made, x, code)
+    assert np.array_equal(made.values(made.group)(x), worth)
+    turned = [q(made, x, code * np.where(np.arange(size) == entry, -1.0, 1.0)) for entry in range(size)]
+    assert (np.max(turned, axis=0) <= worth + 1e-9).all()
+    nearest = q(made, x, np.where(peaks(made, x) >= 0.0, 1.0, -1.0))
+    assert (worth >= nearest).all()
+    assert (worth > nearest).any()
+    assert np.array_equal(played, np.concatenate([made.rule()(x[i : i + 1]) for i in range(len(x))]))

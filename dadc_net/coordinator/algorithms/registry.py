@@ -18,8 +18,6 @@ from dadc_net.team.spaces import FiniteSpace
 
 _Temperature = Annotated[float, Range(1e-6, 8, "Give a number from 1e-6 to 8.")]
 _Noise = Annotated[float, Range(0, 10, "Give a number from 0 to 10.")]
-_MOST_DIMENSIONS = 8
-"""Of theta whose corners are looked at one by one."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,8 @@ class NafSettings(Checked, section="naf"):
 
     plays: Literal["peak", "corners"] = "peak"
     """peak: the point of the box of theta that is nearest to the critic's peak mu. corners: the corner of the box that the
-    critic values most; for tasks whose best theta is a corner."""
+    critic values most, beyond eight dimensions the best that turning over one entry after the other finds; for tasks whose
+    best theta is a corner, as deterministic prescriptions are."""
     memory_steps: Remembered = 100_000
     """Environment steps that are remembered."""
     steps: Width = 4
@@ -175,17 +174,6 @@ def _plays_corners(own: NafSettings) -> bool:
     return own.plays == "corners"
 
 
-def _refuse_naf(at: Situation) -> str:
-    dimensions = at.theta.feature_size
-    if _plays_corners(at.own) and dimensions > _MOST_DIMENSIONS:
-        return (
-            f"naf.plays is 'corners', but theta has {dimensions} dimensions, and the critic is asked at "
-            f"every corner of its box: {_MOST_DIMENSIONS} dimensions are the most. "
-            'Set naf.plays = "peak", or choose other prescriptions.'
-        )
-    return ""
-
-
 _PLANNING_TRIAL = PlanningSettings(
     memory_steps=24,
     model_steps=1,
@@ -219,7 +207,6 @@ _TABLE = (
         *("naf-dqn", "naf_dqn:NafDqn"),
         NafSettings(),
         thetas=("box",),
-        refuse=_refuse_naf,
         plays_corners=_plays_corners,
         trial=_NAF_TRIAL,
         further_trials={"corners of theta": replace(_NAF_TRIAL, plays="corners")},

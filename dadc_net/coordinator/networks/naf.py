@@ -4,7 +4,8 @@ One tower of hidden layers on the AIS, one linear layer whose outputs are V, mu 
 its diagonal. Theta is taken in the units of its code, in which the box is -1 .. 1 (paper, E.2: value head, mu head, L head).
 
 mu may lie outside the box. What is played lies inside, and so does the maximum that a target is made of: Q at a *candidate*,
-which is the point of the box nearest to mu, or the best corner of the box.
+which is the point of the box nearest to mu, or the best corner of the box. Of few dimensions every corner is looked at, of
+more those that come of turning one entry over after the other, beginning with the corner nearest to mu.
 
 Deviation: E.2 prints as many neurons for L as for mu, D. That is its diagonal alone, with which no two entries of theta
 could matter together; here L has all D (D + 1) / 2 entries, as in Gu et al.
@@ -29,6 +30,10 @@ from dadc_net.exact.streams import Stream
 
 _LARGEST_LOG = 3.0
 """Of the diagonal's logarithm, which is clamped to +- this."""
+_MOST_DIMENSIONS = 8
+"""Up to which corners are looked at one by one."""
+_SWEEPS = 8
+"""Most rounds of the search for a corner beyond that."""
 
 
 class NafNetwork:
@@ -69,15 +74,17 @@ class NafNetwork:
         return _Quadratic(self._tower.acting(source), self._on_diagonal, _candidates(self._box))
 
 
-Candidates = Callable[[Array], list[Array]]
-"""mu [n, D] -> codes of theta that might be played, [n, D] each."""
+Candidates = Callable[[Array, Array], list[Array]]
+"""L [n, D (D + 1) / 2], mu [n, D] -> codes of theta that might be played, [n, D] each."""
 
 
 def _candidates(box: Box) -> Candidates:
     if not isinstance(box, Corners):
-        return lambda peak: [np.minimum(np.maximum(peak, -1.0), 1.0) + 0.0]
+        return lambda _, peak: [np.minimum(np.maximum(peak, -1.0), 1.0) + 0.0]
+    if box.code_size > _MOST_DIMENSIONS:
+        return lambda lower, peak: [functions.climb_corners(lower, peak, _SWEEPS)]
     corners = [np.array(corner) for corner in itertools.product((-1.0, 1.0), repeat=box.code_size)]
-    return lambda peak: [np.tile(corner, (len(peak), 1)) for corner in corners]
+    return lambda _, peak: [np.tile(corner, (len(peak), 1)) for corner in corners]
 
 
 class _Quadratic:
@@ -93,7 +100,7 @@ class _Quadratic:
         value, peak, entries = outputs[:, 0], outputs[:, 1 : 1 + size], outputs[:, 1 + size :]
         exponents = np.minimum(np.maximum(entries, -_LARGEST_LOG), _LARGEST_LOG)
         lower = elementary.exp(exponents) * self._on_diagonal + entries * (1.0 - self._on_diagonal)
-        first, *others = self._candidates(peak)
+        first, *others = self._candidates(lower, peak)
         chosen, most = first, value + functions.triangular_values(lower, first - peak)
         for code in others:
             worth = value + functions.triangular_values(lower, code - peak)

@@ -35,11 +35,12 @@ from dadc_net.exact.functions.linear import (
     row_sums,
 )
 from dadc_net.exact.functions.nonlinear import divide, exp, log, log_softmax, smooth_l1, sqrt, tanh
-from dadc_net.exact.functions.quadratic import triangular_form, triangular_values
+from dadc_net.exact.functions.quadratic import climb_corners, triangular_form, triangular_values
 
 __all__ = [
     "HALF_LOG_TWO_PI",
     "affine",
+    "climb_corners",
     "column_sums",
     "divide",
     "entropy",

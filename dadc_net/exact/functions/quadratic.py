@@ -30,12 +30,40 @@ def _images(lower: Array, difference: Array) -> list[Array]:
 
 def triangular_values(lower: Array, difference: Array) -> Array:
     """The bits of ``triangular_form`` off the graph, same arguments: [n]."""
-    images = _images(lower, difference)
+    return _form(_images(lower, difference))
+
+
+def _form(images: list[Array]) -> Array:
     total = images[0] * images[0]
     for image in images[1:]:
         total = total + image * image
     result: Array = -0.5 * total
     return result
+
+
+def climb_corners(lower: Array, peak: Array, sweeps: int) -> Array:
+    """A corner of the box -1 .. 1 that no change of one entry betters, or what ``sweeps`` rounds come to: [n, D].
+
+    From the corner nearest to ``peak`` [n, D], one entry after the other is turned over wherever -1/2 |L^T (c - peak)|^2
+    becomes larger. Each trial costs D operations a row, where looking at every corner would cost 2^D of them.
+    """
+    corner: Array = np.where(peak >= 0.0, 1.0, -1.0)
+    images = _images(lower, corner - peak)
+    most = _form(images)
+    for _ in range(sweeps):
+        before = most
+        for entry in range(peak.shape[1]):
+            change = -2.0 * corner[:, entry]
+            turned = [image + lower[:, place(entry, j)] * change for j, image in enumerate(images[: entry + 1])]
+            worth = _form([*turned, *images[entry + 1 :]])
+            better = worth > most
+            images[: entry + 1] = [np.where(better, new, old) for new, old in zip(turned, images, strict=False)]
+            corner[:, entry] += np.where(better, change, 0.0)
+            most = np.where(better, worth, most)
+        # A row that a round left alone is left alone by all further ones, whatever other rows are there.
+        if np.array_equal(before, most):
+            break
+    return corner
 
 
 class _TriangularForm(Function):
