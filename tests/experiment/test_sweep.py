@@ -259,16 +259,25 @@ def test_quartiles_and_table() -> None:
     assert Quartiles.of([]) is None
     assert Quartiles.of([1.0, None]) is None
     shared = {"panel": "p", "env_steps": 1000, "optimum": 2.0, "cpu_s": 3.0}
-    records = [
-        {"curve": "a", **shared, "value": v, "gap": g, "round_robin_share": None, "normalised_gap": g / 2}
+    records: list[dict[str, Any]] = [
+        {
+            **{"curve": "a", **shared, "value": v, "gap": g, "round_robin_share": None, "normalised_gap": g / 2},
+            "best_constant_share": 1.0 - g / 4,
+        }
         for v, g in ((1.0, 0.5), (1.5, 0.25), (1.75, 0.125))
     ]
     (found,) = summarise(records)
     assert (found.seeds, found.gap, found.round_robin_share) == (3, Quartiles(first=0.1875, median=0.25, third=0.375), None)
+    assert found.blind_gap == Quartiles(first=0.1875 / 4, median=0.0625, third=0.375 / 4)
     lines = table([found], {"a": 5, "b": 2}).splitlines()
     assert lines[1].split("  ")[0] == "a"
     assert "3/5" in lines[1]
     assert "25.00 [18.75, 37.50]" in lines[1]
+    assert "12.50 [9.38, 18.75]  6.2 [4.7, 9.4]" in lines[1]
+    # Results that were kept before there was such a share are shown without.
+    (older,) = summarise([{key: value for key, value in record.items() if "share" not in key} | {"round_robin_share": None}
+                          for record in records])  # fmt: skip
+    assert (older.blind_gap, older.gap) == (None, found.gap)
     assert lines[2].split() == ["b", "0/2"]
 
 

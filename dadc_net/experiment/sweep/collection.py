@@ -30,6 +30,9 @@ _PER_SEED: tuple[str, ...] = (
     *("seed", "environment_seed", "learner_digest", "value", "value_stderr", "value_monte_carlo"),
     *("value_monte_carlo_stderr", "gap", "round_robin_share", "normalised_gap", "cpu_s", "learning"),
 )
+_YOUNGER_PER_CURVE = ("best_constant", "best_constant_prescription")
+_YOUNGER_PER_SEED = ("best_constant_share",)
+"""What results did not hold at first; None where they do not."""
 _DIGITS = 6
 _MOST_POINTS = 100
 REWARD = "mean reward per step"
@@ -40,13 +43,17 @@ def collect(title: str, records: Iterable[Record], path: Path) -> None:
     """Write ``records`` to ``path``, replacing it in one step."""
     curves: dict[str, dict[str, Any]] = {}
     for record in records:
-        curve = curves.setdefault(record["curve"], {**{key: record[key] for key in _PER_CURVE}, "seeds": []})
-        curve["seeds"].append(_rounded({key: record[key] for key in _PER_SEED}))
+        curve = curves.setdefault(record["curve"], {**_picked(record, _PER_CURVE, _YOUNGER_PER_CURVE), "seeds": []})
+        curve["seeds"].append(_rounded(_picked(record, _PER_SEED, _YOUNGER_PER_SEED)))
     head = json.dumps({"format": FORMAT, "title": title})[:-1]
     # One line per seed, so that a difference between two versions can be read.
     body = ",\n".join(_curve_text(curve) for curve in curves.values())
     open_folder(path.parent)
     atomic_file.replace(path, f'{head}, "curves": [\n{body}\n]}}\n'.encode())
+
+
+def _picked(record: Mapping[str, Any], keys: Sequence[str], younger: Sequence[str]) -> dict[str, Any]:
+    return {**{key: record[key] for key in keys}, **{key: record.get(key) for key in younger}}
 
 
 def _curve_text(curve: Mapping[str, Any]) -> str:
@@ -155,7 +162,7 @@ def _read_collection(path: Path) -> list[Record]:
         if data["format"] != FORMAT:
             raise ValueError(f"its format is {data['format']!r}")
         return [
-            {**{key: curve[key] for key in _PER_CURVE}, **{key: seed[key] for key in _PER_SEED}}
+            {**_picked(curve, _PER_CURVE, _YOUNGER_PER_CURVE), **_picked(seed, _PER_SEED, _YOUNGER_PER_SEED)}
             for curve in data["curves"]
             for seed in curve["seeds"]
         ]

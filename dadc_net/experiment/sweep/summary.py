@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-MEASURES = ("value", "gap", "round_robin_share", "normalised_gap", "cpu_s")
+MEASURES = ("value", "gap", "round_robin_share", "normalised_gap", "blind_gap", "cpu_s")
+_HEAD = (
+    *("curve", "seeds", "env steps", "value", "gap %", "round-robin to V* %"),
+    *("of random to V* %", "of blind to V* %", "CPU s"),
+)
+_LEGEND = (
+    "median [first quartile, third quartile] over seeds\n"
+    "of random, of blind: what is left of the way to V* from the random coordinator, from the best constant prescription"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,8 @@ class CurveSummary:
     """Share of the distance from blind round-robin to the optimum, where both exist."""
     normalised_gap: Quartiles | None
     """(V* - J) / (V* - V of the uniformly random coordinator)"""
+    blind_gap: Quartiles | None
+    """(V* - J) / (V* - V of the best constant prescription): 1 is no better than blind"""
     cpu_s: Quartiles | None
     """CPU seconds of the learning of one run, without valuation."""
 
@@ -60,7 +70,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[CurveSummary]:
 
 def _summary(name: str, records: Sequence[Mapping[str, Any]]) -> CurveSummary:
     first = records[0]
-    measures = {measure: Quartiles.of([record[measure] for record in records]) for measure in MEASURES}
+    measures = {measure: Quartiles.of([_measure(record, measure) for record in records]) for measure in MEASURES}
     return CurveSummary(
         curve=name,
         panel=first["panel"],
@@ -71,10 +81,17 @@ def _summary(name: str, records: Sequence[Mapping[str, Any]]) -> CurveSummary:
     )
 
 
+def _measure(record: Mapping[str, Any], measure: str) -> float | None:
+    if measure == "blind_gap":
+        share = record.get("best_constant_share")  # Younger than the first results that are kept.
+        return None if share is None else 1.0 - share
+    found: float | None = record[measure]
+    return found
+
+
 def table(summaries: Sequence[CurveSummary], wanted: Mapping[str, int]) -> str:
     """The summaries as a table; ``wanted``: curve -> how many seeds it should have."""
-    head = ("curve", "seeds", "env steps", "value", "gap %", "round-robin to V* %", "normalised gap %", "CPU s")
-    rows: list[tuple[str, ...]] = [head]
+    rows: list[tuple[str, ...]] = [_HEAD]
     for found in summaries:
         seeds = f"{found.seeds}/{wanted[found.curve]}" if found.curve in wanted else str(found.seeds)
         rows.append(
@@ -86,14 +103,15 @@ def table(summaries: Sequence[CurveSummary], wanted: Mapping[str, int]) -> str:
                 _shown(found.gap, 100.0, 2),
                 _shown(found.round_robin_share, 100.0, 0),
                 _shown(found.normalised_gap, 100.0, 2),
+                _shown(found.blind_gap, 100.0, 1),
                 _shown(found.cpu_s, 1.0, 1, spread=False),
             )
         )
     begun = {found.curve for found in summaries}
-    rows += [(name, f"0/{count}", *[""] * 6) for name, count in wanted.items() if name not in begun]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    rows += [(name, f"0/{count}", *[""] * 7) for name, count in wanted.items() if name not in begun]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) + "\nmedian [first quartile, third quartile] over seeds"
+    return "\n".join(lines) + "\n" + _LEGEND
 
 
 def _shown(found: Quartiles | None, factor: float, digits: int, spread: bool = True) -> str:
