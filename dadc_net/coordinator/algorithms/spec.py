@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,10 @@ class Situation(NamedTuple):
 
 KINDS = {"menu": "a menu", "factored": "factored", "box": "continuous"}
 """Kinds of prescription parameters, and how a sentence calls prescriptions of them."""
+
+
+_NAMES = {"menu": "menu", "factored": "factored", "box": "gibbs"}
+"""Prescriptions of each kind that every task has; a menu while it is small."""
 
 
 def kind_of(theta: Space) -> str:
@@ -76,14 +80,18 @@ class AlgorithmSpec:
     further_trials: Mapping[str, Checked] = field(default_factory=dict)
     """Further runs of the self-test, with the first kind of theta: label -> settings of its own."""
 
-    def check(self, at: Situation) -> None:
-        """Raise ConfigError for prescriptions, or anything else, that it cannot learn with."""
+    def check(self, at: Situation, able: Sequence[str]) -> None:
+        """Raise ConfigError for prescriptions, or anything else, that it cannot learn with.
+
+        ``able``: names of the algorithms that can learn such prescriptions.
+        """
         kind = kind_of(at.theta)
         if kind not in self.thetas:
             wanted = " or ".join(KINDS[kind] if kind == "menu" else f"{KINDS[kind]} ones" for kind in self.thetas)
             raise ConfigError(
                 f"the prescriptions are {KINDS[kind]}, but the algorithm {self.name} can learn {wanted} only. They come "
-                "from the key prescriptions. Choose other prescriptions, or another algorithm."
+                f"from the key prescriptions. Set prescriptions={' or '.join(_NAMES[kind] for kind in self.thetas)}, or "
+                f"choose an algorithm that learns such: {', '.join(able)}."
             )
         refusal = self.refuse(at)
         if refusal:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
-from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation
+from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation, kind_of
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.factored import FactoredSettings
 from dadc_net.coordinator.settings.gaussian import GaussianSettings
@@ -62,7 +62,8 @@ class CoordinatorSettings:
         require_word("learning", self.learning, tuple(MODES))
         common = space_from_plain(self.common_space)
         theta = space_from_plain(self.theta_space)
-        self.spec.check(Situation(self.own_section, self.ais, common, theta))
+        able = [name for name, spec in ALGORITHMS.items() if kind_of(theta) in spec.thetas]
+        self.spec.check(Situation(self.own_section, self.ais, common, theta), able)
 
     @property
     def spec(self) -> AlgorithmSpec:
