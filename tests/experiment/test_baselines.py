@@ -123,7 +123,9 @@ def test_a_collapsed_ais_is_said() -> None:
 
 def test_a_constant_rule_is_found_out_by_the_evaluator() -> None:
     """An actor whose bias drowns everything plays one prescription, the best constant one: it is no better than blind."""
-    config = resolve("dec-tiger", [*QUICK, "algorithm=actor-critic", "evaluation.trajectories=200"])
+    config = resolve(
+        "dec-tiger", [*QUICK, "algorithm=actor-critic", "evaluation.trajectories=200", "evaluation.plan_seconds=0"]
+    )
     snapshot = dict(Simulation(config, seed_bytes(0), seed_bytes(1)).run().snapshot)
     evaluator = Evaluator(config)
     best = [entry for entry, words in enumerate(config.task.menus["all"].entries) if words == "listen/listen, listen/listen"]

@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.planning.evaluation import Estimate
+from dadc_net.planning.finite import rule_value
 from dadc_net.planning.finite.baselines import best_constant, random_coordinator
 from dadc_net.planning.finite.exact_law import LawOfTeam
 from dadc_net.planning.finite.plan import plan_team
@@ -292,3 +294,43 @@ def test_listening_for_ever_is_worth_what_it_costs() -> None:
     found = values.estimate(HistoryRule(lambda seen: entry), 2, Stream("test", SEED))
     assert found.stderr == 0.0
     assert found.value == pytest.approx(-20.0, abs=1e-2)
+
+
+@pytest.mark.parametrize(("definition", "number", "name", "parameters"), STRUCTURES)
+def test_steps_that_a_structure_treats_alike_may_share_their_tables(
+    definition: str, number: int, name: str, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = team(59)
+    structure = structure_by_name(name, parameters)
+    family = gibbs(tiny, structure)
+    tables = np.random.default_rng(4).uniform(-3.0, 3.0, (7, family.space.columns))
+    horizon = 7 if definition != "full" else 5
+
+    def value() -> Estimate:
+        rule = HistoryRule(lambda seen: tables[len(seen) - 1])
+        return values_of(tiny, structure, family, horizon, 0.9).sampled(rule, 40, Stream("test", SEED))
+
+    alike = value()
+    monkeypatch.setattr(type(structure), "recurring_step", lambda self, step: step)
+    apart = value()
+    assert alike == pytest.approx(apart, abs=1e-10)
+    # Negative control: steps that differ must not be taken for one.
+    if name == "periodic-sharing":
+        monkeypatch.setattr(type(structure), "recurring_step", lambda self, step: min(step, 2))
+        assert value() != pytest.approx(apart, abs=1e-6)
+
+
+def test_fewer_trajectories_are_sampled_where_each_is_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = team(59)
+    structure = structure_by_name("delayed-sharing", {})
+    family = gibbs(tiny, structure)
+
+    def value() -> Estimate:
+        rule = HistoryRule(lambda seen: np.full(family.space.columns, 0.5 * (len(seen) % 3)))
+        return values_of(tiny, structure, family, 4, 0.9).sampled(rule, 2000, Stream("test", SEED))
+
+    enough = value()
+    monkeypatch.setattr(rule_value, "_WORK", 1)
+    few = value()
+    assert 4.0 * enough.stderr < few.stderr
+    assert abs(few.value - enough.value) <= 4.0 * few.stderr

@@ -43,7 +43,7 @@ def random_coordinator(values: RuleValues, family: PrescriptionFamily) -> float:
     team = values.team
 
     def play(law: Law) -> tuple[Law, Numbers]:
-        return split_rows(law, _chances(team, law, family), team.model)
+        return split_rows(law, _chances(team, law, family))
 
     return float(values.blind(1, play)[0])
 

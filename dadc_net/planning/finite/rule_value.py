@@ -18,7 +18,7 @@ import numpy as np
 
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
-from dadc_net.planning.finite.exact_law import Branches, Law, LawOfTeam
+from dadc_net.planning.finite.exact_law import Branches, Law, LawOfTeam, Moved
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.relaxations import StateValues
 from dadc_net.team.finite.sparse_rows import sums_at
@@ -27,8 +27,11 @@ from dadc_net.team.prescriptions import Theta
 _MOST_HISTORIES = 2000
 """Common histories at one step up to which all are followed."""
 _MOST_ROWS = 100_000
-_BLOCK = 500
-"""Trajectories that are sampled together."""
+_FIRST_BLOCK, _BLOCK = 50, 500
+"""Trajectories that are sampled together, at first and at most."""
+_WORK = 20_000_000
+"""Rows of laws that sampling may move, seconds of one core: where beliefs are wide, fewer trajectories are sampled, and the
+standard error says so. A number of rows and not a time, so that the same rule has the same value on every host."""
 
 
 class RuleValues:
@@ -44,6 +47,7 @@ class RuleValues:
 
     def estimate(self, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
         """J(rule), with a standard error of 0 where it is exact."""
+        self.team.forget()
         found = self.exact(rule)
         return self.sampled(rule, trajectories, stream) if found is None else Estimate(found, 0.0)
 
@@ -74,37 +78,41 @@ class RuleValues:
         return self._value(losses)
 
     def sampled(self, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
-        """J(rule) from sampled common histories, at least 2."""
-        losses = np.concatenate(
-            [
-                self._sampled_losses(rule, np.arange(first, min(first + _BLOCK, trajectories)), trajectories, stream)
-                for first in range(0, trajectories, _BLOCK)
-            ]
-        )
+        """J(rule) from sampled common histories, at least 2: as many as ``trajectories``, or as ``_WORK`` allows."""
+        losses: Array = np.zeros(0)
+        block, work = min(_FIRST_BLOCK, trajectories), 0
+        while block:
+            which = np.arange(len(losses), len(losses) + block)
+            found, rows = self._sampled_losses(rule, which, trajectories, stream)
+            losses, work = np.concatenate((losses, found)), work + rows
+            affordable = max(0, _WORK - work) * len(losses) // max(1, work)
+            block = min(_BLOCK, trajectories - len(losses), affordable)
         loss = mean_estimate(losses)
         return Estimate(self._value(loss.value), loss.stderr)
 
-    def _sampled_losses(self, rule: Rule, which: Numbers, trajectories: int, stream: Stream) -> Array:
+    def _sampled_losses(self, rule: Rule, which: Numbers, trajectories: int, stream: Stream) -> tuple[Array, int]:
+        """[n], and the rows that were moved."""
         law, common = self.team.start(len(which))
-        losses = np.zeros(len(which))
+        losses, rows = np.zeros(len(which)), 0
         rule.begin(len(which))
         for t in range(self.steps):
             loss, after = self._decided(law, rule.choose(common), len(which), t)
             losses += self.discount**t * loss
+            rows += len(after.common)
             if t + 1 < self.steps:
                 branches = self.team.branches(after)
                 chosen = _drawn(branches, len(which), stream.uniforms(t, 1, trajectories)[0, which])
                 law, common = self.team.known(branches, chosen), branches.common[chosen]
-        return losses
+        return losses, rows
 
     def blind(self, copies: int, play: Callable[[Law], tuple[Law, Numbers]]) -> Array:
         """[n] exact values of n rules that never look at what is common; ``play``: a law to what ``LawOfTeam.act`` gives."""
-        law, _ = self.team.start(copies)
-        law, losses = self.team.blind(law), np.zeros(copies)
+        law, _ = self.team.start(copies, blind=True)
+        losses = np.zeros(copies)
         for t in range(self.steps):
             loss, after = self._acted(*play(law), law, copies, t)
             losses += self.discount**t * loss
-            law = self.team.blind(after)
+            law = self.team.unseen(after)
         return np.array([self._value(loss) for loss in losses.tolist()])
 
     def constant(self, theta: Theta) -> Array:
@@ -118,14 +126,14 @@ class RuleValues:
         """[S] v at a step."""
         return self._states.best(self._decisions - step if self._decisions else 0)
 
-    def _decided(self, law: Law, theta: Theta, copies: int, step: int) -> tuple[Array, Law]:
+    def _decided(self, law: Law, theta: Theta, copies: int, step: int) -> tuple[Array, Moved]:
         return self._acted(*self.team.act(law, theta), law, copies, step)
 
-    def _acted(self, acted: Law, actions: Numbers, law: Law, copies: int, step: int) -> tuple[Array, Law]:
+    def _acted(self, acted: Law, actions: Numbers, law: Law, copies: int, step: int) -> tuple[Array, Moved]:
         """The bracket of the identity [n], and the rows one step later."""
         after = self.team.moved(acted, actions)
         now = sums_at(law.copy, law.mass * self._v(step)[law.state], copies)
-        ahead = sums_at(after.copy, after.mass * self._v(step + 1)[after.state], copies)
+        ahead = sums_at(after.law.copy, after.law.mass * self._v(step + 1)[after.law.state], copies)
         return now - self.team.reward(acted, actions, copies) - self.discount * ahead, after
 
 

@@ -43,6 +43,9 @@ class DelayedSharing(InformationStructure):
     def history_steps(self) -> int:
         return self.delay_steps + 1
 
+    def recurring_step(self, step: int) -> int:
+        return min(step, self.delay_steps)
+
     def common_space(self, spec: EnvironmentSpec) -> Space:
         observations, actions = shared_spaces(spec)
         return product(observations, actions, spec.public_space)
@@ -83,6 +86,9 @@ class FullSharing(InformationStructure):
     @property
     def history_steps(self) -> int:
         return 1
+
+    def recurring_step(self, step: int) -> int:
+        return min(step, 1)
 
     def common_space(self, spec: EnvironmentSpec) -> Space:
         observations, actions = shared_spaces(spec)

@@ -38,6 +38,9 @@ class ControlSharing(InformationStructure):
     def history_steps(self) -> int:
         return 1
 
+    def recurring_step(self, step: int) -> int:
+        return min(step, 1)
+
     def common_space(self, spec: EnvironmentSpec) -> Space:
         return product(spec.joint_action_space, spec.public_space)
 
@@ -65,6 +68,9 @@ class NoSharing(InformationStructure):
     @property
     def history_steps(self) -> int:
         return 1
+
+    def recurring_step(self, step: int) -> int:
+        return min(step, 1)
 
     def common_space(self, spec: EnvironmentSpec) -> Space:
         return spec.public_space
@@ -96,6 +102,9 @@ class MeanFieldSharing(InformationStructure):
     @property
     def history_steps(self) -> int:
         return 1
+
+    def recurring_step(self, step: int) -> int:
+        return min(step, 1)
 
     def common_space(self, spec: EnvironmentSpec) -> Space:
         counted = FiniteSpace((self.values,)), FiniteSpace((self.values,), ordered=True)

@@ -56,6 +56,10 @@ class PeriodicSharing(InformationStructure):
     def history_steps(self) -> int:
         return self.period_steps + self._keeps_first
 
+    def recurring_step(self, step: int) -> int:
+        # The first period has nothing before it.
+        return step if step < 2 * self.period_steps else self.period_steps + step % self.period_steps
+
     def common_space(self, spec: EnvironmentSpec) -> Space:
         pairs = shared_spaces(spec) * self.period_steps
         return product(FiniteSpace((self.period_steps,)), *pairs, spec.public_space)

@@ -84,6 +84,11 @@ class InformationStructure(ABC):
     def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
         """L_t^k [E, L] from L_{t-1}^k [E, L], A_{t-1}^k [E] and O_t^k [E, O_k]; the step is t [E], at 0 only O counts."""
 
+    def recurring_step(self, step: int) -> int:
+        """The least step that ``common`` and ``local`` treat as they treat ``step``, and its successors as the successors;
+        ``step`` itself where none is known. What is computed for one such step holds for all."""
+        return step
+
     @property
     def revealed_steps(self) -> int:
         """How many z, up to the present, ``revealed`` looks at; 0: local values never become common."""
