@@ -110,7 +110,7 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
             f"               {plain}",
             optimum_text(exact),
         ]
-        if exact.best_constant is not None:
+        if exact.best_constant is not None and compared is None:
             said = _against_constant(exact, exact.best_constant)
             lines.append(f"best constant  {exact.best_constant:.4f}            {said}")
         if exact.round_robin is not None:

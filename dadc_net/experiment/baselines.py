@@ -159,6 +159,10 @@ def _known(value: float | None) -> Estimate | None:
 
 def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, trajectories: int) -> Baselines:
     random = _known(plan.random)
+    space = config.family.space
+    if plan.best_constant is not None and plan.best_entry is not None and isinstance(space, FiniteSpace):
+        best = finite_theta(space, np.array([plan.best_entry]))[0]
+        return Baselines(random, _known(plan.best_constant), described(config.family, best))
     if tried is None:
         return Baselines(random, None, "not looked for: there are too many prescriptions to try each")
     stream = Stream("evaluation/baselines", _SEED)

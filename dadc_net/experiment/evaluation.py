@@ -60,7 +60,10 @@ class Exact:
         low, high = self.optimum - self.residual, self.optimum + self.residual
         least = ratio(low - self.value, abs(low), self.residual)
         most = ratio(high - self.value, abs(high), self.residual)
-        return None if least is None or most is None or low * high <= 0.0 else (least, most)
+        if least is None or most is None or low * high <= 0.0:
+            return None
+        # A rule far below an optimum near 0 has the greater gap to the lower bound.
+        return min(least, most), max(least, most)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def finite_plan(config: RunConfig) -> Plan:
     beside = task.family(prescriptions, menu, task.make(config.parameters, 1).spec, config.theta)
     values = rule_values(config, beside)
     found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
+    constant = best_constant(values, beside)
     middle = 0.5 * (found.lower + found.upper)
 
     def estimate(family: PrescriptionFamily, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
@@ -50,7 +51,8 @@ def finite_plan(config: RunConfig) -> Plan:
         text=plan_text(task.name, found, seconds),
         estimate=estimate,
         estimator="performance differences of exact beliefs",
-        best_constant=best_constant(values, beside),
+        best_constant=constant[0] if constant else None,
+        best_entry=constant[1] if constant else None,
     )
 
 

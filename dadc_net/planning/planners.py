@@ -78,6 +78,8 @@ class Plan:
     solution: Solution | None = None
     best_constant: float | None = None
     """Value of the best prescription that is played at every step; None where it is unknown."""
+    best_entry: int | None = None
+    """Which of all prescriptions it is, where that is known."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """Further figures by name."""
 

@@ -91,6 +91,7 @@ def test_bounds_that_are_apart_give_an_interval() -> None:
     found = exact(10.0, 2.0, 6.0)
     assert found.gaps == pytest.approx((0.25, 0.5))
     assert optimum_text(found) == "optimum V*     8.0000 to 12.0000  gap 25.00 to 50.00 %"
+    assert exact(3.0, 1.0, -10.0).gaps == pytest.approx((3.5, 6.0))
     known = exact(10.0, 1e-9, 6.0)
     assert optimum_text(known).endswith("gap 40.00 %")
     assert "to" not in optimum_text(known).replace("optimum", "")

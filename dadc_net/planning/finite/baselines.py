@@ -22,9 +22,9 @@ _MOST_ROWS = 2_000_000
 _BLOCK_ROWS = 50_000
 
 
-def best_constant(values: RuleValues, family: PrescriptionFamily) -> float | None:
-    """The value of the best prescription that is played at every step; None where they are not finitely many, or
-    too many to try."""
+def best_constant(values: RuleValues, family: PrescriptionFamily) -> tuple[float, int] | None:
+    """The value of the best prescription that is played at every step, and which of all it is; None where they are not
+    finitely many, or too many to try."""
     space = family.space
     if not isinstance(space, FiniteSpace):
         return None
@@ -34,7 +34,9 @@ def best_constant(values: RuleValues, family: PrescriptionFamily) -> float | Non
         return None
     block = max(1, _BLOCK_ROWS // rows)
     blocks = [np.arange(first, min(first + block, entries)) for first in range(0, entries, block)]
-    return float(np.concatenate([values.constant(finite_theta(space, tried)) for tried in blocks]).max())
+    found = np.concatenate([values.constant(finite_theta(space, tried)) for tried in blocks])
+    best = int(np.argmax(found))
+    return float(found[best]), best
 
 
 def random_coordinator(values: RuleValues, family: PrescriptionFamily) -> float:

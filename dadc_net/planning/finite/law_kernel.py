@@ -1,8 +1,8 @@
 """What may follow a joint possibility and a joint action, worked out once for each pair that comes up.
 
 A point is a state, the local values of all agents and the joint steps that common information may still depend on. Points
-are numbered stage by stage as they come up; a stage is a step, or all the steps that a structure treats alike. Structures and
-models are asked only when a pair of point and joint action is new, so that moving many laws is looking up rows.
+are numbered stage by stage as they come up; a stage is a step, or all the steps that a structure treats alike. Structures
+and models are asked only when a pair of point and joint action is new, so that moving many laws is looking up rows.
 
 Axis letters: P points, K agents, JA joint actions, R rows, C columns of a point, Z columns of common information.
 """
