@@ -79,11 +79,15 @@ def evaluate_command(
 def _certificate_text(found: Certificate | None) -> str:
     """Theorem 5 in words."""
     if found is None:
-        return "no certificate: no planner enumerates this task's beliefs, so there is no exact belief to compare with"
+        return (
+            "no certificate: it compares with exact beliefs, which a planner has for discounted problems without end whose "
+            "prescriptions are a menu"
+        )
+    known = "" if found.value_bounds == 0.0 else f" at least, V*(b) being known to within {found.value_bounds:.3f}"
     return (
         f"Theorem 5 over {found.points} visited points, largest (mean): epsilon {found.epsilon:.4f} "
         f"({found.epsilon_mean:.4f}), delta {found.delta:.4f} ({found.delta_mean:.4f}), kappa {found.kappa:.4f} "
         f"({found.kappa_mean:.4f}), L_V {found.lipschitz:.3f}\n"
         f"bound kappa + (epsilon + L_V delta) / (1 - gamma) = {found.bound:.3f} ({found.bound_mean:.3f}); the largest true "
-        f"|V*(b) - V(x)| met is {found.error:.4f} ({found.error_mean:.4f})"
+        f"|V*(b) - V(x)| met is {found.error:.4f} ({found.error_mean:.4f}){known}"
     )

@@ -21,7 +21,7 @@ from dadc_net.exact.streams import Stream
 from dadc_net.experiment.baselines import Baselines, baselines, returns_of
 from dadc_net.experiment.comparison import Comparison, ais_rank
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
-from dadc_net.planning.certificate import Certificate, certify
+from dadc_net.planning.certificate import Certificate, EnumeratedBeliefs, certify
 from dadc_net.planning.evaluation import Estimate, horizon, mean_estimate
 from dadc_net.planning.planners import NoPlan, Plan, plan
 from dadc_net.team.structures.structure import describe
@@ -165,13 +165,15 @@ class Evaluator:
         Raises:
             UsageError: if the learner predicts no common observations, or there is not one learner but K.
         """
-        found = self.plan
-        if found is None or found.model is None or found.solution is None:
+        found, discount = self.plan, self.config.settings.discount
+        beliefs = None if found is None else found.beliefs
+        if found is not None and found.model is not None and found.solution is not None:
+            beliefs = EnumeratedBeliefs(found.model, found.solution)
+        if beliefs is None:
             return None
-        discount = self.config.settings.discount
-        view = self._learned.view(snapshot, found.model.outcomes)
+        view = self._learned.view(snapshot, beliefs.outcomes)
         stream = Stream("evaluation/certificate", EVALUATION_SEED)
-        return certify(found.model, found.solution, discount, view, trajectories, horizon(discount), stream)
+        return certify(beliefs, discount, view, trajectories, horizon(discount), stream)
 
     def monte_carlo(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """Mean of plain returns of the greedy rule of ``snapshot``, or of the greedy rules of independent learners."""

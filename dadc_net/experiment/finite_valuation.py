@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from dadc_net.config import RunConfig
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
@@ -10,8 +12,10 @@ from dadc_net.experiment.learned_rules import learned_rules
 from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.finite.baselines import best_constant, random_coordinator
 from dadc_net.planning.finite.exact_law import LawOfTeam
+from dadc_net.planning.finite.law_walk import LawBeliefs
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.planning.planners import Plan
+from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.prescriptions import PrescriptionFamily
 
 
@@ -53,7 +57,20 @@ def finite_plan(config: RunConfig) -> Plan:
         estimator="performance differences of exact beliefs",
         best_constant=constant[0] if constant else None,
         best_entry=constant[1] if constant else None,
+        beliefs=_beliefs(config, beside, values, (found.lower, found.upper)),
     )
+
+
+def _beliefs(
+    config: RunConfig, family: PrescriptionFamily, values: RuleValues, bounds: tuple[float, float]
+) -> LawBeliefs | None:
+    """Exact beliefs for Theorem 5, which is about a discounted problem without end and prescriptions that can be listed."""
+    spec = config.task.make(config.parameters, 1).spec
+    if spec.horizon or config.settings.discount >= 1.0 or not isinstance(family, PrescriptionMenu):
+        return None
+    with contextlib.suppress(UsageError):
+        return LawBeliefs(values.team, family, config.structure.common_space(spec), config.settings.discount, bounds)
+    return None
 
 
 def rule_values(config: RunConfig, family: PrescriptionFamily) -> RuleValues:

@@ -12,6 +12,8 @@ pair, for every prescription h:
               bounds the distance from the solution of (3)
     L_V       largest |V_learned(x) - V_learned(y)| / |x - y| among visited x, y
 
+    error     the distance of V_learned(x) from V*(b), or from its bounds where those are known alone
+
 and the largest value is taken. W is bounded from above by one coupling: equal mass stays, the rest is moved in
 proportion; for two point masses it is exact. Half of the paths follow the learned rule, half draw prescriptions uniformly.
 
@@ -22,7 +24,7 @@ information: this certificate can be too small, and says so by showing the large
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,73 @@ from dadc_net.planning.value_iteration import Solution
 _DISTINCT = 1e-3
 """Points of the AIS closer than this say nothing about a slope."""
 _MOST_PAIRED = 400
+
+
+class Seen(NamedTuple):
+    """What is true of n exact beliefs."""
+
+    reward: Array
+    """[n, M]"""
+    probability: Array
+    """[n, M, Z]"""
+    low: Array
+    """[n] V* is at least this"""
+    high: Array
+    """[n] and at most this"""
+
+
+class ExactBeliefs(Protocol):
+    """n copies of the exact belief, driven by sampled common information."""
+
+    outcomes: NDArray[np.int64]
+    """[Z, C] the common observations that can follow"""
+
+    def copies(self, wanted: int) -> int:
+        """How many copies are affordable, at most ``wanted``."""
+        ...
+
+    def begin(self, copies: int) -> NDArray[np.int64]:
+        """Start n copies afresh; z_0 [n, C]."""
+        ...
+
+    def seen(self) -> Seen:
+        """What is true now."""
+        ...
+
+    def follow(self, chosen: NDArray[np.int64], uniforms: Array) -> NDArray[np.int64]:
+        """Play prescriptions [n]; the common observations [n, C] after them, drawn with uniforms [n]."""
+        ...
+
+
+class EnumeratedBeliefs:
+    """Of a model whose beliefs are enumerated and solved; satisfies ``ExactBeliefs``."""
+
+    def __init__(self, model: CoordinatedModel, solution: Solution) -> None:
+        self._model, self._solution = model, solution
+        self._cumulative = np.cumsum(model.probability, axis=2)
+        self.outcomes = model.outcomes
+
+    def copies(self, wanted: int) -> int:
+        """As many as are wanted."""
+        return wanted
+
+    def begin(self, copies: int) -> NDArray[np.int64]:
+        """z_0 [n, C]."""
+        self._belief = np.full(copies, self._model.start, dtype=np.int64)
+        return np.tile(self._model.start_common, (copies, 1))
+
+    def seen(self) -> Seen:
+        """V* is known, up to the planner's residual."""
+        value = self._solution.value[self._belief]
+        return Seen(self._model.reward[self._belief], self._model.probability[self._belief], value, value)
+
+    def follow(self, chosen: NDArray[np.int64], uniforms: Array) -> NDArray[np.int64]:
+        """[n, C]"""
+        thresholds = self._cumulative[self._belief, chosen]
+        outcome = np.sum(thresholds <= (uniforms * thresholds[:, -1])[:, None], axis=1)
+        self._belief = self._model.next_belief[self._belief, chosen, outcome]
+        common: NDArray[np.int64] = self._model.outcomes[outcome]
+        return common
 
 
 class Prediction(Protocol):
@@ -107,8 +176,10 @@ class Certificate:
     bound_mean: float
     """The same of the means: what an average path would give; no bound."""
     error: float
-    """Largest |V*(b) - V_learned(x)| that was met"""
+    """Largest |V*(b) - V_learned(x)| that was met; where V*(b) is known between bounds, the least that it can be"""
     error_mean: float
+    value_bounds: float
+    """Largest distance of the bounds of V*(b); 0 where it is known"""
     points: int
 
 
@@ -140,39 +211,38 @@ def _slope(states: Array, value: Array) -> float:
 
 
 def certify(
-    model: CoordinatedModel,
-    solution: Solution,
+    beliefs: ExactBeliefs,
     discount: float,
     view: LearnedView,
     trajectories: int,
     steps: int,
     stream: Stream,
 ) -> Certificate:
-    """Sample ``trajectories`` paths of ``steps`` common observations and measure the constants along them."""
-    entries = model.reward.shape[1]
-    belief = np.full(trajectories, model.start, dtype=np.int64)
-    common = np.tile(model.start_common, (trajectories, 1))
-    exploring = np.arange(trajectories) % 2 == 1
-    cumulative = np.cumsum(model.probability, axis=2)
-    view.begin(trajectories)
-    errors: dict[str, list[Array]] = {name: [] for name in ("epsilon", "delta", "kappa", "error", "states", "value")}
+    """Sample ``trajectories`` paths of ``steps`` common observations, or as many as are affordable, and measure the
+    constants along them."""
+    copies = beliefs.copies(trajectories)
+    common = beliefs.begin(copies)
+    exploring = np.arange(copies) % 2 == 1
+    view.begin(copies)
+    measured = ("epsilon", "delta", "kappa", "error", "states", "value", "apart")
+    errors: dict[str, list[Array]] = {name: [] for name in measured}
     for t in range(steps):
         seen = view.observe(common)
-        exact = model.probability[belief]
+        truth = beliefs.seen()
+        exact, entries = truth.probability, truth.reward.shape[1]
         learned = seen.probability / np.maximum(seen.probability.sum(axis=2, keepdims=True), 1e-12)
         moved = [transport(exact[:, m], learned[:, m], seen.following[:, m]) for m in range(entries)]
-        errors["epsilon"].append(np.abs(model.reward[belief] - seen.reward).max(axis=1))
+        errors["epsilon"].append(np.abs(truth.reward - seen.reward).max(axis=1))
         errors["delta"].append(np.max(moved, axis=0))
         errors["kappa"].append(np.abs(seen.value - seen.scores.max(axis=1)) / (1.0 - discount))
-        errors["error"].append(np.abs(solution.value[belief] - seen.value))
+        errors["error"].append(np.maximum(0.0, np.maximum(truth.low - seen.value, seen.value - truth.high)))
+        errors["apart"].append(truth.high - truth.low)
         errors["states"].append(seen.states)
         errors["value"].append(seen.value)
-        uniform = stream.uniforms(t, 2, trajectories)
+        uniform = stream.uniforms(t, 2, copies)
         chosen = np.where(exploring, (uniform[1] * entries).astype(np.int64), seen.chosen)
         view.follow(chosen)
-        thresholds = cumulative[belief, chosen]
-        outcome = np.sum(thresholds <= (uniform[0] * thresholds[:, -1])[:, None], axis=1)
-        belief, common = model.next_belief[belief, chosen, outcome], model.outcomes[outcome]
+        common = beliefs.follow(chosen, uniform[0])
     return _gather({name: np.concatenate(parts) for name, parts in errors.items()}, discount)
 
 
@@ -196,5 +266,6 @@ def _gather(found: dict[str, Array], discount: float) -> Certificate:
         bound_mean=bound(mean),
         error=largest["error"],
         error_mean=mean["error"],
+        value_bounds=float(found["apart"].max()),
         points=len(found["value"]),
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
+from dadc_net.planning.certificate import ExactBeliefs
 from dadc_net.planning.coordinated_model import CoordinatedModel
 from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.value_iteration import Solution
@@ -80,6 +81,8 @@ class Plan:
     """Value of the best prescription that is played at every step; None where it is unknown."""
     best_entry: int | None = None
     """Which of all prescriptions it is, where that is known."""
+    beliefs: ExactBeliefs | None = None
+    """Exact beliefs for Theorem 5's constants, where the planner enumerates none; None also where they cannot be made."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """Further figures by name."""
 

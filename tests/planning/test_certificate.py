@@ -12,7 +12,7 @@ from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.evaluation import Evaluator
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.planning.certificate import certify, transport
+from dadc_net.planning.certificate import EnumeratedBeliefs, ExactBeliefs, certify, transport
 from dadc_net.planning.coordinated_model import CoordinatedModel
 from dadc_net.planning.planners import Plan, plan
 from dadc_net.planning.value_iteration import Solution
@@ -59,7 +59,7 @@ def solved() -> Plan:
 @pytest.mark.parametrize(("reward_error", "value_error"), [(0.0, 0.0), (0.03, 0.0), (0.0, 0.2)])
 def test_the_constants_are_the_errors_that_were_put_in(solved: Plan, reward_error: float, value_error: float) -> None:
     view = BeliefView(solved.model, solved.solution, reward_error, value_error)
-    found = certify(solved.model, solved.solution, 0.9, view, 60, 20, Stream("test", seed_bytes(1)))
+    found = certify(EnumeratedBeliefs(solved.model, solved.solution), 0.9, view, 60, 20, Stream("test", seed_bytes(1)))
     assert found.points == 1200
     assert found.epsilon == pytest.approx(reward_error, abs=1e-12)
     assert found.delta == pytest.approx(0.0, abs=1e-12)
@@ -91,3 +91,76 @@ def test_a_learner_that_predicts_no_observation_is_refused() -> None:
     learned = Simulation(config, seed_bytes(7), seed_bytes(1)).run().snapshot
     with pytest.raises(UsageError, match="predicts no common observation"):
         Evaluator(config).certificate(learned)
+
+
+def test_the_exact_belief_of_a_finite_task_has_no_error_but_what_is_put_in() -> None:
+    config = resolve("recycling", (), {"evaluation.plan_seconds": 0.5})
+    found = Evaluator(config).plan
+    assert found is not None
+    beliefs = found.beliefs
+    assert beliefs is not None
+    for reward_error, swapped in ((0.0, False), (0.25, False), (0.0, True)):
+        view = LawView(beliefs, reward_error, swapped)
+        made = certify(beliefs, 0.9, view, 20, 12, Stream("test", seed_bytes(1)))
+        assert made.points == 12 * beliefs.copies(20)
+        assert made.epsilon == pytest.approx(reward_error, abs=1e-12)
+        assert (made.delta > 0.01) == swapped
+        # V* is within its bounds, which are some way apart.
+        assert made.error == 0.0
+        assert made.value_bounds > 1.0
+
+
+class LawView:
+    """A learner that knows what is true, with errors put in; its AIS tells outcomes apart and nothing else."""
+
+    def __init__(self, beliefs: ExactBeliefs, reward_error: float, swapped: bool) -> None:
+        self._beliefs, self._reward_error, self._swapped = beliefs, reward_error, swapped
+
+    def begin(self, copies: int) -> None:
+        pass
+
+    def observe(self, common: NDArray[np.int64]) -> Prediction:
+        truth = self._beliefs.seen()
+        count, entries, outcomes = truth.probability.shape
+        following = np.broadcast_to(np.arange(outcomes)[None, None, :, None], (count, entries, outcomes, 1)) * 1.0
+        middle = 0.5 * (truth.low + truth.high)
+        return Prediction(
+            common[:, :1].astype(np.float64),
+            middle,
+            truth.reward + self._reward_error,
+            truth.probability[:, :, ::-1] if self._swapped else truth.probability,
+            following,
+            np.repeat(middle[:, None], entries, axis=1),
+            np.argmax(truth.reward, axis=1),
+        )
+
+    def follow(self, prescriptions: NDArray[np.int64]) -> None:
+        pass
+
+
+def test_what_follows_in_a_finite_task_has_the_probabilities_that_were_said() -> None:
+    config = resolve("recycling", (), {"evaluation.plan_seconds": 0.5})
+    found = Evaluator(config).plan
+    assert found is not None
+    assert found.beliefs is not None
+    copies = found.beliefs.copies(2000)
+    found.beliefs.begin(copies)
+    truth = found.beliefs.seen()
+    assert truth.probability.sum(axis=2) == pytest.approx(np.ones(truth.probability.shape[:2]))
+    entry = np.full(copies, int(np.argmax((truth.probability[0] > 1e-9).sum(axis=1))))
+    common = found.beliefs.follow(entry, np.random.default_rng(0).random(copies))
+    said = truth.probability[0, entry[0]]
+    met = (found.beliefs.outcomes[None] == common[:, None]).all(axis=2).mean(axis=0)
+    assert np.abs(met - said).max() < 5.0 * np.sqrt(0.25 / copies)
+    assert (met[said == 0.0] == 0.0).all()
+
+
+def test_a_learner_of_a_finite_task_is_certified() -> None:
+    quick = ["learner.num_envs=8", "learner.batch_steps=80", "evaluation.plan_seconds=0.1"]
+    config = resolve("dec-tiger", quick, {"updates": 3})
+    learned = Simulation(config, seed_bytes(7), seed_bytes(1)).run().snapshot
+    found = Evaluator(config).certificate(learned, trajectories=2)
+    assert found is not None
+    assert found.epsilon > 0.0
+    assert found.delta > 0.0
+    assert found.error <= found.bound

@@ -97,6 +97,11 @@ class LawOfTeam:
         """[K] how many local values each agent has."""
         return tuple(space.num_values for space in self._spaces if isinstance(space, FiniteSpace))
 
+    @property
+    def common_values(self) -> Values:
+        """[N, Z] what ``Moved.common`` numbers."""
+        return self._kernel.commons.rows
+
     def places(self, law: Law) -> list[Numbers]:
         """[K] of [R]: the rows' local values as prescriptions look them up."""
         return [

@@ -101,7 +101,7 @@ class RuleValues:
             rows += len(after.common)
             if t + 1 < self.steps:
                 branches = self.team.branches(after)
-                chosen = _drawn(branches, len(which), stream.uniforms(t, 1, trajectories)[0, which])
+                chosen = drawn(branches, len(which), stream.uniforms(t, 1, trajectories)[0, which])
                 law, common = self.team.known(branches, chosen), branches.common[chosen]
         return losses, rows
 
@@ -137,12 +137,12 @@ class RuleValues:
         return now - self.team.reward(acted, actions, copies) - self.discount * ahead, after
 
 
-def _drawn(branches: Branches, copies: int, uniforms: Array) -> Numbers:
-    """[n] one group for each copy."""
+def drawn(branches: Branches, copies: int, uniforms: Array) -> Numbers:
+    """[n] one group for each copy, drawn with uniforms [n]."""
     cumulative = np.cumsum(branches.chance)
     first = np.searchsorted(branches.copy, np.arange(copies))
     last = np.append(first[1:], len(branches.copy)) - 1
     before = cumulative[first] - branches.chance[first]
     threshold = before + uniforms * (cumulative[last] - before)
-    drawn: Numbers = np.clip(np.searchsorted(cumulative, threshold, side="right"), first, last)
-    return drawn
+    chosen: Numbers = np.clip(np.searchsorted(cumulative, threshold, side="right"), first, last)
+    return chosen
