@@ -15,7 +15,7 @@ coordinator on the same common information. In reading order:
 ARCHITECTURE.md tells one time step as a story.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     **dict.fromkeys(("simulate", "plan", "evaluate", "load_rule", "to_pettingzoo"), "dadc_net.experiment.library"),

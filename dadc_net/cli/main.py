@@ -11,6 +11,7 @@ from dadc_net.cli.check import check_command
 from dadc_net.cli.config import config_command
 from dadc_net.cli.conform import conform_command
 from dadc_net.cli.evaluate import evaluate_command
+from dadc_net.cli.export import export_command
 from dadc_net.cli.launch import launch_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
 from dadc_net.cli.plan import plan_command
@@ -44,6 +45,7 @@ for _command in (
     runs_command,
     show_command,
     report_command,
+    export_command,
     prune_command,
     selftest_command,
     keys_command,

@@ -12,7 +12,7 @@ import click
 from dadc_net.cli import shell
 from dadc_net.cli.agent_id import agent_id
 from dadc_net.cli.event_text import party_text
-from dadc_net.cli.observers import load_observers, observer_option
+from dadc_net.cli.observers import load_observers, log_options, metrics_option, observer_option, served_metrics
 from dadc_net.cli.progress import Progress
 from dadc_net.node.messages import EPOCH_MAX
 from dadc_net.runtime.control import Control, StopRequest
@@ -76,6 +76,8 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 )
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @observer_option
+@metrics_option
+@log_options
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def environment_command(
     task: str,
@@ -87,6 +89,7 @@ def environment_command(
     epoch: int | None,
     insecure: bool,
     observers: tuple[str, ...],
+    metrics_port: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -108,8 +111,9 @@ def environment_command(
     stop.install()
     stop.reread_on_hangup()
     served = ServerOptions(config, seed, bind, secrets.token_bytes(RUN_ID_BYTES), state_dir, server_keys, epoch=epoch or 0)
-    progress = Progress(config.settings.updates, quiet, describe=party_text)
-    process = ServerProcess(served, Control(stop=stop), progress, *load_observers(observers, state_dir))
+    progress = Progress(config.settings.updates, quiet, describe=party_text, folder=state_dir)
+    told = (*load_observers(observers, state_dir), *served_metrics(metrics_port))
+    process = ServerProcess(served, Control(stop=stop), progress, *told)
     result = process.run()
     if not quiet and result.seconds == 0:
         click.echo(f"the run in {state_dir} was finished before; this is its result", err=True)
@@ -178,6 +182,8 @@ def environment_command(
 )
 @click.option("--insecure", is_flag=True, help="No encryption; loopback only.")
 @observer_option
+@metrics_option
+@log_options
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def agent_command(
     given_id: int | None,
@@ -196,6 +202,7 @@ def agent_command(
     journal: str,
     insecure: bool,
     observers: tuple[str, ...],
+    metrics_port: str | None,
     quiet: bool,
 ) -> None:
     """One agent alone. Task and settings come from the server."""
@@ -242,7 +249,8 @@ def agent_command(
     if not quiet:
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)
     progress = Progress(0, quiet, describe=party_text)
-    result = AgentProcess(options, Control(stop=stop), progress, *load_observers(observers, folder)).run()
+    told = (*load_observers(observers, folder), *served_metrics(metrics_port))
+    result = AgentProcess(options, Control(stop=stop), progress, *told).run()
     if not quiet:
         click.echo(f"finished: {result.steps} records", err=True)
     click.echo(result.learner_digest)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dadc_net.cli.event_text import trouble_text
+from dadc_net.cli.figures_text import LINE_WIDTH, duration_text, fitting, rate_text, size_text
 from dadc_net.cli.status_line import StatusLine, bar
 from dadc_net.experiment.comparison import trouble_words
 from dadc_net.runtime.events import Evaluated, Event, Updated
+from dadc_net.storage.kept_run import size_of
 
 if TYPE_CHECKING:
     from dadc_net.experiment.evaluation import Exact, Valuation
 
 _PLAIN_LINES = 10
 _MOST_LISTED = 10
+_SIZE_SECONDS = 5.0
 
 
 class Progress:
@@ -27,9 +31,11 @@ class Progress:
         quiet: bool,
         agreed: str = "digests equal",
         describe: Callable[[Event], str] = trouble_text,
+        folder: Path | None = None,
     ) -> None:
         """
         Args:
+            folder: whose size is shown.
             agreed: what has been compared and found equal at every update that is shown.
             describe: the line for an event; empty where there is none.
         """
@@ -39,6 +45,8 @@ class Progress:
         self._updates = updates
         self._valued: Evaluated | None = None
         self._next_plain = 1
+        self._folder = folder
+        self._size, self._sized = 0, float("-inf")
 
     def on(self, event: Event) -> None:
         """Show ``event``, if it is one that is shown."""
@@ -54,22 +62,41 @@ class Progress:
         if not self._line.is_terminal:
             if event.update * _PLAIN_LINES >= self._next_plain * self._updates:
                 self._next_plain = event.update * _PLAIN_LINES // self._updates + 1
-                self.note(self._text(event))
+                self.note(self._text(event, LINE_WIDTH))
         elif self._line.due(is_last):
-            text = self._text(event)
+            text = self._text(event, self._line.width)
             room = max(0, min(30, self._line.width - len(text) - 3))
             self._line.draw((f"{bar(event.update / self._updates, room)} " if room >= 5 else "") + text)
         if is_last:
             self.close()
 
-    def _text(self, event: Updated) -> str:
+    def _text(self, event: Updated, width: int) -> str:
+        """At most ``width`` characters: what matters less is left out where there is no room."""
         rate = event.lock_steps_here / max(event.seconds, 1e-9)
-        reward = f"reward/step {event.reward_per_step:+.4f}"
-        parts = [f"update {event.update}/{self._updates}", f"{_rate(rate)} lock-steps/s", reward]
-        if self._valued is not None and self._valued.value is not None:
-            parts.append(_value_text(self._valued, self._valued.value))
-        parts.append(self._agreed)
-        return "  ".join(parts)
+        left = (self._updates - event.update) * event.lock_steps / max(event.update, 1) / max(rate, 1e-9)
+        valued = self._valued
+        has_value = valued is not None and valued.value is not None
+        parts = [
+            (0, f"update {event.update}/{self._updates}"),
+            (1, f"value {valued.value:.4f}" if valued is not None and valued.value is not None else ""),
+            (7, _share_text(valued) if valued is not None and has_value else ""),
+            *[(1, word) for word in (_troubles(valued) if valued is not None and has_value else [])],
+            (2, f"{rate_text(rate)} lock-steps/s"),
+            (3, f"{duration_text(left)} left" if rate > 0 and event.update < self._updates else ""),
+            (4, self._size_text()),
+            (6, f"reward/step {event.reward_per_step:+.4f}"),
+            (5, self._agreed),
+        ]
+        return fitting(parts, width)
+
+    def _size_text(self) -> str:
+        """What the folder holds; looking takes time, and is not done for every line."""
+        if self._folder is None:
+            return ""
+        now = time.monotonic()
+        if now - self._sized >= _SIZE_SECONDS:
+            self._sized, self._size = now, size_of(self._folder)
+        return size_text(self._size)
 
     def close(self) -> None:
         """End the redrawn line."""
@@ -80,13 +107,17 @@ class Progress:
         self._line.note(text)
 
 
-def _value_text(event: Evaluated, value: float) -> str:
-    """The value of the rule, its share of a way to the optimum if one is known, and what is wrong with the rule."""
+def _share_text(event: Evaluated) -> str:
+    """The value's share of a way to the optimum, if one is known."""
     share, since = event.best_constant_share, "best constant"
     if event.round_robin_share is not None:
         share, since = event.round_robin_share, "round-robin"
-    shown = "" if share is None else f" ({100 * share:+.0f} % of {since} to optimum)"
-    return "  ".join([f"value {value:.4f}{shown}", *trouble_words(event.no_better_than_blind, event.ais_collapsed)])
+    return "" if share is None else f"({100 * share:+.0f} % of {since} to optimum)"
+
+
+def _troubles(event: Evaluated) -> list[str]:
+    """What is wrong with the rule."""
+    return trouble_words(event.no_better_than_blind, event.ais_collapsed)
 
 
 def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: Path) -> str:
@@ -121,7 +152,7 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
     if compared is not None:
         lines += compared.lines()
     lines += [
-        f"speed          {_rate(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
+        f"speed          {rate_text(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
         f"{report['wall_s']:.1f} s",
     ]
     lines += _digest_lines(report["agent_digests"])
@@ -153,10 +184,6 @@ def _against_constant(exact: Exact, constant: float) -> str:
 def gap_text(gap: float | None) -> str:
     """(V* - J) / |V*| in words."""
     return "no relative gap, V* is 0" if gap is None else f"gap {100 * gap:.2f} %"
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2f}"
 
 
 def _digest_lines(digests: Mapping[str, str]) -> list[str]:

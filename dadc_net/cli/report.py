@@ -9,7 +9,7 @@ import click
 import dadc_net
 from dadc_net.cli import shell
 from dadc_net.cli.event_text import history_text
-from dadc_net.cli.runs import size_text
+from dadc_net.cli.figures_text import size_text
 
 
 @click.command("report")

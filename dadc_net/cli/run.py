@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dadc_net.cli import shell
-from dadc_net.cli.observers import load_observers, observer_option
+from dadc_net.cli.observers import load_observers, log_options, observer_option
 from dadc_net.cli.progress import Progress, gap_text, summary
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
     return config
 
 
-def _progress(config: RunConfig, quiet: bool) -> Progress:
+def _progress(config: RunConfig, quiet: bool, folder: Path) -> Progress:
     agreed = "digests equal" if config.settings.mode.one_learner else "common log equal"
-    progress = Progress(config.settings.updates, quiet, agreed)
+    progress = Progress(config.settings.updates, quiet, agreed, folder=folder)
     for note in config.task.notes:
         progress.note(note)
     return progress
@@ -98,6 +98,7 @@ def _metrics(launcher: Launcher) -> MetricsFile:
     help="Break one replica on purpose: flip-bit, sqrt-ulp, shift-stream or torch-sqrt.",
 )
 @observer_option
+@log_options
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def run_command(
@@ -139,7 +140,7 @@ def run_command(
     open_folder(folder)
     stop = StopRequest()
     stop.install()
-    progress = _progress(config, quiet)
+    progress = _progress(config, quiet, folder)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder, shown) + (", resumed" if resumes else ""))
     told = Observers(progress, *load_observers(observers, folder), HistoryFile(folder))
@@ -214,7 +215,7 @@ def simulate_command(
     folder.config.write_text(config.to_toml(), encoding="utf-8")
     stop = StopRequest()
     stop.install()
-    progress = _progress(config, quiet)
+    progress = _progress(config, quiet, folder.path)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder.path, shown))
     every = config.evaluate_every

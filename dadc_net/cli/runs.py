@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dadc_net.cli import shell
+from dadc_net.cli.figures_text import shortened, size_text
 from dadc_net.cli.progress import gap_text
 from dadc_net.errors import NAME_MAX, foreign_words
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from dadc_net.experiment.kept_runs import RunSummary
 
 _NAME_MIN = 12
-_UNITS = ("B", "kB", "MB", "GB")
 _HEAD = ("run", "state", "task", "update", "value", "gap", "size")
 
 
@@ -109,23 +109,6 @@ def _row(run: RunSummary) -> tuple[str, ...]:
         "-" if gap is None else f"{100 * gap:.2f} %",
         size_text(run.size),
     )
-
-
-def shortened(text: str, width: int) -> str:
-    """``text``, without its middle where it is longer than ``width``."""
-    if len(text) <= width:
-        return text
-    front = (width - 1) // 2
-    return f"{text[:front]}~{text[len(text) - (width - 1 - front) :]}"
-
-
-def size_text(size: float) -> str:
-    """Bytes for people."""
-    for unit in _UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} {_UNITS[-1]}"
 
 
 def screen(run: RunSummary, parts: dict[str, int]) -> str:

@@ -25,18 +25,21 @@ def status_command(run: Path, watch: bool, alive: float | None, as_json: bool) -
 
     RUN is the folder of a run, or the state folder of a server or of an agent, which says how far it is.
     """
+    from dadc_net.cli.status_figures import figures, figures_text
     from dadc_net.runtime import status
 
     while True:
         found = status.read(run)
         if alive is not None:
             status.require_alive(found, run, alive)
+        told = figures(run, found) if isinstance(found, status.TeamStatus) else None
         if as_json:
-            shell.print_json(found.to_plain()[1] | {"age": found.age})
+            shell.print_json(found.to_plain()[1] | {"age": found.age} | (told or {}))
         else:
             if watch:
                 click.clear()
-            click.echo(status.table(found))
+            first, *agents = status.table(found).splitlines()
+            click.echo("\n".join([first, *([] if told is None else [figures_text(told)]), *agents]))
         if not watch or found.ended:
             return
         time.sleep(1.0)

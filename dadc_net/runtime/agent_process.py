@@ -40,6 +40,7 @@ from dadc_net.runtime.events import (
 )
 from dadc_net.runtime.history import HistoryFile
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
+from dadc_net.runtime.meters import AgentMeter
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.status import OwnStatus, StatusFile
 from dadc_net.storage import arrays_file
@@ -102,6 +103,9 @@ class AgentProcess:
         self.options = options
         self.control = control
         self._observers = Observers(control, *observers)
+        self._own = Observers(*observers)
+        """Who hears what the launcher need not: measurements."""
+        self._meter = AgentMeter()
         self._begun = False
         self._trouble = ""
         self._status_file = StatusFile(options.state_dir)
@@ -181,14 +185,18 @@ class AgentProcess:
                 self._stop_if_asked()
                 self._look(node, socket)
                 continue
+            heard = time.monotonic()
             reaction = self._react(node, frames)
             for message in reaction.messages:
                 socket.send(encode(message))
+            sent = time.monotonic()
             report = None if reaction.account is None else reaction.account.report
             if report is not None and node.member is not None:
                 # Before a checkpoint is made: what comes after it would be computed and told again, but not this.
                 self._tell_losses(report, node.member.settings)
             kept = node.settle(time.monotonic())
+            if reaction.account is not None:
+                self._meter.answered(heard, sent, time.monotonic())
             if node.phase is Phase.RUNNING and not self._begun:
                 self._note_begin(node)
             if report is not None:
@@ -245,6 +253,7 @@ class AgentProcess:
                 written=now,
             )
             self._status_file.on(found)
+            self._own.on(self._meter.measured(self.options.agent, node.next_step - 1, silent))
 
     def _stop_if_asked(self) -> None:
         self.control.poll()

@@ -117,6 +117,23 @@ class ServerFinished(Event):
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServerMeasured(Event):
+    """Totals of this server process, about once a second; for its own observers, not for the launcher."""
+
+    records: int
+    """Lock-steps."""
+    phase_seconds: dict[str, float]
+    resent: int
+    """Records sent again, unanswered."""
+    refused: dict[str, int]
+    """Reason -> messages, keys, connections."""
+    digests_compared: int
+    tip: int
+    """Number of the newest record."""
+    memory_bytes: int
+
+
 # --- of an agent ----------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +195,19 @@ class AgentFinished(Event):
 
     agent: int
     learner_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentMeasured(Event):
+    """The same of this agent process."""
+
+    agent: int
+    records: int
+    phase_seconds: dict[str, float]
+    tip: int
+    server_silent_s: float | None
+    """Seconds since the server was heard; None: it has not joined, or has all records."""
+    memory_bytes: int
 
 
 # --- of whoever looks after a run -----------------------------------------------------------------------------------

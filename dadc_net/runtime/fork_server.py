@@ -33,6 +33,7 @@ from dadc_net.runtime.events import Event, Failed, Learned, from_plain
 from dadc_net.runtime.failures import ending_of
 from dadc_net.runtime.host import log_to_file
 from dadc_net.runtime.own_family import load_family
+from dadc_net.runtime.process_title import name_process
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -108,6 +109,8 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
     signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     control = Control(connection, stop=stop)
+    if state_dir is not None:
+        name_process(f"dadc {state_dir.name} of {state_dir.parent}")
     try:
         if state_dir is None:
             _log.addHandler(logging.NullHandler())

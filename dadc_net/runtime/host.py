@@ -15,6 +15,7 @@ import numpy as np
 
 from dadc_net.errors import UsageError
 from dadc_net.exact import compiled
+from dadc_net.runtime import log_format
 
 if TYPE_CHECKING:
     from dadc_net.exact.selftest import SelftestResult
@@ -25,12 +26,12 @@ _KEPT_BYTES = 64 * 2**20
 
 
 def log_to_file(folder: Path) -> None:
-    """Send this process's log to ``log.txt`` in its folder."""
+    """Send this process's log to ``log.txt`` in its folder. Raises UsageError for a format or level that there is not."""
     handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(log_format.formatter())
     root = logging.getLogger("dadc_net")
     root.handlers = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(log_format.level())
     root.propagate = False
 
 

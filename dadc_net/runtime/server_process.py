@@ -20,7 +20,7 @@ from dadc_net.errors import (
     TemporaryError,
     foreign_words,
 )
-from dadc_net.node.messages import Fault, Join, Probe
+from dadc_net.node.messages import Fault, Join, Probe, Step
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
 from dadc_net.node.server.server_log import ServerLog
@@ -42,6 +42,7 @@ from dadc_net.runtime.events import (
     Waiting,
 )
 from dadc_net.runtime.history import HistoryFile
+from dadc_net.runtime.meters import BAD_MESSAGE, ServerMeter
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
 from dadc_net.runtime.seed_files import drawn_seed
@@ -104,6 +105,10 @@ class ServerProcess:
         self.control = control
         self._seed = b""
         self._observers = Observers(control, *observers)
+        self._own = Observers(*observers)
+        """Who hears what the launcher need not: measurements."""
+        self._meter = ServerMeter()
+        self._heard = 0.0
         self._reward = BatchReward(options.config.settings.learner.num_envs)
         self._present: set[int] = set()
         self._begun = 0.0
@@ -239,11 +244,14 @@ class ServerProcess:
             now = time.monotonic()
             if now - quiet_since >= _KEEPALIVE_SECONDS:
                 quiet_since = now
-                self._deliver(node, socket, [*node.tick(now), *node.keepalive(now)])
+                ticked = node.tick(now)
+                self._meter.resent += sum(isinstance(delivery.message, Step) for delivery in ticked)
+                self._deliver(node, socket, [*ticked, *node.keepalive(now)])
                 self._cut_revoked(node, socket, now)
                 self._note_presence(node)
                 self._name_stragglers(node, now)
                 self._tell_status(node)
+                self._own.on(self._meter.measured(node.log.step, socket.refused))
         _log.info("run %s %s", node.run_id.hex(), node.phase.value)
 
     def _cut_revoked(self, node: EnvironmentServerNode, socket: ServerSocket, now: float) -> None:
@@ -254,15 +262,17 @@ class ServerProcess:
             self._deliver(node, socket, node.peer_gone(peer, now))
 
     def _handle(self, node: EnvironmentServerNode, socket: ServerSocket, received: Received) -> list[Delivery]:
-        now = time.monotonic()
+        now = self._heard = time.monotonic()
         try:
             message = decode(received.frames)
         except ProtocolError as error:
+            self._meter.refused[BAD_MESSAGE] += 1
             _log.warning("a message from %r was refused: %s", received.agent, foreign_words(str(error)))
             socket.complain(received.peer)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
         took = take_seconds(node)
+        self._meter.took(took)
         if took >= _SLOW_SECONDS:
             late = node.environment_took(took, time.monotonic())
             deliveries = late or deliveries
@@ -277,6 +287,7 @@ class ServerProcess:
         if closed is None:
             return
         self._warned = time.monotonic()
+        self._meter.closed(self._heard, self._warned, node.num_agents)
         if closed.update is not None:
             self._after_update(node, closed.update)
         newest = node.log.newest

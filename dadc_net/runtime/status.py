@@ -27,6 +27,8 @@ STATUS_NAME = "status.json"
 STOPPED = "stopped"
 """Phase of a server that was asked to stop; the others are those of the server's node."""
 _PATIENCE_SECONDS = 1.0
+_HOST_WIDTH = 16
+"""So that a line of the table fits 80 columns."""
 Kind = TypeVar("Kind", bound="AgentStatus | OwnStatus | TeamStatus")
 
 
@@ -206,7 +208,7 @@ def table(status: TeamStatus | OwnStatus) -> str:
 def _line(agent: AgentStatus, ended: bool) -> str:
     state = "-" if ended else "absent" if not agent.present else "straggler" if agent.straggler else "ready"
     heard = "never" if agent.silent_s is None else f"{agent.silent_s:.1f} s ago"
-    digest, host = foreign_words(agent.step_digest[:16], 16) or "-", foreign_words(agent.host, NAME_MAX)
+    digest, host = foreign_words(agent.step_digest[:16], 16) or "-", foreign_words(agent.host, _HOST_WIDTH)
     return f"{agent.agent:5}  {state:9} {agent.answered:10} {agent.lag:4} {heard:>11}  {digest:16}  {host}"
 
 

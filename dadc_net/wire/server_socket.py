@@ -10,6 +10,7 @@ import errno
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -115,6 +116,12 @@ class ServerSocket:
     def endpoint(self) -> str:
         """The address it is bound to, with the port that was chosen."""
         return options.bound_address(self._socket)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """What was refused so far: connections for their ``key``, and connections cut as a ``flood``."""
+        keys = 0 if self._authenticator is None else self._authenticator.refused
+        return Counter(key=keys, flood=0 if self._conduct is None else self._conduct.cuts)
 
     @property
     def raw(self) -> Socket:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from dadc_net.cli import status_line
 from dadc_net.cli.event_text import party_text
-from dadc_net.cli.progress import Progress, _digest_lines, _rate
+from dadc_net.cli.figures_text import duration_text, fitting, rate_text
+from dadc_net.cli.progress import Progress, _digest_lines
 from dadc_net.runtime.events import AgentResumed, Evaluated, Joined, Left, ServerResumed, Troubled, Updated
 
 
@@ -20,7 +22,7 @@ def test_a_large_team_that_agrees_takes_one_line_and_one_that_does_not_is_listed
 
 
 def test_slow_rates_are_not_shown_as_zero() -> None:
-    assert (_rate(0.394), _rate(321.4)) == ("0.39", "321")
+    assert (rate_text(0.394), rate_text(321.4)) == ("0.39", "321")
 
 
 def updated(update: int, reward: float = 0.5) -> Updated:
@@ -60,15 +62,26 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     lines = shown.split("\n")
     assert lines[0] == "a headline"
     first, last = lines[1].split("\r")[1], lines[-2].split("\r")[-1]
-    assert "update 1/20  100 lock-steps/s  reward/step +0.5000  digests equal" in first
+    assert "update 1/20  100 lock-steps/s  2 s left  reward/step +0.5000  digests equal" in first
     assert first.startswith("[#....")
     assert "value" not in first
-    assert "value 0.8000 (+25 % of round-robin to optimum)  digests equal" in last
+    assert "value 0.8000  (+25 % of round-robin to optimum)  100 lock-steps/s" in last
     assert last.startswith("[#####")
     assert "." not in last.split("]")[0]
     assert "agent 2 has gone at record 99; waiting for it" in lines
     assert not any("joined" in line for line in lines), "a run of one command does not tell who joins"
     assert max(len(part) for line in lines for part in line.split("\r")) <= 149
+
+
+def test_a_line_fits_eighty_columns_and_says_what_matters_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(bytes(1_234_567))
+    drive(Progress(20, quiet=False, folder=tmp_path))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("update ")]
+    assert lines[6] == "update 14/20  value 0.8000  100 lock-steps/s  1 s left  1.2 MB  digests equal"
+    assert max(map(len, lines)) <= 80
+    told = [duration_text(seconds) for seconds in (0.4, 61, 700, 3660, 90_000)]
+    assert told == ["0 s", "1 min 1 s", "11 min", "1 h 1 min", "1 d 1 h"]
+    assert fitting([(0, "a" * 30), (9, "b"), (1, "c")], 33) == f"{'a' * 30}  c"
 
 
 def test_a_redrawn_line_is_not_drawn_for_every_update(

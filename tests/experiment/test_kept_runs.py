@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dadc_net.cli.figures_text import shortened, size_text
 from dadc_net.cli.main import dadc
-from dadc_net.cli.runs import shortened, size_text, table
+from dadc_net.cli.runs import table
 from dadc_net.errors import CorruptStateError, DadcError, DivergenceError, UsageError
 from dadc_net.experiment.kept_runs import CUT, FINISHED, STOPPED, runs_in, summarise
 from dadc_net.experiment.pruning import prune
