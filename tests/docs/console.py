@@ -87,9 +87,8 @@ def matches(promised: list[str], printed: list[str]) -> bool:
     return re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in printed)) is not None
 
 
-def scripts(folder: Path) -> Path:
-    """A folder for PATH with the installed commands, run by this interpreter whether or not they are installed."""
-    made = folder / "bin"
+def scripts(made: Path) -> Path:
+    """Make a folder for PATH with the installed commands, run by this interpreter whether or not they are installed."""
     made.mkdir()
     programs = {name: f"-c 'from dadc_net.cli.main import {main} as main; main()'" for name, main in SCRIPTS.items()}
     for name, program in {**programs, "python": "", "python3": ""}.items():
@@ -111,7 +110,7 @@ def run_blocks(chosen: list[Block], folder: Path, timeout: float) -> list[str]:
     for number, command in enumerate(commands):
         lines += [command.text, f"dadc_code=$?; printf '\\n<<ended %d %d>>\\n' {number} $dadc_code; (exit $dadc_code)"]
     variables = environment() | {
-        "PATH": f"{scripts(folder)}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{scripts(folder / 'bin')}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(work),
         "COLUMNS": "110",
     }

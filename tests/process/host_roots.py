@@ -37,11 +37,10 @@ class HostRoots:
         self._folder = folder
         self._namespaces = {"server": hosts.server, **{f"host-{k}": hosts.agent(k) for k in hosts.agents}}
         addresses = {f"host-{k}": f"{hosts.server_address(k)} server\n" for k in hosts.agents}
-        self._bin = scripts(folder)
         for name in (LAPTOP, *self._namespaces):
             self.home(name).mkdir(parents=True)
-            for own in ("tmp", "commands"):
-                (folder / name / own).mkdir()
+            (folder / name / "tmp").mkdir()
+            scripts(folder / name / "commands")
             (folder / name / "hosts.txt").write_text(f"127.0.0.1 localhost\n{addresses.get(name, '')}", encoding="utf-8")
         scp = folder / LAPTOP / "commands" / "scp"
         scp.write_text(_SCP, encoding="utf-8")
@@ -55,12 +54,12 @@ class HostRoots:
         """The command line that runs what was ``typed`` on a host; the process keeps its id."""
         root = self._folder / name
         setup = ["set -e", *(self._mount(root, Path("/", one)) for one in _SYSTEM)]
-        setup += [self._mount(root, path) for path in sorted({Path(sys.prefix), Path(sys.base_prefix), ROOT, self._bin})]
+        setup += [self._mount(root, path) for path in sorted({Path(sys.prefix), Path(sys.base_prefix), ROOT})]
         setup.append(f"mount --bind {shlex.quote(str(root / 'hosts.txt'))} {shlex.quote(str(root / 'etc/hosts'))}")
         if name == LAPTOP:
             setup += [self._mount(root, self._folder / other, root / "hosts" / other) for other in self._namespaces]
         inside = f"cd /{HOME} && {_exec(typed)}"
-        setup.append(f"exec chroot {shlex.quote(str(root))} /bin/bash -c {shlex.quote(inside)}")
+        setup.append(f"exec {shutil.which('chroot')} {shlex.quote(str(root))} /bin/bash -c {shlex.quote(inside)}")
         apart = ["unshare", "--mount", "--propagation", "private", "/bin/bash", "-c", "\n".join(setup)]
         if name == LAPTOP:
             return ["unshare", "--net", *apart]
@@ -68,7 +67,7 @@ class HostRoots:
 
     def environment(self) -> Mapping[str, str]:
         """Of a user who has installed the package and set nothing."""
-        path = os.pathsep.join(["/commands", str(self._bin), "/usr/local/bin", "/usr/bin", "/bin"])
+        path = os.pathsep.join(["/commands", "/usr/local/bin", "/usr/bin", "/bin"])
         return {"PATH": path, "HOME": f"/{HOME}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
     def run(self, name: str, typed: str, timeout: float) -> str:
