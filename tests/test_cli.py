@@ -10,10 +10,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from dadc_net import __version__
+from dadc_net.cli.help import summary
 from dadc_net.cli.main import dadc
 from dadc_net.cli.parties import agent_command, environment_command
 from dadc_net.config import resolve
 from dadc_net.errors import ConfigError, UsageError, error_for_exit_code
+from dadc_net.team.tasks import TASKS
 
 
 @pytest.mark.parametrize("name", sorted(dadc.commands))
@@ -21,6 +24,34 @@ def test_every_command_has_help(name: str) -> None:
     shown = CliRunner().invoke(dadc, [name, "--help"])
     assert shown.exit_code == 0
     assert len(dadc.commands[name].get_short_help_str()) > 10
+
+
+def test_the_list_of_commands_cuts_no_sentence() -> None:
+    shown = CliRunner().invoke(dadc, ["--help"])
+    listed = shown.output.split("Commands:")[1]
+    assert "..." not in listed
+    for command in dadc.commands.values():
+        assert summary(command).split()[-1] in listed
+
+
+def test_a_task_is_explained_wherever_one_is_taken() -> None:
+    shown = " ".join(CliRunner().invoke(dadc, ["run", "--help"]).output.split())
+    assert all(name in shown for name in [*TASKS, ".dpomdp", "pettingzoo:"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["rum", "mabc"], "Did you mean 'run'?"), (["bench", "jurnal"], "Did you mean 'journal'?")]
+)
+def test_a_mistyped_command_is_told_with_one_that_exists(typed: list[str], meant: str) -> None:
+    ended = CliRunner().invoke(dadc, typed)
+    assert ended.exit_code == 2
+    assert meant in ended.output
+
+
+@pytest.mark.parametrize("command", [*dadc.commands.values(), environment_command, agent_command])
+def test_every_command_says_its_version(command: click.Command) -> None:
+    ended = CliRunner().invoke(command, ["--version"])
+    assert (ended.exit_code, ended.output.split()[-1]) == (0, __version__)
 
 
 @pytest.mark.parametrize("command", [*dadc.commands.values(), environment_command, agent_command])

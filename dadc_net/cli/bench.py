@@ -7,9 +7,10 @@ from dataclasses import asdict
 import click
 
 from dadc_net.cli import shell
+from dadc_net.cli.help import CommandGroup
 
 
-@click.group("bench", invoke_without_command=True)
+@click.group("bench", cls=CommandGroup, invoke_without_command=True)
 @click.option("--num-envs", type=click.IntRange(1), default=1, show_default=True, metavar="E", help="Copies.")
 @click.option(
     "--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-import dadc_net
 from dadc_net.cli import shell
 from dadc_net.cli.bench import bench_command
 from dadc_net.cli.check import check_command
@@ -12,6 +11,7 @@ from dadc_net.cli.config import config_command
 from dadc_net.cli.conform import conform_command
 from dadc_net.cli.evaluate import evaluate_command
 from dadc_net.cli.export import export_command
+from dadc_net.cli.help import CommandGroup, complete
 from dadc_net.cli.launch import launch_command
 from dadc_net.cli.parties import agent_command, environment_command, keys_command
 from dadc_net.cli.plan import plan_command
@@ -26,8 +26,7 @@ from dadc_net.cli.status import status_command
 from dadc_net.cli.sweep import sweep_command
 
 
-@click.group(context_settings=shell.CONTEXT)
-@click.version_option(dadc_net.__version__, prog_name="dadc")
+@click.group(cls=CommandGroup, context_settings=shell.CONTEXT)
 def dadc() -> None:
     """Decentralised actor, decentralised critic: K processes learn one team policy and agree bit for bit."""
 
@@ -55,6 +54,9 @@ for _command in (
     plot_command,
 ):
     dadc.add_command(_command)
+complete(dadc, "dadc")
+complete(environment_command, "dadc-env")
+complete(agent_command, "dadc-agent")
 
 
 def main() -> None:

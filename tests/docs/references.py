@@ -69,7 +69,7 @@ def _command(name: str, command: click.Command) -> str:
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     told = (command.help or "").replace("\b\n", "")
     lines = [f"## {name}", "", f"`{usage}`", "", *(line.strip() for line in told.strip().splitlines()), ""]
-    rows = [_option(one) for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    rows = [_option(one) for one in command.params if isinstance(one, click.Option) and one.name != "version"]
     if rows:
         lines += ["| option | what it does |", "| --- | --- |", *rows, ""]
     return "\n".join(lines)
