@@ -1,27 +1,30 @@
 """What a run has learned, as planning values it: one rule of the team, or each agent's own.
 
+What learns is loaded where a rule is made: a planner asks only what it is measured against, and need not wait for torch.
+
 There is one class for each mode of learning. They say which optimum stands beside the rule, how it acts, and how well its
 value can be estimated.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig
-from dadc_net.coordinator.rule import GreedyRule
 from dadc_net.coordinator.settings.learning import INDEPENDENT, SHARED, Snapshot
-from dadc_net.coordinator.view import LearnedView
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.node.agent.independent_replica import own_settings
 from dadc_net.planning.evaluation import Estimate
 from dadc_net.planning.monte_carlo import IndependentRules, monte_carlo
 from dadc_net.planning.planners import Plan
 from dadc_net.team.menu import all_combinations
+
+if TYPE_CHECKING:
+    from dadc_net.coordinator.rule import GreedyRule
+    from dadc_net.coordinator.view import LearnedView
 
 EVALUATION_SEED = seed_bytes(0)
 
@@ -54,6 +57,8 @@ class TeamRule:
 
     def rule(self, snapshot: Snapshot) -> GreedyRule:
         """The greedy rule."""
+        from dadc_net.coordinator.rule import GreedyRule
+
         return GreedyRule(self._config.settings, snapshot)
 
     def estimate(self, plan: Plan, snapshot: Snapshot, trajectories: int) -> tuple[Estimate, str]:
@@ -63,6 +68,8 @@ class TeamRule:
 
     def view(self, snapshot: Snapshot, outcomes: NDArray[np.int64]) -> LearnedView:
         """The learner's AIS. Raises UsageError if it predicts no common observations."""
+        from dadc_net.coordinator.view import LearnedView
+
         return LearnedView(self._config.settings, snapshot, outcomes)
 
 
@@ -85,6 +92,9 @@ class OwnRules:
 
     def rule(self, snapshot: Snapshot) -> IndependentRules:
         """Each agent's greedy rule."""
+        from dadc_net.coordinator.rule import GreedyRule
+        from dadc_net.node.agent.independent_replica import own_settings
+
         config = self._config
         spec = config.task.make(config.parameters, 1).spec
         owns = [own_settings(config.settings, agent.observation_space) for agent in spec.agents]

@@ -189,3 +189,18 @@ def test_a_sum_without_end_needs_a_discount() -> None:
 def test_wrong_structures_are_refused_in_words(name: str, parameters: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Sharing.from_record(name, parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("no-sharing", {}), ("control-sharing", {"memory_steps": 0}), ("delayed-sharing", {"delay_steps": 3})],
+)
+def test_what_is_worth_more_with_more_information_bounds_from_above(name: str, parameters: dict[str, int]) -> None:
+    # Under one-step delay the tiger is worth 32.772269 without end; everything shared, 59.8.
+    late = Limits(gap=1e-4, memory_bytes=1 << 30, is_late=Calls(1500))
+    plan = tiger(None, Sharing.from_record(name, parameters), late, 0.9)
+    assert plan.stopped == "time"
+    assert plan.lower < 32.772269 <= plan.upper + 1e-6 < 45.0
+    # A structure that shares observations at once is not bounded by it.
+    more = tiger(None, Sharing.from_record("periodic-sharing"), limits(gap=0.5), 0.9)
+    assert more.lower > 49.0
