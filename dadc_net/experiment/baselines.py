@@ -33,9 +33,10 @@ _MOST_CANDIDATES = 4096
 _COPIES = 4096
 """Returns of the first round, over all candidates."""
 _FEW = 8
+_TOO_MANY = "not looked for: there are too many prescriptions to try each"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Baselines:
     """Values of rules that use nothing of what is common."""
 
@@ -45,6 +46,9 @@ class Baselines:
     """Of the best constant prescription; None where the candidates are too many to be tried."""
     prescription: str
     """That prescription in words, or why there is none."""
+    memoryless: Estimate | None = None
+    """Of the best rule that was found among those that look at the present common observation alone; None where none was
+    looked for. It does look at what is common, and stands between blind rules and those that remember."""
 
 
 class ConstantRule:
@@ -139,17 +143,19 @@ def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baseli
         discount, model = config.settings.discount, plan.model
         values = [blind_value(model, discount, [entry]) for entry in range(len(model.prescriptions))]
         first = int(np.argmax(values))
-        return Baselines(_known(plan.random), Estimate(values[first], 0.0), model.prescriptions[first])
+        best = Estimate(values[first], 0.0)
+        return Baselines(random=_known(plan.random), constant=best, prescription=model.prescriptions[first])
     if not config.settings.mode.one_learner:
-        return Baselines(None, None, "not looked for: learners are independent, and no coordinator prescribes anything")
+        why = "not looked for: learners are independent, and no coordinator prescribes anything"
+        return Baselines(random=None, constant=None, prescription=why)
     tried = candidates(config.family)
     if plan is not None:
         return _by_planner(config, plan, tried, trajectories)
     random = mean_estimate(returns_of(config, RandomRule(config.family), trajectories, "baselines"))
     if tried is None:
-        return Baselines(random, None, "not looked for: there are too many prescriptions to try each")
+        return Baselines(random=random, constant=None, prescription=_TOO_MANY)
     constant, best = _searched(config, tried, trajectories)
-    return Baselines(random, constant, described(config.family, best))
+    return Baselines(random=random, constant=constant, prescription=described(config.family, best))
 
 
 def _known(value: float | None) -> Estimate | None:
@@ -162,14 +168,19 @@ def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, traje
     space = config.family.space
     if plan.best_constant is not None and plan.best_entry is not None and isinstance(space, FiniteSpace):
         best = finite_theta(space, np.array([plan.best_entry]))[0]
-        return Baselines(random, _known(plan.best_constant), described(config.family, best))
+        return Baselines(
+            random=random,
+            constant=_known(plan.best_constant),
+            prescription=described(config.family, best),
+            memoryless=_known(plan.best_memoryless()),
+        )
     if tried is None:
-        return Baselines(random, None, "not looked for: there are too many prescriptions to try each")
+        return Baselines(random=random, constant=None, prescription=_TOO_MANY)
     stream = Stream("evaluation/baselines", _SEED)
     rules = [ConstantRule(theta[None]) for theta in tried]
     found = [plan.estimate(config.family, rule, trajectories, stream) for rule in rules]
     first = int(np.argmax([estimate.value for estimate in found]))
-    return Baselines(random, found[first], described(config.family, tried[first]))
+    return Baselines(random=random, constant=found[first], prescription=described(config.family, tried[first]))
 
 
 def _searched(config: RunConfig, tried: NDArray[Any], trajectories: int) -> tuple[Estimate, NDArray[Any]]:

@@ -17,7 +17,7 @@ _DOUBT = 2.0
 _NOTHING = 1e-9
 FIELDS = (
     *("random", "random_stderr", "best_constant", "best_constant_stderr", "best_constant_prescription"),
-    *("best_constant_share", "no_better_than_blind", "ais_collapsed", "ais_rank"),
+    *("best_memoryless", "best_constant_share", "no_better_than_blind", "ais_collapsed", "ais_rank"),
 )
 """Names of what a comparison adds to a report."""
 
@@ -70,6 +70,7 @@ class Comparison:
             "best_constant": None if found.constant is None else found.constant.value,
             "best_constant_stderr": None if found.constant is None else found.constant.stderr,
             "best_constant_prescription": found.prescription,
+            "best_memoryless": None if found.memoryless is None else found.memoryless.value,
             **self.short_fields(),
             "ais_rank": self.ais_rank,
         }
@@ -90,6 +91,8 @@ class Comparison:
             lines.append(f"best constant  {found.prescription}")
         else:
             lines.append(f"best constant  {_shown(found.constant)}   always: {found.prescription}")
+        if found.memoryless is not None:
+            lines.append(f"memoryless     {_shown(found.memoryless)}   the best found that sees the last common observation")
         if found.random is not None:
             lines.append(f"random         {_shown(found.random)}   a uniform prescription at every step")
         if self.share is not None:

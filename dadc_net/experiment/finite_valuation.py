@@ -13,6 +13,7 @@ from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.finite.baselines import best_constant, random_coordinator
 from dadc_net.planning.finite.exact_law import LawOfTeam
 from dadc_net.planning.finite.law_walk import LawBeliefs
+from dadc_net.planning.finite.memoryless import best_memoryless
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.planning.planners import Plan
 from dadc_net.team.menu import PrescriptionMenu
@@ -44,6 +45,10 @@ def finite_plan(config: RunConfig) -> Plan:
         fitting = values if family is beside else rule_values(config, family)
         return fitting.estimate(rule, trajectories, stream)
 
+    def memoryless() -> float | None:
+        found = None if constant is None else best_memoryless(values, beside, constant[1])
+        return None if found is None else found.value
+
     return Plan(
         value=middle,
         menu=menu,
@@ -58,6 +63,7 @@ def finite_plan(config: RunConfig) -> Plan:
         best_constant=constant[0] if constant else None,
         best_entry=constant[1] if constant else None,
         beliefs=_beliefs(config, beside, values, (found.lower, found.upper)),
+        best_memoryless=memoryless,
     )
 
 

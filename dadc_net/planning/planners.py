@@ -24,6 +24,10 @@ Valuer = Callable[[PrescriptionFamily, Rule, int, Stream], Estimate]
 """(what theta means, rule, trajectories where it samples, stream) -> J of the rule"""
 
 
+def _unknown() -> float | None:
+    return None
+
+
 class NoPlan(UsageError):
     """There is no planner for this problem."""
 
@@ -83,6 +87,8 @@ class Plan:
     """Which of all prescriptions it is, where that is known."""
     beliefs: ExactBeliefs | None = None
     """Exact beliefs for Theorem 5's constants, where the planner enumerates none; None also where they cannot be made."""
+    best_memoryless: Callable[[], float | None] = _unknown
+    """Looks for the best rule that plays by the present common observation alone; its value, None where it is unknown."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """Further figures by name."""
 

@@ -17,7 +17,7 @@ from dadc_net.planning.evaluation import Estimate, blind_value
 from dadc_net.team.spaces import BoxSpace
 
 QUICK = ("updates=2", "learner.num_envs=2", "learner.batch_steps=8", "learner.hidden_size=4", "ais.size=4")
-FOUND = Baselines(Estimate(-5.0, 0.1), Estimate(2.0, 0.1), "always stay")
+FOUND = Baselines(random=Estimate(-5.0, 0.1), constant=Estimate(2.0, 0.1), prescription="always stay")
 
 
 def compared(value: float, stderr: float = 0.0, optimum: float | None = 3.0, rank: float | None = 5.0) -> Comparison:

@@ -150,6 +150,14 @@ class LawOfTeam:
         mass = law.mass[rows] / branches.chance[group]
         return _merged(Law(law.stage, becomes[group], law.point[rows], mass), len(chosen))
 
+    def joined(self, moved: Moved) -> tuple[Law, Values, Numbers]:
+        """The rows of ``moved`` that are equal in all but their copy as one, of mass 1; what is common to each [R, Z]; and
+        which of them every row became."""
+        law, width = moved.law, max(1, len(self._kernel.commons.rows))
+        rows, place = distinct(law.point * width + moved.common, len(law.stage.points.rows) * width)
+        one = Law(law.stage, np.zeros_like(rows), rows // width, np.ones(len(rows)))
+        return one, self._kernel.commons.rows[rows % width], place
+
     def unseen(self, moved: Moved) -> Law:
         """The rows of ``moved``, nobody looking at what becomes common: for rules that do not."""
         return _merged(moved.law, int(moved.law.copy[-1]) + 1)

@@ -119,6 +119,10 @@ class RuleValues:
         """[n] exact values of playing theta [n] or [n, D] at every step."""
         return self.blind(len(theta), lambda law: self.team.act(law, theta))
 
+    def beyond(self, states: Numbers) -> Array:
+        """[n] what states after the last step are taken to be worth: 0 at an end, else their optimum were they common."""
+        return self._v(self.steps)[states]
+
     def _value(self, losses: float) -> float:
         return float(self.team.model.start @ self._v(0)) - losses
 

@@ -1,0 +1,70 @@
+"""The best rule without memory: its value is that of the rule, and it is the best of all where all can be tried."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dadc_net.config import resolve
+from dadc_net.experiment.finite_valuation import rule_values
+from dadc_net.planning.finite.baselines import best_constant
+from dadc_net.planning.finite.memoryless import best_memoryless
+from dadc_net.team.menu import PrescriptionMenu
+
+LISTEN, LEFT, RIGHT = 0, 1, 2
+
+
+class ByCommon:
+    """Entries by the present common observation."""
+
+    is_memoryless = True
+
+    def __init__(self, entries: Mapping[tuple[int, ...], int]) -> None:
+        self._entries = entries
+
+    def begin(self, copies: int) -> None:
+        pass
+
+    def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
+        return np.array([self._entries[tuple(z)] for z in common.tolist()])
+
+
+@pytest.mark.parametrize(("task", "structure"), [("recycling", "control-sharing"), ("dec-tiger", "delayed-sharing")])
+def test_what_is_found_is_worth_what_is_said_and_no_less_than_a_constant(task: str, structure: str) -> None:
+    config = resolve(task, [f"structure={structure}", "env.horizon=3", "discount=1.0"])
+    values = rule_values(config, config.family)
+    constant = best_constant(values, config.family)
+    assert constant is not None
+    found = best_memoryless(values, config.family, constant[1])
+    assert found is not None
+    played = dict(zip(found.commons, found.rule.tolist(), strict=True))
+    assert values.exact(ByCommon(played)) == pytest.approx(found.value, abs=1e-9)
+    assert found.value >= constant[0] - 1e-9
+
+
+def test_of_few_rules_it_is_the_best() -> None:
+    """Three entries for the tiger, whose last actions are common: always listen, open what was heard last, or both left."""
+    config = resolve("dec-tiger", ["env.horizon=3", "discount=1.0"])
+    table = (((LISTEN,) * 2,) * 2, ((RIGHT, LEFT),) * 2, ((LEFT,) * 2,) * 2)
+    menu = PrescriptionMenu("few", ("listen", "open", "left"), table)
+    values = rule_values(config, menu)
+    constant = best_constant(values, menu)
+    assert constant is not None
+    found = best_memoryless(values, menu, constant[1])
+    assert found is not None
+    every = [
+        values.exact(ByCommon(dict(zip(found.commons, entries, strict=True))))
+        for entries in itertools.product(range(3), repeat=len(found.commons))
+    ]
+    assert found.value == pytest.approx(max(one for one in every if one is not None), abs=1e-9)
+    assert found.value > constant[0] + 0.1
+
+
+def test_what_is_too_much_is_not_looked_for() -> None:
+    config = resolve("box-pushing", ["prescriptions=factored", "env.horizon=3", "discount=1.0"])
+    assert best_memoryless(rule_values(config, config.family), config.family, 0) is None
