@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
 from dadc_net.cli.sweep import _engine, _seeds
+from dadc_net.config import resolve
+from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import ConfigError, CorruptStateError, DadcError, Interrupted, MismatchError, NumericError, UsageError
 from dadc_net.experiment.evaluation import plan_of
 from dadc_net.experiment.sweep import collection
@@ -338,3 +340,23 @@ def test_the_committed_sweeps_can_be_read_and_drawn_in_panels_of_one_problem(nam
         default = (config.parameters, config.settings.discount) == (config.task.parameters_type(), 0.9)
         assert default == (name == "figure-2.toml")
     assert len(problems) == (3 if name == "figure-2.toml" else 9)
+
+
+def test_the_benchmark_of_teams_has_one_setting_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    curves = read_sweep(Path("launch/teams.toml")).curves
+    problems: dict[str, set[str]] = {}
+    for curve in curves:
+        config = curve.config
+        assert (config.preset, len(curve.seeds)) == ("general", 10)
+        assert config.settings.updates * config.settings.learner.batch_steps <= 1_000_000
+        assert config.evaluation.plan_seconds > 0.0
+        # The recipe as it stands: no curve says anything of the learner.
+        chosen = {"preset": "general", "algorithm": config.settings.algorithm, "prescriptions": config.prescriptions}
+        usual = resolve(config.task_argument, (), chosen).settings
+        assert (config.settings.learner, config.settings.ais) == (usual.learner, usual.ais)
+        assert config.settings.own == usual.own
+        problems.setdefault(curve.panel, set()).add(config.settings.algorithm)
+    assert len(problems) >= 8
+    assert set().union(*problems.values()) == set(ALGORITHMS)
+    assert all({"ppo", "actor-critic", "trpo"} <= known for known in problems.values())
