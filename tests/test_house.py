@@ -331,7 +331,10 @@ _METHODS = {"sum", "mean", "std", "var", "prod", "cumsum", "dot", "matmul", "mm"
 _SPECIFIED = {"functions", "elementary", "slow", "grid"}
 """Modules whose functions of these names are the specified ones."""
 LICENSED = {
-    "exact/acting.py": {"@": "both operands were rounded onto a grid"},
+    "exact/acting.py": {
+        "@": "both operands were rounded onto a grid",
+        **dict.fromkeys(("np.exp", "np.tanh"), "a candidate for the rounding test"),
+    },
     "exact/compiled/rounding.py": {"math.exp": "a candidate for the rounding test"},
     "exact/elementary.py": dict.fromkeys(("np.exp", "np.log", "np.tanh"), "a candidate for the rounding test"),
     "exact/grid.py": dict.fromkeys(("@", "np.matmul", "np.sum"), "its subject: terms on a grid"),

@@ -15,7 +15,13 @@ from dadc_net.cli.figures_text import size_text
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, metavar="FILE"
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    metavar="FILE",
+    help="The page.",
 )
 @click.option("--title", default="", help="Its heading.  [default: the runs' names]")
 @click.option("--task", metavar="MODULE:FACTORY", help="The runs' task, where that is code of yours.")

@@ -14,7 +14,6 @@ from typing import Any, NoReturn, TypeVar
 import click
 from click.core import ParameterSource
 
-from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import Interrupted, TemporaryError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -135,6 +134,8 @@ def json_option(command: Command) -> Command:
 
 def task_options(command: Command) -> Command:
     """TASK and everything that changes its configuration."""
+    from dadc_net.coordinator.algorithms.registry import ALGORITHMS
+
     for decorate in (
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
         click.option("--algorithm", metavar="NAME", help=", ".join(ALGORITHMS)),

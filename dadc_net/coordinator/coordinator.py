@@ -89,6 +89,13 @@ class Coordinator:
         self.approximator = encoder(settings, self.space, self.theta, initial)
         parts = Parts(settings, self.space, self.theta, self.approximator, shared_seed)
         self.algorithm: Algorithm = settings.spec.load()(parts)
+        self.groups: tuple[ParameterGroup, ...] = (self.approximator.group, *self.algorithm.groups)
+        """All parameters: of the state approximator first, then the algorithm's."""
+        self.parameters: tuple[Array, ...] = tuple(group.values for group in self.groups)
+        """The flat vectors [P] of all parameter groups; they change in place."""
+        self.last_step = settings.updates * settings.learner.batch_lock_steps
+        """Index of the run's last record."""
+        self._batch_steps = settings.learner.batch_lock_steps
         for group in self.groups:
             group.set_step_rule(settings.schedule.optimiser, settings.schedule.parameter_bound)
         copies, steps = settings.learner.num_envs, settings.learner.batch_lock_steps
@@ -105,14 +112,8 @@ class Coordinator:
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""
         self._encode = self.approximator.behaviour()
-        self._uniform = self.settings.is_uniform(update)
-        self._scores = self.algorithm.behaviour(update)
-        self._own = self.algorithm.own(update)
-
-    @property
-    def last_step(self) -> int:
-        """Index of the run's last record."""
-        return self.settings.updates * self.settings.learner.batch_lock_steps
+        scores = None if self.settings.is_uniform(update) else self.algorithm.behaviour(update)
+        self._act = self.theta.act(self._encode, scores, self.algorithm.own(update))
 
     def receive(self, record: CommonRecord) -> Decision:
         """Advance by one record.
@@ -121,32 +122,27 @@ class Coordinator:
             InvariantError: if a record is missing or repeated.
             NumericError: if a reward is not finite.
         """
-        if record.step != self._next_step:
-            raise InvariantError(f"the coordinator expected record {self._next_step} and was given {record.step}")
-        if not np.isfinite(record.rewards).all():
+        step, finite = record.step, b"\0" not in np.isfinite(record.rewards).tobytes()
+        if step != self._next_step:
+            raise InvariantError(f"the coordinator expected record {self._next_step} and was given {step}")
+        if not finite:
             raise NumericError(
-                f"the rewards of record {record.step} hold NaN or infinity. They come from the environment. "
+                f"the rewards of record {step} hold NaN or infinity. They come from the environment. "
                 "Correct the environment's reward."
             )
         self._next_step += 1
-        batch_steps = self.settings.learner.batch_lock_steps
-        row, carried, report = record.step % batch_steps, self._ais, None
-        closes = record.step > 0 and row == 0
-        self._receive(batch_steps if closes else row, record, carried)
+        update, row = divmod(step, self._batch_steps)
+        closes, carried, report = step > 0 and row == 0, self._ais, None
+        inputs, keep = self._window.store(self._batch_steps if closes else row, record, self._previous)
         if closes:
-            report = self._update(record.step // batch_steps, carried)
-        if record.step == self.last_step:
+            report = self._update(update, carried)
+        if step == self.last_step:
             return Decision(None, self._ais, report)
-        words = self.stream.words(record.step, self.settings.learner.num_envs, self.theta.words)
-        drawn = self.theta.uniform(words) if self._uniform else self.theta.draw(self._scores(self._ais), self._own, words)
-        self._window.choose(row, drawn)
+        words = self.stream.words(step, len(inputs), self.theta.words)
+        self._ais, drawn = self._act(inputs, keep, carried, words)
+        self._window.prescriptions[row] = drawn
         self._previous = self.theta.codes(drawn)
         return Decision(self.theta.played(drawn), self._ais, report)
-
-    def _receive(self, row: int, record: CommonRecord, carried: Array) -> None:
-        """Put the record into ``row`` of the window; x_t of it."""
-        self._window.store(row, record, self._previous)
-        self._ais = self._encode(*self._window.seen(row), carried)
 
     def _update(self, update: int, carried: Array) -> UpdateReport:
         """Close the batch and learn from it; x_t is made again from ``carried`` [E, X], x_{t-1} of the old parameters."""
@@ -160,8 +156,7 @@ class Coordinator:
         if self.settings.learner.scale_rewards:
             losses["reward_scale"] = batch.reward_scale
         self._prepare_acting(update)
-        self._window.begin(carried)
-        self._ais = self._encode(*self._window.seen(0), carried)
+        self._ais = self._encode(*self._window.begin(carried), carried)
         tensors = self.tensor_digests()
         return UpdateReport(update, _root(tensors), tensors, losses)
 
@@ -197,15 +192,6 @@ class Coordinator:
             **{name: digest(canonical.encode(array)) for name, array in {**self._state, **carried}.items()},
             **remembered,
         }
-
-    @property
-    def groups(self) -> tuple[ParameterGroup, ...]:
-        """All parameters: of the state approximator first, then the algorithm's."""
-        return self.approximator.group, *self.algorithm.groups
-
-    def parameters(self) -> tuple[Array, ...]:
-        """The flat vectors [P] of all parameter groups."""
-        return tuple(group.values for group in self.groups)
 
     def digest(self) -> bytes:
         """Digest of the whole learner state; holds no run id, host or time."""

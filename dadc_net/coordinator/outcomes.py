@@ -14,6 +14,7 @@ case.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -41,6 +42,8 @@ class Outcomes:
         """Whether the prediction is one softmax over all values."""
         self.sizes = (space.num_values,) if self.enumerated else space.sizes
         """[F]"""
+        self.stored: Callable[[NDArray[np.int64]], NDArray[np.int64]] = space.index if self.enumerated else np.asarray
+        """z [..., C] as it is kept: its index [...], or its factors [..., C]."""
 
     @cached_property
     def code_size(self) -> int:
@@ -50,10 +53,6 @@ class Outcomes:
     def zeros(self, *shape: int) -> NDArray[np.int64]:
         """An array for ``stored`` values of this leading shape."""
         return np.zeros(shape if self.enumerated else (*shape, len(self.sizes)), dtype=np.int64)
-
-    def stored(self, common: NDArray[np.int64]) -> NDArray[np.int64]:
-        """z [..., C] as it is kept: its index [...], or its factors [..., C]."""
-        return self.space.index(common) if self.enumerated else common
 
     def values(self, stored: NDArray[np.int64]) -> NDArray[np.int64]:
         """The inverse of ``stored``."""

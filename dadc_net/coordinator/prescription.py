@@ -18,20 +18,24 @@ what the likelihood of a policy gradient is about; what is *played* is clamped. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.factors import Factors
-from dadc_net.exact.acting import draw
+from dadc_net.exact.acting import EntryStep, PreparedTower, RecurrentEncoder, draw
 from dadc_net.exact.array import Array
 from dadc_net.exact.normal import normals
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 
 Theta = NDArray[Any]
 """int64 [...] of a menu, int64 [..., F] of several factors, float64 [..., D] of a box"""
+Encode = Callable[[Array, Array, Array], Array]
+"""Encoder inputs [E, I], 0.0 where a copy begins [E, 1], x_{t-1} [E, X] -> x_t [E, X]"""
+Act = Callable[[Array, Array, Array, NDArray[np.uint64]], tuple[Array, Theta]]
+"""The same with words [E, words] -> x_t, and theta as it is drawn."""
 
 
 class ThetaSpace(ABC):
@@ -61,6 +65,15 @@ class ThetaSpace(ABC):
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         """Draw theta uniformly from the whole space; words [E, words]."""
 
+    def act(self, encode: Encode, scores: Callable[[Array], Array] | None, own: Array) -> Act:
+        """One record's way from the encoder to the drawn theta; ``scores`` of x, as in ``draw``, None: uniformly."""
+
+        def act(inputs: Array, keep: Array, previous: Array, words: NDArray[np.uint64]) -> tuple[Array, Theta]:
+            ais = encode(inputs, keep, previous)
+            return ais, self.uniform(words) if scores is None else self.draw(scores(ais), own, words)
+
+        return act
+
     @abstractmethod
     def greedy(self, scores: Array, own: Array) -> Theta:
         """What the learned rule plays: the best-scored entry, ties to the lowest index; the likeliest choices; the mean."""
@@ -81,12 +94,18 @@ class Menu(ThetaSpace):
 
     def __init__(self, entries: int) -> None:
         self.code_size = entries
+        self._entries = np.arange(entries)
 
     def zeros(self, *shape: int) -> Theta:
         return np.zeros(shape, dtype=np.int64)
 
     def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
         return draw(scores, words[:, 0])
+
+    def act(self, encode: Encode, scores: Callable[[Array], Array] | None, own: Array) -> Act:
+        if isinstance(encode, RecurrentEncoder) and isinstance(scores, PreparedTower) and scores.is_shallow:
+            return EntryStep(encode, scores)
+        return super().act(encode, scores, own)
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         return draw(np.zeros((len(words), self.code_size)), words[:, 0])
@@ -99,7 +118,8 @@ class Menu(ThetaSpace):
         return drawn
 
     def codes(self, theta: Theta) -> Array:
-        return one_hot(theta, self.code_size)
+        coded: Array = (theta[..., None] == self._entries).astype(np.float64)
+        return coded
 
 
 class Factored(ThetaSpace):

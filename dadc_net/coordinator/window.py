@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.outcomes import Outcomes
-from dadc_net.coordinator.prescription import Theta, ThetaSpace
+from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.exact.array import Array
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace
+
+_TABLE_MAX = 2**16
+"""Numbers in a table of codes."""
 
 
 class Window:
@@ -32,27 +35,34 @@ class Window:
             "rewards": np.zeros((steps + 1, copies)),
             "ended": np.zeros((steps + 1, copies), dtype=np.uint8),
         }
-        self._prescriptions = theta.zeros(steps, copies)
+        self.prescriptions = theta.zeros(steps, copies)
+        """As they were drawn, row by row; whoever draws them writes them down."""
         self._start: Array = np.zeros((copies, state_size))
+        self._features = space.feature_size
+        every = np.arange(space.num_values if self._outcomes.enumerated else 0)
+        self._codes = space.features(space.values(every)) if len(every) * self._features <= _TABLE_MAX else None
+        """[Z, F] of each value of z, where they are numbered and not too many."""
 
-    def store(self, row: int, record: CommonRecord, previous: Array) -> None:
-        """Put ``record`` into ``row``; ``previous`` [E, C]: code of the prescriptions that led to it."""
-        keep = np.where(record.begin, 0.0, 1.0)[:, None]
-        features, inputs = self._space.feature_size, self._rows["inputs"]
-        inputs[row, :, :features] = self._space.features(record.common)
-        inputs[row, :, features:] = previous * keep
-        self._rows["keep"][row] = keep
-        self._rows["common-index"][row] = self._outcomes.stored(record.common)
-        self._rows["rewards"][row] = record.rewards
-        self._rows["ended"][row] = record.ended
+    def store(self, row: int, record: CommonRecord, previous: Array) -> tuple[Array, Array]:
+        """Put ``record`` into ``row``; what the encoder reads there: inputs [E, I] and keep [E, 1].
 
-    def choose(self, row: int, drawn: Theta) -> None:
-        """Note the prescriptions that were drawn at ``row``."""
-        self._prescriptions[row] = drawn
-
-    def seen(self, row: int) -> tuple[Array, Array]:
-        """What the encoder reads at ``row``: inputs [E, I] and keep [E, 1]."""
-        return self._rows["inputs"][row], self._rows["keep"][row]
+        ``previous`` [E, C]: code of the prescriptions that led to it.
+        """
+        _, common, rewards, begin, ended = record
+        rows, features = self._rows, self._features
+        inputs, keep = rows["inputs"][row], rows["keep"][row]
+        stored = self._outcomes.stored(common)
+        inputs[:, :features] = self._space.features(common) if self._codes is None else self._codes[stored]
+        if b"\1" in begin.tobytes():
+            keep[:, 0] = np.where(begin, 0.0, 1.0)
+            inputs[:, features:] = previous * keep
+        else:
+            keep[:] = 1.0
+            inputs[:, features:] = previous
+        rows["common-index"][row] = stored
+        rows["rewards"][row] = rewards
+        rows["ended"][row] = ended
+        return inputs, keep
 
     def batch(self) -> Batch:
         """The closed batch; its arrays are those of the window, and change with the next record."""
@@ -62,19 +72,23 @@ class Window:
             keep=rows["keep"],
             start=self._start,
             common_index=rows["common-index"],
-            prescriptions=self._prescriptions,
+            prescriptions=self.prescriptions,
             rewards=rows["rewards"][1:],
             ended=rows["ended"],
         )
 
-    def begin(self, carried: Array) -> None:
-        """The record that closed a batch opens the next one; ``carried`` [E, X] is x_{t-1}, made with the old parameters."""
+    def begin(self, carried: Array) -> tuple[Array, Array]:
+        """The record that closed a batch opens the next one, and what the encoder reads there, as ``store`` says it.
+
+        ``carried`` [E, X] is x_{t-1}, made with the old parameters.
+        """
         for array in self._rows.values():
             array[0] = array[-1]
         self._start = carried
+        return self._rows["inputs"][0], self._rows["keep"][0]
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return {**self._rows, "prescriptions": self._prescriptions, "start": self._start}
+        return {**self._rows, "prescriptions": self.prescriptions, "start": self._start}
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of everything, by name."""

@@ -102,10 +102,14 @@ class PreparedTower:
     output: PreparedLinear
     rectified: bool = False
 
+    @property
+    def is_shallow(self) -> bool:
+        """Whether it has one hidden layer, with tanh."""
+        return len(self.hidden) == 1 and not self.rectified
+
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        one = len(self.hidden) == 1 and not self.rectified
-        if compiled.kernels is not None and one and len(x) < _MANY_ROWS:
+        if compiled.kernels is not None and self.is_shallow and len(x) < _MANY_ROWS:
             result: Array = np.empty((x.shape[0], self.output.bias.size))
             layers = self.hidden[0].packed, self.output.packed
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
@@ -116,16 +120,79 @@ class PreparedTower:
         return self.output(x)
 
 
+class EntryStep:
+    """Encoder, a shallow network of logits and the draw of an entry in one: the bits of the three one after another."""
+
+    def __init__(self, encoder: RecurrentEncoder, tower: PreparedTower) -> None:
+        self._encoder, self._tower = encoder, tower
+        self._layers = encoder.input, encoder.gates, encoder.recurrent, tower.hidden[0], tower.output
+        self._packed = tuple(layer.packed for layer in self._layers)
+        size, (width, entries) = encoder.gates.weight.values.shape[0], tower.output.weight.values.shape
+        self._scale = math.ldexp(1.0, _weight_bits(entries))
+        grids = (elementary.TANH_GRID, 4 * size + width), (elementary.EXP_GRID, entries)
+        self._sure = np.concatenate([np.full(count, 0.5 * grid - elementary.TOLERANCE) for grid, count in grids])
+        """How near to its rounded value each of a row's candidates must lie; none of them exceeds 1."""
+
+    def __call__(
+        self, inputs: Array, keep: Array, previous: Array, words: NDArray[np.uint64]
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """Inputs [E, I], keep [E, 1], previous [E, X], words uint64 [E, 1] -> x_t [E, X], entries int64 [E]."""
+        if compiled.kernels is None:
+            state, weights, sure = self._untested(inputs, keep, previous)
+            if sure:
+                return state, categorical(words[:, 0], np.rint(weights * self._scale).astype(np.int64))
+        elif len(inputs) < _MANY_ROWS:
+            state, chosen = np.empty(previous.shape), np.empty(len(inputs), dtype=np.int64)
+            rest = self._scale, state, chosen, elementary.TOLERANCE
+            if compiled.kernels.choose(inputs, keep, previous, words, *self._packed, *rest):
+                return state, chosen
+        state = self._encoder(inputs, keep, previous)
+        return state, draw(self._tower(state), words[:, 0])
+
+    def _untested(self, inputs: Array, keep: Array, previous: Array) -> tuple[Array, Array, bool]:
+        """x_t and softmax weights with one rounding test for all values at the end; whether they have passed it."""
+        first, gate, recurrent, hidden, output = self._layers
+        size = previous.shape[1]
+        kept = previous * keep
+        kept += 0.0
+        raw = np.tanh(first(inputs))
+        embedded = grid.round_to_grid(raw, elementary.TANH_GRID)
+        gates, pushed = gate(embedded), recurrent(kept)
+        raw_both = np.tanh((gates[:, : 2 * size] + pushed[:, : 2 * size]) * 0.5)
+        halves = grid.round_to_grid(raw_both, elementary.TANH_GRID)
+        both = halves * 0.5 + 0.5
+        raw_candidate = np.tanh(gates[:, 2 * size :] + both[:, :size] * pushed[:, 2 * size :])
+        candidate = grid.round_to_grid(raw_candidate, elementary.TANH_GRID)
+        state = grid.round_to_grid(candidate + both[:, size:] * (kept - candidate), scan.STATE_GRID)
+        raw_hidden = np.tanh(hidden(state))
+        rounded = grid.round_to_grid(raw_hidden, elementary.TANH_GRID)
+        logits = output(rounded)
+        logits -= logits.max(axis=1, keepdims=True)
+        logits += 0.0
+        raw_weights = np.exp(logits)
+        weights = grid.round_to_grid(raw_weights, elementary.EXP_GRID)
+        candidates = np.concatenate((raw, raw_both, raw_candidate, raw_hidden, raw_weights), axis=1)
+        candidates -= np.concatenate((embedded, halves, candidate, rounded, weights), axis=1)
+        # A NaN is not less than anything.
+        sure = b"\0" not in (np.abs(candidates, out=candidates) < self._sure).tobytes()
+        return state, weights, sure
+
+
+def _weight_bits(entries: int) -> int:
+    """Bits of a softmax weight of at most 1, so that the total of a row stays within 2^32."""
+    return min(_EXP_BITS, _THRESHOLD_BITS - grid.ceil_log2(entries))
+
+
 def draw(logits: Array, words: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Draw indices from softmax(logits): logits [E, M], words uint64 [E] -> int64 [E].
 
     The weights exp(l - max l) lie on the grid 2^-30, so they are integers; they keep as many bits as let a row's total
     stay within 2^32.
     """
-    bits = min(_EXP_BITS, _THRESHOLD_BITS - grid.ceil_log2(logits.shape[1]))
+    scale = math.ldexp(1.0, _weight_bits(logits.shape[1]))
     if compiled.kernels is not None:
         chosen = np.empty(logits.shape[0], dtype=np.int64)
-        if compiled.kernels.draw(logits, words, bits, chosen, elementary.TOLERANCE):
+        if compiled.kernels.draw(logits, words, scale, chosen, elementary.TOLERANCE):
             return chosen
     _, weights = elementary.softmax_weights(logits)
-    return categorical(words, np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64))
+    return categorical(words, np.rint(weights * scale).astype(np.int64))

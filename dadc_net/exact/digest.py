@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import struct
 
 DIGEST_BYTES = 32
 GENESIS = bytes(DIGEST_BYTES)
 """The head of an empty log."""
+_length = struct.Struct(">Q").pack
 
 
 def _framed(parts: tuple[bytes, ...]) -> bytes:
-    return b"".join(struct.pack(">Q", len(part)) + part for part in parts)
+    return b"".join(itertools.chain.from_iterable(zip(map(_length, map(len, parts)), parts, strict=True)))
 
 
 def digest(*parts: bytes) -> bytes:

@@ -192,10 +192,15 @@ def _acting() -> bytes:
     previous = grid.round_to_grid(_numbers("acting/previous", 12).reshape(3, 4), scan.STATE_GRID)
     encode = acting.RecurrentEncoder(input=first, gates=gates, recurrent=recurrent)
     states = encode(inputs, keep, previous)
-    logits = acting.PreparedTower((square,), output)(states)
-    words = streams.Stream("selftest/acting", streams.seed_bytes(7)).words(0, 3, 1)[:, 0]
-    alone = [encode(inputs[row : row + 1], keep[row : row + 1], previous[row : row + 1]) for row in range(3)]
-    return _encoded(states, *alone, logits, acting.draw(logits, words), acting.draw(40.0 * logits, words))
+    tower = acting.PreparedTower((square,), output)
+    logits = tower(states)
+    words = streams.Stream("selftest/acting", streams.seed_bytes(7)).words(0, 3, 1)
+    rows = [slice(row, row + 1) for row in range(3)]
+    alone = [encode(inputs[row], keep[row], previous[row]) for row in rows]
+    in_one = acting.EntryStep(encode, tower)
+    stepped, drawn = zip(*(in_one(inputs[row], keep[row], previous[row], words[row]) for row in rows), strict=True)
+    chosen = np.concatenate(drawn)
+    return _encoded(np.concatenate(stepped), *alone, logits, chosen, acting.draw(40.0 * logits, words[:, 0]))
 
 
 def _adam() -> bytes:

@@ -78,25 +78,18 @@ class Stream:
         self._philox = Philox(key)
         # Words are made for whole chunks of lock-steps, because setting a counter costs far more than drawing from it.
         # The cache changes nothing but speed: what is returned depends on the address alone.
-        self._chunk: NDArray[np.uint64] | None = None
-        self._chunk_shape = (-1, -1, -1)
+        self._first, self._length, self._shape = 0, 0, (0, 0)
+        self._words: NDArray[np.uint64] = np.zeros((0, 0, 0), dtype=np.uint64)
+        self._uniforms: NDArray[np.float64] | None = None
+        """Of the words of the cache, once somebody has asked for them."""
 
     def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
         """Words of lock-step ``step`` for copies 0..E-1 and draws 0..D-1: uint64 [E, D], read-only."""
-        blocks = -(-draws // _WORDS_PER_BLOCK)
-        length = max(1, min(_CHUNK_STEPS, _CHUNK_BLOCKS // max(1, copies * blocks)))
-        first = step - step % length
-        shape = (first, copies, blocks)
-        if self._chunk is None or shape != self._chunk_shape:
-            chunk = np.empty((length, copies, blocks, _WORDS_PER_BLOCK), dtype=np.uint64)
-            for copy in range(copies):
-                for block in range(blocks):
-                    chunk[:, copy, block] = self._philox.blocks(first, copy, block, length)
-            # What is handed out is a view of the cache: whoever wrote into it would change the stream.
-            chunk.flags.writeable = False
-            self._chunk = chunk.reshape(length, copies, blocks * _WORDS_PER_BLOCK)
-            self._chunk_shape = shape
-        return self._chunk[step - first, :, :draws]
+        place = step - self._first
+        if not 0 <= place < self._length or self._shape != (copies, draws):
+            place = self._fill(step, copies, draws)
+        words: NDArray[np.uint64] = self._words[place]
+        return words
 
     def bulk(self, address: int, count: int) -> NDArray[np.uint64]:
         """Many words for one purpose: those of draws 0 .. 3 of copy ``address`` at lock-steps 0, 1, ..: uint64 [count].
@@ -107,7 +100,29 @@ class Stream:
 
     def uniforms(self, step: int, copies: int, draws: int) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1): the top 53 bits of each word times 2^-53; float64 [E, D]."""
-        return (self.words(step, copies, draws) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        place = step - self._first
+        if not 0 <= place < self._length or self._shape != (copies, draws):
+            place = self._fill(step, copies, draws)
+        if self._uniforms is None:
+            self._uniforms = (self._words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        uniforms: NDArray[np.float64] = self._uniforms[place].copy()
+        return uniforms
+
+    def _fill(self, step: int, copies: int, draws: int) -> int:
+        """Make the words of the chunk of ``step``; its place there."""
+        blocks = -(-draws // _WORDS_PER_BLOCK)
+        length = max(1, min(_CHUNK_STEPS, _CHUNK_BLOCKS // max(1, copies * blocks)))
+        first = step - step % length
+        chunk = np.empty((length, copies, blocks, _WORDS_PER_BLOCK), dtype=np.uint64)
+        for copy in range(copies):
+            for block in range(blocks):
+                chunk[:, copy, block] = self._philox.blocks(first, copy, block, length)
+        # What is handed out is a view of the cache: whoever wrote into it would change the stream.
+        chunk.flags.writeable = False
+        self._words = chunk.reshape(length, copies, blocks * _WORDS_PER_BLOCK)[:, :, :draws]
+        self._uniforms = None
+        self._first, self._length, self._shape = first, length, (copies, draws)
+        return step - first
 
 
 def categorical(words: NDArray[np.uint64], weights: NDArray[np.int64]) -> NDArray[np.int64]:

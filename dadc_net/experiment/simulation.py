@@ -20,7 +20,7 @@ from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
-from dadc_net.node.rows import ServerRow
+from dadc_net.node.rows import Answers, ServerRow
 from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import World
 from dadc_net.runtime.batch_reward import BatchReward
@@ -155,12 +155,10 @@ class Simulation:
         if len(accounts) == 1:
             return
         report = accounts[0].report
-        by_agent = dict(enumerate(accounts, start=1))
-        step_digests = {agent: account.digests.step_digest for agent, account in by_agent.items()}
-        reports = {agent: account.report for agent, account in by_agent.items()}
-        learner_digests = {agent: b"" if one is None else one.learner_digest for agent, one in reports.items()}
+        step_digests = tuple(account.digests.step_digest for account in accounts)
+        learner_digests = tuple(b"" if one.report is None else one.report.learner_digest for one in accounts)
         update = report.update if report is not None and self.config.settings.mode.one_learner else None
-        found = compare(accounts[0].record.step, update, step_digests, learner_digests)
+        found = compare(Answers(accounts[0].record.step, (), step_digests, learner_digests), update)
         if found is not None:
             raise DivergenceError(found.text())
 

@@ -20,6 +20,7 @@ message, because the roles reason about them; how it becomes bytes is the busine
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dadc_net.node.record import Record
 
@@ -77,8 +78,7 @@ class Begin:
     """Space of the receiver's own action."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A record: z_t, R_{t-1}, begin and ended for all copies; plus the receiver's own observation."""
 
     run_id: bytes
@@ -87,8 +87,7 @@ class Step:
     observation: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Act:
+class Act(NamedTuple):
     """The answer to record ``step``."""
 
     run_id: bytes

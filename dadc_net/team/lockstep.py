@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
-from dadc_net.team.environment import Environment
-from dadc_net.team.episode_clock import EpisodeClock
-from dadc_net.team.outcome import JointOutcome, admitted, taken
+from dadc_net.team.environment import Ended, Environment
+from dadc_net.team.outcome import Admission, Gate, JointOutcome, taken
 from dadc_net.team.structures.structure import InformationStructure, JointStep
 from dadc_net.team.user_code import blame_owner
 
@@ -36,12 +35,41 @@ class TeamStep(NamedTuple):
     """[E] t, counted from each copy's begin"""
     ended: NDArray[np.uint8]
     """[E] values of ``Ended``"""
+    begin: NDArray[np.bool_]
+    """[E] which copies begin here"""
 
-    @property
-    def begin(self) -> NDArray[np.bool_]:
-        """[E] which copies begin here."""
-        begins: NDArray[np.bool_] = self.step_in_episode == 0
-        return begins
+
+class EpisodeClock:
+    """When a copy begins and when it is cut off: the same rule for every environment.
+
+    A copy that began at record t0 is truncated at record t0 + restart_steps and begins again at the record after. A copy
+    that the environment terminated begins again at the record after, too. Actions answered to an ended record are ignored.
+    """
+
+    def __init__(self, num_envs: int, restart_steps: int) -> None:
+        """``restart_steps`` 0: never cut off."""
+        self._restart_steps = restart_steps
+        self.step_in_episode: NDArray[np.int64] = np.zeros(num_envs, dtype=np.int64)
+        """[E] how many steps ago each copy began, at the record that is about to be made; 0: it begins there."""
+
+    def observe(self, ended: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Count this record; the environment's ``ended`` [E] with the clock's truncations added: [E]."""
+        at = self.step_in_episode
+        late = at >= self._restart_steps
+        if self._restart_steps > 0 and b"\1" in late.tobytes():
+            ended = np.where(late & (ended == Ended.NO), np.uint8(Ended.TRUNCATED), ended)
+        self.step_in_episode = at + 1
+        if ended.tobytes().strip(b"\0"):
+            self.step_in_episode[ended != Ended.NO] = 0
+        return ended
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """A copy of the ages: steps since each copy's first record, -1 where it begins at the next one."""
+        return {"ages": self.step_in_episode - 1}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take the ages from ``state``."""
+        self.step_in_episode = state["ages"] + 1
 
 
 class LockStep:
@@ -53,7 +81,10 @@ class LockStep:
         self.spec = environment.spec
         self.common_space = structure.common_space(self.spec)
         self._structure = structure
-        self._clock = EpisodeClock(environment.num_envs, restart_steps)
+        copies = environment.num_envs
+        self._admitted = Admission(self.spec, copies)
+        self._is_common = Gate(self.common_space, copies)
+        self._clock = EpisodeClock(copies, restart_steps)
         self._history: deque[JointStep] = deque(maxlen=structure.history_steps)
 
     def advance(self, step: int, joint_action: NDArray[np.int64], draws: NDArray[np.float64]) -> TeamStep:
@@ -68,35 +99,37 @@ class LockStep:
         """
         at = self._clock.step_in_episode
         begin = at == 0
-        copies = self.environment.num_envs
         try:
             returned = self.environment.advance(joint_action, begin, draws)
         except (Exception, SystemExit) as error:
             blame_owner("the environment", self.environment, error)
             raise
-        outcome = admitted(returned, self.spec, copies, step)
+        outcome = self._admitted(returned, step)
+        rewards = outcome.rewards
         ended = self._clock.observe(outcome.ended)
-        self._history.append(joint_step(outcome, joint_action, begin))
-        found = self._common(at)
-        common = taken(found, self.common_space, copies)
-        if common is None:
-            raise self._wrong_common(found, step)
-        return TeamStep(outcome.observations, common, np.where(begin, 0.0, outcome.rewards), at, ended)
-
-    def _common(self, at: NDArray[np.int64]) -> NDArray[Any]:
-        """z_t of the history, as the structure gives it, with step ``at`` [E] in each episode."""
+        if b"\1" in begin.tobytes():
+            self._history.append(joint_step(outcome, joint_action, begin))
+            rewards = np.where(begin, 0.0, rewards)
+        else:
+            self._history.append(JointStep(outcome.observations, outcome.public, joint_action.copy(), begin))
         try:
-            return self._structure.common(self._history, at)
+            common = self._structure.common(self._history, at)
         except (Exception, SystemExit) as error:
             blame_owner("the information structure", self._structure, error)
             raise
+        if not self._is_common(common):
+            common = self._taken_common(common, step)
+        return TeamStep(outcome.observations, common, rewards, at, ended, begin)
 
-    def _wrong_common(self, found: NDArray[Any], step: int) -> NumericError:
-        shown = np.asarray(found).tolist()
-        return NumericError(
-            f"the information structure {self._structure.name} gives {shown} as common information at lock-step "
-            f"{step}, which are no values of its space {self.common_space.to_plain()}. The run cannot go on. Correct its "
-            "common() or its common_space(); dadc_net.team.conformance finds more."
+    def _taken_common(self, found: Any, step: int) -> NDArray[Any]:
+        """z_t in the type of its space. Raises NumericError if it does not lie there."""
+        common = taken(found, self.common_space, self.environment.num_envs)
+        if common is not None:
+            return common
+        raise NumericError(
+            f"the information structure {self._structure.name} gives {np.asarray(found).tolist()} as common information at "
+            f"lock-step {step}, which are no values of its space {self.common_space.to_plain()}. The run cannot go on. "
+            "Correct its common() or its common_space(); dadc_net.team.conformance finds more."
         )
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -98,9 +98,8 @@ class MultiAccessBroadcast:
             public_space=FiniteSpace((3,)),
             draws_per_step=_DRAWS,
         )
-        self._arrival = np.array(parameters.arrival_probabilities)
-        idle_stays, busy_stays = parameters.stay_probabilities
-        self._becomes_busy = np.array([1.0 - idle_stays, busy_stays])
+        self._next, self._chances, self._rewards, self._symbols = _tables(parameters)
+        self._nobody = np.full(num_envs, Ended.NO, dtype=np.uint8)
 
     @property
     def spec(self) -> EnvironmentSpec:
@@ -114,21 +113,11 @@ class MultiAccessBroadcast:
 
     def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
         """One lock-step. Draws per copy: arrival at 1, arrival at 2, channel."""
-        parameters = self.parameters
-        transmissions = np.minimum(joint_action, self._buffers)
-        transmitters = transmissions.sum(axis=1)
-        success = (transmitters == 1) & (self._busy == IDLE)
-        rewards = parameters.success_reward * success - parameters.transmission_cost * transmitters
-        arrivals = draws[:, :2] < self._arrival
-        buffers = np.minimum(self._buffers - transmissions * success[:, None] + arrivals, 1)
-        symbol = np.where(transmitters > 0, self._busy, BLANK)
-        busy = (draws[:, 2] < self._becomes_busy[self._busy]).astype(np.int64)
-        first_busy = (draws[:, 2] < parameters.initial_busy_probability).astype(np.int64)
-        self._buffers = np.where(begin[:, None], 0, buffers)
-        self._busy = np.where(begin, first_busy, busy)
-        symbol = np.where(begin, parameters.start_symbol, symbol)
-        ended = np.full(self._num_envs, Ended.NO, dtype=np.uint8)
-        return Outcome(self._buffers[:, :, None].copy(), symbol[:, None], np.where(begin, 0.0, rewards), ended)
+        case = joint_action @ _ACTION_PLACES + self._buffers @ _BUFFER_PLACES + self._busy
+        case = np.where(begin, _BEGINS, case)
+        moved = self._next[case] | (draws < self._chances[case])
+        self._buffers, self._busy = moved[:, :2], moved[:, 2]
+        return Outcome(moved[:, :2, None].copy(), self._symbols[case], self._rewards[case], self._nobody.copy())
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Buffers [E, 2] and channels [E]."""
@@ -138,3 +127,34 @@ class MultiAccessBroadcast:
         """Take buffers and channels from ``state``."""
         self._buffers = state["buffers"].copy()
         self._busy = state["busy"].copy()
+
+
+_ACTION_PLACES, _BUFFER_PLACES = np.array([16, 8]), np.array([4, 2])
+_BEGINS = 32
+"""The case of a copy that begins; cases before it are both actions, both buffers and the channel, as a binary number."""
+
+
+def _tables(
+    parameters: MultiAccessBroadcastParameters,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """What follows in each of the 33 cases: the model of this module, worked out once.
+
+    Returns:
+        Of the next state, buffers and channel: what it is for certain [33, 3], and the probability with which it becomes 1
+        all the same [33, 3]. Rewards [33], and channel symbols [33, 1].
+    """
+    digits = np.arange(_BEGINS)[:, None] >> np.arange(4, -1, -1) & 1
+    actions, buffers, busy = digits[:, :2], digits[:, 2:4], digits[:, 4]
+    transmissions = np.minimum(actions, buffers)
+    transmitters = transmissions.sum(axis=1)
+    success = (transmitters == 1) & (busy == IDLE)
+    rewards = parameters.success_reward * success - parameters.transmission_cost * transmitters
+    kept = np.zeros((_BEGINS + 1, 3), dtype=np.int64)
+    kept[:_BEGINS, :2] = buffers - transmissions * success[:, None]
+    idle_stays, busy_stays = parameters.stay_probabilities
+    chances = np.zeros((_BEGINS + 1, 3))
+    chances[:_BEGINS, :2] = parameters.arrival_probabilities
+    chances[:_BEGINS, 2] = np.array([1.0 - idle_stays, busy_stays])[busy]
+    chances[_BEGINS, 2] = parameters.initial_busy_probability
+    symbols = np.append(np.where(transmitters > 0, busy, BLANK), parameters.start_symbol)
+    return kept, chances, np.append(rewards, 0.0), symbols[:, None]

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
-from dadc_net.team.spaces import BoxSpace, Space, is_whole
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, is_whole
 
 _EXACT = 2**53
 """Every whole number up to this is a float64."""
+_ENDED = bytes(Ended)
 
 
 class JointOutcome(NamedTuple):
@@ -32,6 +33,55 @@ class JointOutcome(NamedTuple):
     """[E] R_{t-1}"""
     ended: NDArray[np.uint8]
     """[E] values of ``Ended``"""
+
+
+class Gate:
+    """Tells whether an array is a value of one space for each of E copies, in the space's own type; at every lock-step."""
+
+    def __init__(self, space: Space, copies: int) -> None:
+        self._space = space
+        self._shape = (copies, space.columns)
+        self._dtype = space.dtype
+        self._sizes = np.array(space.sizes, dtype=np.uint64) if isinstance(space, FiniteSpace) else None
+
+    def __call__(self, values: Any) -> bool:
+        """False: it is not, or has to be looked at and converted."""
+        if type(values) is not np.ndarray or values.dtype != self._dtype or values.shape != self._shape:
+            return False
+        if self._sizes is None:
+            return self._space.contains(values)
+        # As unsigned numbers, negative values lie above every limit; as bytes, a few truth values are read at once.
+        return b"\0" not in (values.view(np.uint64) < self._sizes).tobytes()
+
+
+class Admission:
+    """Of one environment's outcomes: what is as its specification says passes at once, all else as ``admitted`` says."""
+
+    def __init__(self, spec: EnvironmentSpec, copies: int) -> None:
+        self._spec, self._copies = spec, copies
+        widths = {agent.observation_space.columns for agent in spec.agents}
+        self._shape = (copies, spec.num_agents, *widths)
+        """Of observations, where all agents have equally many columns; otherwise it fits none."""
+        self._is_seen = Gate(spec.joint_observation_space, copies)
+        self._is_public = Gate(spec.public_space, copies)
+
+    def __call__(self, outcome: Outcome, step: int) -> JointOutcome:
+        """The outcome of lock-step ``step``. Raises like ``admitted``."""
+        seen, public, rewards, ended = outcome
+        if (
+            isinstance(seen, np.ndarray)
+            and isinstance(rewards, np.ndarray)
+            and isinstance(ended, np.ndarray)
+            and seen.shape == self._shape
+            and rewards.dtype == np.float64
+            and ended.dtype == np.uint8
+            and rewards.shape == ended.shape == (self._copies,)
+        ):
+            joint = seen.reshape(self._copies, -1)
+            fits = b"\0" not in np.isfinite(rewards).tobytes() and not ended.tobytes().strip(_ENDED)
+            if fits and self._is_seen(joint) and self._is_public(public):
+                return JointOutcome(joint, public, rewards, ended)
+        return admitted(outcome, self._spec, self._copies, step)
 
 
 def admitted(outcome: Outcome, spec: EnvironmentSpec, copies: int, step: int) -> JointOutcome:

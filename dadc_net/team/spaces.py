@@ -40,17 +40,17 @@ class FiniteSpace:
         if not self.sizes or any(not 1 <= size <= SIZE_MAX for size in self.sizes):
             raise ValueError(f"a finite space needs at least one factor of size >= 1, at most {SIZE_MAX}, got {self.sizes}")
 
-    @property
+    @cached_property
     def num_values(self) -> int:
         """Number of values."""
         return math.prod(self.sizes)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """C."""
         return len(self.sizes)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Of its values."""
         return np.dtype(np.int64)
@@ -60,7 +60,7 @@ class FiniteSpace:
         """Itself: it is a product of one."""
         return (self,)
 
-    @property
+    @cached_property
     def column_types(self) -> tuple[str, ...]:
         """The smallest unsigned integer that holds each column, as NumPy writes it, little endian."""
         return tuple("u1" if size <= 2**8 else "<u2" if size <= 2**16 else "<u4" for size in self.sizes)
@@ -81,7 +81,7 @@ class FiniteSpace:
     def _codes(self) -> NDArray[np.float64]:
         return np.eye(self.num_values)
 
-    @property
+    @cached_property
     def feature_size(self) -> int:
         """Length of a value's code."""
         if self.ordered:
@@ -97,7 +97,7 @@ class FiniteSpace:
 
     def index(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row-major index: [..., C] -> [...]."""
-        index: NDArray[np.int64] = values @ self._strides
+        index: NDArray[np.int64] = values[..., 0].copy() if len(self.sizes) == 1 else values @ self._strides
         return index
 
     def values(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -140,12 +140,12 @@ class BoxSpace:
         if not fits:
             raise ValueError(f"a box needs finite low < high in every coordinate, got {self.low} and {self.high}")
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """C."""
         return len(self.low)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Of its values."""
         return np.dtype(np.float64)
@@ -155,7 +155,7 @@ class BoxSpace:
         """Itself: it is a product of one."""
         return (self,)
 
-    @property
+    @cached_property
     def column_types(self) -> tuple[str, ...]:
         """A float64, little endian, for each column."""
         return ("<f8",) * len(self.low)
@@ -168,7 +168,7 @@ class BoxSpace:
     def _high(self) -> NDArray[np.float64]:
         return np.array(self.high, dtype=np.float64)
 
-    @property
+    @cached_property
     def feature_size(self) -> int:
         """Length of a value's code."""
         return len(self.low)
@@ -199,22 +199,22 @@ class ProductSpace:
         if len(self.parts) < 2:
             raise ValueError(f"a product needs at least two parts, got {len(self.parts)}")
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """C, of all parts together."""
         return sum(part.columns for part in self.parts)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """float64 as soon as one part is a box."""
         return np.dtype(np.float64 if any(isinstance(part, BoxSpace) for part in self.parts) else np.int64)
 
-    @property
+    @cached_property
     def column_types(self) -> tuple[str, ...]:
         """Those of the parts."""
         return tuple(itertools.chain.from_iterable(part.column_types for part in self.parts))
 
-    @property
+    @cached_property
     def feature_size(self) -> int:
         """Length of a value's code."""
         return sum(part.feature_size for part in self.parts)

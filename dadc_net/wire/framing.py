@@ -85,45 +85,49 @@ def decode(frames: Sequence[bytes]) -> Message:
 
 
 def _encode_step(step: Step) -> list[bytes]:
-    header = pack_header(STEP, step.run_id, step.epoch, 0, step.record.step, step.record.head)
-    check_send_size("the common part of a record", len(step.record.common), COMMON_BYTES_MAX, _FEWER_COPIES)
-    check_send_size("the observation of a record", len(step.observation), OBSERVATION_BYTES_MAX, _FEWER_COPIES)
-    return [header, step.record.common, step.observation]
+    run_id, epoch, (number, head, common), observation = step
+    if len(common) > COMMON_BYTES_MAX or len(observation) > OBSERVATION_BYTES_MAX:
+        check_send_size("the common part of a record", len(common), COMMON_BYTES_MAX, _FEWER_COPIES)
+        check_send_size("the observation of a record", len(observation), OBSERVATION_BYTES_MAX, _FEWER_COPIES)
+    return [pack_header(STEP, run_id, epoch, 0, number, head), common, observation]
 
 
 def _decode_step(header: Header, frames: Sequence[bytes]) -> Step:
-    if header.agent:
-        raise broken(STEP, "agent", header.agent, "zero")
+    _, run_id, epoch, agent, step, head = header
+    if agent:
+        raise broken(STEP, "agent", agent, "zero")
     _, common, observation = frames
     if len(common) > COMMON_BYTES_MAX:
         raise broken(STEP, "size of the common part", len(common), f"at most {COMMON_BYTES_MAX}")
     if len(observation) > OBSERVATION_BYTES_MAX:
         raise broken(STEP, "size of the observation", len(observation), f"at most {OBSERVATION_BYTES_MAX}")
-    return Step(header.run_id, header.epoch, Record(header.step, header.head, common), observation)
+    return Step(run_id, epoch, Record(step, head, common), observation)
 
 
 def _encode_act(act: Act) -> list[bytes]:
-    header = pack_header(ACT, act.run_id, act.epoch, act.agent, act.step)
-    check_send_size("the actions of a record", len(act.actions), ACTIONS_BYTES_MAX, _FEWER_COPIES)
-    digests = _checked_digest(ACT, "step digest", act.step_digest)
-    if act.learner_digest:
-        digests += _checked_digest(ACT, "learner digest", act.learner_digest)
-    return [header, act.actions, digests]
+    run_id, epoch, agent, step, actions, step_digest, learner_digest = act
+    if len(actions) > ACTIONS_BYTES_MAX:
+        check_send_size("the actions of a record", len(actions), ACTIONS_BYTES_MAX, _FEWER_COPIES)
+    if len(step_digest) != DIGEST_BYTES or len(learner_digest) not in (0, DIGEST_BYTES):
+        _checked_digest(ACT, "step digest", step_digest)
+        _checked_digest(ACT, "learner digest", learner_digest)
+    return [pack_header(ACT, run_id, epoch, agent, step), actions, step_digest + learner_digest]
 
 
 def _decode_act(header: Header, frames: Sequence[bytes]) -> Act:
-    if header.head != NO_HEAD:
-        raise broken(ACT, "head", header.head.hex(), "zero")
+    _, run_id, epoch, agent, step, head = header
+    if head != NO_HEAD:
+        raise broken(ACT, "head", head.hex(), "zero")
     _, actions, digests = frames
     if len(actions) > ACTIONS_BYTES_MAX:
         raise broken(ACT, "size of the actions", len(actions), f"at most {ACTIONS_BYTES_MAX}")
     if len(digests) not in (DIGEST_BYTES, 2 * DIGEST_BYTES):
         raise broken(ACT, "size of the digests", len(digests), f"{DIGEST_BYTES} or {2 * DIGEST_BYTES}")
     return Act(
-        run_id=header.run_id,
-        epoch=header.epoch,
-        agent=header.agent,
-        step=header.step,
+        run_id=run_id,
+        epoch=epoch,
+        agent=agent,
+        step=step,
         actions=actions,
         step_digest=digests[:DIGEST_BYTES],
         learner_digest=digests[DIGEST_BYTES:],

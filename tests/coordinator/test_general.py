@@ -91,10 +91,10 @@ def test_the_unit_of_rewards_does_not_matter(algorithm: str, theta: str) -> None
     """In another unit, here a power of two, every parameter comes out to the bit; without the scale it does not."""
     on = settings(6, algorithm=algorithm, theta=theta, learner=ALL_ON, **AIS_ON)
     one, other = run(on), run(on, 64.0)
-    assert all(np.array_equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(one.parameters, other.parameters, strict=True))
     assert other.rewards.value == 64.0 * one.rewards.value != one.rewards.value
     off = settings(6, algorithm=algorithm, theta=theta)
-    changed = zip(run(off).parameters(), run(off, 64.0).parameters(), strict=True)
+    changed = zip(run(off).parameters, run(off, 64.0).parameters, strict=True)
     assert not all(np.array_equal(a, b) for a, b in changed)
 
 

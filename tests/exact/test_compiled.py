@@ -107,6 +107,22 @@ def test_a_head_and_the_draw_equal_numpy_and_the_oracle(seed: int, copies: int, 
         assert chosen == categorical(np.array([word], dtype=np.uint64), weights)[0]
 
 
+@settings(max_examples=60)
+@given(st.integers(0, 2**31), st.sampled_from([1, 2, 5, 60]), st.integers(1, 6), st.integers(1, 5))
+def test_the_acting_step_in_one_has_the_bits_of_its_parts(seed: int, copies: int, size: int, entries: int) -> None:
+    source, encode = layers(seed, 3, size, entries), encoder(layers(seed, 3, size, entries))
+    source.arrays |= {f"hidden.{part}": source.arrays[f"gates.{part}"][..., :size] for part in ("weight", "bias")}
+    tower = acting.PreparedTower((acting.PreparedLinear.of(source, "hidden"),), acting.PreparedLinear.of(source, "output"))
+    codes, keep, previous = rows(seed, copies, 3, size)
+    words = np.random.Generator(np.random.Philox(seed)).integers(0, 2**64, (copies, 1), dtype=np.uint64)
+    compiled.unload()
+    state = encode(codes, keep, previous)
+    chosen = acting.draw(tower(state), words[:, 0])
+    for found in both(lambda: acting.EntryStep(encode, tower)(codes, keep, previous, words)):
+        assert oracle.same_bits(found[0], state)
+        assert (found[1] == chosen).all()
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 4), st.sampled_from([1, 5, 31, 33, 40]))
 def test_the_scan_equals_numpy_beyond_32_units_too(seed: int, steps: int, copies: int, size: int) -> None:
@@ -262,6 +278,7 @@ def test_the_kernels_own_tanh_keeps_nan_and_infinities() -> None:
 
 
 OUTPUT = {
+    "choose": 10,
     "draw": 3,
     "encode": 6,
     "hidden_layer": 3,
@@ -278,7 +295,7 @@ OUTPUT = {
 """Each kernel and the first of its arguments that it writes to."""
 
 
-@pytest.mark.parametrize(("name", "output"), [*OUTPUT.items(), ("round_gradient", 6), ("round_gradient", 7)])
+@pytest.mark.parametrize(("name", "output"), [*OUTPUT.items(), ("choose", 11), ("round_gradient", 6), ("round_gradient", 7)])
 def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, output: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of each kernel; NumPy's own digests stay right."""
     assert compiled.load()

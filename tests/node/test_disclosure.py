@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -127,7 +126,7 @@ def test_a_run_that_ends_because_an_agent_changed_its_mind_tells_nobody_its_acti
     for act in answers[:3]:
         server.receive(b"again", 2, act, 1.0)
     raw = packed(tuple(1 - int(value) for value in np.frombuffer(answers[3].actions, dtype=LAYOUT.only_type)))
-    server.receive(b"again", 2, replace(answers[3], actions=raw), 1.0)
+    server.receive(b"again", 2, answers[3]._replace(actions=raw), 1.0)
     deliveries = server.tick(20.0)
     texts = [delivery.message.text for delivery in deliveries if isinstance(delivery.message, Fault)]
     assert len(texts) == 1

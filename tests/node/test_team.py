@@ -333,7 +333,6 @@ def test_a_repeated_record_gets_the_stored_answer(small: MakeConfig) -> None:
 
 
 def test_a_hole_is_asked_about_and_a_forged_record_is_refused(small: MakeConfig) -> None:
-    from dataclasses import replace
 
     team, steps = _begun(small)
     agent = team.agents[1]
@@ -341,12 +340,12 @@ def test_a_hole_is_asked_about_and_a_forged_record_is_refused(small: MakeConfig)
     common = steps[1].record.common
     flipped = steps[1].record._replace(common=bytes([common[0] ^ 1]) + common[1:])
     beheaded = steps[0].record._replace(head=b"h" * 32)
-    for strange in (steps[2], replace(steps[1], run_id=b"z" * 16), replace(steps[1], epoch=2)):
+    for strange in (steps[2], steps[1]._replace(run_id=b"z" * 16), steps[1]._replace(epoch=2)):
         (asked,) = agent.receive(strange, 0.0).messages
         assert isinstance(asked, Join)
         assert (asked.run_id, asked.next_step, asked.head) == (agent.run_id, 1, steps[0].record.head)
-    assert agent.receive(replace(steps[1], epoch=0), 0.0).messages == []
-    for bad in (replace(steps[1], record=flipped), replace(steps[0], record=beheaded)):
+    assert agent.receive(steps[1]._replace(epoch=0), 0.0).messages == []
+    for bad in (steps[1]._replace(record=flipped), steps[0]._replace(record=beheaded)):
         with pytest.raises(ProtocolError, match="chain hash"):
             agent.receive(bad, 0.0)
 

@@ -66,7 +66,7 @@ def replay(config: RunConfig, log: list[ServerRow], agent: int, seed: int = 7, c
         account, actions = one.advance(given.record, given.observations[agent - 1])
         played.accounts.append(account)
         played.actions.append(actions)
-        played.states.append(np.concatenate(one.replica.coordinator.parameters()))
+        played.states.append(np.concatenate(one.replica.coordinator.parameters))
     return played
 
 

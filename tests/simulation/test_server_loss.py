@@ -13,7 +13,7 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import EPOCH_MAX, Act, Fault, Join, Probe
 from dadc_net.node.rows import ServerRow
 from dadc_net.node.server.recovery import recover, take_up
-from dadc_net.node.server.server_log import Answer
+from dadc_net.node.server.server_log import Answer, answers_of
 from dadc_net.node.server.server_node import EnvironmentServerNode
 from dadc_net.node.server.terms import ServerPhase
 from dadc_net.node.server.world import World
@@ -286,9 +286,11 @@ def test_a_member_that_says_what_a_later_record_was_is_named_when_it_was_not(rec
     assert "than agent 1: its chain hash is 7979797979797979" in refusal.message.text
     acts = {agent: _act(chaos, agent, step - 1) for agent in answers}
     layouts = node.log.world.actions
-    read = {agent: layouts[agent - 1].read(act.actions, act.step, agent) for agent, act in acts.items()}
+    read = [layouts[agent - 1].read(act.actions, act.step, agent) for agent, act in sorted(acts.items())]
+    acted = [act for _, act in sorted(acts.items())]
+    given = answers_of(node.log.step, map(Answer, acted, read))
     with pytest.raises(CorruptStateError, match="agent 1 says that it was 7878787878787878") as error:
-        node.log.advance({agent: Answer(act, read[agent]) for agent, act in acts.items()})
+        node.log.advance(given, read)
     assert "start it on an empty folder" in str(error.value)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dadc_net.errors import ConfigError, ProtocolError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.environment import Ended, EnvironmentSpec
-from dadc_net.team.episode_clock import EpisodeClock
+from dadc_net.team.lockstep import EpisodeClock
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import (
     BLANK,

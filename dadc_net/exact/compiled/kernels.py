@@ -2,7 +2,7 @@
 
 import numba
 
-from dadc_net.exact.compiled.acting import draw, encode, hidden_layer
+from dadc_net.exact.compiled.acting import choose, draw, encode, hidden_layer
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
 from dadc_net.exact.compiled.rounding import (
     round_dynamic,
@@ -15,6 +15,7 @@ from dadc_net.exact.compiled.rounding import (
 )
 
 __all__ = [
+    "choose",
     "draw",
     "encode",
     "hidden_layer",

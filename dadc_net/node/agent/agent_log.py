@@ -32,6 +32,8 @@ class AgentLog:
     def __init__(self, store: AgentJournal) -> None:
         self.store = store
         self._pending: dict[int, AgentRow] = {}
+        self.full = False
+        """Whether what waits is a group that is worth writing."""
         self._saved: float | None = None
         self._size = 0
         self.trouble = ""
@@ -39,7 +41,8 @@ class AgentLog:
 
     def add(self, row: AgentRow) -> None:
         """Remember one record; ``settle`` writes it."""
-        self._pending[row.step] = row
+        self._pending[row.record.step] = row
+        self.full = len(self._pending) % GROUP_ROWS == 0
 
     def row(self, step: int) -> AgentRow:
         """A record that was answered.
@@ -62,7 +65,7 @@ class AgentLog:
         Raises:
             TemporaryError: if it has been full for too long.
         """
-        if not self._pending or not (due or len(self._pending) % GROUP_ROWS == 0):
+        if not self._pending or not (due or self.full):
             return
         try:
             self.store.write(list(self._pending.values()))
@@ -72,7 +75,7 @@ class AgentLog:
                 raise
             return
         self._pending.clear()
-        self.trouble = ""
+        self.full, self.trouble = False, ""
 
     def checkpoint_due(self, now: float) -> bool:
         """Whether it is time to keep the whole state; called after an update."""

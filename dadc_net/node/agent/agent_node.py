@@ -180,13 +180,13 @@ class AgentNode:
         Raises:
             DadcError: the error that a ``Fault`` carries, or what went wrong here.
         """
-        self.watch.heard(now)
+        self.watch.last = now
+        if isinstance(message, Step):
+            return self._step(message)
         match message:
             case Begin():
                 self._begin(message)
                 return Reaction([])
-            case Step():
-                return self._step(message)
             case End():
                 return self._end(message, now)
             case Probe(_, number):
@@ -232,26 +232,31 @@ class AgentNode:
         self.phase = Phase.RUNNING
 
     def _step(self, message: Step) -> Reaction:
-        if self.phase is Phase.FINISHED or (message.run_id == self.run_id and message.epoch < self.epoch):
-            return Reaction([])
-        known = self.phase is Phase.RUNNING and (message.run_id, message.epoch) == (self.run_id, self.epoch)
-        step = message.record.step
-        if not known or step > self.next_step:
-            return Reaction([self.join()])  # Something was lost on the way: say where this agent stands.
-        if step < self.next_step:
-            return Reaction([self._answer_again(message)])
+        run_id, epoch, record, observation = message
+        if self.phase is not Phase.RUNNING or (run_id, epoch, record.step) != (self.run_id, self.epoch, self.next_step):
+            return self._unexpected_step(message)
         if self._tamper is not None:
-            self._tamper(self._taking_part().replica, step)
-        account, actions = self._advance(message.record, message.observation)
-        row = AgentRow(message.record, message.observation, actions, account.digests, account.update)
+            self._tamper(self._taking_part().replica, record.step)
+        account, actions = self._advance(record, observation)
+        row = AgentRow(record, observation, actions, account.digests, account.report and account.update)
         self.log.add(row)
         return Reaction([self._answer(row)], account)
 
+    def _unexpected_step(self, message: Step) -> Reaction:
+        """A record of another start of the server, one that was answered already, or one after some that are missing."""
+        if self.phase is Phase.FINISHED or (message.run_id == self.run_id and message.epoch < self.epoch):
+            return Reaction([])
+        known = self.phase is Phase.RUNNING and (message.run_id, message.epoch) == (self.run_id, self.epoch)
+        if not known or message.record.step > self.next_step:
+            return Reaction([self.join()])  # Something was lost on the way: say where this agent stands.
+        return Reaction([self._answer_again(message)])
+
     def _advance(self, record: Record, observation: bytes) -> tuple[StepAccount, bytes]:
-        account, actions = self._taking_part().advance(record, observation)
-        self._update = 0 if account.report is None else account.report.update
-        if account.report is not None:
-            self.learner_digest = account.report.learner_digest
+        account, actions = (self.member or self._taking_part()).advance(record, observation)
+        report = account.report
+        self._update = 0 if report is None else report.update
+        if report is not None:
+            self.learner_digest = report.learner_digest
         self.next_step = record.step + 1
         return account, actions
 
@@ -272,7 +277,7 @@ class AgentNode:
             run_id=self.run_id,
             epoch=self.epoch,
             agent=self.identity.agent,
-            step=row.step,
+            step=row.record.step,
             actions=row.actions,
             step_digest=row.digests.step_digest,
             learner_digest=b"" if row.update is None else row.update.learner_digest,
@@ -329,8 +334,10 @@ class AgentNode:
 
         An agent does not listen while it computes, so its own silence until ``now`` is none of the server's.
         """
-        self.watch.heard(now)
+        self.watch.last = now
         update, self._update = self._update, 0
+        if update == 0 and not self.log.full:
+            return False
         self.log.settle(update > 0)
         if update == 0:
             return False

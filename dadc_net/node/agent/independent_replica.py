@@ -41,6 +41,8 @@ def own_seed(shared_seed: bytes, agent: int) -> bytes:
 class IndependentReplica(Replica):
     """Agent ``agent``'s own learner; satisfies what an agent needs of a replica."""
 
+    compares_learners = False
+
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> None:
         super().__init__(own_settings(settings, observation_space), own_seed(shared_seed, agent))
         copies = settings.learner.num_envs
@@ -61,9 +63,6 @@ class IndependentReplica(Replica):
         told = self._layout.unpack(record)
         observation = self._own_layout.read(self._shown[1], step)
         return told._replace(common=np.concatenate((told.common, observation), axis=1))
-
-    def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
-        return ()
 
 
 def replica_of(settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> Replica:

@@ -18,7 +18,6 @@ from dadc_net.coordinator.coordinator import Coordinator, UpdateReport
 from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import ProtocolError
-from dadc_net.exact.array import Array
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
 from dadc_net.node.record import CommonLayout, Record
 from dadc_net.node.rows import StepDigests, UpdateRow
@@ -46,6 +45,9 @@ class StepAccount(NamedTuple):
 class Replica:
     """Coordinator, chain head and digest key of one agent."""
 
+    compares_learners = True
+    """Whether digests of the learner must be equal for all agents, besides the chain head."""
+
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
         self.settings = settings
         self.coordinator = Coordinator(settings, shared_seed)
@@ -53,6 +55,9 @@ class Replica:
         self._key = derive_key("step digest", shared_seed)
         space = space_from_plain(settings.common_space)
         self._layout = CommonLayout(space, settings.learner.num_envs)
+        self._hashed: list[bytes] = []
+        """The parameters as they were hashed last: comparing them takes a fraction of the time of hashing them again."""
+        self._parameters = b""
 
     def receive(self, record: Record) -> StepAccount:
         """Advance by ``record``.
@@ -60,8 +65,8 @@ class Replica:
         Raises:
             ProtocolError: if the chain does not continue or the bytes do not fit.
         """
-        step, head, _ = record
-        expected = chain(self.head, record.common)
+        step, head, common = record
+        expected = chain(self.head, common)
         if head != expected:
             raise ProtocolError(
                 f"record {step} does not continue the common log: its chain hash is {head.hex()[:16]}, computed "
@@ -70,22 +75,20 @@ class Replica:
         told = self._read(record)
         decision = self.coordinator.receive(told)
         self.head = head
-        parameters = digest(*map(_bytes, self.coordinator.parameters()))
-        ais = digest(_bytes(decision.ais))
-        chosen = decision.prescriptions
-        prescription = digest(b"" if chosen is None else chosen.astype(chosen.dtype.newbyteorder("<")).tobytes())
-        compared = self._compared(parameters, ais, prescription)
-        step_digest = keyed(self._key, struct.pack("<Q", step), head, *compared)
-        digests = StepDigests(parameters=parameters, ais=ais, prescription=prescription, step_digest=step_digest)
-        return StepAccount(record, digests, chosen, told.begin, decision.update)
+        present = list(map(_bytes, self.coordinator.parameters))
+        if present != self._hashed:
+            self._hashed, self._parameters = present, digest(*present)
+        parameters, ais, chosen = self._parameters, digest(_bytes(decision.ais)), decision.prescriptions
+        prescription = digest(b"" if chosen is None else _bytes(chosen))
+        compared = (parameters, ais, prescription) if self.compares_learners else ()
+        step_digest = keyed(self._key, _STEP.pack(step), head, *compared)
+        return StepAccount(
+            record, StepDigests(parameters, ais, prescription, step_digest), chosen, told.begin, decision.update
+        )
 
     def _read(self, record: Record) -> CommonRecord:
         """What the coordinator is given."""
         return self._layout.unpack(record)
-
-    def _compared(self, *digests: bytes) -> tuple[bytes, ...]:
-        """Which digests must be equal for all agents, besides the chain head."""
-        return digests
 
     def keyed_components(self, digests: Mapping[str, bytes]) -> dict[str, bytes]:
         """Digests by name as the server may see them: it can compare them and guess nothing."""
@@ -97,5 +100,10 @@ class Replica:
         self.head = head
 
 
-def _bytes(array: Array) -> bytes:
-    return array.astype("<f8").tobytes()
+_STEP = struct.Struct("<Q")
+_IS_LITTLE = np.dtype("<f8").isnative
+
+
+def _bytes(array: NDArray[Any]) -> bytes:
+    """Its numbers, little endian, in C order."""
+    return array.tobytes() if _IS_LITTLE else array.byteswap().tobytes()

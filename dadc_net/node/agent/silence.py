@@ -30,26 +30,27 @@ class SilenceWatch:
     def __init__(self, patience_s: float) -> None:
         """``patience_s``: how long a lost server is waited for."""
         self.patience_s = patience_s
-        self._heard = 0.0
+        self.last = 0.0
+        """When the server said something last, monotonic s; to be set by whoever hears it."""
         self._beat = 0.0
         self._doubted = 0.0
 
     def heard(self, now: float) -> None:
         """The server said something."""
-        self._heard = self._beat = self._doubted = now
+        self.last = now
 
     def silent(self, now: float) -> float:
         """Seconds since then."""
-        return now - self._heard
+        return now - self.last
 
     def look(self, now: float) -> Verdict:
         """The verdict; asking again at once is calm."""
-        if now - self._heard >= self.patience_s:
+        if now - self.last >= self.patience_s:
             return Verdict.LOST
-        if now - self._doubted >= DOUBT_SECONDS:
+        if now - max(self.last, self._doubted) >= DOUBT_SECONDS:
             self._doubted = self._beat = now
             return Verdict.DOUBT
-        if now - self._beat >= BEAT_SECONDS:
+        if now - max(self.last, self._beat) >= BEAT_SECONDS:
             self._beat = now
             return Verdict.BEAT
         return Verdict.CALM

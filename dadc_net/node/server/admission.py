@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dadc_net.errors import CorruptStateError, DadcError, MismatchError, ProtocolError, TemporaryError
 from dadc_net.node.messages import EPOCH_MAX, NO_RUN, Act, Join
-from dadc_net.node.server.server_log import Answer, ServerLog
+from dadc_net.node.server.server_log import ServerLog
 
 EPOCHS_AHEAD = 1000
 """How many starts a server can have forgotten, at most, by an older copy of its folder."""
@@ -62,15 +60,15 @@ def next_epoch(before: int, least: int) -> int:
     return max(before + 1, least) if plausible else least
 
 
-def unpack_answer(act: Act, closes: bool, last: bool, log: ServerLog) -> Answer:
-    """An answer that belongs to its record; where it does not, the record stays open for a correct one.
+def require_fields(act: Act, closes: bool, last: bool) -> None:
+    """Refuse an answer with fields that do not belong to its record; the record stays open for a correct one.
 
     Args:
         closes: the record closed a batch, so a learner digest belongs to the answer.
         last: it is the last record, so no actions do.
 
     Raises:
-        ProtocolError: if something belongs that is not there, or is there and does not, or an action is not in its space.
+        ProtocolError: if something belongs that is not there, or is there and does not.
     """
     if bool(act.learner_digest) is not closes or (last and act.actions):
         raise ProtocolError(
@@ -78,6 +76,3 @@ def unpack_answer(act: Act, closes: bool, last: bool, log: ServerLog) -> Answer:
             f"{'a' if act.learner_digest else 'no'} learner digest, which do not belong there. The answer was not used. "
             "Check that server and agent run the same version of dadc-net."
         )
-    if last:
-        return Answer(act, np.zeros(0, dtype=np.int64))
-    return Answer(act, log.world.actions[act.agent - 1].read(act.actions, act.step, act.agent))

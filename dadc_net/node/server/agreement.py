@@ -71,22 +71,22 @@ def find_suspects(digests: Mapping[int, bytes]) -> tuple[int, ...]:
     return tuple(sorted(digests))
 
 
-def compare(
-    step: int, update: int | None, step_digests: Mapping[int, bytes], learner_digests: Mapping[int, bytes]
-) -> Divergence | None:
-    """The divergence in one record's answers, if any.
+def compare(answers: Answers, update: int | None) -> Divergence | None:
+    """The divergence in all agents' answers to one record, if any.
 
     At a record that closed a batch the update came first, so its digest is compared first.
 
     Args:
-        update: index of the update that this record closed, None if it closed none.
-        step_digests, learner_digests: agent -> digest.
+        update: index of the update that this record closed and whose digests must be equal; None if there is none.
     """
-    compared = {"act": step_digests} if update is None else {"update": learner_digests, "act": step_digests}
-    for phase, digests in compared.items():
-        if len(set(digests.values())) > 1:
+    by_phase = {"act": answers.step_digests}
+    if update is not None:
+        by_phase = {"update": answers.learner_digests, **by_phase}
+    for phase, column in by_phase.items():
+        if column.count(column[0]) < len(column):
+            digests = dict(enumerate(column, start=1))
             suspects = find_suspects(digests)
-            return Divergence(step=step, phase=phase, update=update, digests=dict(digests), suspects=suspects)
+            return Divergence(step=answers.step, phase=phase, update=update, digests=digests, suspects=suspects)
     return None
 
 

@@ -38,6 +38,8 @@ class Joining:
         self._run_id = run_id
         self._epoch = epoch
         self._probing = Probing()
+        self.unanswered = self._probing.unanswered
+        """Members that were asked whether they live, and have said nothing since."""
 
     def ask(self, member: Member, key_agent: int | None, barred: DadcError | None, now: float) -> Seating:
         """``member`` wants its place, with the key of ``key_agent``; ``barred``: why nobody gets one at present.

@@ -27,6 +27,8 @@ class Probing:
 
     def __init__(self) -> None:
         self._questions: dict[int, Question] = {}
+        self.unanswered: set[int] = set()
+        """Agents that were asked and have said nothing since."""
 
     def ask(self, agent: int, now: float) -> bool:
         """Whether ``agent`` may be asked now; if so, it counts as asked."""
@@ -35,13 +37,16 @@ class Probing:
         if last is not None and now - last.sent < pause:
             return False
         self._questions[agent] = Question(now, pause)
+        self.unanswered.add(agent)
         return True
 
     def heard(self, agent: int) -> None:
         """``agent`` said something."""
-        if agent in self._questions:
+        if agent in self.unanswered:
             self._questions[agent].answered = True
+            self.unanswered.discard(agent)
 
     def forget(self, agent: int) -> None:
         """Another process has its place, or nobody."""
         self._questions.pop(agent, None)
+        self.unanswered.discard(agent)

@@ -6,6 +6,7 @@ again, after a pause that doubles: receiving is idempotent, so the worst that a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 FIRST_PAUSE_SECONDS = 2.0
@@ -34,10 +35,23 @@ class Outstanding:
         else:
             self._outstanding[agent] = SentRecord(step, now)
 
+    def all_sent(self, agents: Iterable[int], step: int, now: float) -> None:
+        """Record ``step``, which is new, was sent to ``agents``."""
+        for agent in agents:
+            self._outstanding[agent] = SentRecord(step, now)
+
     def awaits(self, agent: int, step: int) -> bool:
         """Whether ``agent`` was sent ``step`` last and has not answered it."""
         found = self._outstanding.get(agent)
         return found is not None and found.step == step
+
+    def take(self, agent: int, step: int) -> bool:
+        """Whether ``agent`` was awaited to answer ``step``; if so, it has answered."""
+        found = self._outstanding.get(agent)
+        if found is None or found.step != step:
+            return False
+        del self._outstanding[agent]
+        return True
 
     def busy(self, agent: int) -> bool:
         """Whether ``agent`` owes an answer."""

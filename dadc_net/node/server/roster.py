@@ -77,7 +77,8 @@ class Roster:
         self._settings_digest = settings_digest
         self.members: dict[int, Member] = {}
         self.claims: dict[int, Claim] = {}
-        self._agents: dict[bytes, int] = {}
+        self.agents: dict[bytes, int] = {}
+        """Connection -> the id under which it takes part."""
         self._probes = 0
 
     @property
@@ -92,7 +93,7 @@ class Roster:
 
     def agent_of(self, peer: bytes) -> int | None:
         """The id under which ``peer`` takes part."""
-        return self._agents.get(peer)
+        return self.agents.get(peer)
 
     def check(self, join: Join, key_agent: int | None) -> DadcError | None:
         """Why this agent cannot take part, or None; ``key_agent`` is the owner of the key it authenticated with."""
@@ -161,15 +162,15 @@ class Roster:
         """Give ``member`` its place."""
         former = self.members.get(member.join.agent)
         if former is not None:
-            self._agents.pop(former.peer, None)
+            self.agents.pop(former.peer, None)
         self.members[member.join.agent] = member
-        self._agents[member.peer] = member.join.agent
+        self.agents[member.peer] = member.join.agent
 
     def leave(self, agent: int) -> None:
         """Forget the process that joined as ``agent``."""
         member = self.members.pop(agent, None)
         if member is not None:
-            self._agents.pop(member.peer, None)
+            self.agents.pop(member.peer, None)
 
     @staticmethod
     def duplicate(claim: Claim, holder: Member) -> DuplicateAgentError:

@@ -9,7 +9,8 @@ that takes part: what others say, who ask to take part or are refused, is compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,10 @@ class Answer(NamedTuple):
     act: Act
     actions: NDArray[np.int64]
     """[E]; empty at the last record"""
+
+
+NO_ACTIONS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+"""Of the last record."""
 
 
 class ServerLog:
@@ -62,22 +67,30 @@ class ServerLog:
         """Make and keep record 0. Raises like ``advance``."""
         return self._keep(None, self.world.first())
 
-    def advance(self, answers: Mapping[int, Answer]) -> ServerRow:
-        """Make and keep the record after the newest, with the answers to the newest.
+    def advance(self, answers: Answers, actions: Sequence[NDArray[np.int64]]) -> ServerRow:
+        """Make and keep the record after the newest, with the answers to the newest; ``actions`` are in them, [K] x [E].
 
         Raises:
             CorruptStateError: if the record is not the one that was witnessed.
             TemporaryError: if it could not be written down; nobody may be sent it.
         """
-        columns = [answer.actions for _, answer in sorted(answers.items())]
-        return self._keep(answers_of(self.step, answers), self.world.advance(np.stack(columns, axis=1)))
+        return self._keep(answers, self.world.advance(np.ascontiguousarray(np.array(actions).T)))
 
-    def close(self, answers: Mapping[int, Answer]) -> None:
+    def close(self, answers: Answers) -> None:
         """Keep answers that no record follows: the last ones of the run, or ones that differ."""
-        self.journal.commit(answers_of(self.step, answers), None, None)
+        self.journal.commit(answers, None, None)
 
     def _keep(self, answers: Answers | None, row: ServerRow) -> ServerRow:
         step, head, _ = row.record
+        if self.witnessed or self._witnesses:
+            self._compare_with_witnesses(step, head)
+        due = step % self._world_every == 0
+        self.journal.commit(answers, row, self.world.state() if due else None)
+        self.newest = row
+        return row
+
+    def _compare_with_witnesses(self, step: int, head: bytes) -> None:
+        """Refuse a record that others have seen otherwise. Raises CorruptStateError."""
         expected = self.witnessed.pop(step, head)
         if expected != head:
             raise not_repeatable(step, expected, head)
@@ -85,10 +98,6 @@ class ServerLog:
             if seen == step and witnessed != head:
                 raise not_repeatable(step, witnessed, head, agent)
         self._witnesses = {agent: seen for agent, seen in self._witnesses.items() if seen[0] > step}
-        due = step % self._world_every == 0
-        self.journal.commit(answers, row, self.world.state() if due else None)
-        self.newest = row
-        return row
 
     def row(self, step: int) -> ServerRow:
         """A record up to the newest. Raises CorruptStateError if it is rotten or missing."""
@@ -132,15 +141,12 @@ class ServerLog:
             self._witnesses[agent] = step, head
 
 
-def answers_of(step: int, answers: Mapping[int, Answer]) -> Answers:
-    """The answers of all agents, sorted by agent."""
-    acts = [answer.act for _, answer in sorted(answers.items())]
-    return Answers(
-        step=step,
-        actions=tuple(act.actions for act in acts),
-        step_digests=tuple(act.step_digest for act in acts),
-        learner_digests=tuple(act.learner_digest for act in acts),
-    )
+_ACT, _KEPT = operator.attrgetter("act"), operator.attrgetter("actions", "step_digest", "learner_digest")
+
+
+def answers_of(step: int, answers: Iterable[Answer]) -> Answers:
+    """The answers of all agents to record ``step``, from agent 1 on."""
+    return Answers(step, *zip(*map(_KEPT, map(_ACT, answers)), strict=True))
 
 
 def not_repeatable(step: int, before: bytes, now: bytes, witness: int | None = None) -> CorruptStateError:

@@ -24,18 +24,21 @@ from dadc_net.errors import (
     error_told_by,
 )
 from dadc_net.node.messages import Account, Act, Alive, Bye, End, Fault, Join, Message, Query, Step, Who
-from dadc_net.node.server.admission import unpack_answer
+from dadc_net.node.rows import Answers
+from dadc_net.node.server.admission import require_fields
 from dadc_net.node.server.agreement import Divergence, compare, compare_again
 from dadc_net.node.server.ending import RunEnding
 from dadc_net.node.server.inquiry import Inquiry, error_of
 from dadc_net.node.server.joining import Joining, Seating, refuse
 from dadc_net.node.server.resending import Outstanding
 from dadc_net.node.server.roster import Credentials, Member, Roster
-from dadc_net.node.server.server_log import Answer, ServerLog
+from dadc_net.node.server.server_log import NO_ACTIONS, Answer, ServerLog, answers_of
 from dadc_net.node.server.terms import FOLLOWING, ClosedStep, Delivery, RunTerms, ServerPhase
 
 _FATAL = (DivergenceError, ProtocolError, NumericError, UserCodeError, InvariantError)
 """What an agent may report that ends the run: the others would meet it too, or could not trust it."""
+_ANSWERED = (ServerPhase.RUNNING, ServerPhase.FINISHED)
+"""Phases in which answers to records are taken."""
 
 
 class EnvironmentServerNode:
@@ -54,11 +57,18 @@ class EnvironmentServerNode:
         self.run_id = run_id
         self.epoch = epoch
         self._phase = ServerPhase.JOINING
-        self.roster = Roster(log.world.num_agents, terms.settings_digest, team)
+        self._patience_s = terms.patience_s(self._phase)
+        self.num_agents = log.world.num_agents
+        """K"""
+        self._agents = range(1, self.num_agents + 1)
+        self.last_step = terms.last_step
+        """Index of the run's last record."""
+        self.roster = Roster(self.num_agents, terms.settings_digest, team)
         self._joining = Joining(log, self.roster, run_id, epoch)
         self.answers: dict[int, Answer] = {}
-        self._ending = RunEnding(terms.last_step, log.world.num_agents)
+        self._ending = RunEnding(terms.last_step, self.num_agents)
         self._outstanding = Outstanding()
+        self._open = self._newest()
         self._closed: ClosedStep | None = None
         self._inquiry: Inquiry | None = None
         self.learner_digests: dict[int, bytes] = {}
@@ -78,21 +88,16 @@ class EnvironmentServerNode:
         if phase not in FOLLOWING[self._phase]:
             raise InvariantError(f"a run that was {self._phase.value} cannot become {phase.value}")
         self._phase = phase
+        self._patience_s = self.terms.patience_s(phase)
 
-    @property
-    def last_step(self) -> int:
-        """Index of the run's last record."""
-        return self.terms.last_step
-
-    @property
-    def num_agents(self) -> int:
-        """K."""
-        return self.log.world.num_agents
+    def _newest(self) -> ClosedStep:
+        """The newest record, and the update that it closes."""
+        return ClosedStep(self.log.step, self.terms.update_of(self.log.step))
 
     @property
     def waiting_for(self) -> list[int]:
         """Agents whose answer to the newest record has not come."""
-        return [agent for agent in range(1, self.num_agents + 1) if agent not in self.answers]
+        return [agent for agent in self._agents if agent not in self.answers]
 
     @property
     def done(self) -> bool:
@@ -102,6 +107,9 @@ class EnvironmentServerNode:
     def receive(self, peer: bytes, key_agent: int | None, message: Message, now: float) -> list[Delivery]:
         """React to one message from ``peer``, who authenticated with the key of ``key_agent`` (None: no keys)."""
         try:
+            agent = self.roster.agents.get(peer)
+            if agent is not None and isinstance(message, Act) and agent not in self._joining.unanswered:
+                return self._act(agent, peer, message, now)
             return self._react(peer, key_agent, message, now)
         except DadcError as error:
             return self._fail(error)
@@ -117,7 +125,7 @@ class EnvironmentServerNode:
         match message:
             case Alive() if agent is not None:
                 return self._after(Seating(self._joining.alive(agent, message)), now)
-            case Act() if agent is not None:
+            case Act() if agent is not None:  # The first that is heard since it was asked whether it lives.
                 return self._act(agent, peer, message, now)
             case Bye() if agent is not None:
                 return self._bye(agent, message)
@@ -156,11 +164,11 @@ class EnvironmentServerNode:
         self._joining.note_team()
         if self.log.newest is None:
             self.log.begin()
+            self._open = self._newest()
         self._enter(ServerPhase.RUNNING)
         self._progress(now)
-        agents = range(1, self.num_agents + 1)
-        served = [delivery for agent in agents for delivery in self._serve(agent, now)]
-        return [*map(self._begin, agents), *served]
+        served = [delivery for agent in self._agents for delivery in self._serve(agent, now)]
+        return [*map(self._begin, self._agents), *served]
 
     def _begin(self, agent: int) -> Delivery:
         begin = self.terms.begin(self.log.world.problem, self.run_id, self.epoch, agent)
@@ -187,21 +195,24 @@ class EnvironmentServerNode:
         return [Delivery(member.peer, message) for _, member in sorted(self.roster.members.items())]
 
     def _act(self, agent: int, peer: bytes, act: Act, now: float) -> list[Delivery]:
-        if self.phase not in (ServerPhase.RUNNING, ServerPhase.FINISHED) or act.agent != agent:
+        run_id, epoch, named, step, actions, _, learner_digest = act
+        if self._phase not in _ANSWERED or (run_id, epoch, named) != (self.run_id, self.epoch, agent):
             return []
-        if act.run_id != self.run_id or act.epoch != self.epoch or not self._outstanding.awaits(agent, act.step):
-            return []  # Of another start of the server, or a repetition: the first answer counts.
-        closes = self.terms.update_of(act.step) is not None
+        if not self._outstanding.take(agent, step):
+            return []  # A repetition: the first answer counts.
+        newest, update = self._open
+        closes, last = (update if step == newest else self.terms.update_of(step)) is not None, step == self.last_step
         try:
-            answer = unpack_answer(act, closes, act.step == self.last_step, self.log)
+            if last or bool(learner_digest) is not closes:
+                require_fields(act, closes, last)
+            chosen = NO_ACTIONS if last else self.log.world.actions[agent - 1].read(actions, step, agent)
         except ProtocolError as problem:
             self._leave(agent)
             return [refuse(peer, problem)]
-        self._outstanding.answered(agent)
-        self._progress(now)
-        if act.step < self.log.step or self.phase is ServerPhase.FINISHED:
+        self.deadline = now + self._patience_s
+        if step < newest or self._phase is ServerPhase.FINISHED:
             return self._caught_up(agent, act, now)
-        self.answers[agent] = answer
+        self.answers[agent] = Answer(act, chosen)
         return [] if len(self.answers) < self.num_agents else self._close_step(now)
 
     def _caught_up(self, agent: int, act: Act, now: float) -> list[Delivery]:
@@ -214,27 +225,34 @@ class EnvironmentServerNode:
         return self._end(agent, now) if step == self.last_step else self._send(agent, step + 1, now)
 
     def _close_step(self, now: float) -> list[Delivery]:
-        step, answers = self.log.step, self.answers
-        update = self.terms.update_of(step)
-        self._closed = ClosedStep(step, update)
-        step_digests = {agent: answer.act.step_digest for agent, answer in answers.items()}
-        learner_digests = {agent: answer.act.learner_digest for agent, answer in answers.items()}
-        compared = update if self.terms.shared_learning else None
-        divergence = compare(step, compared, step_digests, learner_digests)
+        self._closed = self._open
+        step, update = self._open
+        given = list(map(self.answers.__getitem__, self._agents))
+        answers = answers_of(step, given)
+        divergence = compare(answers, update if self.terms.shared_learning else None)
         if divergence is not None:
             self.log.close(answers)  # What was answered is evidence.
             return self._examine(divergence, now)
         if update is not None:
-            self.learner_digests = learner_digests
+            self.learner_digests = dict(zip(self._agents, answers.learner_digests, strict=True))
         if step == self.last_step:
-            self.log.close(answers)
-            self._ending.begin(learner_digests, self.log.journal)
-            self._enter(ServerPhase.FINISHED)
-            self.deadline = None
-            return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
-        self.log.advance(answers)
+            return self._finish(answers, now)
+        record, observations = self.log.advance(answers, [actions for _, actions in given])
         self.answers = {}
-        return [d for agent in range(1, self.num_agents + 1) for d in self._send(agent, self.log.step, now)]
+        self._open = ClosedStep(record.step, self.terms.update_of(record.step))
+        members = self.roster.members
+        present = [agent for agent in self._agents if agent in members]
+        self._outstanding.all_sent(present, record.step, now)
+        run = self.run_id, self.epoch, record
+        return [Delivery(members[agent].peer, Step(*run, observations[agent - 1])) for agent in present]
+
+    def _finish(self, answers: Answers, now: float) -> list[Delivery]:
+        """The last record is answered: tell everybody."""
+        self.log.close(answers)
+        self._ending.begin(self.learner_digests, self.log.journal)
+        self._enter(ServerPhase.FINISHED)
+        self.deadline = None
+        return [delivery for agent in sorted(self.roster.members) for delivery in self._end(agent, now)]
 
     def _examine(self, divergence: Divergence, now: float) -> list[Delivery]:
         """The run is over; ask everybody where the difference is."""
@@ -354,7 +372,7 @@ class EnvironmentServerNode:
         return [*deliveries, *self._fail(self.terms.too_late(self.phase, self.log.step, late, self.roster.members))]
 
     def _progress(self, now: float) -> None:
-        self.deadline = now + self.terms.patience_s(self.phase)
+        self.deadline = now + self._patience_s
 
     def stop(self, reason: str) -> list[Delivery]:
         """The server itself is asked to stop: tell every agent why."""

@@ -43,19 +43,19 @@ class _ObservationsLayout:
         self._own = [ObservationLayout(agent.observation_space, copies) for agent in spec.agents]
         self._places = spec.observation_places
         self._agents = spec.num_agents
-        same = self._own[0].only_type if spec.is_homogeneous else None
-        self._type = same
+        self._type = self._own[0].only_type if spec.is_homogeneous else None
         """Of all columns, where agents see the same and are packed at once."""
+        size = self._own[0].size
+        self._parts = [slice(agent * size, (agent + 1) * size) for agent in range(spec.num_agents)]
+        """Of agent 1 .. K, of what is packed at once."""
 
     def pack(self, observations: NDArray[Any]) -> tuple[bytes, ...]:
         """Of agent 1 .. K."""
         if self._type is None:
             pieces = zip(self._own, self._places, strict=True)
             return tuple(layout.pack(observations[:, place]) for layout, place in pieces)
-        copies, size = len(observations), self._own[0].size
-        by_agent = observations.reshape(copies, self._agents, -1).transpose(1, 0, 2)
-        raw = by_agent.astype(self._type).tobytes()
-        return tuple(raw[first : first + size] for first in range(0, len(raw), size))
+        by_agent = observations.reshape(len(observations), self._agents, -1).transpose(1, 0, 2)
+        return tuple(map(by_agent.astype(self._type).tobytes().__getitem__, self._parts))
 
 
 class World:
@@ -69,6 +69,7 @@ class World:
         self.actions = [ActionLayout(agent.action_space, self.copies) for agent in problem.environment.spec.agents]
         """Of agent 1 .. K."""
         self._step = 0
+        self._draws = problem.environment.spec.draws_per_step
         self._stream = Stream("environment", environment_seed)
         self._lockstep = LockStep(problem.environment, problem.structure, problem.restart_steps)
         self._common = CommonLayout(self._lockstep.common_space, self.copies)
@@ -82,7 +83,7 @@ class World:
             UserCodeError: if one of them is a user's and fails.
         """
         step = self._step
-        draws = self._stream.uniforms(step, self.copies, self.problem.environment.spec.draws_per_step)
+        draws = self._stream.uniforms(step, self.copies, self._draws)
         now = self._lockstep.advance(step, joint_action, draws)
         common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended))
         self.head = chain(self.head, common)

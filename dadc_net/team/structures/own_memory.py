@@ -17,7 +17,7 @@ from dadc_net.errors import UsageError
 from dadc_net.schema import require
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.spaces import FiniteSpace, Space, product
-from dadc_net.team.structures.structure import InformationStructure, Integers, JointStep, Values, past_actions
+from dadc_net.team.structures.structure import InformationStructure, Integers, JointStep, Values
 from dadc_net.team.structures.window import moved_window, window_space
 
 _MEMORY = "Give 0 (the present observation only) to 100."
@@ -45,12 +45,14 @@ class ControlSharing(InformationStructure):
         return product(spec.joint_action_space, spec.public_space)
 
     def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
-        return np.concatenate((past_actions(history, 1, step_in_episode), history[-1].public), axis=1)
+        return np.concatenate((history[-1].joint_action_tm1, history[-1].public), axis=1)
 
     def local_space(self, observation_space: Space, action_space: FiniteSpace) -> Space:
         return window_space(self, observation_space, action_space, self.memory_steps + 1, 0)
 
     def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
+        if self.memory_steps == 0:
+            return observation_next.copy()
         return moved_window(local, action, observation_next, step_in_episode, self.memory_steps + 1, 0)
 
 
@@ -82,6 +84,8 @@ class NoSharing(InformationStructure):
         return window_space(self, observation_space, action_space, self.memory_steps + 1, self.memory_steps)
 
     def local(self, local: Values, action: Integers, observation_next: Values, step_in_episode: Integers) -> Values:
+        if self.memory_steps == 0:
+            return observation_next.copy()
         return moved_window(local, action, observation_next, step_in_episode, self.memory_steps + 1, self.memory_steps)
 
 
