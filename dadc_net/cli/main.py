@@ -9,6 +9,7 @@ from dadc_net.cli.bench import bench_command
 from dadc_net.cli.check import check_command
 from dadc_net.cli.config import config_command
 from dadc_net.cli.conform import conform_command
+from dadc_net.cli.doctor import completion_command, doctor_command
 from dadc_net.cli.evaluate import evaluate_command
 from dadc_net.cli.export import export_command
 from dadc_net.cli.help import CommandGroup, complete
@@ -52,6 +53,8 @@ for _command in (
     bench_command,
     sweep_command,
     plot_command,
+    doctor_command,
+    completion_command,
 ):
     dadc.add_command(_command)
 complete(dadc, "dadc")

@@ -44,7 +44,16 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
             "it can compute what they compute. Move it to the agents' hosts.",
             err=True,
         )
-    return load_server_keys(folder)
+    keys = load_server_keys(folder)
+    missing = sorted(set(range(1, num_agents + 1)) - set(keys.authorised.values()))
+    if missing:
+        click.echo(
+            f"warning: {folder} lists no key of {', '.join(f'agent {agent}' for agent in missing[:8])}"
+            f"{f' and {len(missing) - 8} more' if len(missing) > 8 else ''}, which cannot join. The run waits for all "
+            f"{num_agents} agents. Make what is missing: dadc keys {folder} -K {num_agents}",
+            err=True,
+        )
+    return keys
 
 
 @click.command("dadc-env", context_settings=shell.CONTEXT)

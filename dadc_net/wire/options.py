@@ -28,7 +28,7 @@ _QUEUE_MESSAGES = 64
 """Lock-step keeps one message per peer under way; a full queue to a peer is one that does not read."""
 _HANDSHAKE_MS = 5000
 """A TCP client that says nothing holds a descriptor this long."""
-_SPARE_DESCRIPTORS = 512
+SPARE_DESCRIPTORS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def require_curve() -> None:
 
 def require_descriptors(num_agents: int) -> None:
     """Make sure that ``num_agents`` connections can be open at once. Raises UsageError if they cannot."""
-    need = num_agents + _SPARE_DESCRIPTORS
+    need = num_agents + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= need:
         return

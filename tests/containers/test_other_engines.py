@@ -126,7 +126,8 @@ def test_a_team_in_a_swarm(swarm: None, image: str, tmp_path: Path) -> None:
         printed = {call("docker", "service", "logs", "--raw", f"{stack}_{service}") for service in services}
         seed = tmp_path / "dadc-keys" / "agent-1" / "team.seed"
         program = ("-m", "dadc_net", "simulate", "mabc", "--updates", "150", "--env-seed", "5", "--seed-file", seed)
-        out = call(sys.executable, *program, "--out", tmp_path / "run", "--set", "evaluation.trajectories=10", "--json")
+        short = ("--set", "evaluation.trajectories=10", "--json")
+        out = call(sys.executable, *program, "--out", tmp_path / "run", *short, seconds=1800)
         digest = re.findall(r'"learner_digest": "([0-9a-f]{64})"', out)[0]
         assert all(digest in text for text in printed)
         print(f"digest of server, both agents and dadc simulate: {digest}")
