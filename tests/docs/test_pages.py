@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from dadc_net.team.tasks import TASKS
 from tests.docs.console import PAGES, ROOT, Block, blocks, matches, run_blocks
 from tests.docs.references import REGENERATE, all_commands
 from tests.docs.regenerate import written
+from tests.process.commands import command, environment
 
 ENTRY = {"dadc": dadc, "dadc-env": environment_command, "dadc-agent": agent_command}
 LANES = ("", "long", "extras")
@@ -58,6 +60,20 @@ def test_long_commands_of_a_page(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", with_lane("extras"), ids=NAME.get)
 def test_commands_of_a_page_that_need_extras(page: Path, tmp_path: Path) -> None:
     assert run_blocks(consoles(page, "extras"), tmp_path, 280) == []
+
+
+@pytest.mark.process
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_the_figures_of_the_readme(tmp_path: Path) -> None:
+    """What the README's first command ends with, line by line, but for the speed; a simulation gives the same."""
+    ended = subprocess.run(
+        command("dadc", "simulate", "mabc"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=1480
+    )
+    told = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    printed = [line for line in ended.stdout.splitlines() if not line.startswith(("speed", "learner digests"))]
+    assert len(printed) > 8, ended.stderr
+    assert [line for line in printed if not any(one.startswith(line) for one in told)] == []
 
 
 @pytest.mark.process
