@@ -123,6 +123,9 @@ def _numbered(rows: NDArray[np.int64], known: dict[tuple[int, ...], int]) -> Num
 
 def _joint_chances(tables: Array, places: Numbers, actions: Numbers) -> Array:
     """[M, U, J] from tables [M, K or 1, L, A], at places [U, K], of joint actions [J, K]."""
+    # Tables need not reach to actions that no prescription takes.
+    missing = max(0, int(actions.max()) + 1 - tables.shape[3])
+    tables = np.pad(tables, ((0, 0), (0, 0), (0, 0), (0, missing)))
     found = np.ones((len(tables), len(places), len(actions)))
     for agent in range(places.shape[1]):
         own = tables[:, agent if tables.shape[1] > 1 else 0]
