@@ -18,6 +18,7 @@ from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import SHARED
+from dadc_net.coordinator.settings.start import StartSettings
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file
@@ -132,13 +133,19 @@ class RunConfig:
         return write_toml(self.to_plain())
 
 
-def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> RunConfig:
+def resolve(
+    task_argument: str,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
+) -> RunConfig:
     """Resolve a run's configuration.
 
     Args:
         task_argument: built-in name, path of a TOML or .dpomdp file, or ``package.module:factory``.
         overrides: ``key=value`` strings, values in TOML syntax; a bare word counts as a string.
         options: dotted key -> value from dedicated command options; None values are left out.
+        before: settings of a learner that goes on, ``CoordinatorSettings.to_plain``; they stand where nothing is said.
 
     A task that is code (``package.module:factory``) is not loaded because the folder of a run says so: such folders are
     copied from host to host. ``overrides`` or ``options`` must name it too.
@@ -167,7 +174,17 @@ def resolve(task_argument: str, overrides: Sequence[str] = (), options: Mapping[
             "may come from anywhere, so nothing was imported. If you trust that code, name it too: --set "
             f"task={given['task']} (dadc evaluate: --task {given['task']})"
         )
+    _fill(given, before or {})
     return build(given)
+
+
+def _fill(given: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Give the learner's keys that are not in ``given`` the values that they have in ``before``."""
+    for key, value in before.items():
+        if key in _TOP_LEVEL:
+            given.setdefault(key, value)
+        elif key in _LEARNER_SECTIONS and key != StartSettings.section and isinstance(given.get(key, {}), Mapping):
+            given[key] = {**value, **given.get(key, {})}
 
 
 def task_of(file: Path) -> str:

@@ -17,6 +17,7 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent.agent_node import AgentNode, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.replica import StepAccount
+from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import Act, Message
 from dadc_net.node.server.server_log import ServerLog
 from dadc_net.node.server.server_node import EnvironmentServerNode
@@ -44,6 +45,8 @@ class Team:
     environment_seed: int = 1
     structure: InformationStructure | None = None
     """The user's own, as each agent loads it."""
+    rules: Mapping[int, StartingRule] = field(default_factory=dict)
+    """agent -> the learned rule that it was given to begin with"""
 
     def __post_init__(self) -> None:
         world = World(make_problem(self.config), seed_bytes(self.environment_seed))
@@ -64,6 +67,7 @@ class Team:
             selftest=SELFTEST.digest,
             private_seed=private,
             structure=self.structure,
+            rule=self.rules.get(agent),
         )
         return AgentNode(identity, DiskAgentStore(Disk()), self.tamper.get(agent))
 

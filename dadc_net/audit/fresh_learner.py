@@ -14,6 +14,7 @@ from typing import Any
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.node.agent.replica import Replica, StepAccount
+from dadc_net.node.agent.starting_rule import StartingRule, start_of
 from dadc_net.node.record import Record
 from dadc_net.node.rows import UpdateRow
 
@@ -49,14 +50,19 @@ class RecomputedState:
 class FreshLearner:
     """Replays the common log from record 0."""
 
-    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
-        """Raises UsageError for independent learners: what each of them learned is not in the common log."""
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes, rule: StartingRule | None = None) -> None:
+        """``rule``: the learned rule that the run began with.
+
+        Raises:
+            UsageError: for independent learners: what each of them learned is not in the common log.
+            MismatchError: if the run began with another rule.
+        """
         if not settings.mode.one_learner:
             raise UsageError(
                 "the learners of this run are independent: each learned from its own observations too, which are not in the "
                 "common log. There is nothing to recompute. Check the run without --recompute."
             )
-        self.replica = Replica(settings, shared_seed)
+        self.replica = Replica(settings, shared_seed, start_of(settings, rule, 1))
         self.last_update: UpdateRow | None = None
         self._account: StepAccount | None = None
 

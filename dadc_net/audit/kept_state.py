@@ -19,9 +19,11 @@ from dadc_net.audit.state_difference import TensorDifference
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError
 from dadc_net.node.agent.replica import Replica
+from dadc_net.node.agent.starting_rule import start_of
 from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.rule_file import kept_rule
 from dadc_net.storage.run_folder import STOPPED_FILE
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -84,7 +86,8 @@ def kept_state(reader: JournalReader, shared_seed: bytes, step: int) -> KeptStat
     folder = reader.path.parent
     if stopped_step(folder) == step:
         return KeptState(arrays_file.load(folder / STOPPED_FILE)[0], "as it wrote it down when it was stopped")
-    replica = Replica(CoordinatorSettings.from_plain(reader.facts["settings"]), shared_seed)
+    settings = CoordinatorSettings.from_plain(reader.facts["settings"])
+    replica = Replica(settings, shared_seed, start_of(settings, kept_rule(folder), reader.agent))
     first, origin = _begin(replica, reader, folder, step)
     done = first - 1
     for record in islice(reader.records(first), step + 1 - first):

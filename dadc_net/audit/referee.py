@@ -10,6 +10,7 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import MismatchError
 from dadc_net.node.rows import UpdateRow
 from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.rule_file import kept_rule
 
 
 class Referee:
@@ -20,7 +21,8 @@ class Referee:
         self._log = log
         self._settings = CoordinatorSettings.from_plain(log.facts["settings"])
         self._seed = shared_seed
-        self._learner = FreshLearner(self._settings, shared_seed)
+        self._rule = kept_rule(log.path.parent)
+        self._learner = FreshLearner(self._settings, shared_seed, self._rule)
         self._made: UpdateRow | None = None
 
     def refuse_wrong_seed(self, agents: Sequence[JournalReader]) -> None:
@@ -29,7 +31,7 @@ class Referee:
         Raises:
             MismatchError: if all agents began with the same other parameters and digest key.
         """
-        first = next(iter(FreshLearner(self._settings, self._seed).follow(self._log.records())), None)
+        first = next(iter(FreshLearner(self._settings, self._seed, self._rule).follow(self._log.records())), None)
         begun = {row[5] for row in (next(reader.steps(), None) for reader in agents) if row is not None}
         if first is not None and len(begun) == 1 and first.digests.step_digest not in begun:
             raise MismatchError(

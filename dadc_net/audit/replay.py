@@ -18,6 +18,7 @@ from dadc_net.audit.state_difference import differences
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import UsageError
 from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.rule_file import kept_rule
 
 _COLUMNS = ("chain head", "parameters", "ais", "prescription", "step digest")
 
@@ -70,7 +71,7 @@ def replay(folders: Sequence[Path], shared_seed: bytes, until: int | None = None
             )
         log = agents[chosen]
         Referee(log, shared_seed).refuse_wrong_seed(list(agents.values()))
-        learner = FreshLearner(CoordinatorSettings.from_plain(log.facts["settings"]), shared_seed)
+        learner = _learner_of(log, shared_seed)
         for _ in learner.follow(islice(log.records(), step + 1)):
             pass
         state = learner.state()
@@ -100,7 +101,7 @@ def compare_states(folders: Sequence[Path], shared_seed: bytes, pair: tuple[int,
         step = until if until is not None else min(stopped or tips)
         Referee(two[0], shared_seed).refuse_wrong_seed(two)
         states = [kept_state(reader, shared_seed, step) for reader in two]
-        learner = FreshLearner(CoordinatorSettings.from_plain(two[0].facts["settings"]), shared_seed)
+        learner = _learner_of(two[0], shared_seed)
         for _ in learner.follow(islice(two[0].records(), step + 1)):
             pass
         right = learner.replica.coordinator.snapshot()
@@ -111,6 +112,10 @@ def compare_states(folders: Sequence[Path], shared_seed: bytes, pair: tuple[int,
             Side(pair[1], states[1].origin, not differences(right, other)),
             differences(left, other),
         )
+
+
+def _learner_of(log: JournalReader, shared_seed: bytes) -> FreshLearner:
+    return FreshLearner(CoordinatorSettings.from_plain(log.facts["settings"]), shared_seed, kept_rule(log.path.parent))
 
 
 def _only(names: Arrays, state: Arrays) -> Arrays:

@@ -1,8 +1,10 @@
-"""``dadc export``: what is kept of a run, for other programs."""
+"""``dadc export``: what is kept of a run, for other programs: what it learned as one small file, or event files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,25 +14,58 @@ from dadc_net.cli import shell
 @click.command("export")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
+    *("-o", "--output"),
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for the learned rule.  [default: the name of the first of RUNS, with .rule]",
+)
+@click.option(
     "--tensorboard",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Rewards, values and losses over environment steps as event files for TensorBoard. Needs the extra tensorboard.",
+    help="Instead: rewards, values and losses over environment steps as event files. Needs the extra tensorboard.",
 )
 @shell.json_option
-def export_command(runs: tuple[Path, ...], tensorboard: Path | None, as_json: bool) -> None:
-    """Write what a run has kept for another program to read.
+def export_command(runs: tuple[Path, ...], output: Path | None, tensorboard: Path | None, as_json: bool) -> None:
+    """Write the rule that a run has learned, as a file for --from and dadc_net.load_rule, and print its digest.
 
-    RUNS is the folder of one run, or the state folders of its parties.
+    RUNS is the folder of one run, or the state folders of its parties; of a shared learner one agent's is enough.
     """
     from dadc_net.errors import UsageError
     from dadc_net.experiment.tensorboard import export_tensorboard
     from dadc_net.storage.kept_run import find_run
 
     if tensorboard is None:
-        raise UsageError("nothing was asked for. A run can be exported for TensorBoard. Give --tensorboard DIR.")
+        told = _export_rule(runs, output)
+        if as_json:
+            shell.print_json(told)
+            return
+        click.echo(f"{told['file']}: the rule of update {told['update']}, {told['bytes']} bytes", err=True)
+        click.echo(told["digest"])
+        return
+    if output is not None:
+        raise UsageError("-o and --tensorboard were both given. One is a rule's file, one a folder. Give one of them.")
     points = export_tensorboard(find_run(runs), tensorboard)
     if as_json:
         shell.print_json({"folder": str(tensorboard), "points": points})
         return
     click.echo(f"{tensorboard}: {points} points; look at them with tensorboard --logdir {tensorboard}")
+
+
+def _export_rule(runs: Sequence[Path], output: Path | None) -> dict[str, Any]:
+    from dadc_net.errors import TemporaryError, UsageError
+    from dadc_net.runtime.learned_rule import find_rule
+    from dadc_net.storage.rule_file import load_rule_file, save_rule
+
+    rule = find_rule(*runs)
+    path = output or Path(f"{runs[0].resolve().name.removesuffix('.rule')}.rule")
+    if path.exists() and (not path.is_file() or load_rule_file(path).digest != rule.digest):
+        raise UsageError(
+            f"{path} exists and is not this rule. Nothing was overwritten. Give another file with -o, or remove it first."
+        )
+    try:
+        save_rule(path, rule)
+    except OSError as error:
+        raise TemporaryError(
+            f"{path} cannot be written: {error.strerror}. Nothing was exported. Give a file in a folder that can be written."
+        ) from error
+    return {"file": str(path), "digest": rule.digest.hex(), "update": rule.update, "bytes": path.stat().st_size}

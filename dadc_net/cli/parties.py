@@ -14,6 +14,7 @@ from dadc_net.cli.agent_id import agent_id
 from dadc_net.cli.event_text import party_text
 from dadc_net.cli.observers import load_observers, log_options, metrics_option, observer_option, served_metrics
 from dadc_net.cli.progress import Progress
+from dadc_net.cli.start import Beginning, beginning, from_option, start_options
 from dadc_net.node.messages import EPOCH_MAX
 from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.storage.run_folder import RunFolder
@@ -59,6 +60,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 @click.command("dadc-env", context_settings=shell.CONTEXT)
 @click.option("--task", default="mabc", show_default=True, help="Name, TOML or .dpomdp file, or package.module:factory.")
 @shell.task_options
+@start_options
 @shell.environment_seed_options("drawn at random, kept in the state folder")
 @click.option("--bind", default=_ADDRESS, show_default=True, metavar="ADDRESS", help="Address to listen at.")
 @click.option(
@@ -109,10 +111,11 @@ def environment_command(
     from dadc_net.runtime.server_process import ServerOptions, ServerProcess
     from dadc_net.storage.folder import open_state_folder
 
-    config = resolve(
-        task, options["overrides"], shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
-    )
+    start = beginning(options["origin"], options["frozen"], options["drawn"], digest_allowed=True)
+    dotted = shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
+    config = resolve(task, options["overrides"], {**dotted, **start.options}, start.before)
     check_agents(config, options["agents"])
+    start.check(config)
     seed = shell.environment_seed(env_seed, env_seed_file)
     server_keys = _server_keys(keys, bind, config.settings.num_agents, insecure)
     log_to_file(open_state_folder(state_dir))
@@ -131,6 +134,12 @@ def environment_command(
         click.echo(f"finished: {result.steps} lock-steps, {rate:.0f} per second; all agents reported", err=True)
     for digest in dict.fromkeys(result.learner_digests.values()):  # One, unless learners are independent.
         click.echo(digest)
+
+
+def _insisted_digest(task: str, overrides: tuple[str, ...], start: Beginning) -> bytes:
+    from dadc_net.config import resolve
+
+    return resolve(task, overrides, start.options, start.before).settings.digest()
 
 
 @click.command("dadc-agent", context_settings=shell.CONTEXT)
@@ -162,6 +171,7 @@ def environment_command(
 @click.option(
     "--state-dir", type=click.Path(path_type=Path), help="Folder for journal and state.  [default: dadc-state/agent-N]"
 )
+@from_option
 @click.option("--config", "insisted", metavar="TASK", help="Task or file whose settings the server's must equal.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --config: override a key.")
 @click.option("--structure", metavar="MODULE:CLASS", help="Your own information structure; never taken from the server.")
@@ -202,6 +212,7 @@ def agent_command(
     server: str,
     keys: Path,
     state_dir: Path | None,
+    origin: str | None,
     insisted: str | None,
     overrides: tuple[str, ...],
     structure: str | None,
@@ -229,11 +240,8 @@ def agent_command(
         raise UsageError("--set was given without --config. An agent takes its settings from the server. Add --config TASK.")
     shared = shell.shared_seed(seed, seed_file)
     private = b"" if private_seed_file is None else read_seed(private_seed_file, "--private-seed-file")
-    digest = b""
-    if insisted is not None:
-        from dadc_net.config import resolve
-
-        digest = resolve(insisted, overrides).settings.digest()
+    start = beginning(origin, frozen=False, drawn=False)
+    digest = b"" if insisted is None else _insisted_digest(insisted, overrides, start)
     folder = state_dir or RunFolder(_STATE).agent(agent)
     agent_keys = None if insecure else load_agent_keys(keys, agent)
     log_to_file(open_state_folder(folder))
@@ -254,6 +262,7 @@ def agent_command(
         structure=own,
         journal=journal,
         private_seed=private,
+        rule=start.rule,
     )
     if not quiet:
         click.echo(f"agent {agent} (from {source}) joins {server}; state in {folder}", err=True)

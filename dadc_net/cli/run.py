@@ -11,6 +11,7 @@ import click
 from dadc_net.cli import shell
 from dadc_net.cli.observers import load_observers, log_options, observer_option
 from dadc_net.cli.progress import Progress, gap_text, summary
+from dadc_net.cli.start import Beginning, beginning, start_options
 
 if TYPE_CHECKING:
     from dadc_net.config import RunConfig
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from dadc_net.runtime.metrics import MetricsFile
 
 
-def _resolve(task: str, options: dict[str, Any]) -> RunConfig:
+def _resolve(task: str, options: dict[str, Any]) -> tuple[RunConfig, Beginning]:
     from dadc_net.config import check_agents, resolve
 
+    start = beginning(options["origin"], options["frozen"], options["drawn"])
     dotted = shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
-    config = resolve(task, options["overrides"], dotted)
+    config = resolve(task, options["overrides"], {**dotted, **start.options}, start.before)
     check_agents(config, options["agents"])
-    return config
+    start.check(config)
+    return config, start
 
 
 def _progress(config: RunConfig, quiet: bool, folder: Path) -> Progress:
@@ -84,6 +87,7 @@ def _metrics(launcher: Launcher) -> MetricsFile:
 @click.command("run")
 @shell.task_argument
 @shell.task_options
+@start_options
 @shell.seed_options
 @click.option(
     "--out",
@@ -129,7 +133,7 @@ def run_command(
     from dadc_net.storage.folder import open_folder
     from dadc_net.storage.kept_run import find_run
 
-    config = _resolve(task, options)
+    config, start = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
     settings = config.settings
     tampers = parse_all(breaks, settings.num_agents, settings.updates * settings.learner.batch_lock_steps)
@@ -142,9 +146,9 @@ def run_command(
     stop.install()
     progress = _progress(config, quiet, folder)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
-    progress.note(_headline(config, seed, seed_file, folder, shown) + (", resumed" if resumes else ""))
+    progress.note(_headline(config, seed, seed_file, folder, shown) + start.note(config) + (", resumed" if resumes else ""))
     told = Observers(progress, *load_observers(observers, folder), HistoryFile(folder))
-    launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers), told, stop)
+    launcher = Launcher(LaunchOptions(config, shared, environment, folder, tampers, rule=start.rule), told, stop)
 
     def look(made: Checkpointed) -> tuple[Snapshot, int]:
         snapshot, meta = load_snapshot(launcher.folder.agent(made.agent))
@@ -172,6 +176,7 @@ def run_command(
 @click.command("simulate")
 @shell.task_argument
 @shell.task_options
+@start_options
 @shell.seed_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; fresh by default, under runs/.")
 @click.option(
@@ -209,7 +214,7 @@ def simulate_command(
     from dadc_net.storage.folder import open_folder
     from dadc_net.storage.run_folder import RunFolder
 
-    config = _resolve(task, options)
+    config, start = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
     folder = RunFolder(open_folder(new_folder(task, _shown_seed(seed, seed_file), out)))
     folder.config.write_text(config.to_toml(), encoding="utf-8")
@@ -217,9 +222,9 @@ def simulate_command(
     stop.install()
     progress = _progress(config, quiet, folder.path)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
-    progress.note(_headline(config, seed, seed_file, folder.path, shown))
+    progress.note(_headline(config, seed, seed_file, folder.path, shown) + start.note(config))
     every = config.evaluate_every
-    simulation = Simulation(config, shared, environment, replicas, checkpoint_every=every)
+    simulation = Simulation(config, shared, environment, replicas, checkpoint_every=every, rule=start.rule)
     told = Observers(progress, *load_observers(observers, folder.path), MetricsFile(folder.path))
     valuer = Valuer(config, lambda made: (simulation.snapshot(), made.update), told)
     told.add(valuer)

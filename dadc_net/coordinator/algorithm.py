@@ -100,9 +100,7 @@ class Algorithm(ABC):
         """Further arrays of the learner's state by full name, not copied; empty for most."""
         return {}
 
-    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take parameters and ``state`` from a snapshot, in place; not the memory."""
-        for group in self.groups:
-            group.restore(snapshot)
+    def restore_state(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take ``state`` from a snapshot, in place; neither parameters nor the memory."""
         for name, array in self.state().items():
             array[...] = snapshot[name]

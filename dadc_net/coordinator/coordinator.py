@@ -13,6 +13,9 @@ On receipt of record t (DESIGN: "One step, exactly"):
         x_t = rho(x_{t-1}, z_t, theta_{t-1})       again, from the carried x_{t-1}, with the new parameters
     theta_t ~ psi(x_t) with words (t, copy, 0 ..) of the coordinator stream: one for a menu, one per factor or dimension;
     uniformly in the first ``learner.uniform_share`` of the run
+
+A coordinator that was put in a learned rule's place (``begin_with``) may be frozen: then no update changes anything, and
+theta_t is the rule's best or drawn from it. Records, batches and digests are as ever.
 """
 
 from __future__ import annotations
@@ -25,17 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.ais import covariance, rank, spread
-from dadc_net.coordinator.algorithm import Algorithm, Parts
+from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.encoder import encoder
 from dadc_net.coordinator.encoder_replay import EncoderReplay
 from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.networks.parameters import ParameterGroup
-from dadc_net.coordinator.prescription import Theta, theta_space
+from dadc_net.coordinator.prescription import Act, Theta, theta_space
 from dadc_net.coordinator.reward_scale import RewardScale
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.window import Window
-from dadc_net.errors import ConfigError, InvariantError, NumericError
+from dadc_net.errors import ConfigError, InvariantError, MismatchError, NumericError
 from dadc_net.exact import canonical
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
@@ -111,9 +114,21 @@ class Coordinator:
 
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""
+        frozen = self.settings.start.frozen
+        explored = self.settings.updates if frozen else update
         self._encode = self.approximator.behaviour()
-        scores = None if self.settings.is_uniform(update) else self.algorithm.behaviour(update)
-        self._act = self.theta.act(self._encode, scores, self.algorithm.own(update))
+        own, is_uniform = self.algorithm.own(explored), not frozen and self.settings.is_uniform(update)
+        if frozen == "greedy":
+            self._act = self._greedily(self.algorithm.greedy(), own)
+        else:
+            self._act = self.theta.act(self._encode, None if is_uniform else self.algorithm.behaviour(explored), own)
+
+    def _greedily(self, scores: Scores, own: Array) -> Act:
+        def act(inputs: Array, keep: Array, previous: Array, words: NDArray[np.uint64]) -> tuple[Array, Theta]:
+            ais = self._encode(inputs, keep, previous)
+            return ais, self.theta.greedy(scores(ais), own)
+
+        return act
 
     def receive(self, record: CommonRecord) -> Decision:
         """Advance by one record.
@@ -146,6 +161,14 @@ class Coordinator:
 
     def _update(self, update: int, carried: Array) -> UpdateReport:
         """Close the batch and learn from it; x_t is made again from ``carried`` [E, X], x_{t-1} of the old parameters."""
+        losses = {} if self.settings.start.frozen else self._learn(update)
+        self._prepare_acting(update)
+        self._ais = self._encode(*self._window.begin(carried), carried)
+        tensors = self.tensor_digests()
+        return UpdateReport(update, _root(tensors), tensors, losses)
+
+    def _learn(self, update: int) -> dict[str, float]:
+        """Update ``update`` from the batch in the window; losses by name."""
         batch = self._window.batch()
         self.rewards.observe(batch)
         batch = replace(batch, reward_scale=self.rewards.value)
@@ -155,10 +178,7 @@ class Coordinator:
         losses |= self.algorithm.improve(batch, states, update)
         if self.settings.learner.scale_rewards:
             losses["reward_scale"] = batch.reward_scale
-        self._prepare_acting(update)
-        self._ais = self._encode(*self._window.begin(carried), carried)
-        tensors = self.tensor_digests()
-        return UpdateReport(update, _root(tensors), tensors, losses)
+        return losses
 
     def _improve_ais(self, batch: Batch, update: int) -> tuple[Array, dict[str, float]]:
         """The batch's AIS [T+1, E, X], and the losses of a step on it, unless the algorithm takes that from a memory."""
@@ -212,7 +232,10 @@ class Coordinator:
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Take the whole state from ``snapshot``."""
-        self.restore_rule(snapshot)
+        for group in self.groups:
+            group.restore(snapshot)
+        self.algorithm.restore_state(snapshot)
+        self.rewards.restore(snapshot)
         if self.memory is not None:
             self.memory.restore(snapshot)
         self._ais = snapshot["carried/ais"].copy()
@@ -221,11 +244,40 @@ class Coordinator:
         self._window.restore(snapshot)
         self._prepare_acting(max(0, self._next_step - 1) // self.settings.learner.batch_lock_steps)
 
+    def rule(self) -> dict[str, NDArray[Any]]:
+        """A copy of what the learned rule consists of, by name: parameters, the algorithm's state, the unit of values."""
+        groups = {name: array for group in self.groups for name, array in group.parameters().items()}
+        return {name: array.copy() for name, array in {**groups, **self.algorithm.state(), **self.rewards.unit()}.items()}
+
     def restore_rule(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take from ``snapshot`` what the learned rule needs: parameters, the algorithm's state and the unit of values."""
-        self.approximator.group.restore(snapshot)
-        self.algorithm.restore(snapshot)
-        self.rewards.restore(snapshot)
+        """Take from ``snapshot`` what the learned rule consists of, and act with it; whatever else there is stays."""
+        for group in self.groups:
+            group.restore_parameters(snapshot)
+        self.algorithm.restore_state(snapshot)
+        self.rewards.restore_unit(snapshot)
+
+    def begin_with(self, rule: Mapping[str, NDArray[Any]]) -> None:
+        """Begin a run with a learned ``rule``: optimiser, memory and schedules are new.
+
+        Raises:
+            MismatchError: if it was learned with other networks, or another algorithm.
+        """
+        own = {name: array.shape for name, array in self.rule().items()}
+        given = {name: array.shape for name, array in rule.items()}
+        differing = [name for name in dict.fromkeys([*own, *given]) if own.get(name) != given.get(name)]
+        if differing:
+            name = differing[0]
+            raise MismatchError(
+                f"the learned rule does not fit this learner: the tensor {name} has the shape {_shape(given.get(name))} in "
+                f"it and {_shape(own.get(name))} here, and so with {len(differing)} tensors. No step was taken. Give the "
+                "algorithm, the sizes of networks and learner.scale_rewards that it was learned with."
+            )
+        self.restore_rule(rule)
+        self._prepare_acting(0)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else str(list(shape))
 
 
 def _root(tensors: Mapping[str, bytes]) -> bytes:

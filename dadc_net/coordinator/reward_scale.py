@@ -71,7 +71,16 @@ class RewardScale:
         """The arrays of the learner's state by full name, not copied; none where no scale is used."""
         if not self._used:
             return {}
-        return {"rewards/returns": self._returns, "rewards/moments": self._moments}
+        return {"rewards/returns": self._returns, **self.unit()}
+
+    def unit(self) -> dict[str, NDArray[Any]]:
+        """What the unit of a learned rule's values follows from, of any number of copies."""
+        return {"rewards/moments": self._moments} if self._used else {}
+
+    def restore_unit(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Take ``unit`` from ``snapshot``; what is running stays as it is."""
+        for name, array in self.unit().items():
+            array[...] = snapshot[name]
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Take everything from ``snapshot``."""

@@ -15,18 +15,27 @@ from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig, build, resolve
 from dadc_net.coordinator.rule import GreedyRule
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.learning import INDEPENDENT, Snapshot
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.evaluation import Evaluator, Valuation, plan_of
 from dadc_net.experiment.simulation import Simulation
+from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.planning.planners import Plan
 from dadc_net.runtime import events
 from dadc_net.runtime.events import Event
 from dadc_net.runtime.learned import load_learner
+from dadc_net.runtime.learned_rule import find_rule
 from dadc_net.storage.kept_run import find_run
+from dadc_net.team.agent_spec import AgentSpec
+from dadc_net.team.families import family_from_plain
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.local_memory import LocalMemory
+from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.spaces import FiniteSpace, space_from_plain
+from dadc_net.team.structures.by_name import structure_from_plain
+from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task, finite_task
 
 TaskLike = str | Task | FiniteModel
@@ -44,33 +53,72 @@ class Update:
     losses: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class RuleProblem:
+    """What a rule was learned for, as far as acting with it needs that."""
+
+    settings: CoordinatorSettings
+    structure: InformationStructure
+    family: PrescriptionFamily
+    agents: Sequence[AgentSpec]
+
+    @classmethod
+    def of(cls, config: RunConfig) -> RuleProblem:
+        """Of a configured run."""
+        specs = config.task.make(config.parameters, 1).spec.agents
+        return cls(config.settings, config.structure, config.family, specs)
+
+    @classmethod
+    def told_by(cls, rule: StartingRule) -> RuleProblem:
+        """As an exported file tells it.
+
+        Raises:
+            UsageError: if it does not know every agent, or its structure or prescriptions are a user's own.
+        """
+        settings = CoordinatorSettings.from_plain(rule.settings)
+        missing = [agent for agent in range(1, settings.num_agents + 1) if str(agent) not in rule.agents]
+        if missing:
+            raise UsageError(
+                f"the rule does not say what the agents {missing} see and do: it was exported from another agent's folder. "
+                "Nothing was loaded. Export it from the folder of the whole run, or name its task too."
+            )
+        agents = []
+        for agent in range(1, settings.num_agents + 1):
+            own = rule.agents[str(agent)]
+            observations, actions = space_from_plain(own["observation_space"]), space_from_plain(own["action_space"])
+            if not isinstance(actions, FiniteSpace):
+                raise UsageError(f"the actions of agent {agent} are {actions}, not finite. Export the rule again.")
+            agents.append(AgentSpec(observations, actions))
+        return cls(settings, structure_from_plain(rule.structure), family_from_plain(rule.family), agents)
+
+
 class LearnedRule:
     """A learned rule, greedy: common and private observations in, actions out. A team's copies are rows [E]."""
 
-    def __init__(self, config: RunConfig, snapshot: Snapshot, seed: int = 0) -> None:
+    def __init__(self, problem: RuleProblem, snapshot: Snapshot, seed: int = 0) -> None:
         """``seed``: of the agents' own draws, where prescriptions are randomised.
 
         Raises:
             UsageError: for independent learners, which have no common rule.
         """
-        if config.settings.learning == INDEPENDENT.name:
+        if problem.settings.learning == INDEPENDENT.name:
             raise UsageError(
                 "the run's learners are independent. There is no rule of the team, but one for each agent. Train with "
                 "learning=shared, or evaluate the run."
             )
-        self.config = config
-        self._rule = GreedyRule(config.settings, snapshot)
-        self._spec = config.task.make(config.parameters, 1).spec
-        self._streams = [Stream(f"agent/{agent}", seed_bytes(seed)) for agent in range(1, self._spec.num_agents + 1)]
+        self.problem = problem
+        self._rule = GreedyRule(problem.settings, snapshot)
+        agents = range(1, len(problem.agents) + 1)
+        self._streams = [Stream(f"agent/{agent}", seed_bytes(seed)) for agent in agents]
         self.begin(1)
 
     def begin(self, copies: int = 1) -> None:
         """Start E episodes."""
-        structure, family = self.config.task.structure, self.config.family
+        structure, family = self.problem.structure, self.problem.family
         self._rule.begin(copies)
         self._step = 0
         self._copies = copies
-        agents = enumerate(self._spec.agents, start=1)
+        agents = enumerate(self.problem.agents, start=1)
         self._memories = [LocalMemory([agent], own, copies, structure, family) for agent, own in agents]
 
     def prescription(self, common: Any) -> NDArray[Any]:
@@ -84,7 +132,7 @@ class LearnedRule:
         columns = []
         for memory, stream, seen in zip(self._memories, self._streams, observations, strict=True):
             memory.observe(np.asarray(seen), steps)
-            words = stream.words(self._step, self._copies, 1) if self.config.family.is_random else None
+            words = stream.words(self._step, self._copies, 1) if self.problem.family.is_random else None
             columns.append(memory.act(theta, words))
         self._step += 1
         return np.concatenate(columns, axis=1)
@@ -101,7 +149,7 @@ class Learned:
 
     def rule(self) -> LearnedRule:
         """What was learned, to act with."""
-        return LearnedRule(self.config, self.snapshot)
+        return LearnedRule(RuleProblem.of(self.config), self.snapshot)
 
     def evaluate(self) -> Valuation:
         """What it is worth, beside the optimum where there is a planner."""
@@ -181,9 +229,23 @@ def evaluate(run: str | Path, task: str | None = None) -> Valuation:
 
 
 def load_rule(run: str | Path, task: str | None = None) -> LearnedRule:
-    """The rule that a run has learned; ``task``: its name where it is somebody's code."""
-    config, snapshot = _kept(Path(run), task)
-    return LearnedRule(config, snapshot)
+    """The rule in the folder of a run or in a file of ``dadc export``; ``task``: its name where it is somebody's code.
+
+    Raises:
+        UsageError: if there is none.
+        CorruptStateError: if it is damaged.
+        MismatchError: if ``task`` is another one than it was learned for.
+    """
+    if not Path(run).is_file():
+        config, snapshot = _kept(Path(run), task)
+        return LearnedRule(RuleProblem.of(config), snapshot)
+    rule = find_rule(Path(run))
+    if task is None:
+        return LearnedRule(RuleProblem.told_by(rule), rule.arrays)
+    structure = {"name": rule.structure["name"], **rule.structure["parameters"]}
+    config = resolve(task, (), {"structure": structure}, rule.settings)
+    rule.check_problem(config.settings, config.structure.to_plain(), config.family.to_plain())
+    return LearnedRule(RuleProblem.of(config), rule.arrays)
 
 
 def _kept(run: Path, task: str | None) -> tuple[RunConfig, Snapshot]:

@@ -20,6 +20,7 @@ from dadc_net.errors import DivergenceError, Interrupted, InvariantError
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
+from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.rows import Answers, ServerRow
 from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import World
@@ -54,8 +55,15 @@ class Simulation:
         environment_seed: bytes,
         replicas: str = "one",
         checkpoint_every: int = 0,
+        rule: StartingRule | None = None,
     ) -> None:
-        """``checkpoint_every``: updates between those after which observers are told to look at ``snapshot()``; 0: never."""
+        """Args:
+        checkpoint_every: updates between those after which observers are told to look at ``snapshot()``; 0: never.
+        rule: the learned rule that the configuration names.
+
+        Raises:
+            MismatchError: if it names another one, or it does not fit.
+        """
         self.config = config
         self.world = World(make_problem(config), environment_seed)
         settings = config.settings
@@ -64,7 +72,7 @@ class Simulation:
         # Replicas of one learner agree, so that one of them is enough, and one object acts for all who obey it.
         groups = settings.learners
         learning = [agent for group in groups for agent in (group if replicas == "all" else group[:1])]
-        self.replicas = [replica_of(settings, shared_seed, k, specs[k - 1].observation_space) for k in learning]
+        self.replicas = [replica_of(settings, shared_seed, k, specs[k - 1].observation_space, rule) for k in learning]
         copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
         self._passive = []
         for group in groups:
@@ -165,8 +173,14 @@ class Simulation:
 
 def keep(folder: RunFolder, config: RunConfig, ended: SimulationResult) -> None:
     """Write what was learned as processes would: a checkpoint in an agent's folder; of equal replicas one is kept."""
+    specs = config.task.make(config.parameters, 1).spec.agents
+    seen = {
+        str(agent): {"observation_space": own.observation_space.to_plain(), "action_space": own.action_space.to_plain()}
+        for agent, own in enumerate(specs, start=1)
+    }
+    problem = {"structure": config.structure.to_plain(), "family": config.family.to_plain(), "agents": seen}
     for agent, *_ in config.settings.learners:
-        meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates}
+        meta = {"settings": config.settings.to_plain(), "agent": agent, "update": config.settings.updates, **problem}
         meta["learner_digest"] = ended.agent_digests[agent]
         arrays = config.settings.mode.part(ended.snapshot, agent)
         path = checkpoint_path(open_folder(folder.agent(agent)), ended.lock_steps)

@@ -42,6 +42,8 @@ class Join:
     """Digest of the known-answer test of this host's arithmetic and streams."""
     settings_digest: bytes
     """Digest of the settings this agent insists on; empty: whatever the server says."""
+    rule: bytes = b""
+    """Digest of the learned rule this agent would begin with; empty: it has none."""
     host: dict[str, str] = field(default_factory=dict)
     """Host name, process id, versions, CPU features: for people who read a report, never compared."""
     answers: dict[str, str] = field(default_factory=dict)

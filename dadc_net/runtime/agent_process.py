@@ -24,6 +24,7 @@ from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
+from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import NO_RUN, Alive, Fault, Probe
 from dadc_net.node.rows import Arrays
 from dadc_net.runtime.control import Control
@@ -40,6 +41,7 @@ from dadc_net.runtime.events import (
 )
 from dadc_net.runtime.history import HistoryFile
 from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
+from dadc_net.runtime.learned_rule import settle_rule
 from dadc_net.runtime.meters import AgentMeter
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.status import OwnStatus, StatusFile
@@ -84,6 +86,8 @@ class AgentOptions:
     structure: InformationStructure | None = None
     private_seed: bytes = field(default=b"", repr=False)
     """Of the agent's own draws; empty: the shared seed."""
+    rule: StartingRule | None = field(default=None, repr=False)
+    """The learned rule to begin with; None: what the state folder has kept, if anything."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
 
@@ -136,6 +140,7 @@ class AgentProcess:
                     answers=selftest.answers,
                     structure=options.structure,
                     private_seed=options.private_seed,
+                    rule=settle_rule(options.state_dir, options.rule, bool(store.facts)),
                     patience_s=options.patience_s,
                     checkpoint_every=options.checkpoint_every,
                 )

@@ -37,6 +37,7 @@ from dadc_net.runtime.process_title import name_process
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
+from dadc_net.storage.rule_file import load_rule_file
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
 
 _TEMPORARY_FOLDER_MAX = 60
@@ -75,6 +76,8 @@ class AgentOrder:
     """The user's own information structure, ``package.module:Class``; empty: a built-in one."""
     family: str = ""
     """The user's own kind of prescription family, likewise."""
+    rule: Path | None = None
+    """File of the learned rule to begin with."""
     tamper: Tamper | None = None
     journal: str = "process"
     journals: Journals = ON_DISK
@@ -151,6 +154,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             keys=load_agent_keys(order.keys_dir, order.agent),
             checkpoint_every=order.checkpoint_every,
             structure=load_structure(order.structure) if order.structure else None,
+            rule=None if order.rule is None else load_rule_file(order.rule),
             tamper=order.tamper,
             journal=order.journal,
             journals=order.journals,

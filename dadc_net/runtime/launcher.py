@@ -32,6 +32,7 @@ from dadc_net.errors import (
     error_for_exit_code,
 )
 from dadc_net.node.agent.agent_node import Tamper
+from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.events import (
@@ -49,6 +50,7 @@ from dadc_net.runtime.own_family import family_argument
 from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
+from dadc_net.storage.rule_file import save_rule
 from dadc_net.storage.run_folder import SERVER, RunFolder, agent_name
 from dadc_net.wire.keys import write_keys
 
@@ -71,6 +73,8 @@ class LaunchOptions:
     tamper: Mapping[int, Tamper] = field(default_factory=dict)
     """agent -> how its replica is broken on purpose"""
     journals: Journals = ON_DISK
+    rule: StartingRule | None = field(default=None, repr=False)
+    """The learned rule that the agents begin with; None: what ``out`` has kept, if anything."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,8 @@ class Launcher:
         open_folder(folder.path)
         with locked(folder.path, "this command"):  # Before anything in it is written: another command may be at it.
             atomic_file.replace(folder.config, options.config.to_toml().encode("utf-8"))
+            if options.rule is not None:
+                save_rule(folder.start, options.rule)
             write_keys(folder.keys, options.config.settings.num_agents)
             run_id = secrets.token_bytes(RUN_ID_BYTES)
             told = (options.config.to_plain(), options.environment_seed, run_id, folder.server, folder.keys)
@@ -173,6 +179,7 @@ class Launcher:
                 tells_losses=agent in self.learners,
                 structure=structure_argument(options.config),
                 family=family_argument(options.config),
+                rule=self.folder.start if options.config.settings.start.rule else None,
                 tamper=options.tamper.get(agent),
                 journal=options.config.runtime.journal,
                 journals=options.journals,

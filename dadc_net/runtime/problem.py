@@ -28,6 +28,7 @@ def make_terms(config: RunConfig) -> RunTerms:
         config.runtime.lockstep_timeout_s,
         config.runtime.join_timeout_s,
         settings.mode.one_learner,
+        settings.start.rule,
     )
 
 

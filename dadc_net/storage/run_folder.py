@@ -9,6 +9,8 @@ STOPPED_FILE = "stopped.arrays"
 """What an agent leaves beside its journal when a divergence stops the run: its learner, for whoever wants to see why."""
 PRUNED_FILE = "pruned.json"
 """What is left of the journal of a finished run that was cut to what is needed later."""
+START_FILE = "start.rule"
+"""The learned rule that an agent began with, beside its journal."""
 SERVER = "server"
 """Name of the party that serves the environment, and of its folder."""
 _CONFIG = "config.toml"
@@ -44,6 +46,11 @@ class RunFolder:
     def keys(self) -> Path:
         """Keys of server and agents; a simulation has none."""
         return self.path / "keys"
+
+    @property
+    def start(self) -> Path:
+        """The learned rule that its agents began with, if they did with one."""
+        return self.path / START_FILE
 
     def agent(self, agent: int) -> Path:
         """State folder of ``agent``."""

@@ -36,6 +36,7 @@ def pack_join(join: Join) -> bytes:
         "commitment": join.commitment,
         "selftest": join.selftest,
         "settings_digest": join.settings_digest,
+        "rule": join.rule,
         "host": dict(join.host),
         "answers": dict(join.answers),
     }
@@ -52,6 +53,7 @@ def unpack_join(header: Header, raw: bytes) -> Join:
         commitment=body["commitment"],
         selftest=body["selftest"],
         settings_digest=body["settings_digest"],
+        rule=body["rule"],
         host=host,
         answers=answers,
         run_id=header.run_id,
@@ -246,6 +248,7 @@ _JOIN: dict[str, Check] = {
     "commitment": _is_digest,
     "selftest": _is_digest,
     "settings_digest": _is_digest_or_empty,
+    "rule": _is_digest_or_empty,
     "host": _is_facts,
     "answers": _is_facts,
 }

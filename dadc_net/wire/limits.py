@@ -25,7 +25,7 @@ ACTIONS_BYTES_MAX = MIB
 """Actions of one agent; at 2 bytes per copy, half a million copies."""
 
 JOIN_BYTES_MAX = 16 * KIB
-"""Body of a Join: two digests and a few facts about the host."""
+"""Body of a Join: four digests and a few facts about the host."""
 
 BEGIN_BYTES_MAX = 512 * KIB
 """Body of a Begin: all settings and the prescription family."""

@@ -38,7 +38,7 @@ from dadc_net.wire.limits import SendTooLargeError
 RUN_ID = bytes(range(16))
 DIGEST = bytes(range(32))
 CONTROL = {"name": "control", "parameters": {}}
-JOIN_BODY = {"commitment": DIGEST, "selftest": DIGEST, "settings_digest": b"", "host": {}, "answers": {}}
+JOIN_BODY = {"commitment": DIGEST, "selftest": DIGEST, "settings_digest": b"", "rule": b"", "host": {}, "answers": {}}
 
 run_ids = st.binary(min_size=16, max_size=16)
 digests = st.binary(min_size=32, max_size=32)
@@ -61,7 +61,10 @@ plain = st.recursive(
 )
 records = st.dictionaries(texts, leaves | st.lists(st.lists(leaves, max_size=3), max_size=3), max_size=5)
 facts = st.dictionaries(texts, texts, max_size=5)
-said = {"agent": uint32, "commitment": digests, "selftest": digests, "settings_digest": maybe_digests, "host": facts}
+said = {
+    **{"agent": uint32, "commitment": digests, "selftest": digests, "host": facts},
+    **{"settings_digest": maybe_digests, "rule": maybe_digests},
+}
 held = {"answers": facts, "run_id": run_ids.filter(any), "epoch": uint32, "next_step": uint64, "head": digests}
 reply = {"run_id": run_ids, "epoch": uint32, "agent": uint32, "step": uint64}
 answer = {"actions": st.binary(max_size=50), "step_digest": digests, "learner_digest": maybe_digests}
@@ -127,7 +130,7 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 def test_the_header_has_the_layout_of_the_specification() -> None:
     header = encode(Step(RUN_ID, 0x01020304, Record(0x05060708, DIGEST, b"c"), b"p"))[0]
     assert HEADER.size == 72
-    assert header == (b"DADC" + b"\3\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
+    assert header == (b"DADC" + b"\4\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
 
 
 def test_step_and_act_carry_their_bytes_as_they_are() -> None:

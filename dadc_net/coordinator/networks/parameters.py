@@ -145,10 +145,18 @@ class ParameterGroup:
         named |= {"adam.first": self.adam.first, "adam.second": self.adam.second, "adam.powers": self.adam.powers}
         return {f"{self.component}/{name}": array.copy() for name, array in named.items()}
 
+    def parameters(self) -> dict[str, Array]:
+        """Full name -> each parameter tensor, not copied; without the optimiser's state."""
+        return {f"{self.component}/{name}": array for name, array in self.arrays.items()}
+
+    def restore_parameters(self, snapshot: Mapping[str, Array]) -> None:
+        """Take the parameters from ``snapshot``, in place; the optimiser's state stays as it is."""
+        for name, array in self.parameters().items():
+            array[...] = snapshot[name]
+
     def restore(self, snapshot: Mapping[str, Array]) -> None:
-        """Take parameters and, where the snapshot has it, optimiser state from ``snapshot``, in place."""
-        for name, array in self.arrays.items():
-            array[...] = snapshot[f"{self.component}/{name}"]
+        """Take parameters and optimiser state from ``snapshot``, in place."""
+        self.restore_parameters(snapshot)
         for name, array in (
             ("first", self.adam.first),
             ("second", self.adam.second),

@@ -19,6 +19,7 @@ from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import MODES, SHARED, LearningMode
 from dadc_net.coordinator.settings.schedule import ScheduleSettings
+from dadc_net.coordinator.settings.start import StartSettings
 from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
@@ -50,6 +51,7 @@ class CoordinatorSettings:
     gaussian: GaussianSettings = field(default_factory=GaussianSettings)
     factored: FactoredSettings = field(default_factory=FactoredSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    start: StartSettings = field(default_factory=StartSettings)
     own: dict[str, Any] = field(default_factory=dict)
     """Settings of single algorithms by section; a section that is left out has its defaults."""
 

@@ -15,6 +15,7 @@ from typing import Any
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, MismatchError, TemporaryError
 from dadc_net.node.agent.identity import AgentIdentity
+from dadc_net.node.agent.starting_rule import named
 from dadc_net.node.messages import Begin
 from dadc_net.node.rows import AgentJournal, AgentRow, Arrays
 
@@ -159,6 +160,7 @@ def refuse_another(identity: AgentIdentity, facts: Mapping[str, Any], settings: 
         ("seed commitment", facts["commitment"][:16], identity.commitment.hex()[:16]),
         ("private seed commitment", facts["private_commitment"][:16], identity.private_commitment.hex()[:16]),
         ("settings digest", settings.digest().hex()[:16], (wanted or settings.digest()).hex()[:16]),
+        ("starting rule", named(settings.start.rule), named(identity.rule_digest.hex())),
         ("information structure", facts["structure"]["name"], facts["structure"]["name"] if own is None else own.name),
     ):
         if held != given:

@@ -102,6 +102,7 @@ class AgentNode:
             commitment=identity.commitment,
             selftest=identity.selftest,
             settings_digest=identity.settings_digest,
+            rule=identity.rule_digest,
             host=identity.host,
             answers=identity.answers,
             run_id=self.run_id,

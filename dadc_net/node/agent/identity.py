@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dadc_net.exact.digest import derive_key, keyed
+from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.team.structures.structure import InformationStructure
 
 
@@ -25,6 +26,8 @@ class AgentIdentity:
     """The user's own structure, loaded on this host; a name sent by the server is looked up among built-in ones."""
     private_seed: bytes = field(default=b"", repr=False)
     """Of the stream that the agent draws its own actions with; empty: the shared seed, so that runs repeat."""
+    rule: StartingRule | None = field(default=None, repr=False)
+    """The learned rule that it was given to begin with."""
     patience_s: float = 300.0
     """How long a lost server is waited for."""
     checkpoint_every: int = 0
@@ -34,6 +37,11 @@ class AgentIdentity:
     def commitment(self) -> bytes:
         """What it shows of its seed at joining."""
         return commitment(self.shared_seed)
+
+    @property
+    def rule_digest(self) -> bytes:
+        """What it says of the rule at joining; empty: it has none."""
+        return b"" if self.rule is None else self.rule.digest
 
     @property
     def private_commitment(self) -> bytes:

@@ -16,9 +16,11 @@ from dataclasses import replace
 import numpy as np
 
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import InvariantError
 from dadc_net.exact.digest import derive_key
 from dadc_net.node.agent.replica import Replica
+from dadc_net.node.agent.starting_rule import StartingRule, start_of
 from dadc_net.node.record import CommonLayout, ObservationLayout, Record
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, Space, product, space_from_plain
@@ -43,8 +45,15 @@ class IndependentReplica(Replica):
 
     compares_learners = False
 
-    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> None:
-        super().__init__(own_settings(settings, observation_space), own_seed(shared_seed, agent))
+    def __init__(
+        self,
+        settings: CoordinatorSettings,
+        shared_seed: bytes,
+        agent: int,
+        observation_space: Space,
+        start: Snapshot | None = None,
+    ) -> None:
+        super().__init__(own_settings(settings, observation_space), own_seed(shared_seed, agent), start)
         copies = settings.learner.num_envs
         self.settings = settings
         self._key = derive_key("step digest", shared_seed)
@@ -65,8 +74,19 @@ class IndependentReplica(Replica):
         return told._replace(common=np.concatenate((told.common, observation), axis=1))
 
 
-def replica_of(settings: CoordinatorSettings, shared_seed: bytes, agent: int, observation_space: Space) -> Replica:
-    """What agent ``agent`` learns with: a replica of the one learner, or its own."""
+def replica_of(
+    settings: CoordinatorSettings,
+    shared_seed: bytes,
+    agent: int,
+    observation_space: Space,
+    rule: StartingRule | None = None,
+) -> Replica:
+    """What agent ``agent`` learns with: a replica of the one learner, or its own.
+
+    Raises:
+        MismatchError: if the settings name another learned rule than ``rule``, or it does not fit.
+    """
+    start = start_of(settings, rule, agent)
     if settings.mode.one_learner:
-        return Replica(settings, shared_seed)
-    return IndependentReplica(settings, shared_seed, agent, observation_space)
+        return Replica(settings, shared_seed, start)
+    return IndependentReplica(settings, shared_seed, agent, observation_space, start)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.coordinator import Coordinator, UpdateReport
 from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
-from dadc_net.errors import ProtocolError
+from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.errors import InvariantError, ProtocolError
 from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
 from dadc_net.node.record import CommonLayout, Record
 from dadc_net.node.rows import StepDigests, UpdateRow
@@ -48,9 +49,18 @@ class Replica:
     compares_learners = True
     """Whether digests of the learner must be equal for all agents, besides the chain head."""
 
-    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes, start: Snapshot | None = None) -> None:
+        """``start``: the learned rule that the settings name; None: they name none.
+
+        Raises:
+            MismatchError: if it was learned with other networks.
+        """
+        if (start is None) is bool(settings.start.rule):
+            raise InvariantError(f"a run begins with the rule {settings.start.rule!r}, and its learner was begun otherwise")
         self.settings = settings
         self.coordinator = Coordinator(settings, shared_seed)
+        if start is not None:
+            self.coordinator.begin_with(start)
         self.head = GENESIS
         self._key = derive_key("step digest", shared_seed)
         space = space_from_plain(settings.common_space)

@@ -32,14 +32,22 @@ class TeamMember:
 
         Raises:
             UsageError: for a structure that is neither built in nor the agent's own, or prescriptions that do not fit it.
-            MismatchError: if the agent's own structure is another than the server's.
+            MismatchError: if the agent's own structure, or the learned rule that it was given, is not the run's.
             ProtocolError: for an action space that is not finite.
         """
+        if identity.rule is not None:
+            identity.rule.check_problem(settings, facts["structure"], facts["family"])
         own, record = identity.structure, facts["structure"]
         structure = structure_from_plain(record) if own is None else own_structure(own, record)
         spec = AgentSpec(space_from_plain(facts["observation_space"]), _finite(facts["action_space"]))
         self.settings = settings
-        self.replica = replica_of(settings, identity.shared_seed, identity.agent, spec.observation_space)
+        self.replica = replica_of(settings, identity.shared_seed, identity.agent, spec.observation_space, identity.rule)
+        spaces = {name: facts[name] for name in ("observation_space", "action_space")}
+        self._problem = {
+            **{name: facts[name] for name in ("structure", "family")},
+            "agents": {str(identity.agent): spaces},
+        }
+        """What whoever finds a checkpoint needs to act with it."""
         self._actions = ActionLayout(spec.action_space, settings.learner.num_envs)
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])
@@ -67,6 +75,7 @@ class TeamMember:
         """What belongs to a snapshot so that it can be checked."""
         return {
             "settings": self.settings.to_plain(),
+            **self._problem,
             "head": self.replica.head.hex(),
             "state_digest": self.replica.coordinator.digest().hex(),
         }

@@ -70,8 +70,14 @@ class Credentials(NamedTuple):
 class Roster:
     """Members by agent id, 1..K."""
 
-    def __init__(self, num_agents: int, settings_digest: bytes, known: Credentials | None = None) -> None:
-        """``known``: what the agents of this run said when it began, if it has begun before."""
+    def __init__(
+        self, num_agents: int, settings_digest: bytes, known: Credentials | None = None, rule: str = ""
+    ) -> None:
+        """Args:
+        known: what the agents of this run said when it began, if it has begun before.
+        rule: digest, in hexadecimal, of the learned rule that the run begins with; empty: with none.
+        """
+        self._rule = rule
         self.known = known
         self.num_agents = num_agents
         self._settings_digest = settings_digest
@@ -113,6 +119,12 @@ class Roster:
                 f"agent {agent} insists on settings with digest {join.settings_digest.hex()[:16]}, the server's have "
                 f"{self._settings_digest.hex()[:16]}. No step was taken. Give both the same task and options, or start "
                 "the agent without --config."
+            )
+        if join.rule.hex() != self._rule:
+            return MismatchError(
+                f"agent {agent} would begin with {_named_rule(join.rule.hex())}, this run begins with "
+                f"{_named_rule(self._rule)}. No step was taken. Start every agent with --from and the same file, made by "
+                "dadc export, and dadc-env with --from and that file or its digest."
             )
         return self._compare_with_members(join)
 
@@ -182,6 +194,10 @@ class Roster:
             f"agent {agent} is already running on {where}, and it answers. This second process was refused; the first "
             "goes on undisturbed. Stop the first one, or start this one with another --id."
         )
+
+
+def _named_rule(rule: str) -> str:
+    return f"the learned rule {rule[:16]}" if rule else "no learned rule"
 
 
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> str:

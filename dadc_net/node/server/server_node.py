@@ -63,7 +63,7 @@ class EnvironmentServerNode:
         self._agents = range(1, self.num_agents + 1)
         self.last_step = terms.last_step
         """Index of the run's last record."""
-        self.roster = Roster(self.num_agents, terms.settings_digest, team)
+        self.roster = Roster(self.num_agents, terms.settings_digest, team, terms.starting_rule)
         self._joining = Joining(log, self.roster, run_id, epoch)
         self.answers: dict[int, Answer] = {}
         self._ending = RunEnding(terms.last_step, self.num_agents)

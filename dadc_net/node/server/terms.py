@@ -66,6 +66,8 @@ class RunTerms(NamedTuple):
     join_timeout_s: float
     shared_learning: bool = True
     """Whether learner digests must be equal; independent learners differ by construction."""
+    starting_rule: str = ""
+    """Digest, in hexadecimal, of the learned rule that the agents must begin with; empty: they must have none."""
 
     @property
     def last_step(self) -> int:
