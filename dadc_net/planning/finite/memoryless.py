@@ -31,6 +31,8 @@ _MOST_BRANCHES = 200_000
 _MOST_CHANCES = 4_000_000
 """M U J"""
 _MOST_ROUNDS = 40
+_SINGLY, _DRAWN = 8, 4
+"""Single changes that are tried in a round, and rules that the search begins with beside two of its own."""
 _NOTHING = 1e-9
 
 
@@ -143,23 +145,22 @@ class _Search:
         self._everyone = np.arange(self._commons)
 
     def best(self, constant: int) -> tuple[float, Numbers]:
-        """From the best constant prescription, and from what betters a random coordinator at once."""
+        """From the best constant prescription, from what betters a random coordinator at once, and from random rules."""
         mean = self._chances.mean(axis=0)
         after_random = self._betters(self._gains([mean[step.place] for step in self._steps])[1])
-        found = [self._bettered(start) for start in (np.full(self._commons, constant), after_random)]
+        drawn = np.random.Generator(np.random.Philox(0)).integers(0, len(self._chances), (_DRAWN, self._commons))
+        found = [self._bettered(start) for start in (np.full(self._commons, constant), after_random, *drawn)]
         return max(found, key=lambda pair: pair[0])
 
     def _bettered(self, rule: Numbers) -> tuple[float, Numbers]:
-        """Where changing it at all z at once, or at the one z where most is gained, does not help any more."""
+        """Where changing it at all z at once, or at one of the z where most is gained, does not help any more."""
         value, gains = self._gains(self._played(rule))
         for _ in range(_MOST_ROUNDS):
             better = self._betters(gains)
             gained = gains[self._everyone, better] - gains[self._everyone, rule]
             better = np.where(gained > _NOTHING, better, rule)
-            one = rule.copy()
-            where = int(np.argmax(gained))
-            one[where] = better[where]
-            for tried in (better, one):
+            singly = [np.where(self._everyone == z, better, rule) for z in np.argsort(-gained, kind="stable")[:_SINGLY]]
+            for tried in (better, *singly):
                 reached, following = self._gains(self._played(tried))
                 if reached > value + _NOTHING:
                     value, gains, rule = reached, following, tried
