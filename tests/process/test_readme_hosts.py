@@ -109,12 +109,11 @@ def test_the_commands_of_the_readme_on_hosts_of_their_own(hosts: Hosts, tmp_path
     seed = roots.home("server") / "dadc-state" / "server" / "environment.seed"
     (roots.home(LAPTOP) / "environment.seed").write_bytes(seed.read_bytes())
     (roots.home(LAPTOP) / "environment.seed").chmod(0o600)
-    again = roots.run(
-        LAPTOP,
-        "dadc simulate mabc --seed-file team/agent-1/team.seed --env-seed-file environment.seed --json --quiet "
-        "--set evaluation.trajectories=0 --set evaluation.progress_trajectories=0",
-        PATIENCE,
-    )
+    task = lines["server"].partition("--task ")[2].partition(" --bind")[0]
+    seeds = "--seed-file team/agent-1/team.seed --env-seed-file environment.seed"
+    unvalued = "--set evaluation.trajectories=0 --set evaluation.progress_trajectories=0"
+    again = roots.run(LAPTOP, f"dadc simulate {task} {seeds} --json --quiet {unvalued}", PATIENCE)
+    clock.tell(f"the same again on one machine: dadc simulate {task}")
     assert json.loads(again.splitlines()[-1])["learner_digest"] in checked
 
 
