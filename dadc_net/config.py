@@ -27,10 +27,13 @@ from dadc_net.named_code import load_task
 from dadc_net.presets import default_preset, preset, restarts
 from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
+from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
+from dadc_net.team.spaces import Space
 from dadc_net.team.structures.by_name import chosen_structure, is_built_in
 from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task
+from dadc_net.team.user_code import blame_owner
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
 RUN_CONFIG = "config.toml"
@@ -292,12 +295,12 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     _check_keys(defaults, (*_PRESET_KEYS, *_PRESET_SECTIONS), f" in the preset {name!r} of the task {task.name}")
     sections = {name: {**defaults.get(name, {}), **given.get(name, {})} for name in _PRESET_SECTIONS}
     discount = top.get("discount", task.default_discount)
-    parameters = from_plain(task.parameters_type, {**restarts(task, name, discount), **sections["env"]}, "env.")
+    parameters = _parameters(task, {**restarts(task, name, discount), **sections["env"]})
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
-    spec = task.make(parameters, learner.num_envs).spec
+    spec = task.environment(parameters, learner.num_envs).spec
     structure = chosen_structure(task.structure, given.get(STRUCTURE, {}))
-    common_space = structure.common_space(spec)
+    common_space = _common_space(structure, spec)
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     choice = PrescriptionChoice(
         prescriptions=top.get("prescriptions"),
@@ -335,6 +338,22 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     check_discount(config.settings.discount, spec)
     _check_kept(config)
     return config
+
+
+def _parameters(task: Task, section: Mapping[str, Any]) -> Any:
+    try:
+        return from_plain(task.parameters_type, section, "env.")
+    except (Exception, SystemExit) as error:
+        blame_owner("making the parameters of the environment", task.parameters_type, error)
+        raise
+
+
+def _common_space(structure: InformationStructure, spec: EnvironmentSpec) -> Space:
+    try:
+        return structure.common_space(spec)
+    except (Exception, SystemExit) as error:
+        blame_owner("the information structure", structure, error)
+        raise
 
 
 def _check_kept(config: RunConfig) -> None:

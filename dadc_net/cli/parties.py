@@ -89,6 +89,7 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 @observer_option
 @metrics_option
 @log_options
+@shell.trial_option
 @click.option("--quiet", is_flag=True, help="Only the final digest.")
 def environment_command(
     task: str,
@@ -101,15 +102,18 @@ def environment_command(
     insecure: bool,
     observers: tuple[str, ...],
     metrics_port: str | None,
+    no_trial: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """The environment server alone; agents join it with dadc-agent."""
     from dadc_net.config import check_agents, resolve
     from dadc_net.node.messages import RUN_ID_BYTES
-    from dadc_net.runtime.host import log_to_file
+    from dadc_net.runtime.log_file import log_to_file
+    from dadc_net.runtime.problem import try_environment
     from dadc_net.runtime.server_process import ServerOptions, ServerProcess
     from dadc_net.storage.folder import open_state_folder
+    from dadc_net.storage.journal_file import JOURNAL_NAME
 
     start = beginning(options["origin"], options["frozen"], options["drawn"], digest_allowed=True)
     dotted = shell.dotted_options(options["updates"], options["num_envs"], options["algorithm"])
@@ -119,6 +123,8 @@ def environment_command(
     seed = shell.environment_seed(env_seed, env_seed_file)
     server_keys = _server_keys(keys, bind, config.settings.num_agents, insecure)
     log_to_file(open_state_folder(state_dir))
+    if not (no_trial or (state_dir / JOURNAL_NAME).exists()):
+        try_environment(config)
     stop = StopRequest()
     stop.install()
     stop.reread_on_hangup()
@@ -229,7 +235,7 @@ def agent_command(
     from dadc_net.errors import UsageError
     from dadc_net.named_code import load_structure
     from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
-    from dadc_net.runtime.host import log_to_file
+    from dadc_net.runtime.log_file import log_to_file
     from dadc_net.runtime.own_family import load_family
     from dadc_net.runtime.seed_files import read_seed
     from dadc_net.storage.folder import open_state_folder

@@ -32,8 +32,7 @@ def _resolve(task: str, options: dict[str, Any]) -> tuple[RunConfig, Beginning]:
     return config, start
 
 
-def _progress(config: RunConfig, quiet: bool, folder: Path) -> Progress:
-    agreed = "digests equal" if config.settings.mode.one_learner else "common log equal"
+def _progress(config: RunConfig, quiet: bool, folder: Path, agreed: str) -> Progress:
     progress = Progress(config.settings.updates, quiet, agreed, folder=folder)
     for note in config.task.notes:
         progress.note(note)
@@ -103,6 +102,7 @@ def _metrics(launcher: Launcher) -> MetricsFile:
 )
 @observer_option
 @log_options
+@shell.trial_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def run_command(
@@ -114,6 +114,7 @@ def run_command(
     out: Path | None,
     breaks: tuple[str, ...],
     observers: tuple[str, ...],
+    no_trial: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -129,6 +130,7 @@ def run_command(
     from dadc_net.runtime.history import HistoryFile
     from dadc_net.runtime.launcher import Launcher, LaunchOptions
     from dadc_net.runtime.learned import load_learner, load_snapshot
+    from dadc_net.runtime.problem import try_environment
     from dadc_net.runtime.sabotage import parse_all
     from dadc_net.storage.folder import open_folder
     from dadc_net.storage.kept_run import find_run
@@ -138,13 +140,16 @@ def run_command(
     settings = config.settings
     tampers = parse_all(breaks, settings.num_agents, settings.updates * settings.learner.batch_lock_steps)
     resumes = holds_run(out, config, shared)
+    if not (no_trial or resumes):
+        try_environment(config)
     folder = out if resumes and out is not None else new_folder(task, _shown_seed(seed, seed_file), out)
     if resumes and _shows_pruned(folder, as_json, quiet):
         return
     open_folder(folder)
     stop = StopRequest()
     stop.install()
-    progress = _progress(config, quiet, folder)
+    agreed = "digests equal" if settings.mode.one_learner else "common log equal"
+    progress = _progress(config, quiet, folder, agreed)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder, shown) + start.note(config) + (", resumed" if resumes else ""))
     told = Observers(progress, *load_observers(observers, folder), HistoryFile(folder))
@@ -167,7 +172,7 @@ def run_command(
         _show_former(former, folder, as_json, quiet)
         return
     report = former or make_report(  # A former one was kept, and its command ended before it was valued.
-        config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall
+        config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall, settings.num_agents
     )
     snapshot, _ = load_learner(find_run([folder]), config)
     _finish(valuer, report, snapshot, folder, config.evaluation.monte_carlo_trajectories, as_json, quiet)
@@ -187,6 +192,7 @@ def run_command(
     help="One coordinator for all agents (they are equal), or one each.",
 )
 @observer_option
+@shell.trial_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @shell.json_option
 def simulate_command(
@@ -198,6 +204,7 @@ def simulate_command(
     out: Path | None,
     replicas: str,
     observers: tuple[str, ...],
+    no_trial: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -211,20 +218,25 @@ def simulate_command(
     from dadc_net.runtime.control import StopRequest
     from dadc_net.runtime.events import Observers
     from dadc_net.runtime.metrics import MetricsFile
+    from dadc_net.runtime.problem import try_environment
     from dadc_net.storage.folder import open_folder
     from dadc_net.storage.run_folder import RunFolder
 
     config, start = _resolve(task, options)
     shared, environment = shell.shared_seed(seed, seed_file), shell.fixed_environment_seed(env_seed, env_seed_file)
+    if not no_trial:
+        try_environment(config)
     folder = RunFolder(open_folder(new_folder(task, _shown_seed(seed, seed_file), out)))
     folder.config.write_text(config.to_toml(), encoding="utf-8")
     stop = StopRequest()
     stop.install()
-    progress = _progress(config, quiet, folder.path)
-    shown = shell.shown_environment_seed(env_seed, env_seed_file)
-    progress.note(_headline(config, seed, seed_file, folder.path, shown) + start.note(config))
     every = config.evaluate_every
     simulation = Simulation(config, shared, environment, replicas, checkpoint_every=every, rule=start.rule)
+    computed = len(simulation.replicas)
+    compares = config.settings.mode.one_learner and computed > 1
+    progress = _progress(config, quiet, folder.path, "digests equal" if compares else "")
+    shown = shell.shown_environment_seed(env_seed, env_seed_file)
+    progress.note(_headline(config, seed, seed_file, folder.path, shown) + start.note(config))
     told = Observers(progress, *load_observers(observers, folder.path), MetricsFile(folder.path))
     valuer = Valuer(config, lambda made: (simulation.snapshot(), made.update), told)
     told.add(valuer)
@@ -233,7 +245,9 @@ def simulate_command(
     finally:
         told.close()
     wall = time.monotonic() - begun
-    report = make_report(config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall)
+    report = make_report(
+        config, _shown_seed(seed, seed_file), ended.agent_digests, ended.lock_steps, ended.seconds, wall, computed
+    )
     keep(folder, config, ended)
     _finish(valuer, report, ended.snapshot, folder.path, config.evaluation.monte_carlo_trajectories, as_json, quiet)
 

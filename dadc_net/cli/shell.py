@@ -147,6 +147,13 @@ def task_options(command: Command) -> Command:
     return command
 
 
+def trial_option(command: Command) -> Command:
+    """--no-trial: an environment that takes minutes for a step, or many resources, is not moved before the run."""
+    return click.option("--no-trial", is_flag=True, help="Do not try a few steps of the environment before a run begins.")(
+        command
+    )
+
+
 def task_argument(command: Command) -> Command:
     """TASK as a positional argument."""
     return click.argument("task", default="mabc")(command)

@@ -236,8 +236,9 @@ def attempt(value: Callable[[], _Found | None], key: str, troubles: list[str]) -
     try:
         return value()
     except Exception as error:  # A user's environment may raise anything, and a planner may be new to such a task.
+        said = error.__cause__ or error
         troubles.append(
-            f"the learned rule could not be valued: {type(error).__name__}: {error}. What was learned is kept. Give "
+            f"the learned rule could not be valued: {type(said).__name__}: {said}. What was learned is kept. Give "
             f"evaluation.{key} a number of copies that the environment can make, or 0 to leave this valuation out."
         )
         return None

@@ -35,7 +35,7 @@ def finite_plan(config: RunConfig) -> Plan:
     # Finding out what does not fit is cheap, so it comes before the search.
     # Parts of independent learners combine freely: what stands beside them are the team's prescriptions, not their own.
     prescriptions, menu = learned_rules(config).measured_against()
-    beside = task.family(prescriptions, menu, task.make(config.parameters, 1).spec, config.theta)
+    beside = task.family(prescriptions, menu, task.environment(config.parameters, 1).spec, config.theta)
     values = rule_values(config, beside)
     found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
     constant = best_constant(values, beside)
@@ -84,5 +84,5 @@ def rule_values(config: RunConfig, family: PrescriptionFamily) -> RuleValues:
     task = config.task
     if task.finite_model is None:
         raise UsageError(f"the task {task.name} is no finite model. Its rules cannot be valued exactly. Use plain returns.")
-    spec = task.make(config.parameters, 1).spec
+    spec = task.environment(config.parameters, 1).spec
     return RuleValues(LawOfTeam(task.finite_model(), spec, config.structure, family), config.settings.discount, spec.horizon)

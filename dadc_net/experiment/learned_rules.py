@@ -96,7 +96,7 @@ class OwnRules:
         from dadc_net.node.agent.independent_replica import own_settings
 
         config = self._config
-        spec = config.task.make(config.parameters, 1).spec
+        spec = config.task.environment(config.parameters, 1).spec
         owns = [own_settings(config.settings, agent.observation_space) for agent in spec.agents]
         parts = [(own, INDEPENDENT.part(snapshot, agent)) for agent, own in enumerate(owns, start=1)]
         return IndependentRules([GreedyRule(own, part) for own, part in parts])

@@ -56,7 +56,7 @@ def plain_returns(
     Raises:
         UsageError: if the prescriptions cannot be given the task's local information.
     """
-    environment = task.make(parameters, trajectories)
+    environment = task.environment(parameters, trajectories)
     spec, structure = environment.spec, structure or task.structure
     everyone = range(1, spec.num_agents + 1)
     alike = [(agents, own) for own, agents in group_alike(everyone, spec.agents).items()]

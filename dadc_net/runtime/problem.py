@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from dadc_net.config import RunConfig
 from dadc_net.exact.digest import digest
 from dadc_net.node.server.terms import RunTerms
 from dadc_net.node.server.world import TeamProblem
+from dadc_net.team.conformance.trial import try_out
 
 
 def make_problem(config: RunConfig) -> TeamProblem:
     """The team problem that a configuration describes."""
-    environment = config.task.make(config.parameters, config.settings.learner.num_envs)
+    environment = config.task.environment(config.parameters, config.settings.learner.num_envs)
     restart = int(getattr(config.parameters, "restart_steps", 0))
     return TeamProblem(environment, config.structure, config.family, restart)
+
+
+def try_environment(config: RunConfig) -> None:
+    """Move fresh environments a few steps, twice, before a run begins.
+
+    Raises:
+        NumericError, UserCodeError: if they do not do what an environment must.
+    """
+    try_out(partial(config.task.environment, config.parameters), config.structure, config.settings.learner.num_envs)
 
 
 def make_terms(config: RunConfig) -> RunTerms:

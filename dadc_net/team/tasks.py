@@ -27,6 +27,7 @@ from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.structures.own_memory import ControlSharing, MeanFieldSharing
 from dadc_net.team.structures.structure import InformationStructure
+from dadc_net.team.user_code import blame_owner
 
 FamilyMaker = Callable[[EnvironmentSpec, ThetaSettings], PrescriptionFamily]
 """How a family is made for an environment."""
@@ -68,14 +69,28 @@ class Task:
     action_names: Sequence[Sequence[str]] = ()
     """[K][A^k], for menus that are made; where there are none, actions are numbers."""
 
+    def environment(self, parameters: Any, copies: int) -> Environment:
+        """A fresh environment of E = ``copies``. Raises UserCodeError if ``make`` is a user's and fails."""
+        try:
+            return self.make(parameters, copies)
+        except (Exception, SystemExit) as error:
+            blame_owner("making the environment", self.make, error)
+            raise
+
     def family(self, prescriptions: str, menu: str, spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
         """The prescriptions of these names: the task's own, or those that every task has.
 
         Raises:
             UsageError: if a menu would be too large, or local information is not finite.
+            UserCodeError: if a user makes them and fails.
         """
-        if prescriptions in self.families:
-            return self.families[prescriptions](spec, theta)
+        maker = self.families.get(prescriptions)
+        if maker is not None:
+            try:
+                return maker(spec, theta)
+            except (Exception, SystemExit) as error:
+                blame_owner("making the prescriptions", maker, error)
+                raise
         if prescriptions == MENU and menu in self.menus:
             return self.menus[menu]
         return ANY_TASK[prescriptions](choices(self.structure, spec, self.useful_actions, theta.shared), theta)

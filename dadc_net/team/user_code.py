@@ -6,6 +6,7 @@ therefore names the kind of the error and its place; what it says follows where 
 
 from __future__ import annotations
 
+from functools import partial
 from types import TracebackType
 
 from dadc_net.errors import DadcError, UserCodeError
@@ -21,6 +22,8 @@ def blame_owner(what: str, owner: object, error: BaseException) -> None:
     Raises:
         UserCodeError: naming module, file and line.
     """
+    while isinstance(owner, partial):
+        owner = owner.func
     module = getattr(owner, "__module__", None) or type(owner).__module__
     package = module.partition(".")[0]
     place = None if package == _OURS else _last_place(error.__traceback__, package)

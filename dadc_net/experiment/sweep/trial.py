@@ -154,7 +154,7 @@ def _try_valuation(config: RunConfig, evaluator: Evaluator) -> None:
         )
     troubles: list[str] = []
     if returns:
-        attempt(lambda: config.task.make(config.parameters, returns), "monte_carlo_trajectories", troubles)
+        attempt(lambda: config.task.environment(config.parameters, returns), "monte_carlo_trajectories", troubles)
     if troubles:
         raise UsageError(troubles[0].replace("What was learned is kept.", "Nothing was trained."))
 
