@@ -36,7 +36,7 @@ class Progress:
         """
         Args:
             folder: whose size is shown.
-            agreed: what has been compared and found equal at every update that is shown.
+            agreed: what has been compared and found equal at every update that is shown; empty where nothing is compared.
             describe: the line for an event; empty where there is none.
         """
         self._line = StatusLine(quiet)
@@ -155,8 +155,11 @@ def summary(report: dict[str, Any], valuation: Valuation, returns: int, folder: 
         f"speed          {rate_text(report['lockstep_per_s'])} lock-steps/s, {report['env_steps_per_s']:.0f} env steps/s, "
         f"{report['wall_s']:.1f} s",
     ]
-    lines += _digest_lines(report["agent_digests"])
-    if report["learning"] == "independent":
+    one_replica = report["replicas"] == 1 < report["num_agents"]
+    lines += [f"learner        {report['learner_digest']}"] if one_replica else _digest_lines(report["agent_digests"])
+    if one_replica:
+        said = "one replica computed for all agents, so that nothing was compared (--replicas all, or dadc run)"
+    elif report["learning"] == "independent":
         said = "the same common log for all agents; their learners are independent and differ"
     else:
         said = f"learner digests {'equal' if len(set(report['agent_digests'].values())) == 1 else 'DIFFER'}"

@@ -11,13 +11,20 @@ from dadc_net.experiment.evaluation import Valuation
 
 
 def make_report(
-    config: RunConfig, seed: int | None, agent_digests: Mapping[int, str], lock_steps: int, seconds: float, wall: float
+    config: RunConfig,
+    seed: int | None,
+    agent_digests: Mapping[int, str],
+    lock_steps: int,
+    seconds: float,
+    wall: float,
+    replicas: int,
 ) -> dict[str, Any]:
     """The record without values.
 
     Args:
         lock_steps, seconds: what this command did, and the time of the lock-steps alone; less than all if it resumed a run.
         wall: the time of everything.
+        replicas: how many coordinators were computed; where one stands for all agents, ``agent_digests`` are its own.
     """
     settings = config.settings
     copies = settings.learner.num_envs
@@ -31,6 +38,7 @@ def make_report(
         "prescriptions": config.prescriptions,
         "menu": config.menu,
         "num_agents": settings.num_agents,
+        "replicas": replicas,
         "num_envs": copies,
         "updates": settings.updates,
         "env_steps": settings.updates * settings.learner.batch_steps,

@@ -48,7 +48,7 @@ def family_from_plain(record: Mapping[str, Any]) -> PrescriptionFamily:
 
 def _check_size(family: PrescriptionFamily) -> None:
     """Raises ProtocolError for tables or maps that nobody has: the record came from another party."""
-    given = {key: value for key, value in vars(family).items() if isinstance(value, int | float)}
+    given = {key: one for key, one in vars(family).items() if isinstance(one, int | float) and not isinstance(one, bool)}
     counts = [value for value in given.values() if isinstance(value, int)]
     bound = given.get("bound", 1.0)
     if min([1, *counts]) < 1 or math.prod(counts) > ENTRIES_MAX or not (math.isfinite(bound) and bound > 0):

@@ -69,6 +69,33 @@ def test_a_finished_run_is_one_seed_of_a_curve(tmp_path: Path) -> None:
         read_results(places)
 
 
+def test_runs_of_other_settings_are_other_curves_and_of_other_problems_other_panels(tmp_path: Path) -> None:
+    small = ["--updates", "2", "--num-envs", "4", "--set", "learner.batch_steps=40", "--quiet", "--no-trial"]
+    valued = ("trajectories", "progress_trajectories", "monte_carlo_trajectories")
+    small += [f"--set=evaluation.{name}=10" for name in valued]
+    given = {
+        "plain": [],
+        "larger": ["--set", "ais.size=7"],
+        "same": ["--seed", "1", "--set", "evaluation.trajectories=12"],
+        "dear": ["--set", "env.transmission_cost=0.2"],
+        "many": ["--algorithm", "q-actor-critic"],
+    }
+    for name, options in given.items():
+        ended = CliRunner().invoke(dadc, ["simulate", "mabc", *small, *options, "--out", str(tmp_path / name)])
+        assert ended.exit_code == 0, ended.output
+    shown = panels(read_results([tmp_path / name for name in given]))
+    curves = {panel.name: {line.label: line.seeds for line in panel.lines} for panel in shown}
+    first, second = sorted(curves, key=lambda name: "0.2" in name)
+    assert ("env.transmission_cost" in first, "env.transmission_cost 0.2" in second) == (True, True)
+    assert list(curves[second].values()) == [1]
+    labels = curves[first]
+    assert sorted(labels.values()) == [1, 1, 2]
+    assert any(label.startswith("actor-critic: ") and "ais.size 7" in label for label in labels)
+    assert "q-actor-critic" in labels, "algorithms need no more words"
+    with pytest.raises(UsageError, match="seed 0 twice"):
+        read_results([tmp_path / "plain", tmp_path / "plain"])
+
+
 def test_what_cannot_be_drawn_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = panels([_record("a", 0, [0.0, 0.1, 0.2])])
     with pytest.raises(UsageError, match=r"ends with '\.txt'"):

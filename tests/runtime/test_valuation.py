@@ -84,7 +84,7 @@ def test_a_summary_says_what_it_cannot_say(tmp_path: object) -> None:
             "gap 50.00 %",
         ),
     ):
-        report = make_report(config, 0, digests, 0, 0.0, 0.0)
+        report = make_report(config, 0, digests, 0, 0.0, 0.0, 2)
         add_valuation(report, valuation)
         assert words in summary(report, valuation, 100, Path("r"))
         assert report["valuation_troubles"] == list(valuation.troubles)

@@ -17,9 +17,12 @@ from dadc_net.config import read_configuration
 from dadc_net.errors import ConfigError, CorruptStateError, UsageError
 from dadc_net.experiment.result_file import RESULT_NAME
 from dadc_net.experiment.sweep.result_folder import Record, ResultFolder
+from dadc_net.experiment.sweep.telling_apart import SINGLE, told_apart
 from dadc_net.runtime.metrics import read_metrics
 from dadc_net.storage.folder import open_folder
 from dadc_net.storage.kept_run import find_run
+from dadc_net.storage.run_folder import config_file
+from dadc_net.toml_text import read_toml
 
 FORMAT = "dadc-net sweep collection 1"
 _PER_CURVE: tuple[str, ...] = (
@@ -71,7 +74,7 @@ def _rounded(value: Any) -> Any:
 
 
 def read_results(paths: Sequence[Path]) -> list[Record]:
-    """Results from folders of results, from collections, and from the folders of single runs.
+    """Results from folders of results, from collections, and from the folders of single runs, told apart.
 
     Raises:
         UsageError: if there is none, or one run is there twice.
@@ -86,12 +89,13 @@ def read_results(paths: Sequence[Path]) -> list[Record]:
                 "that was given to dadc sweep as --out, or a file that it made with --collect."
             )
         records += found
-    seen: set[tuple[str, int]] = set()
+    records = told_apart(records)
+    seen: set[tuple[str, str, int]] = set()
     for record in (one for one in records if one["seed"] is not None):
-        key = (record["curve"], record["seed"])
+        key = (record["panel"], record["curve"], record["seed"])
         if key in seen:
             raise UsageError(
-                f"curve {key[0]!r} has seed {key[1]} twice in {', '.join(map(str, paths))}. Each run may count once. Leave "
+                f"curve {key[1]!r} has seed {key[2]} twice in {', '.join(map(str, paths))}. Each run may count once. Leave "
                 "one of the places out."
             )
         seen.add(key)
@@ -107,7 +111,7 @@ def _read_place(path: Path) -> list[Record]:
 
 
 def _read_run(path: Path) -> Record:
-    """The learning curve of a finished ``dadc run`` or ``dadc simulate``; runs of one algorithm make one curve."""
+    """The learning curve of a finished ``dadc run`` or ``dadc simulate``; runs of one configuration make one curve."""
     try:
         report = json.loads((path / RESULT_NAME).read_text(encoding="utf-8"))
         seen = [line for line in read_metrics(path) if line.get("value") is not None]
@@ -119,7 +123,8 @@ def _read_run(path: Path) -> Record:
             learning["value"][-1] = final
         else:
             learning = {"env_steps": [*learning["env_steps"], report["env_steps"]], "value": [*learning["value"], final]}
-        named = {"curve": report["algorithm"], "panel": report["task"], "label": report["algorithm"]}
+        named = {"curve": report["algorithm"], "panel": report["task"], "label": report["algorithm"], SINGLE: True}
+        named["configuration"] = read_toml(config_file(path).read_text(encoding="utf-8"))
         return {**report, **named, "round_robin": None, "learning": learning}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptStateError(
@@ -153,7 +158,7 @@ def _read_rewards(path: Path) -> Record | None:
     task, algorithm = str(given.get("task")), str(given.get("algorithm"))
     named = {"curve": algorithm, "label": algorithm, "panel": f"{task}, while it learned", "quantity": REWARD}
     known = {"seed": None, "optimum": None, "round_robin": None, "task": task, "algorithm": algorithm}
-    return {**known, **named, "learning": learning}
+    return {**known, **named, SINGLE: True, "configuration": given, "learning": learning}
 
 
 def _read_collection(path: Path) -> list[Record]:
