@@ -178,6 +178,8 @@ class AgentProcess:
         return AgentResult(digest, node.next_step)
 
     def _converse(self, node: AgentNode, socket: AgentSocket) -> None:
+        if node.member is not None:
+            socket.expect(node.member.record_bytes)
         socket.connect(self.control.wake_fds)
         self._stop_if_asked()
         socket.send(encode(node.join()))
@@ -203,7 +205,7 @@ class AgentProcess:
             if reaction.account is not None:
                 self._meter.answered(heard, sent, time.monotonic())
             if node.phase is Phase.RUNNING and not self._begun:
-                self._note_begin(node)
+                self._note_begin(node, socket)
             if report is not None:
                 self._after_update(node, report.update, kept)
 
@@ -300,8 +302,10 @@ class AgentProcess:
             node.tick(time.monotonic())
         socket.send(encode(node.join()))
 
-    def _note_begin(self, node: AgentNode) -> None:
+    def _note_begin(self, node: AgentNode, socket: AgentSocket) -> None:
         self._begun = True
+        if node.member is not None:
+            socket.expect(node.member.record_bytes)
         settings = {} if node.member is None else node.member.settings.to_plain()
         _log.info("agent %d takes part in run %s, epoch %d: %s", self.options.agent, node.run_id.hex(), node.epoch, settings)
         self._observers.on(Began(agent=self.options.agent, run_id=node.run_id.hex()))

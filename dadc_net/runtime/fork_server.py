@@ -31,7 +31,7 @@ from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.runtime.events import Event, Failed, Learned, from_plain
 from dadc_net.runtime.failures import ending_of
-from dadc_net.runtime.host import log_to_file
+from dadc_net.runtime.log_file import log_to_file
 from dadc_net.runtime.own_family import load_family
 from dadc_net.runtime.process_title import name_process
 from dadc_net.runtime.server_process import ServerOptions, ServerProcess

@@ -1,9 +1,8 @@
-"""What a process asks of its host: arithmetic that passes the self-test, one thread, its memory, a log file, its name."""
+"""What a process asks of its host: arithmetic that passes the self-test, one thread, its memory, its name."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import platform
 import sys
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's mallopt(3)."""
 _KEPT_BYTES = 64 * 2**20
-
-
-def log_to_file(folder: Path) -> None:
-    """Send this process's log to ``log.txt`` in its folder. Raises UsageError for a format or level that there is not."""
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    handler.setFormatter(log_format.formatter())
-    root = logging.getLogger("dadc_net")
-    root.handlers = [handler]
-    root.setLevel(log_format.level())
-    root.propagate = False
 
 
 def kernels_allowed() -> bool:

@@ -42,6 +42,7 @@ from dadc_net.runtime.events import (
     Waiting,
 )
 from dadc_net.runtime.history import HistoryFile
+from dadc_net.runtime.log_file import about
 from dadc_net.runtime.meters import BAD_MESSAGE, ServerMeter
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.problem import environment_digest, make_problem, make_terms
@@ -55,6 +56,7 @@ from dadc_net.storage.run_folder import config_file
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
+from dadc_net.wire.limits import server_frame_bytes
 from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.server_socket import Received, ServerSocket
 
@@ -214,7 +216,8 @@ class ServerProcess:
         options = self.options
         heartbeat = Heartbeat.for_team(options.config.settings.num_agents)
         conduct = Conduct(lambda peer: node.roster.agent_of(peer) is not None)
-        socket = ServerSocket(options.bind, options.keys, heartbeat, conduct=conduct)
+        largest = server_frame_bytes(max(layout.size for layout in node.log.world.actions))
+        socket = ServerSocket(options.bind, options.keys, heartbeat, conduct=conduct, frame_bytes=largest)
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self._observers.on(Listening(endpoint=socket.endpoint))
@@ -257,7 +260,7 @@ class ServerProcess:
     def _cut_revoked(self, node: EnvironmentServerNode, socket: ServerSocket, now: float) -> None:
         """Read the list of keys again if it has changed; who is admitted no more is told so, and heard no more."""
         for peer, agent in socket.read_keys_again(self.control.stop.take_reread()):
-            _log.warning("agent %d is cut: its key was revoked", agent)
+            _log.warning("agent %d is cut: its key was revoked", agent, extra=about(agent))
             self._deliver(node, socket, [Delivery(peer, Fault(AuthenticationError.exit_code, _REVOKED % agent))])
             self._deliver(node, socket, node.peer_gone(peer, now))
 
@@ -267,7 +270,8 @@ class ServerProcess:
             message = decode(received.frames)
         except ProtocolError as error:
             self._meter.refused[BAD_MESSAGE] += 1
-            _log.warning("a message from %r was refused: %s", received.agent, foreign_words(str(error)))
+            said = foreign_words(str(error))
+            _log.warning("a message from %r was refused: %s", received.agent, said, extra=about(received.agent))
             socket.complain(received.peer)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
@@ -313,12 +317,12 @@ class ServerProcess:
         for agent in sorted(set(members) - self._present):
             host = members[agent].join.host
             told = ", ".join(f"{name} {value}" for name, value in host.items())
-            _log.info('agent %d joined and says of its host: "%s"', agent, foreign_words(told))
+            _log.info('agent %d joined and says of its host: "%s"', agent, foreign_words(told), extra=about(agent))
             hostname = foreign_words(host.get("hostname", ""), NAME_MAX)
             self._observers.on(Joined(agent=agent, hostname=hostname, missing=list(node.roster.missing)))
         if node.phase is ServerPhase.RUNNING:
             for agent in sorted(self._present - set(members)):
-                _log.warning("agent %d has gone at record %d; waiting for it", agent, node.log.step)
+                _log.warning("agent %d has gone at record %d; waiting for it", agent, node.log.step, extra=about(agent))
                 self._observers.on(Left(agent=agent, step=node.log.step))
         self._present = set(members)
         if node.phase is ServerPhase.RUNNING and not self._begun:

@@ -24,7 +24,7 @@ from dadc_net.wire.connections import Unfinished, descriptor_of, shut
 from dadc_net.wire.endpoint import parse_connect, refuse_insecure
 from dadc_net.wire.handshake import HandshakeWatch, Outcome
 from dadc_net.wire.keys import AgentKeys
-from dadc_net.wire.limits import UNFINISHED_SERVER_BYTES_MAX
+from dadc_net.wire.limits import FRAMES_MAX, HELD_BYTES_MAX, HELD_MESSAGES_MAX, agent_frame_bytes, unfinished_bytes
 from dadc_net.wire.minder import Minder
 from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
@@ -75,6 +75,9 @@ class AgentSocket:
         """Of the connection, once a message has come over it."""
         self._heard = False
         """Whether one has come since the last look at its bytes."""
+        self._frame_bytes = agent_frame_bytes()
+        self._flooded = False
+        """Whether the server has said more while the owner was busy than is held for it."""
 
     @property
     def raw(self) -> Socket:
@@ -106,6 +109,10 @@ class AgentSocket:
             # The transport does not try again after a foreign answer, so the socket is made anew.
             if outcome is Outcome.WOKEN or _woken(wake_fds, _RETRY_MS):
                 return False
+
+    def expect(self, record_bytes: int) -> None:
+        """No part of a record has more than ``record_bytes``; the connection that is open learns it when it is made anew."""
+        self._frame_bytes = agent_frame_bytes(record_bytes)
 
     def reopen(self, wake_fds: Sequence[int] = (), timeout_s: float | None = None) -> bool:
         """Close at once, forgetting what was not sent, and ``connect`` again, within ``timeout_s`` instead."""
@@ -174,15 +181,28 @@ class AgentSocket:
         """End the connection if a message comes over it that is larger than any may be; on the minder's thread."""
         descriptor, heard, self._heard = self._descriptor, self._heard, False
         limits = {} if descriptor is None or not heard else {descriptor: None}
-        for guilty in self._unfinished.look(limits, UNFINISHED_SERVER_BYTES_MAX):
+        for guilty in self._unfinished.look(limits, unfinished_bytes(self._frame_bytes)):
             self._descriptor = None
             shut(guilty)
             _log.warning("cut the connection to the server: a message came over it that does not end")
 
     def _needs_the_owner(self, frames: list[zmq.Frame]) -> bool:
         self._note(frames)
+        if self._flooded:
+            return False
         answer = self._reflex([frame.bytes for frame in frames])
-        return answer is None or not self._try_send(answer)
+        if answer is not None and self._try_send(answer):
+            return False
+        held = 0 if self._intake is None else self._intake.held_bytes
+        most = max(HELD_BYTES_MAX, 4 * FRAMES_MAX * self._frame_bytes)
+        if held <= most and (self._intake is None or self._intake.held_messages < HELD_MESSAGES_MAX):
+            return True
+        # The owner will hear silence, and join again; a record that it needs is sent again then.
+        self._flooded = True
+        if self._descriptor is not None:
+            shut(self._descriptor)
+        _log.warning("cut the connection to the server: it says more while this agent computes than any server has to say")
+        return False
 
     def _connected(self) -> Socket:
         if self._socket is None:
@@ -195,6 +215,7 @@ class AgentSocket:
         self._socket = None
         self._intake = None
         self._descriptor = None
+        self._flooded = False
 
     def _attempt(self, deadline: float, patience: _Patience, wake_fds: Sequence[int]) -> Outcome:
         """Open a socket and watch it until it is READY, WOKEN or FOREIGN; other ends raise."""
@@ -221,7 +242,11 @@ class AgentSocket:
         self._intake = Intake(self._socket, self._lock, self._note)
         keys = self._keys
         options.configure_agent(
-            self._socket, keys.pair if keys else None, keys.server_public if keys else b"", self._heartbeat
+            self._socket,
+            keys.pair if keys else None,
+            keys.server_public if keys else b"",
+            self._heartbeat,
+            self._frame_bytes,
         )
         if self._server.ipv6:
             self._socket.set(zmq.IPV6, 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 import zmq
@@ -110,9 +110,13 @@ class Unfinished:
 
     def look(self, limits: Mapping[int, int | None], otherwise: int) -> list[int]:
         """Descriptors to be shut. ``limits``: descriptor -> bytes; None: it delivered a message since the last look."""
+        found = {(descriptor, address): received for descriptor, address, received in self._received()}
+        # Those that were there before come first, in their order.
+        order = [*(key for key in self._base if key in found), *(key for key in found if key not in self._base)]
         base: dict[tuple[int, object], int] = {}
         guilty = []
-        for descriptor, address, received in self._received():
+        for descriptor, address in order:
+            received = found[descriptor, address]
             limit = limits.get(descriptor, otherwise)
             known = self._base.get((descriptor, address), received)
             base[descriptor, address] = received if limit is None else known
@@ -120,6 +124,19 @@ class Unfinished:
                 guilty.append(descriptor)
         self._base = base
         return guilty
+
+    @property
+    def open(self) -> int:
+        """Connections at the last look."""
+        return len(self._base)
+
+    def surplus(self, most: int, spared: Collection[int | None]) -> list[int]:
+        """Descriptors to be shut so that ``most`` stay open, as of the last look: the oldest, and none of ``spared``.
+
+        Who is honest has joined a moment after it connected; who only holds a descriptor grows old.
+        """
+        strangers = [descriptor for descriptor, _ in self._base if descriptor not in spared]
+        return strangers[: max(0, len(self._base) - most)]
 
     def _received(self) -> Iterator[tuple[int, object, int]]:
         """(descriptor, peer's address, bytes received) of each connection; nothing where the system does not tell."""

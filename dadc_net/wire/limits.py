@@ -39,20 +39,30 @@ FAULT_BYTES_MAX = 64 * KIB
 FAULT_TEXT_BYTES_MAX = 60 * KIB
 """Text of a Fault in UTF-8."""
 
-SERVER_INBOUND_BYTES_MAX = ACTIONS_BYTES_MAX + KIB
-"""Largest frame the server's socket accepts; the KiB covers encryption (33 bytes) and the transport's own flags."""
-
-AGENT_INBOUND_BYTES_MAX = COMMON_BYTES_MAX + KIB
-"""Largest frame an agent's socket accepts."""
-
 UNFINISHED_STRANGER_BYTES_MAX = 256 * KIB
 """Bytes that may come over a connection which is not seated while no message of it is complete."""
 
-UNFINISHED_MEMBER_BYTES_MAX = FRAMES_MAX * SERVER_INBOUND_BYTES_MAX + MIB
-"""The same for a seated member: its largest message, and the transport's own bytes."""
+HELD_BYTES_MAX, HELD_MESSAGES_MAX = 64 * MIB, 4096
+"""What an agent holds of its server's messages while it computes: a few messages come meanwhile, so this is a flood. More
+bytes are held where four of the largest messages have more."""
 
-UNFINISHED_SERVER_BYTES_MAX = FRAMES_MAX * AGENT_INBOUND_BYTES_MAX + MIB
-"""The same at an agent, of what comes from its server."""
+def server_frame_bytes(actions_bytes: int = ACTIONS_BYTES_MAX) -> int:
+    """Largest frame that a server's socket accepts, from agents whose actions have at most ``actions_bytes``.
+
+    The KiB covers encryption (33 bytes) and the transport's own flags.
+    """
+    return max(actions_bytes, JOIN_BYTES_MAX, ACCOUNT_BYTES_MAX, FAULT_BYTES_MAX) + KIB
+
+
+def agent_frame_bytes(record_bytes: int = COMMON_BYTES_MAX) -> int:
+    """Largest frame that an agent's socket accepts; ``record_bytes``: of what is common or of its observation."""
+    return max(record_bytes, BEGIN_BYTES_MAX, FAULT_BYTES_MAX) + KIB
+
+
+def unfinished_bytes(frame_bytes: int) -> int:
+    """Bytes that may come over a connection while no message of it is complete: the largest, and the transport's own."""
+    return FRAMES_MAX * frame_bytes + MIB
+
 
 STRING_BYTES_MAX = FAULT_TEXT_BYTES_MAX
 """One string inside msgpack."""

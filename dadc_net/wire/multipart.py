@@ -65,6 +65,8 @@ class Intake:
         self._lock = threading.Lock() if lock is None else lock
         self._keep = keep
         self._inbox: deque[list[zmq.Frame]] = deque()
+        self.held_bytes = 0
+        """Of what was drained and not received yet."""
         self._timeout_ms: int | None = None
         self._next_look = 0.0
 
@@ -91,15 +93,23 @@ class Intake:
                 frames = receive_frames(self._socket, NOW)
                 if keep(frames):
                     self._inbox.append(frames)
+                    self.held_bytes += sum(map(len, frames))
         except zmq.Again:
             return True
         return False
+
+    @property
+    def held_messages(self) -> int:
+        """How many were drained and not received yet."""
+        return len(self._inbox)
 
     def _next(self, timeout_ms: int) -> list[zmq.Frame] | None:
         """The next message worth keeping, if the first that comes within ``timeout_ms`` is one."""
         with self._lock:
             if self._inbox:
-                return self._inbox.popleft()
+                frames = self._inbox.popleft()
+                self.held_bytes -= sum(map(len, frames))
+                return frames
             if timeout_ms != self._timeout_ms:
                 self._socket.set(zmq.RCVTIMEO, timeout_ms)
                 self._timeout_ms = timeout_ms

@@ -5,7 +5,6 @@ Both ends of a connection must agree on nothing here: each protects itself.
 
 from __future__ import annotations
 
-import errno
 import resource
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -29,6 +28,9 @@ _QUEUE_MESSAGES = 64
 _HANDSHAKE_MS = 5000
 """A TCP client that says nothing holds a descriptor this long."""
 SPARE_DESCRIPTORS = 512
+"""Of files, and of connections that come faster than those of strangers are cut."""
+_ENOUGH_DESCRIPTORS = 65_536
+"""A larger limit only makes it slower to look through them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +54,14 @@ class Heartbeat:
         return cls(timeout_ms=20_000, ttl_ms=30_000)
 
 
-def configure_server(socket: Socket, keys: KeyPair | None, heartbeat: Heartbeat) -> None:
-    """Options of the environment server's ROUTER."""
+def configure_server(socket: Socket, keys: KeyPair | None, heartbeat: Heartbeat, frame_bytes: int) -> None:
+    """Options of the environment server's ROUTER; ``frame_bytes``: the largest frame that it takes."""
     _configure(socket, heartbeat)
     # 0 would drop messages to a peer that has vanished; 1 turns that into an error that we report as False.
     socket.set(zmq.ROUTER_MANDATORY, 1)
     # ROUTER_HANDOVER stays 0 and agents set no routing id: identity is the key, so no peer can take another's messages.
     socket.set(zmq.BACKLOG, 1024)  # K agents may connect in the same instant.
-    socket.set(zmq.MAXMSGSIZE, limits.SERVER_INBOUND_BYTES_MAX)
+    socket.set(zmq.MAXMSGSIZE, frame_bytes)
     if keys is not None:
         require_curve()
         socket.set(zmq.CURVE_SERVER, 1)
@@ -73,8 +75,14 @@ def require_authentication(socket: Socket) -> None:
     socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 
-def configure_agent(socket: Socket, keys: KeyPair | None, server_public: bytes, heartbeat: Heartbeat) -> None:
-    """Options of an agent's DEALER."""
+def configure_agent(
+    socket: Socket,
+    keys: KeyPair | None,
+    server_public: bytes,
+    heartbeat: Heartbeat,
+    frame_bytes: int = limits.agent_frame_bytes(),
+) -> None:
+    """Options of an agent's DEALER; ``frame_bytes``: the largest frame that it takes."""
     _configure(socket, heartbeat)
     # Stays 0. With 1 a disconnection throws away what has arrived and was not read yet (libzmq 4.3.5): measured, one
     # last message in seven (End, Fault) was lost when the server closed right after sending it. The price of 0 is that
@@ -85,7 +93,7 @@ def configure_agent(socket: Socket, keys: KeyPair | None, server_public: bytes, 
     socket.set(zmq.TCP_MAXRT, 15000)
     socket.set(zmq.RECONNECT_IVL, 100)
     socket.set(zmq.RECONNECT_IVL_MAX, 2000)  # Backs off to this; a person who starts the server second waits no longer.
-    socket.set(zmq.MAXMSGSIZE, limits.AGENT_INBOUND_BYTES_MAX)
+    socket.set(zmq.MAXMSGSIZE, frame_bytes)
     if keys is not None:
         require_curve()
         socket.set(zmq.CURVE_PUBLICKEY, keys.public)
@@ -122,18 +130,26 @@ def require_curve() -> None:
         )
 
 
-def require_descriptors(num_agents: int) -> None:
-    """Make sure that ``num_agents`` connections can be open at once. Raises UsageError if they cannot."""
+def require_descriptors(num_agents: int) -> int:
+    """Raise this process's limit of descriptors to the hard one, and return how many connections may be open at once.
+
+    The rest is for files: a run that has been learned must be able to write down its end.
+
+    Raises:
+        UsageError: if not even ``num_agents`` connections may.
+    """
     need = num_agents + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= need:
-        return
-    try:
-        if hard != resource.RLIM_INFINITY and hard < need:
-            raise OSError(errno.EPERM, "above the hard limit")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
-    except (OSError, ValueError) as error:
+    most = _ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+        except (OSError, ValueError):
+            pass  # What there is may be enough.
+    if soft != resource.RLIM_INFINITY and soft < need:
         raise UsageError(
             f"this process may open {soft} descriptors, {num_agents} agents need {need}. The server did not start. "
             f"Run: ulimit -n {need}"
-        ) from error
+        )
+    return (most if soft == resource.RLIM_INFINITY else soft) - SPARE_DESCRIPTORS

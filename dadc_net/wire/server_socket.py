@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import zmq
@@ -25,7 +25,7 @@ from dadc_net.wire.endpoint import Endpoint, parse_bind, refuse_insecure
 from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.key_list import KeyList
 from dadc_net.wire.keys import ServerKeys
-from dadc_net.wire.limits import UNFINISHED_MEMBER_BYTES_MAX, UNFINISHED_STRANGER_BYTES_MAX
+from dadc_net.wire.limits import UNFINISHED_STRANGER_BYTES_MAX, server_frame_bytes, unfinished_bytes
 from dadc_net.wire.minder import Minder
 from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
@@ -62,10 +62,12 @@ class ServerSocket:
         heartbeat: Heartbeat | None = None,
         io_threads: int = 1,
         conduct: Conduct | None = None,
+        frame_bytes: int | None = None,
     ) -> None:
         """Open ``bind``; with keys, only after a self-test has shown that a random key is refused.
 
-        Without ``conduct`` a connection may say whatever it likes, which is for tests and measurements.
+        Without ``conduct`` a connection may say whatever it likes, which is for tests and measurements. ``frame_bytes``: the
+        largest frame that an agent has to send; None: as large as the protocol allows.
 
         Raises:
             UsageError: if the address is malformed, not of this host, or not loopback although there are no keys.
@@ -75,8 +77,10 @@ class ServerSocket:
         wanted = parse_bind(bind)
         if keys is None:
             refuse_insecure(wanted, "--bind")
-        else:
-            options.require_descriptors(len(set(keys.authorised.values())))
+        agents = 1 if keys is None else len(set(keys.authorised.values()))
+        self._connections_max = options.require_descriptors(agents)
+        self._frame_bytes = frame_bytes or server_frame_bytes()
+        self._surplus_logged = float("-inf")
         self._secure = keys is not None
         self._admitted: KeyList | None = None if keys is None else KeyList(keys)
         self._keys_of: dict[bytes, bytes] = {}
@@ -99,7 +103,8 @@ class ServerSocket:
         self._said = 0.0
         self._signs: Callable[[], Sequence[tuple[bytes, Sequence[bytes]]]] = lambda: ()
         try:
-            options.configure_server(self._socket, keys.pair if keys else None, heartbeat or Heartbeat())
+            pair = keys.pair if keys else None
+            options.configure_server(self._socket, pair, heartbeat or Heartbeat(), self._frame_bytes)
             if keys is not None and self._admitted is not None:
                 self._admit_only(keys, self._admitted)
             self._bind(wanted)
@@ -122,6 +127,11 @@ class ServerSocket:
         """What was refused so far: connections for their ``key``, and connections cut as a ``flood``."""
         keys = 0 if self._authenticator is None else self._authenticator.refused
         return Counter(key=keys, flood=0 if self._conduct is None else self._conduct.cuts)
+
+    @property
+    def open_connections(self) -> int:
+        """TCP connections of its address when they were counted last, a moment ago."""
+        return self._unfinished.open
 
     @property
     def raw(self) -> Socket:
@@ -180,7 +190,9 @@ class ServerSocket:
                 if len(self._deaf) >= _PEERS_REMEMBERED:
                     self._deaf.clear()
                 self._deaf.add(peer)
-                _log.warning("%s is connected but reads nothing: its queue is full", self._name(peer))
+                _log.warning(
+                    "%s is connected but reads nothing: its queue is full", self._name(peer), extra=self._caused_by(peer)
+                )
             return False
         except zmq.ZMQError as error:
             if error.errno != errno.EHOSTUNREACH:
@@ -252,12 +264,28 @@ class ServerSocket:
         assert self._conduct is not None
         heard, self._heard = self._heard, set()
         seated = [peer for peer in list(self._agents) if self._conduct.is_seated(peer)]
-        found = {self._connections.of(peer): UNFINISHED_MEMBER_BYTES_MAX for peer in seated}
+        found = {self._connections.of(peer): unfinished_bytes(self._frame_bytes) for peer in seated}
         finished = {self._connections.of(peer): None for peer in list(heard)}
         limits = {descriptor: limit for descriptor, limit in {**found, **finished}.items() if descriptor is not None}
         for descriptor in self._unfinished.look(limits, UNFINISHED_STRANGER_BYTES_MAX):
             shut(descriptor)
             _log.warning("cut a connection over which a message came that does not end")
+        if self._unfinished.open > self._connections_max // 2:
+            self._cut_surplus(found.keys())
+
+    def _cut_surplus(self, seated: Collection[int | None]) -> None:
+        """Strangers hold many descriptors: files, and the agents that come, need some. In time, and with a word."""
+        surplus = self._unfinished.surplus(self._connections_max, seated)
+        for descriptor in surplus:
+            shut(descriptor)
+        now = time.monotonic()
+        if now - self._surplus_logged >= _LOG_INTERVAL_SECONDS:
+            self._surplus_logged = now
+            _log.warning(
+                "%d connections are open; from %d on strangers are cut, %d were just now; see who connects, or raise the "
+                "limit (ulimit -n)",
+                *(self._unfinished.open, self._connections_max, len(surplus)),
+            )
 
     def _cut(self, peer: bytes) -> None:
         assert self._conduct is not None
@@ -285,6 +313,10 @@ class ServerSocket:
             return owner_of(str(frame.get("User-Id")))
         except (zmq.ZMQError, KeyError, ValueError) as error:
             raise InvariantError(f"a message came over a connection without an authenticated key: {error}") from error
+
+    def _caused_by(self, peer: bytes) -> dict[str, int]:
+        """For a log that gives every agent its share."""
+        return {"caused_by": self._agents.get(peer) or 0}
 
     def _name(self, peer: bytes) -> str:
         agent = self._agents.get(peer)

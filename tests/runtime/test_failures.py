@@ -13,7 +13,7 @@ from dadc_net.errors import WORDS_MAX, Interrupted, NumericError, error_told_by,
 from dadc_net.node.messages import Fault
 from dadc_net.node.server.terms import ServerPhase
 from dadc_net.runtime.failures import ending_of
-from dadc_net.runtime.host import log_to_file
+from dadc_net.runtime.log_file import log_to_file
 from tests.team_in_memory import MakeConfig, Team
 
 

@@ -13,6 +13,7 @@ import pytest
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.connections import Unfinished
 from dadc_net.wire.keys import load_server_keys
+from dadc_net.wire.limits import agent_frame_bytes
 from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.server_socket import ServerSocket
 from tests.wire.test_sockets import LOOPBACK, Agents, KeysOf, receive_one
@@ -122,3 +123,74 @@ def test_a_pipe_of_a_launcher_beside_the_connections_is_none_of_them() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert Unfinished(lambda connection: connection.getsockname()[1] == 1).look({}, 100) == []
+
+
+def test_what_an_agent_holds_for_its_busy_owner_is_bounded(
+    server: ServerSocket,
+    agents: Agents,
+    agent_keys: KeysOf,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Complete messages, one after the other, while nobody reads: a server has not so much to say."""
+    monkeypatch.setattr("dadc_net.wire.agent_socket.HELD_MESSAGES_MAX", 50)
+    agent = agents(server.endpoint, agent_keys(1))
+    agent.connect()
+    agent.send([b"hello"])
+    peer = receive_one(server).peer
+    deadline = time.monotonic() + 20
+    while "it says more while this agent computes" not in caplog.text:
+        server.send(peer, [bytes(1000)])
+        assert time.monotonic() < deadline
+    held = 0
+    while agent.receive(300) is not None:
+        held += 1
+    assert held == 50
+    agent.reopen()
+    agent.send([b"again"])
+    peer = receive_one(server).peer
+    server.send(peer, [b"a record"])
+    assert agent.receive(5000) == [b"a record"]
+
+
+def test_what_an_agent_expects_bounds_what_its_next_connection_takes(
+    server: ServerSocket, agents: Agents, agent_keys: KeysOf
+) -> None:
+    agent = agents(server.endpoint, agent_keys(1))
+    agent.expect(1000)
+    agent.connect()
+    agent.send([b"hello"])
+    peer = receive_one(server).peer
+    server.send(peer, [bytes(agent_frame_bytes(1000) - 100)])
+    assert agent.receive(5000) is not None
+    server.send(peer, [bytes(agent_frame_bytes(1000) + 1)])
+    server.send(peer, [b"what comes after it"])
+    assert agent.receive(500) is None, "the transport ends the connection"
+
+
+def test_strangers_that_hold_descriptors_are_cut_the_oldest_first(
+    folder: Path, agents: Agents, agent_keys: KeysOf, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dadc_net.wire.options.require_descriptors", lambda _: 8)
+    seated: list[bytes] = []
+    server = ServerSocket(LOOPBACK, load_server_keys(folder), Heartbeat(), conduct=Conduct(lambda peer: peer in seated))
+    where = ("127.0.0.1", int(server.endpoint.rpartition(":")[2]))
+    member = agents(server.endpoint, agent_keys(1))
+    strangers: list[socket.socket] = []
+    try:
+        member.connect()
+        member.send([b"hello"])
+        seated.append(receive_one(server).peer)
+        for _ in range(20):
+            strangers.append(socket.create_connection(where))
+            time.sleep(0.01)
+        deadline = time.monotonic() + 20
+        while "from 8 on strangers are cut" not in caplog.text or server.open_connections > 8:
+            time.sleep(0.05)
+            assert time.monotonic() < deadline
+        assert server.send(seated[0], [b"you stay"])
+        assert member.receive(5000) == [b"you stay"]
+    finally:
+        for stranger in strangers:
+            stranger.close()
+        server.close(flush=False)

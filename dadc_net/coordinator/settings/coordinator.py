@@ -19,6 +19,7 @@ from dadc_net.coordinator.settings.gaussian import GaussianSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import MODES, SHARED, LearningMode
 from dadc_net.coordinator.settings.schedule import ScheduleSettings
+from dadc_net.coordinator.settings.size import check_size
 from dadc_net.coordinator.settings.start import StartSettings
 from dadc_net.errors import ConfigError
 from dadc_net.exact import canonical
@@ -66,6 +67,7 @@ class CoordinatorSettings:
         theta = space_from_plain(self.theta_space)
         able = [name for name, spec in ALGORITHMS.items() if kind_of(theta) in spec.thetas]
         self.spec.check(Situation(self.own_section, self.ais, common, theta), able)
+        check_size(self)
 
     @property
     def spec(self) -> AlgorithmSpec:

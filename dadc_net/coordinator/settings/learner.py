@@ -13,9 +13,9 @@ from dadc_net.schema import Checked, Range, require
 class LearnerSettings(Checked, section="learner"):
     """What every algorithm of the family shares. Paper: Section 5 and E.1."""
 
-    num_envs: Annotated[int, Range(1, remedy="Give at least 1.")] = 16
+    num_envs: Annotated[int, Range(1, 10**6)] = 16
     """E, independent copies of the environment stepped at once; 1 is the online system of the paper."""
-    batch_steps: int = 320
+    batch_steps: Annotated[int, Range(1, 10**9)] = 320
     """Environment steps per update, T x E; the paper's E.1 has 300 at E = 1."""
     hidden_size: Width = 16
     """Units of every hidden layer of actor and critic; the paper's E.1 has 5, E.2 64."""

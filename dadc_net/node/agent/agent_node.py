@@ -26,6 +26,7 @@ from dadc_net.errors import (
     ProtocolError,
     TemporaryError,
     error_told_by,
+    foreign_words,
 )
 from dadc_net.node.agent.agent_log import AgentLog, facts_of, refuse_another
 from dadc_net.node.agent.identity import AgentIdentity
@@ -213,6 +214,18 @@ class AgentNode:
                 f"{EPOCH_MAX}. An epoch counts the starts of a server, so its journal is damaged; nothing was noted. Start "
                 "the server again with dadc-env of this version, which says what to do."
             )
+        try:
+            self._begin_with(message)
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+            if self.identity.structure is not None:
+                raise  # Perhaps its author's.
+            said = f"{type(error).__name__}, {foreign_words(str(error))}"
+            raise ProtocolError(
+                f"what the server says of the run cannot be: {said}. Nothing was computed. Check that server and agent run "
+                "the same version of dadc-net."
+            ) from error
+
+    def _begin_with(self, message: Begin) -> None:
         settings = CoordinatorSettings.from_plain(message.settings)
         own = b"" if self.member is None else self.member.settings.digest()
         wanted = self.identity.settings_digest or own

@@ -17,7 +17,7 @@ from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
-from dadc_net.node.record import ActionLayout, Record
+from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.families import family_from_plain
 from dadc_net.team.spaces import FiniteSpace, space_from_plain
@@ -48,10 +48,14 @@ class TeamMember:
             "agents": {str(identity.agent): spaces},
         }
         """What whoever finds a checkpoint needs to act with it."""
-        self._actions = ActionLayout(spec.action_space, settings.learner.num_envs)
+        copies = settings.learner.num_envs
+        self._actions = ActionLayout(spec.action_space, copies)
+        common = CommonLayout(space_from_plain(settings.common_space), copies)
+        self.record_bytes = max(common.size, ObservationLayout(spec.observation_space, copies).size)
+        """Of the larger of a record's two parts."""
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])
-        self._passive = PassiveAgents(streams, settings.learner.num_envs, structure, family, [spec])
+        self._passive = PassiveAgents(streams, copies, structure, family, [spec])
 
     def advance(self, record: Record, observation: bytes) -> tuple[StepAccount, bytes]:
         """One record and this agent's observation: what the replica did, and this agent's actions (none at the last record).
