@@ -18,7 +18,6 @@ ais = { size = 16 }
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.schema import closest, convert, flat, require
+from dadc_net.toml_text import read_toml
 
 _TOP_LEVEL = ("title", "seeds", "common", "curve")
 _MOST_SEEDS = 100_000
@@ -75,12 +75,12 @@ def read_sweep(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] |
         ConfigError, UsageError: naming the curve, the key, its value and the remedy.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
             f"the sweep file {path} cannot be read: {error.strerror}. It is a TOML file of curves and seeds. Check the path."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
     for key in given:
         if key not in _TOP_LEVEL:
