@@ -20,7 +20,7 @@ import numpy as np
 from dadc_net.config import build
 from dadc_net.errors import DadcError, InvariantError
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.experiment.report import RESULT_NAME, read_report
+from dadc_net.experiment.result_file import RESULT_NAME, read_report
 from dadc_net.experiment.sweep.collection import read_results
 from dadc_net.experiment.sweep.result_folder import read_result
 from dadc_net.experiment.sweep.sweep_file import read_sweep

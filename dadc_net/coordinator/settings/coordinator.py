@@ -67,7 +67,7 @@ class CoordinatorSettings:
         theta = space_from_plain(self.theta_space)
         able = [name for name, spec in ALGORITHMS.items() if kind_of(theta) in spec.thetas]
         self.spec.check(Situation(self.own_section, self.ais, common, theta), able)
-        check_size(self)
+        check_size(self.learner, self.ais, self.own_section, common, theta)
 
     @property
     def spec(self) -> AlgorithmSpec:

@@ -9,13 +9,12 @@ Axis letters: E copies, T lock-steps of a batch, F numbers of the code of z_t, C
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.errors import ConfigError
-from dadc_net.team.spaces import FiniteSpace, space_from_plain
-
-if TYPE_CHECKING:
-    from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.team.spaces import FiniteSpace, Space
 
 BYTES_MAX = 2**36
 """Of one of them: 64 GiB."""
@@ -32,9 +31,10 @@ class Demand(NamedTuple):
     numbers: int
 
 
-def check_size(settings: CoordinatorSettings) -> None:
-    """Raises ConfigError for settings that no host could keep in memory."""
-    for demand in _demands(settings):
+def check_size(learner: LearnerSettings, ais: AisSettings, own: Any, z: Space, theta: Space) -> None:
+    """Raises ConfigError for settings that no host could keep in memory; ``own``: the algorithm's section, or None."""
+    codes = z.feature_size, sum(theta.sizes) if isinstance(theta, FiniteSpace) else theta.columns
+    for demand in (*_of_a_batch(learner, ais, *codes), *_of_memories(learner, ais, own, codes[1])):
         size = demand.numbers * _NUMBER
         if size > BYTES_MAX:
             raise ConfigError(
@@ -43,25 +43,22 @@ def check_size(settings: CoordinatorSettings) -> None:
             )
 
 
-def _demands(settings: CoordinatorSettings) -> Iterator[Demand]:
-    learner, ais = settings.learner, settings.ais
-    common = space_from_plain(settings.common_space).feature_size
-    space = space_from_plain(settings.theta_space)
-    theta = sum(space.sizes) if isinstance(space, FiniteSpace) else space.columns
+def _of_a_batch(learner: LearnerSettings, ais: AisSettings, common: int, theta: int) -> Iterator[Demand]:
     copies, steps, width = learner.num_envs, learner.batch_steps, learner.hidden_size
     given = f"learner.num_envs is {copies}, learner.batch_steps {steps}, z's code has {common} numbers, theta's {theta}"
-    row = common + theta + ais.size + _BESIDE
-    yield Demand("the records of a batch", given, (steps + copies) * row)
+    yield Demand("the records of a batch", given, (steps + copies) * (common + theta + ais.size + _BESIDE))
     units = f"learner.hidden_size is {width}, ais.size {ais.size}"
     layers = width * (ais.size + common + theta + width * learner.hidden_layers)
     layers += ais.size * (common + theta + 6 * ais.size)
     yield Demand("the networks", f"{given}, {units}", 4 * layers)
     made = steps * (width + ais.size) * learner.hidden_layers
     yield Demand("what the networks make of a batch", f"{given}, {units}", made)
-    remembered = [("ais", ais.memory_steps)] if ais.replay_windows else []
-    own = getattr(settings.own_section, "memory_steps", 0)
-    if own:
-        remembered.append((settings.spec.settings.section if settings.spec.settings else "", own))
-    for section, memory in remembered:
-        because = f"{section}.memory_steps is {memory}, and the code of theta has {theta} numbers"
-        yield Demand("the replay memory", because, (memory + steps) * (theta + _BESIDE))
+
+
+def _of_memories(learner: LearnerSettings, ais: AisSettings, own: Any, theta: int) -> Iterator[Demand]:
+    remembered = {"ais": ais.memory_steps} if ais.replay_windows else {}
+    if hasattr(own, "memory_steps"):
+        remembered[own.section] = own.memory_steps
+    for section, steps in remembered.items():
+        because = f"{section}.memory_steps is {steps}, and theta's code has {theta} numbers"
+        yield Demand("the replay memory", because, (steps + learner.batch_steps) * (theta + _BESIDE))
