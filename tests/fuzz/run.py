@@ -14,8 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.fuzz.targets import TARGETS, seeds
-
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
     """``data`` with a few bytes changed, repeated, left out or put in."""
@@ -38,6 +36,8 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def without_a_guide(name: str, runs: int) -> None:
     """The seeds, changed at random; the same for the same number of runs."""
+    from tests.fuzz.targets import TARGETS, seeds
+
     chance, found, target = random.Random(name), seeds(name), TARGETS[name]
     for one in found:
         target(one)
@@ -54,10 +54,14 @@ def guided(name: str, runs: int) -> None:
     """By atheris, which ends the process."""
     import atheris
 
+    from dadc_net.exact import compiled
+
+    compiled.load()  # Before: numba cannot compile what is watched.
+    with atheris.instrument_imports(include=["dadc_net"]):
+        from tests.fuzz.targets import TARGETS, seeds
     made = Path(tempfile.mkdtemp(prefix=f"dadc-fuzz-{name}-"))
     for number, one in enumerate(seeds(name)):
         (made / f"seed-{number}").write_bytes(one)
-    atheris.instrument_all()
     limits = [f"-runs={runs}", "-max_len=8192", "-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"]
     atheris.Setup([sys.argv[0], *limits, str(made)], TARGETS[name])
     atheris.Fuzz()
