@@ -14,7 +14,6 @@ import numpy as np
 
 from dadc_net.errors import UsageError
 from dadc_net.exact import compiled
-from dadc_net.runtime import log_format
 
 if TYPE_CHECKING:
     from dadc_net.exact.selftest import SelftestResult

@@ -17,7 +17,7 @@ from dadc_net.cli.status_figures import figures, figures_text
 from dadc_net.errors import UsageError
 from dadc_net.runtime import log_format, status
 from dadc_net.runtime.events import Evaluated, Joined, Learned, Left, Silent, Updated
-from dadc_net.runtime.host import log_to_file
+from dadc_net.runtime.log_file import log_to_file
 from dadc_net.runtime.meters import AgentMeter, ServerMeter, memory_bytes
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.prometheus import PartyMetrics, serve_metrics
