@@ -32,7 +32,10 @@ def _resolve(task: str, options: dict[str, Any]) -> tuple[RunConfig, Beginning]:
     return config, start
 
 
-def _progress(config: RunConfig, quiet: bool, folder: Path, agreed: str) -> Progress:
+def _progress(config: RunConfig, quiet: bool, folder: Path, agreed: str | None = None) -> Progress:
+    """``agreed``: what was compared; None: what processes compare."""
+    if agreed is None:
+        agreed = "digests equal" if config.settings.mode.one_learner else "common log equal"
     progress = Progress(config.settings.updates, quiet, agreed, folder=folder)
     for note in config.task.notes:
         progress.note(note)
@@ -148,8 +151,7 @@ def run_command(
     open_folder(folder)
     stop = StopRequest()
     stop.install()
-    agreed = "digests equal" if settings.mode.one_learner else "common log equal"
-    progress = _progress(config, quiet, folder, agreed)
+    progress = _progress(config, quiet, folder)
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder, shown) + start.note(config) + (", resumed" if resumes else ""))
     told = Observers(progress, *load_observers(observers, folder), HistoryFile(folder))
