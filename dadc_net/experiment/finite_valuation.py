@@ -71,7 +71,7 @@ def _beliefs(
     config: RunConfig, family: PrescriptionFamily, values: RuleValues, bounds: tuple[float, float]
 ) -> LawBeliefs | None:
     """Exact beliefs for Theorem 5, which is about a discounted problem without end and prescriptions that can be listed."""
-    spec = config.task.make(config.parameters, 1).spec
+    spec = config.task.environment(config.parameters, 1).spec
     if spec.horizon or config.settings.discount >= 1.0 or not isinstance(family, PrescriptionMenu):
         return None
     with contextlib.suppress(UsageError):

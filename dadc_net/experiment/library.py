@@ -65,7 +65,7 @@ class RuleProblem:
     @classmethod
     def of(cls, config: RunConfig) -> RuleProblem:
         """Of a configured run."""
-        specs = config.task.make(config.parameters, 1).spec.agents
+        specs = config.task.environment(config.parameters, 1).spec.agents
         return cls(config.settings, config.structure, config.family, specs)
 
     @classmethod

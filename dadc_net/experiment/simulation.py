@@ -173,7 +173,7 @@ class Simulation:
 
 def keep(folder: RunFolder, config: RunConfig, ended: SimulationResult) -> None:
     """Write what was learned as processes would: a checkpoint in an agent's folder; of equal replicas one is kept."""
-    specs = config.task.make(config.parameters, 1).spec.agents
+    specs = config.task.environment(config.parameters, 1).spec.agents
     seen = {
         str(agent): {"observation_space": own.observation_space.to_plain(), "action_space": own.action_space.to_plain()}
         for agent, own in enumerate(specs, start=1)
