@@ -11,7 +11,7 @@ from dadc_net.cli.main import dadc
 from tests.extras.browser import browser
 from tests.kept_state import make_state
 
-pytestmark = [pytest.mark.extras, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.extras, pytest.mark.browser, pytest.mark.timeout(300)]
 
 _TOO_WIDE = """[...document.querySelectorAll('main *')].filter(one => !one.closest('.wide, pre, svg') &&
     one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"""
