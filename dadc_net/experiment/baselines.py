@@ -154,8 +154,8 @@ def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baseli
     random = mean_estimate(returns_of(config, RandomRule(config.family), trajectories, "baselines"))
     if tried is None:
         return Baselines(random=random, constant=None, prescription=_TOO_MANY)
-    constant, best = _searched(config, tried, trajectories)
-    return Baselines(random=random, constant=constant, prescription=described(config.family, best))
+    constant, entry = _searched(config, tried, trajectories)
+    return Baselines(random=random, constant=constant, prescription=described(config.family, entry))
 
 
 def _known(value: float | None) -> Estimate | None:
