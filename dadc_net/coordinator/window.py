@@ -40,7 +40,8 @@ class Window:
         self._start: Array = np.zeros((copies, state_size))
         self._features = space.feature_size
         every = np.arange(space.num_values if self._outcomes.enumerated else 0)
-        self._codes = space.features(space.values(every)) if len(every) * self._features <= _TABLE_MAX else None
+        is_table = 0 < len(every) * self._features <= _TABLE_MAX
+        self._codes = space.features(space.values(every)) if is_table else None
         """[Z, F] of each value of z, where they are numbered and not too many."""
 
     def store(self, row: int, record: CommonRecord, previous: Array) -> tuple[Array, Array]:
