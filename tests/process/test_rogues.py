@@ -20,7 +20,8 @@ import pytest
 from dadc_net.config import resolve
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.runtime.events import Event, Updated
+from dadc_net.node.agent.replica import StepAccount
+from dadc_net.node.record import Record
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.run_folder import config_file
 from dadc_net.wire.keys import write_keys
@@ -32,7 +33,7 @@ from tests.process.rogue import KINDS
 pytestmark = [pytest.mark.process, pytest.mark.faults, pytest.mark.timeout(6000)]
 SECONDS = float(os.environ.get("DADC_ROGUE_SECONDS", "120"))
 CALM_SECONDS = 6.0
-GROWTH_MIB, LOG_BYTES, DESCRIPTORS = 64, 20_000, 64
+GROWTH_MIB, LOG_BYTES, DESCRIPTORS = 64, 40_000, 64
 """What a server may grow by while it is attacked, may log, and may hold open."""
 OPTIONS = ["--updates", "5000", "--num-envs", "4", "--set", "learner.batch_steps=400"]
 """Longer than any flood: the run is stopped after it."""
@@ -85,17 +86,22 @@ class Enough(Exception):
 def right_digests(config: Path, updates: int) -> list[bytes]:
     """Learner digests after update 1, 2, ... of the same run, undisturbed and in one process."""
     simulation = Simulation(resolve(str(config)), seed_bytes(7), seed_bytes(int(ENVIRONMENT_SEED)))
+    (replica,) = simulation.replicas
+    advance = replica.receive
     digests: list[bytes] = []
 
-    class Listener:
-        def on(self, event: Event) -> None:
-            if isinstance(event, Updated):
-                digests.append(simulation.replicas[0].coordinator.digest())
-                if len(digests) == updates:
-                    raise Enough
+    def receive(record: Record) -> StepAccount:
+        account = advance(record)
+        if account.report is not None:
+            digests.append(account.report.learner_digest)
+        if len(digests) == updates:
+            raise Enough
+        return account
 
-    with pytest.raises(Enough):
-        simulation.run(Listener())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replica, "receive", receive)
+        with pytest.raises(Enough):
+            simulation.run()
     return digests
 
 
