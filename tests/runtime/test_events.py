@@ -26,6 +26,7 @@ SAMPLES: dict[Any, Any] = {
     str: "ü",
     list[int]: [1, 2],
     dict[int, str]: {1: "ab"},
+    dict[str, int]: {"message": 2},
     dict[str, float]: {"entropy": 1 / 3},
     dict[str, Any]: {"gap": None, "learning": {"value": [0.5]}},
     list[AgentStatus]: [STATUS],
