@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import zmq
@@ -111,10 +112,11 @@ class ServerSocket:
         except BaseException:
             self.close(flush=False)
             raise
-        self._intake = Intake(self._socket, self._lock, self._keep) if conduct else Intake(self._socket, self._lock)
+        keep = partial(self._keep, conduct) if conduct else (lambda _frames: True)
+        self._intake = Intake(self._socket, self._lock, keep)
         port = int(self.endpoint.rpartition(":")[2])
         self._unfinished = Unfinished(lambda connection: connection.getsockname()[1] == port)
-        always = self._cut_endless if conduct else (lambda _now: None)
+        always = partial(self._cut_endless, conduct) if conduct else (lambda _now: None)
         self._minder = Minder(self._lock, self._while_away, "dadc-server-socket", always)
 
     @property
@@ -240,30 +242,29 @@ class ServerSocket:
 
     def complain(self, peer: bytes) -> None:
         """A message of ``peer`` broke the protocol. After a few its connection is cut."""
-        if self._conduct is None:
+        conduct = self._conduct
+        if conduct is None:
             return
         with self._lock:
-            if self._conduct.complain(peer, self._agents.get(peer), time.monotonic()) is Verdict.CUT:
-                self._cut(peer)
+            if conduct.complain(peer, self._agents.get(peer), time.monotonic()) is Verdict.CUT:
+                self._cut(conduct, peer)
 
-    def _keep(self, frames: list[zmq.Frame]) -> bool:
+    def _keep(self, conduct: Conduct, frames: list[zmq.Frame]) -> bool:
         """Whether the sender of ``frames`` may still be heard; cuts its connection if that was one message too many."""
-        assert self._conduct is not None
         peer, last, now = frames[0].bytes, frames[-1], time.monotonic()
         if peer not in self._agents:
             self._connections.note(peer, last)
         self._heard.add(peer)
         size = sum(map(len, frames))
-        verdict = self._conduct.heard(peer, self._agent(peer, last), size, now)
+        verdict = conduct.heard(peer, self._agent(peer, last), size, now)
         if verdict is Verdict.CUT:
-            self._cut(peer)
+            self._cut(conduct, peer)
         return verdict is Verdict.KEEP
 
-    def _cut_endless(self, _now: float) -> None:
+    def _cut_endless(self, conduct: Conduct, _now: float) -> None:
         """End connections over which a message comes that is larger than any may be; on the minder's thread."""
-        assert self._conduct is not None
         heard, self._heard = self._heard, set()
-        seated = [peer for peer in list(self._agents) if self._conduct.is_seated(peer)]
+        seated = [peer for peer in list(self._agents) if conduct.is_seated(peer)]
         found = {self._connections.of(peer): unfinished_bytes(self._frame_bytes) for peer in seated}
         finished = {self._connections.of(peer): None for peer in list(heard)}
         limits = {descriptor: limit for descriptor, limit in {**found, **finished}.items() if descriptor is not None}
@@ -287,13 +288,12 @@ class ServerSocket:
                 *(self._unfinished.open, self._connections_max, len(surplus)),
             )
 
-    def _cut(self, peer: bytes) -> None:
-        assert self._conduct is not None
+    def _cut(self, conduct: Conduct, peer: bytes) -> None:
         self._connections.cut(peer)
         now = time.monotonic()
         if now - self._cut_logged >= _LOG_INTERVAL_SECONDS:
             self._cut_logged = now
-            _log.warning("cut a connection of %s, which says too much; %d cut so far", self._name(peer), self._conduct.cuts)
+            _log.warning("cut a connection of %s, which says too much; %d cut so far", self._name(peer), conduct.cuts)
 
     def _agent(self, peer: bytes, frame: zmq.Frame) -> int | None:
         """The owner of the key of ``peer``, over whose connection ``frame`` came; None without keys."""

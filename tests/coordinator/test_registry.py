@@ -88,7 +88,7 @@ def test_every_number_and_word_of_a_section_has_limits(kind: type[Any]) -> None:
         (AisSettings, {"size": 1025}, r"ais\.size is 1025, which is out of range\. .* Give 1 to 1024\."),
         (AisSettings, {"loss": "mse"}, r"ais\.loss is 'mse', which does not exist\. .* Choose one of next-observation"),
         (AisSettings, {"loss": 1}, r"ais\.loss is 1, which is not of type str"),
-        (LearnerSettings, {"num_envs": 0}, r"learner\.num_envs is 0, which is out of range\. .* Give at least 1\."),
+        (LearnerSettings, {"num_envs": 0}, r"learner\.num_envs is 0, which is out of range\. .* Give 1 to 1000000\."),
         (LearnerSettings, {"trace_decay": 1.5}, r"learner\.trace_decay is 1\.5, .* Give a number from 0 to 1\."),
         (ScheduleSettings, {"ais_exponent": 0.5}, r"schedule\.ais_exponent is 0\.5, .* converges for 0\.5 < p <= 1 only"),
         (RuntimeSettings, {"join_timeout_s": 0}, r"runtime\.join_timeout_s is 0\.0, .* Give a positive number of seconds\."),

@@ -211,7 +211,7 @@ def test_the_site_and_its_first_page_name_every_page() -> None:
 def test_the_lanes_of_the_checks_exist() -> None:
     page = (ROOT / "dadc_net" / "docs" / "reading-the-code.md").read_text(encoding="utf-8")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-    lanes = {marker.partition(":")[0] for marker in settings["markers"]} - {"process", "shared_models"}
+    lanes = {marker.partition(":")[0] for marker in settings["markers"]} - {"process", "shared_models", "browser"}
     assert set(re.findall(r"^\$ python -m pytest -m (\w+)", page, re.MULTILINE)) == lanes
 
 

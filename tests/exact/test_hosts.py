@@ -122,7 +122,7 @@ def test_the_selftest_runs_every_algorithm_and_names_the_one_that_fails(monkeypa
     surrogate = ppo._surrogate
     monkeypatch.setattr(ppo, "_surrogate", lambda *arguments: surrogate(*arguments) * (1.0 + 2.0**-52))
     broken = run_whole_selftest()
-    names = ("learner ppo", "learner ppo, continuous theta")
+    names = ("learner ppo", "learner ppo, continuous theta", "learner ppo, factored theta")
     assert set(broken.failures) == {*names, *(f"{name} (compiled)" for name in names)}
     with pytest.raises(SelftestError, match=r"computes learner ppo, .*learner ppo \(compiled\).* otherwise"):
         broken.require_ok()

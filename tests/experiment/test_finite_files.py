@@ -63,7 +63,7 @@ def test_the_configuration_of_a_run_names_the_file_wherever_one_stands(
 def test_a_model_too_large_for_a_menu_is_a_task_too(tmp_path: Path) -> None:
     save_dpomdp(tmp_path / "box.dpomdp", box_pushing())
     config = resolve(str(tmp_path / "box.dpomdp"))
-    assert (config.prescriptions, config.settings.algorithm, config.settings.theta_dimensions) == ("gibbs", "ppo", 40)
+    assert (config.prescriptions, config.settings.algorithm, config.family.space.columns) == ("gibbs", "ppo", 40)
 
 
 def test_a_file_that_changed_is_another_task(tiger: Path) -> None:

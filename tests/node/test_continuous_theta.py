@@ -62,8 +62,13 @@ def test_a_flipped_bit_of_theta_is_caught_at_its_step() -> None:
 
     def tamper(replica, step: int) -> None:  # type: ignore[no-untyped-def]
         if step == 7:
-            scores = replica.coordinator._scores
-            replica.coordinator._scores = lambda states: np.nextafter(scores(states), np.inf)
+            act = replica.coordinator._act
+
+            def other(*arguments):  # type: ignore[no-untyped-def]
+                ais, theta = act(*arguments)
+                return ais, np.nextafter(theta, np.inf)
+
+            replica.coordinator._act = other
 
     team = Team(loads(), tamper={4: tamper}).run()
     found = team.server.divergence

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.losses import energy_distance
 from dadc_net.coordinator.view import Prediction
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.planning.certificate import Certificate, certify, transport
+from dadc_net.planning.certificate import Certificate, EnumeratedBeliefs, certify, transport
 from dadc_net.planning.coordinated_model import CoordinatedModel
 from dadc_net.planning.value_iteration import Solution, solve
 
@@ -131,7 +131,7 @@ def constants(model: CoordinatedModel, learned: Learned) -> Constants:
 
 
 def certified(model: CoordinatedModel, solution: Solution, learned: Learned) -> Certificate:
-    return certify(model, solution, DISCOUNT, View(learned), 60, 40, Stream("test", seed_bytes(2)))
+    return certify(EnumeratedBeliefs(model, solution), DISCOUNT, View(learned), 60, 40, Stream("test", seed_bytes(2)))
 
 
 @pytest.fixture(scope="module")

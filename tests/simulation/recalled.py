@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.exact.digest import GENESIS, chain, digest
 from dadc_net.node.agent.replica import Replica, StepAccount
 from dadc_net.node.record import Record
@@ -44,11 +45,11 @@ class RecalledReplica:
     """head -> head before, and the record that it is the head of"""
     _accounts: dict[tuple[bytes, bytes, bytes], StepAccount] = {}  # noqa: RUF012 - shared on purpose
 
-    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
+    def __init__(self, settings: CoordinatorSettings, shared_seed: bytes, start: Snapshot | None = None) -> None:
         self.settings = settings
         self.head = GENESIS
         self.coordinator = _Remembered(self)
-        self._seed = shared_seed
+        self._seed, self._start = shared_seed, start
         self._real: Replica | None = None
 
     def receive(self, record: Record) -> StepAccount:
@@ -71,7 +72,7 @@ class RecalledReplica:
         """A real replica that stands where this one stands."""
         real = self._real
         if real is None or real.head != self.head:
-            real = self._real = Replica(self.settings, self._seed)
+            real = self._real = Replica(self.settings, self._seed, self._start)
             past, head = [], self.head
             while head != GENESIS:
                 head, record = self._log[head]

@@ -222,11 +222,13 @@ class BoundSearch:
 
     def _peek(self, node: Node, above: float) -> Promise | None:
         """The best of the untried, if it promises more than ``above``."""
-        assert node.untried is not None
+        untried = node.untried
         while node.promise is None:
-            before = node.untried.bytes_held
-            promise = node.untried.pop(above, self.stop)
-            self.bytes_held += node.untried.bytes_held - before
+            if untried is None:
+                return None  # It has not been opened.
+            before = untried.bytes_held
+            promise = untried.pop(above, self.stop)
+            self.bytes_held += untried.bytes_held - before
             if promise is None:
                 return None
             if promise.actions.tobytes() not in node.tried:

@@ -74,7 +74,7 @@ class PrescriptionSearch:
         self._open = [self._table]
         for k in range(self._agents - 2, 0, -1):
             self._open.insert(0, self._open[0].max(axis=k + 1))
-        self._heap: list[tuple[float, int, object, tuple[int, ...], Array]] = []
+        self._heap: list[tuple[float, int, _Answers | _Level, tuple[int, ...], Array]] = []
         self._made = 0
         # Bounds that differ by float64's own error are equal: a search that told them apart would go wide.
         self._noise = 1e-13 * max(1.0, float(np.abs(table).sum()))
@@ -90,7 +90,7 @@ class PrescriptionSearch:
         """No prescription that has not been yielded has a greater value; minus infinity when all have been."""
         return -self._heap[0][0] if self._heap else -np.inf
 
-    def _push(self, bound: float, parent: float, at: object, chosen: tuple[int, ...], gained: Array) -> None:
+    def _push(self, bound: float, parent: float, at: _Answers | _Level, chosen: tuple[int, ...], gained: Array) -> None:
         if bound > parent - self._noise:
             bound = parent if parent < np.inf else bound
         self._made -= 1  # the newest of equal bounds first: deep before wide
@@ -144,7 +144,6 @@ class PrescriptionSearch:
             if isinstance(at, _Answers):
                 self._push_next_answers(-negative, at, chosen)
                 return Promise(-negative, self._spell(at, chosen))
-            assert isinstance(at, _Level)
             position = len(chosen)
             if position == len(at.gain):
                 self._enter(len(at.before) + 1, (*at.before, chosen), -negative)
