@@ -175,7 +175,7 @@ class AgentSocket:
         self._heard = True
         if self._descriptor is None:
             self._descriptor = descriptor_of(frames[-1])
-        return True
+        return not self._flooded
 
     def _cut_endless(self, _now: float) -> None:
         """End the connection if a message comes over it that is larger than any may be; on the minder's thread."""
@@ -187,8 +187,7 @@ class AgentSocket:
             _log.warning("cut the connection to the server: a message came over it that does not end")
 
     def _needs_the_owner(self, frames: list[zmq.Frame]) -> bool:
-        self._note(frames)
-        if self._flooded:
+        if not self._note(frames):
             return False
         answer = self._reflex([frame.bytes for frame in frames])
         if answer is not None and self._try_send(answer):
