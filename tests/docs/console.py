@@ -6,7 +6,7 @@ it (``server$``). A command must end with 0, unless ``echo $?`` follows and prom
 ``<!-- test: WORDS -->`` before a block says how it is run:
 
     (none)              in the normal lane, in one folder and one shell with the other blocks of its page
-    long, extras        in the lane of that marker, after the normal blocks of the page
+    long                in the lane of that marker, after the normal blocks of the page
     by TEST             by another test, which must exist; it takes the commands from the page or names them
     file NAME           the block is no console: it is a file that the commands use
 """

@@ -25,7 +25,7 @@ from tests.docs.regenerate import written
 from tests.process.commands import command, environment
 
 ENTRY = {"dadc": dadc, "dadc-env": environment_command, "dadc-agent": agent_command}
-LANES = ("", "long", "extras")
+LANES = ("", "long")
 SHELLS = ("console", "sh")
 """What a fence with commands may say; sh is the README's two commands, which every check of this project types."""
 NAME = {page: page.name for page in PAGES}
@@ -52,14 +52,6 @@ def test_commands_of_a_page(page: Path, tmp_path: Path) -> None:
 def test_long_commands_of_a_page(page: Path, tmp_path: Path) -> None:
     chosen = [block for block in blocks(page) if block.kind == "console" and block.how in ("", "long")]
     assert run_blocks(chosen, tmp_path, 880) == []
-
-
-@pytest.mark.process
-@pytest.mark.extras
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", with_lane("extras"), ids=NAME.get)
-def test_commands_of_a_page_that_need_extras(page: Path, tmp_path: Path) -> None:
-    assert run_blocks(consoles(page, "extras"), tmp_path, 280) == []
 
 
 @pytest.mark.process
