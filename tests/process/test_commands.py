@@ -252,7 +252,7 @@ def test_no_orphans_when_the_launcher_is_killed(tmp_path: Path) -> None:
         (["plan", "mabc", "--set", "menu=most"], "menu"),
         (["check", "."], "journal.sqlite"),
         (["evaluate", "."], "config.toml"),
-        (["frobnicate"], "No such command"),
+        (["frobnicate"], "there is no command 'frobnicate'"),
     ],
 )
 def test_wrong_input_gets_a_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
