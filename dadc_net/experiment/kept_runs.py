@@ -199,7 +199,7 @@ def _number(value: Any) -> int | None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptStateError(f"{path} cannot be read: {error}. Restore it from a copy.") from error
     if not isinstance(found, dict):
         raise CorruptStateError(f"{path} holds no object. It was not written by dadc prune. Restore it from a copy.")

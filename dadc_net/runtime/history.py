@@ -7,12 +7,9 @@ more, so that a party which comes and goes for ever fills no disk.
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from dadc_net.runtime.events import (
     AgentFinished,
@@ -33,6 +30,7 @@ from dadc_net.runtime.events import (
     Warned,
     from_plain,
 )
+from dadc_net.runtime.json_lines import JsonLinesFile, read_json_lines
 
 HISTORY_NAME = "history.jsonl"
 _KEPT = (
@@ -40,46 +38,34 @@ _KEPT = (
     *(Silent, Troubled, Warned, Failed, Restarted, Refereed),
 )
 _MOST_BYTES = 2**20
-_log = logging.getLogger(__name__)
+_YEAR_9999 = 253_370_764_800.0
+"""The last that a calendar knows, in seconds since 1970."""
 
 
 class HistoryFile:
-    """The observer that writes it; a disk that refuses takes lines and no run."""
+    """The observer that writes it."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: BinaryIO | None = None
-        try:
-            self._file = open(folder / HISTORY_NAME, "ab", buffering=0)  # noqa: SIM115 - closed by close
-        except OSError as error:
-            _log.warning("%s cannot be written: %s", HISTORY_NAME, error.strerror)
+        self._lines = JsonLinesFile(folder / HISTORY_NAME)
 
     def on(self, event: Event) -> None:
         """Write ``event``, if it is one that is looked back at."""
-        if self._file is None or not isinstance(event, _KEPT) or self._file.tell() > _MOST_BYTES:
-            return
-        name, fields = event.to_plain()
-        line = json.dumps({"time": round(time.time(), 3), "event": name, **fields})
-        try:
-            self._file.write(line.encode("utf-8") + b"\n")
-        except OSError as error:
-            _log.warning("%s cannot be written: %s", HISTORY_NAME, error.strerror)
+        if isinstance(event, _KEPT) and self._lines.size <= _MOST_BYTES:
+            name, fields = event.to_plain()
+            self._lines.write({"time": round(time.time(), 3), "event": name, **fields})
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        self._lines.close()
 
 
 def read_history(folder: Path) -> Iterator[tuple[float, Event]]:
     """Seconds since 1970 and event of each line in ``folder``; a line that was cut or is of another version is left out."""
-    path = folder / HISTORY_NAME
-    if not path.is_file():
-        return
-    with open(path, "rb") as file:
-        for raw in file:
-            try:
-                fields = json.loads(raw)
-                when, name = float(fields.pop("time")), str(fields.pop("event"))
-                yield when, from_plain((name, fields))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue
+    for fields in read_json_lines(folder / HISTORY_NAME):
+        try:
+            when, name = float(fields.pop("time")), str(fields.pop("event"))
+            event = from_plain((name, fields))
+        except (ValueError, TypeError, KeyError, OverflowError):
+            continue
+        if 0.0 <= when < _YEAR_9999:
+            yield when, event

@@ -131,7 +131,7 @@ def read(folder: Path) -> TeamStatus | OwnStatus:
     for path in (folder / STATUS_NAME, RunFolder(folder).server / STATUS_NAME):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         try:
             return _status_of(found)

@@ -125,8 +125,15 @@ def test_the_history_is_read_back_and_bounded(tmp_path: Path, monkeypatch: pytes
         history.on(event)
     history.close()
     with open(tmp_path / HISTORY_NAME, "ab") as file:
-        file.write(b'{"time": 1, "event": "OfAnotherVersion"}\n{"time": "x"}\n[]\n{"tim')
+        file.write(b'{"time": 1, "event": "OfAnotherVersion"}\n{"time": "x"}\n[]\n' + b"[" * 100_000)
+        for never in (b"NaN", b"-1", b"1e300", b"1" + bytes([48]) * 400):
+            file.write(b'\n{"time": %s, "event": "Left", "agent": 1, "step": 3}' % never)
+        file.write(b'\n{"tim')
     assert [type(event) for _, event in read_history(tmp_path)] == [Joined, Left, ServerFinished]
+    after_the_cut = HistoryFile(tmp_path)
+    after_the_cut.on(told[1])
+    after_the_cut.close()
+    assert [type(event) for _, event in read_history(tmp_path)] == [Joined, Left, ServerFinished, Left]
     monkeypatch.setattr("dadc_net.runtime.history._MOST_BYTES", 10)
     again = HistoryFile(tmp_path)
     size = (tmp_path / HISTORY_NAME).stat().st_size

@@ -28,6 +28,7 @@ from dadc_net.node.agent.agent_node import AgentNode
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.messages import Begin, Message
 from dadc_net.runtime import status
+from dadc_net.runtime.history import HISTORY_NAME, read_history
 from dadc_net.runtime.metrics import METRICS_NAME, read_metrics
 from dadc_net.runtime.seed_files import read_raw_seed
 from dadc_net.storage import arrays_file
@@ -252,6 +253,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "report": file_target(RESULT_NAME, lambda path: read_report(path.parent)),
     "status": file_target("status.json", lambda path: status.read(path.parent)),
     "metrics": file_target(METRICS_NAME, lambda path: list(read_metrics(path.parent))),
+    "history": file_target(HISTORY_NAME, lambda path: list(read_history(path.parent))),
     "secret-key": file_target("agent-1.key", lambda path: key_files.read_pair(path, 1)),
     "key-list": file_target("authorised.toml", key_files.read_authorised),
     "seed": file_target("team.seed", lambda path: read_raw_seed(path, "--seed-file")),
@@ -274,6 +276,11 @@ def seeds(name: str) -> list[bytes]:
         found.append(arrays_file.pack({"a": np.arange(6.0).reshape(2, 3)}, {"agent": 1}))
     if name in ("report", "sweep-result", "collection", "status"):
         found.append(json.dumps({"learner_digest": "00", "value": 1.0, "format": "x", "curves": []}).encode())
+    if name == "history":
+        found.append(b'{"time": 1.5, "event": "Left", "agent": 1, "step": 3}\n')
+    if name == "metrics":
+        done = {"kind": "reward", "update": 1, "env_steps": 40, "reward_per_step": 0.5, "lock_steps": 10, "seconds": 1.0}
+        found.append(json.dumps(done).encode() + b"\n")
     if name == "configuration":
         found.append(build(SMALL).to_toml().encode())
     return found or [b""]

@@ -32,6 +32,12 @@ def test_whatever_others_made_is_taken_or_refused(name: str) -> None:
     any_input()
 
 
+@pytest.mark.parametrize("name", ["report", "status", "metrics", "history", "sweep-result", "collection"])
+def test_a_file_of_nothing_but_brackets_is_refused(name: str) -> None:
+    """Deeper than JSON is read, and longer than what is tried at random."""
+    TARGETS[name](b"[" * 100_000)
+
+
 def test_a_target_that_raises_something_else_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what the decoder raised once, for a body that is no map."""
 

@@ -13,7 +13,7 @@ import pytest
 import dadc_net
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.runtime import metrics
+from dadc_net.runtime import json_lines
 from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.events import Evaluated, Learned, Left, Observers, Updated
@@ -102,15 +102,15 @@ def test_a_run_takes_over_what_its_parties_logged_while_nobody_listened(tmp_path
 
 def test_a_full_disk_takes_lines_and_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[str] = []
-    monkeypatch.setattr(metrics._log, "warning", lambda text, *values: warned.append(text % values))
+    monkeypatch.setattr(json_lines._log, "warning", lambda text, *values: warned.append(text % values))
     file = MetricsFile(tmp_path)
     file.on(updated(1))
-    sound = file._file
-    with open("/dev/full", "wb", buffering=0) as file._file:
+    sound = file._lines._file
+    with open("/dev/full", "wb", buffering=0) as file._lines._file:
         file.on(updated(2))
         file.on(updated(3))
     assert warned == ["metrics.jsonl cannot be written: No space left on device"] * 2
-    file._file = sound
+    file._lines._file = sound
     file.on(updated(4))
     file.close()
     assert numbers(tmp_path, "reward") == [1, 4]
@@ -118,6 +118,28 @@ def test_a_full_disk_takes_lines_and_no_run(tmp_path: Path, monkeypatch: pytest.
     nowhere.on(updated(1))
     nowhere.close()
     assert len(warned) == 3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"kind": 3}, {"update": "9"}, {"update": True}, {"env_steps": None}, {"lock_steps": 0}, {"lock_steps": 10**400}),
+        *({"seconds": "long"}, {"reward_per_step": float("nan")}, {"reward_per_step": None}),
+    ],
+    ids=str,
+)
+def test_a_line_that_is_none_of_ours_is_left_out(tmp_path: Path, changed: dict[str, Any]) -> None:
+    sound = line_of(updated(2))
+    assert sound is not None
+    odd = {**(line_of(updated(1)) or {}), **changed}
+    lines = [json.dumps(odd).encode(), b"[" * 100_000, b"{", json.dumps(sound).encode()]
+    (tmp_path / METRICS_NAME).write_bytes(b"\n".join(lines) + b"\n")
+    assert list(read_metrics(tmp_path)) == [sound]
+    again = MetricsFile(tmp_path)
+    again.on(updated(2))
+    again.on(updated(3))
+    again.close()
+    assert numbers(tmp_path, "reward") == [2, 3]
 
 
 def lines_of_a_simulation(config: Any, folder: Path) -> list[dict[str, Any]]:

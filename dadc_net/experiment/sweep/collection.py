@@ -126,7 +126,7 @@ def _read_run(path: Path) -> Record:
         named = {"curve": report["algorithm"], "panel": report["task"], "label": report["algorithm"], SINGLE: True}
         named["configuration"] = read_toml(config_file(path).read_text(encoding="utf-8"))
         return {**report, **named, "round_robin": None, "learning": learning}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptStateError(
             f"the run {path} cannot be read: {error}. It is not finished, or damaged. Leave it out, or run it again."
         ) from error
@@ -175,7 +175,7 @@ def _read_collection(path: Path) -> list[Record]:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}. It should hold results of a sweep. Check the path."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptStateError(
             f"{path} is not a collection of results: {error}. Such a file is made by dadc sweep --collect. Make it again."
         ) from error

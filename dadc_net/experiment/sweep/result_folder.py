@@ -67,7 +67,7 @@ def read_result(path: Path) -> Record:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptStateError(
             f"the result {path} cannot be read: {error}. A sweep writes such a file whole or not at all. Restore it, or "
             "remove it and start the sweep again."
