@@ -58,6 +58,32 @@ def checked_selftest() -> SelftestResult:
     return selftest().require_ok()
 
 
+_passed: set[bool] = set()
+"""With kernels, without: what has passed in this process."""
+
+
+def pass_selftest() -> None:
+    """The self-test, for a process that begins one run after the other: whole before the first one, which takes seconds.
+
+    Before the others only what may have changed since is seen to: that no library which was loaded flushes subnormals, and
+    that the kernels are in use, or not, as the test left them.
+
+    Raises:
+        SelftestError: if this host's arithmetic does not give the specified bits.
+    """
+    from dadc_net.exact import compiled
+    from dadc_net.exact.selftest import flushes_subnormals
+
+    with_kernels = kernels_allowed()
+    if with_kernels not in _passed or flushes_subnormals():
+        checked_selftest()
+        _passed.add(with_kernels)
+    elif with_kernels:
+        compiled.load()
+    else:
+        compiled.unload()
+
+
 def process_facts() -> dict[str, str]:
     """Who and where this process is, for reports."""
     return {"hostname": platform.node(), "pid": str(os.getpid()), **host_facts()}

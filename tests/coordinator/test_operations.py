@@ -55,7 +55,7 @@ PRESCRIPTIONS = {"menu": "menu", "factored": "factored", "box": "opportunity"}
 @pytest.mark.parametrize(("algorithm", "theta", "loss"), CASES)
 def test_only_allowed_operations_run(algorithm: str, theta: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The self-test, which a simulation begins with, builds its inputs with torch; it is not the learner.
-    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    monkeypatch.setattr(simulation, "pass_selftest", lambda: None)
     overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.loss={loss}", "learner.gradient_norm=0.5"]
     overrides += ["ais.truncation=2", "planning.window=3", "planning.warm_up=1", "planning.windows=4"]
     overrides += ["naf.window=3", "naf.warm_up=1", "naf.windows=4", "naf.first_steps=0", "naf.activation=relu"]
@@ -69,7 +69,7 @@ def test_only_allowed_operations_run(algorithm: str, theta: str, loss: str, monk
 
 @pytest.mark.parametrize("beside", NEXT_AIS_LOSSES)
 def test_only_allowed_operations_run_with_two_losses(beside: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    monkeypatch.setattr(simulation, "pass_selftest", lambda: None)
     overrides = ["learner.num_envs=3", "learner.batch_steps=12", f"ais.beside={beside}", "ais.detach_target=false"]
     with Guard() as guard:
         Simulation(resolve("mabc", overrides, {"updates": 2}), seed_bytes(7), seed_bytes(1)).run()
@@ -85,7 +85,7 @@ LOADS += [("q-actor-critic", "deterministic"), ("ppo", "deterministic"), ("ppo",
 def test_only_allowed_operations_run_on_demand_response(
     algorithm: str, prescriptions: str, encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simulation, "checked_selftest", lambda: None)
+    monkeypatch.setattr(simulation, "pass_selftest", lambda: None)
     overrides = ["learner.num_envs=3", "learner.batch_steps=12", "env.agents=5", f"ais.encoder={encoder}"]
     overrides += [f"prescriptions={prescriptions}", "naf.first_steps=0"]
     config = resolve("demand-response", overrides, {"updates": 2, "algorithm": algorithm})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from dadc_net.audit.consistency import check
 from dadc_net.errors import CorruptStateError, SelftestError, UsageError
+from dadc_net.exact import compiled
 from dadc_net.node.agent.agent_node import AgentNode
 from dadc_net.node.agent.identity import AgentIdentity
-from dadc_net.runtime import agent_process
+from dadc_net.runtime import agent_process, host
 from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.sabotage import Sabotage
@@ -101,3 +103,21 @@ def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.Mon
     monkeypatch.setattr(agent_process, "flushes_subnormals", lambda: True)
     with pytest.raises(SelftestError, match="after update 3"):
         process._after_update(node, 3, False)
+
+
+def test_later_runs_of_a_process_look_only_at_what_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(host, "_passed", set())
+    monkeypatch.setattr(host, "checked_selftest", lambda: ran.append(os.environ["DADC_FAST"]))
+    monkeypatch.setattr(compiled, "kernels", None)
+    for switch in ("1", "1", "0", "0", "1"):
+        monkeypatch.setenv("DADC_FAST", switch)
+        host.pass_selftest()
+    assert ran == ["1", "0"]
+    assert compiled.kernels is not None, "back as the test of the first run left them"
+    monkeypatch.setenv("DADC_FAST", "0")
+    host.pass_selftest()
+    assert compiled.kernels is None
+    monkeypatch.setattr("dadc_net.exact.selftest.flushes_subnormals", lambda: True)
+    host.pass_selftest()
+    assert ran == ["1", "0", "0"]
