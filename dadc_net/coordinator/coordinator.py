@@ -250,7 +250,7 @@ class Coordinator:
         return {name: array.copy() for name, array in {**groups, **self.algorithm.state(), **self.rewards.unit()}.items()}
 
     def restore_rule(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take from ``snapshot`` what the learned rule consists of, and act with it; whatever else there is stays."""
+        """Take from ``snapshot`` what the learned rule consists of; what else there is stays, and so does what acts."""
         for group in self.groups:
             group.restore_parameters(snapshot)
         self.algorithm.restore_state(snapshot)

@@ -60,7 +60,7 @@ def test_the_chances_of_all_choices_add_up_to_one(coupled: bool) -> None:
     assert np.allclose(np.exp(log_chances(distribution, group, logits(4))).sum(axis=1), 1.0, atol=1e-7)
 
 
-def test_a_choice_that_saw_a_later_one_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_that_saw_a_later_one_would_be_noticed() -> None:
     factors, distribution, group = psi()
     factors.__dict__["earlier"] = np.ones((8, 8))
     assert abs(np.exp(log_chances(distribution, group, logits(4))).sum(axis=1) - 1.0).max() > 0.01

@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_has_a_schedule_of_its_own(small: MakeConfig, tmp_pat
     settings = config.settings
     assert (settings.ais.size, settings.updates, settings.ais.learning_rate) == (5, 7, 0.001)
     assert settings.learner.uniform_share == 0.0  # Else a rule that is there would not be used at first.
-    assert resolve("mabc", [], config.to_plain() and {"start.rule": settings.start.rule}).settings.ais.size != 5
+    assert resolve("mabc", [], {"start.rule": settings.start.rule}).settings.ais.size != 5
 
 
 def test_agents_with_different_rules_are_refused_at_the_join(small: MakeConfig, tmp_path: Path) -> None:

@@ -333,7 +333,6 @@ def test_a_repeated_record_gets_the_stored_answer(small: MakeConfig) -> None:
 
 
 def test_a_hole_is_asked_about_and_a_forged_record_is_refused(small: MakeConfig) -> None:
-
     team, steps = _begun(small)
     agent = team.agents[1]
     agent.receive(steps[0], 0.0)

@@ -45,7 +45,7 @@ class Gain(NamedTuple):
 class Choices(ABC):
     """Q under psi, with the present parameters of both."""
 
-    def __init__(self, policy: PolicyNetwork, critic: QNetwork, q: QActorCriticSettings, normalises: bool = False) -> None:
+    def __init__(self, policy: PolicyNetwork, critic: QNetwork, q: QActorCriticSettings, normalises: bool) -> None:
         """``normalises``: whether the actor is given worth in units of its deviation."""
         self.policy, self.critic, self.q = policy, critic, q
         self._normalises = normalises
