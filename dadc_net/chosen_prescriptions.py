@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dadc_net.coordinator.settings.learning import INDEPENDENT
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.schema import closest
-from dadc_net.team.any_task import ALL, ANY_TASK, FACTORED, GIBBS, choices, gibbs_for, has_menu, local_values, menu_of_all
+from dadc_net.team.any_task import ALL, ANY_TASK, FACTORED, GIBBS, choices, local_values, number_of_prescriptions
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.finite.menus import LARGEST_MENU
 from dadc_net.team.menu import OWN, PrescriptionMenu, own_actions, own_parts
@@ -100,33 +100,25 @@ def _made(
     task: Task, structure: InformationStructure, spec: EnvironmentSpec, theta: ThetaSettings, choice: PrescriptionChoice
 ) -> ChosenPrescriptions:
     """Prescriptions that are made for a structure whose local information the task declares none for."""
-    values = local_values(structure, spec)
-    small = has_menu(spec, values)
     if choice.learning == INDEPENDENT.name:
         prescriptions = _among(choice.prescriptions or OWN, [OWN], task)
         _check_menu(task, structure, choice.menu)
         return ChosenPrescriptions(prescriptions, "", _own(None, structure, spec))
+    allowed = choices(structure, spec, {}, theta.shared)
+    small = number_of_prescriptions(allowed) <= LARGEST_MENU
     usual = MENU if small and "menu" in choice.thetas else GIBBS
     prescriptions = choice.prescriptions or usual
     if prescriptions in task.families and prescriptions not in (GIBBS, FACTORED):
         raise UsageError(
             f"prescriptions is {prescriptions!r}, which the task {task.name} declares for the local information under "
             f"{describe(task.structure)}; under {describe(structure)} agents have another one. They do not fit. Choose "
-            f"{MENU} or {GIBBS}, or leave the key out."
+            f"{MENU}, {FACTORED} or {GIBBS}, or leave the key out."
         )
-    if prescriptions == FACTORED:
-        allowed = choices(structure, spec, {}, theta.shared)
-        return ChosenPrescriptions(FACTORED, "", ANY_TASK[FACTORED](allowed, theta))
-    if _among(prescriptions, [MENU, FACTORED, GIBBS], task) == GIBBS:
-        return ChosenPrescriptions(GIBBS, "", gibbs_for(structure, spec, values, theta))
-    if not small:
-        raise UsageError(
-            f"prescriptions is {MENU!r}, but under {describe(structure)} the agents of {task.name} have up to {max(values)} "
-            f"local values, and more than {LARGEST_MENU} joint deterministic prescriptions. A menu cannot be so large. "
-            f"Choose prescriptions={GIBBS}."
-        )
-    _check_menu(task, structure, choice.menu)
-    return ChosenPrescriptions(MENU, ALL, menu_of_all(spec, values, task.action_names))
+    _among(prescriptions, [MENU, FACTORED, GIBBS], task)
+    if prescriptions == MENU:
+        _check_menu(task, structure, choice.menu)
+    family = ANY_TASK[prescriptions](allowed, theta, task.action_names)
+    return ChosenPrescriptions(prescriptions, ALL if prescriptions == MENU else "", family)
 
 
 def _check_menu(task: Task, structure: InformationStructure, menu: str | None) -> None:

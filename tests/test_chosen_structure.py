@@ -176,11 +176,11 @@ def test_logits_where_a_menu_would_be_too_large_or_cannot_be_learned() -> None:
     assert isinstance(large, GibbsFamily)
     assert large.shape == (2, 8, 2)
     assert under("mabc", "structure=full-sharing", "algorithm=naf-dqn").prescriptions == "gibbs"
-    with pytest.raises(UsageError, match=r"prescriptions is 'menu', but under delayed-sharing, delay_steps=2.*gibbs"):
+    with pytest.raises(UsageError, match=r"there are 65,536 joint .* 8 local values.*prescriptions=gibbs"):
         under("mabc", "structure=delayed-sharing", "structure.delay_steps=2", "prescriptions=menu")
-    with pytest.raises(UsageError, match=r"under delayed-sharing, delay_steps=8 an agent.*logits.*keeps less"):
+    with pytest.raises(UsageError, match=r"prescriptions gibbs would be 131,072 numbers.* 32,768 local values.*keeps less"):
         under("mabc", "structure=delayed-sharing", "structure.delay_steps=8")
-    with pytest.raises(UsageError, match=r"gibbs of 2 agents would have 16000 logits.*4096 are the most"):
+    with pytest.raises(UsageError, match=r"prescriptions gibbs would be 16,000 numbers.*4,096 are the most"):
         under("box-pushing", "structure=periodic-sharing", "structure.period_steps=3", "structure.reading=c")
     with pytest.raises(UsageError, match=r"local values.*65536.*keeps less"):
         under("mabc", "structure=delayed-sharing", "structure.delay_steps=20")
@@ -190,8 +190,8 @@ def test_declared_ones_that_do_not_fit_are_refused_by_name() -> None:
     for asked, message in (
         ("menu=paper", r"menu is 'paper', which the task mabc declares for the local information under control-sharing"),
         ("menu=none", r"menu is 'none', which the task mabc does not have"),
-        ("prescriptions=opportunity", r"prescriptions is 'opportunity', which the task mabc declares.*Choose menu or gibbs"),
-        ("prescriptions=nothing", r"prescriptions is 'nothing', which the task mabc does not have.*menu, gibbs"),
+        ("prescriptions=opportunity", r"prescriptions is 'opportunity', which the task mabc.*Choose menu, factored or"),
+        ("prescriptions=nothing", r"prescriptions is 'nothing', which the task mabc does not have.*menu, factored, gibbs"),
     ):
         with pytest.raises((ConfigError, UsageError), match=message):
             under("mabc", "structure=full-sharing", asked)

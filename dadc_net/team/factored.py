@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import ProtocolError
-from dadc_net.team.prescriptions import PrescriptionFamily, Theta
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta, certain_weights
 from dadc_net.team.spaces import FiniteSpace
 
 Allowed = tuple[tuple[tuple[int, ...], ...], ...]
@@ -84,8 +84,7 @@ class FactoredFamily(PrescriptionFamily):
 
     def weights(self, theta: Theta) -> NDArray[np.int64]:
         """1 for the chosen action: [n, K or 1, L, A]."""
-        weights: NDArray[np.int64] = (self.tables(theta)[..., None] == np.arange(self.shape[2])).astype(np.int64)
-        return weights
+        return certain_weights(self.tables(theta), self.shape[2])
 
     def draw(
         self,

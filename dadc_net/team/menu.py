@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import ProtocolError
-from dadc_net.team.prescriptions import PrescriptionFamily, Theta
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta, certain_weights
 from dadc_net.team.spaces import FiniteSpace
 
 OWN = "own"
@@ -64,8 +64,7 @@ class PrescriptionMenu(PrescriptionFamily):
 
     def weights(self, theta: Theta) -> NDArray[np.int64]:
         """1 for the action that the entry says: [n, K or 1, L, A]."""
-        weights: NDArray[np.int64] = (self._table[theta][..., None] == np.arange(self.shape[2])).astype(np.int64)
-        return weights
+        return certain_weights(self._table[theta], self.shape[2])
 
     def draw(
         self,

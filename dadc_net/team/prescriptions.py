@@ -34,6 +34,12 @@ def finite_theta(space: FiniteSpace, entries: NDArray[np.int64]) -> Theta:
     return entries if space.columns == 1 else space.values(entries)
 
 
+def certain_weights(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.int64]:
+    """1 for the action that is said, 0 for all others: [...] -> [..., A]."""
+    weights: NDArray[np.int64] = (actions[..., None] == np.arange(num_actions)).astype(np.int64)
+    return weights
+
+
 @dataclass(frozen=True)
 class ThetaSettings(Checked, section="theta"):
     """The set that theta lies in, where it is continuous and the family does not say it itself."""

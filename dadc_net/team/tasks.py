@@ -81,7 +81,7 @@ class Task:
         """The prescriptions of these names: the task's own, or those that every task has.
 
         Raises:
-            UsageError: if a menu would be too large, or local information is not finite.
+            UsageError: if there would be too many, or local information is not finite.
             UserCodeError: if a user makes them and fails.
         """
         maker = self.families.get(prescriptions)
@@ -93,7 +93,8 @@ class Task:
                 raise
         if prescriptions == MENU and menu in self.menus:
             return self.menus[menu]
-        return ANY_TASK[prescriptions](choices(self.structure, spec, self.useful_actions, theta.shared), theta)
+        allowed = choices(self.structure, spec, self.useful_actions, theta.shared)
+        return ANY_TASK[prescriptions](allowed, theta, self.action_names)
 
     @property
     def prescriptions(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dadc_net.node.agent.agent_node import AgentNode
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.messages import Begin
 from dadc_net.team.families import family_from_plain
+from dadc_net.team.spaces import FiniteSpace
 from tests.simulation.disk import Disk, DiskAgentStore
 
 SMALL: dict[str, Any] = {"task": "mabc", "updates": 2, "learner": {"num_envs": 2, "batch_steps": 8}}
@@ -30,6 +32,14 @@ SMALL: dict[str, Any] = {"task": "mabc", "updates": 2, "learner": {"num_envs": 2
 def test_what_a_user_asks_for(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         build({**SMALL, **given})
+
+
+def test_choices_that_see_one_another_take_the_square_of_their_number() -> None:
+    settings = build(SMALL).settings
+    with pytest.raises(ConfigError, match=r"the networks would take .* GiB"):
+        replace(settings, theta_space=FiniteSpace((2,) * 50_000).to_plain())
+    assert replace(settings, theta_space=FiniteSpace((2,) * 500).to_plain()).num_prescriptions == 0
+    assert replace(settings, theta_space=FiniteSpace((10**5,)).to_plain()).num_prescriptions == 10**5
 
 
 def begin(**changed: Any) -> Begin:

@@ -15,8 +15,9 @@ from dadc_net.exact import compiled
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.runtime.own_family import family_argument, load_family
+from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.any_task import ANY_TASK, choices
-from dadc_net.team.environment import AgentSpec, EnvironmentSpec
+from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.factored import FactoredFamily
 from dadc_net.team.families import BUILT_IN, family_from_plain
 from dadc_net.team.finite.menus import LARGEST_MENU
@@ -65,7 +66,7 @@ def test_shared_choices_and_no_choices_at_all() -> None:
 
 
 def test_the_menu_holds_every_factored_choice_once() -> None:
-    menu, factored = (ANY_TASK[kind](RAGGED, ThetaSettings()) for kind in ("menu", "factored"))
+    menu, factored = (ANY_TASK[kind](RAGGED, ThetaSettings(), ()) for kind in ("menu", "factored"))
     assert isinstance(menu, PrescriptionMenu)
     assert isinstance(factored, FactoredFamily)
     every = np.array(list(np.ndindex(factored.space.sizes)))
@@ -77,7 +78,7 @@ def test_the_menu_holds_every_factored_choice_once() -> None:
 
 
 def test_logits_of_agents_that_differ_never_choose_what_an_agent_does_not_have() -> None:
-    family = ANY_TASK["gibbs"](RAGGED, ThetaSettings(bound=8.0))
+    family = ANY_TASK["gibbs"](RAGGED, ThetaSettings(bound=8.0), ())
     assert isinstance(family, GibbsFamily)
     assert family.space == BoxSpace((-8.0,) * 18, (8.0,) * 18)
     weights = family.weights(np.full((1, 18), 8.0))
@@ -111,6 +112,25 @@ def test_a_menu_that_is_too_large_names_the_number_and_what_to_do() -> None:
         resolve("demand-response", ["prescriptions=menu", "env.agents=5"])
     with pytest.raises(UsageError, match=r"there are more than 10\^95 joint"):
         resolve("demand-response", ["prescriptions=menu"])
+
+
+@pytest.mark.parametrize("prescriptions", ["gibbs", "factored"])
+def test_tables_that_nobody_could_learn_are_refused_under_every_structure(prescriptions: str) -> None:
+    words = rf"prescriptions {prescriptions} would be {{}} numbers, from {{}}.* 4,096 are the most.*theta\.shared=true"
+    asked = f"prescriptions={prescriptions}"
+    with pytest.raises(UsageError, match=words.format("4,200", "700 tables of up to 2 local values")):
+        resolve("demand-response", [asked, "env.agents=700"])
+    remembers = ["structure=control-sharing", "structure.memory_steps=11"]
+    with pytest.raises(UsageError, match=words.format("16,384", "2 tables of up to 4,096 local values")):
+        resolve("mabc", [asked, *remembers])
+
+
+@pytest.mark.parametrize("prescriptions", ["menu", "gibbs", "factored"])
+def test_one_table_for_all_is_made_under_another_structure_too(prescriptions: str) -> None:
+    asked = ["structure=control-sharing", "structure.memory_steps=2", f"prescriptions={prescriptions}"]
+    assert resolve("mabc", [*asked, "theta.shared=true"]).family.shape == (1, 8, 2)
+    if prescriptions != "menu":  # 65,536 entries, where 256 are shared.
+        assert resolve("mabc", asked).family.shape == (2, 8, 2)
 
 
 def test_prescriptions_that_do_not_exist_are_refused() -> None:

@@ -34,7 +34,9 @@ class Demand(NamedTuple):
 def check_size(learner: LearnerSettings, ais: AisSettings, own: Any, z: Space, theta: Space) -> None:
     """Raises ConfigError for settings that no host could keep in memory; ``own``: the algorithm's section, or None."""
     codes = z.feature_size, sum(theta.sizes) if isinstance(theta, FiniteSpace) else theta.columns
-    for demand in (*_of_a_batch(learner, ais, *codes), *_of_memories(learner, ais, own, codes[1])):
+    # Of each choice with each, where theta has several factors.
+    coupling = codes[1] ** 2 if isinstance(theta, FiniteSpace) and len(theta.sizes) > 1 else 0
+    for demand in (*_of_a_batch(learner, ais, *codes, coupling), *_of_memories(learner, ais, own, codes[1])):
         size = demand.numbers * _NUMBER
         if size > BYTES_MAX:
             raise ConfigError(
@@ -43,13 +45,13 @@ def check_size(learner: LearnerSettings, ais: AisSettings, own: Any, z: Space, t
             )
 
 
-def _of_a_batch(learner: LearnerSettings, ais: AisSettings, common: int, theta: int) -> Iterator[Demand]:
+def _of_a_batch(learner: LearnerSettings, ais: AisSettings, common: int, theta: int, coupling: int) -> Iterator[Demand]:
     copies, steps, width = learner.num_envs, learner.batch_steps, learner.hidden_size
     given = f"learner.num_envs is {copies}, learner.batch_steps {steps}, z's code has {common} numbers, theta's {theta}"
     yield Demand("the records of a batch", given, (steps + copies) * (common + theta + ais.size + _BESIDE))
     units = f"learner.hidden_size is {width}, ais.size {ais.size}"
     layers = width * (ais.size + common + theta + width * learner.hidden_layers)
-    layers += ais.size * (common + theta + 6 * ais.size)
+    layers += ais.size * (common + theta + 6 * ais.size) + coupling
     yield Demand("the networks", f"{given}, {units}", 4 * layers)
     made = steps * (width + ais.size) * learner.hidden_layers
     yield Demand("what the networks make of a batch", f"{given}, {units}", made)

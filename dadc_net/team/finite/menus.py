@@ -24,14 +24,26 @@ def deterministic_menu(
 
     Args:
         actions: names [K][A^k].
-        local_values: [K] how many each agent has; one with fewer than the widest repeats its last action there.
+        local_values: [K] how many each agent has.
     """
-    widest = max(local_values)
-    maps = [
-        list(itertools.product(range(len(own)), repeat=values)) for own, values in zip(actions, local_values, strict=True)
-    ]
-    entries = tuple(itertools.product(*maps))
-    return PrescriptionMenu(name, tuple(map(_Words(actions), entries)), tuple(_padded(entry, widest) for entry in entries))
+    allowed = [[range(len(own))] * values for own, values in zip(actions, local_values, strict=True)]
+    return menu_of(name, allowed, actions)
+
+
+def menu_of(
+    name: str, allowed: Sequence[Sequence[Sequence[int]]], actions: Sequence[Sequence[str]]
+) -> PrescriptionMenu:
+    """The menu where not every action is to be chosen from.
+
+    Args:
+        allowed: [K or 1][L^k] the actions at each local value; an agent with fewer values than the widest repeats its last
+            action there.
+        actions: names [K][A^k].
+    """
+    widest = max(map(len, allowed))
+    entries = tuple(itertools.product(*(list(itertools.product(*own)) for own in allowed)))
+    words = _Words(actions[: len(allowed)])
+    return PrescriptionMenu(name, tuple(map(words, entries)), tuple(_padded(entry, widest) for entry in entries))
 
 
 class _Words:
