@@ -35,7 +35,9 @@ def finite_plan(config: RunConfig) -> Plan:
     # Finding out what does not fit is cheap, so it comes before the search.
     # Parts of independent learners combine freely: what stands beside them are the team's prescriptions, not their own.
     prescriptions, menu = learned_rules(config).measured_against()
-    beside = task.family(prescriptions, menu, task.environment(config.parameters, 1).spec, config.theta)
+    beside = config.family
+    if not config.settings.mode.one_learner:
+        beside = task.family(prescriptions, menu, task.environment(config.parameters, 1).spec, config.theta)
     values = rule_values(config, beside)
     found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
     constant = best_constant(values, beside)

@@ -70,6 +70,20 @@ def test_blind_prescriptions_are_worth_the_same_however_they_are_chosen() -> Non
     assert parts.value == whole.value
 
 
+@pytest.mark.parametrize(("task", "prescriptions"), [("broadcast-channel", "menu"), ("recycling", "factored")])
+def test_prescriptions_made_for_another_structure_stand_beside_its_optimum(task: str, prescriptions: str) -> None:
+    # Between the times of sharing agents have six local values: the task's own tables, of two, do not fit.
+    config = two_decisions(task, structure="periodic-sharing", prescriptions=prescriptions)
+    assert config.family is not config.task.menus["all"]
+    plan = Evaluator(config).plan
+    assert plan is not None
+    assert plan.random is not None
+    assert plan.random < plan.value
+    # Half a million prescriptions in parts are too many to try.
+    assert (plan.best_constant is None) == (task == "recycling")
+    assert (plan.best_constant or plan.random) <= plan.value + 1e-9
+
+
 def test_no_time_to_plan_is_no_optimum() -> None:
     assert Evaluator(two_decisions("dec-tiger", **{"evaluation.plan_seconds": 0.0})).plan is None
 
