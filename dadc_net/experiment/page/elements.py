@@ -32,8 +32,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str = "") -
     kind = [words.get(letter, "") for letter in kinds.ljust(len(head))]
     top = "".join(f"<th{kind[place]}>{text(cell)}</th>" for place, cell in enumerate(head))
     body = "".join(
-        "<tr>" + "".join(f"<td{kind[place]}>{text(cell)}</td>" for place, cell in enumerate(row)) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f"<td{kind[place]}>{text(cell)}</td>" for place, cell in enumerate(row)) + "</tr>" for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 

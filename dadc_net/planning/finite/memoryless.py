@@ -93,6 +93,7 @@ def best_memoryless(values: RuleValues, family: PrescriptionFamily, constant: in
 
 def _lay_out(values: RuleValues) -> _LaidOut | None:
     team, joint = values.team, values.team.model.joint_actions.num_values
+    team.forget()
     law, start = team.start(1)
     common = np.repeat(start, len(law.mass), axis=0)
     commons: dict[tuple[int, ...], int] = {}
