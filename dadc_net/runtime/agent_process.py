@@ -17,17 +17,15 @@ from dadc_net.errors import (
     KeyRefusedError,
     MismatchError,
     ProtocolError,
-    SelftestError,
     TemporaryError,
 )
-from dadc_net.exact.selftest import flushes_subnormals
 from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import NO_RUN, Alive, Fault, Probe
-from dadc_net.node.rows import Arrays
 from dadc_net.runtime.control import Control
+from dadc_net.runtime.endings import keep_divergence
 from dadc_net.runtime.events import (
     AgentFinished,
     AgentResumed,
@@ -40,15 +38,13 @@ from dadc_net.runtime.events import (
     Troubled,
 )
 from dadc_net.runtime.history import HistoryFile
-from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts
+from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts, require_subnormals
 from dadc_net.runtime.learned_rule import settle_rule
 from dadc_net.runtime.meters import AgentMeter
 from dadc_net.runtime.metrics import MetricsFile
 from dadc_net.runtime.status import OwnStatus, StatusFile
-from dadc_net.storage import arrays_file
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
-from dadc_net.storage.run_folder import STOPPED_FILE
 from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.user_code import blame_owner
 from dadc_net.wire.agent_socket import AgentSocket
@@ -210,31 +206,16 @@ class AgentProcess:
                 self._after_update(node, report.update, kept)
 
     def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
-        """Hand a message to the node; at a divergence write down every tensor's digest, for ``dadc check``."""
+        """Hand a message to the node; at a divergence write down what this agent was."""
         try:
             return node.receive(decode(frames), time.monotonic())
         except DivergenceError:
-            if node.member is not None:
-                found = node.member.replica.coordinator.tensor_digests()
-                tensors = {name: value.hex() for name, value in found.items()}
-                try:
-                    node.log.store.note("stopped", {"step": node.next_step - 1, "tensors": tensors})
-                except TemporaryError as error:
-                    _log.warning("the tensors' digests could not be written down: %s", error)
-                self._keep_for_the_inquest(node.member.replica.coordinator.snapshot(), node)
+            keep_divergence(node, self.options.state_dir)
             raise
         except (Exception, SystemExit) as error:
             if self.options.structure is not None:
                 blame_owner("the information structure", self.options.structure, error)
             raise
-
-    def _keep_for_the_inquest(self, snapshot: Arrays, node: AgentNode) -> None:
-        """The diverged state, apart from checkpoints: nobody resumes from it, ``dadc replay --diff`` shows it."""
-        meta = {"agent": self.options.agent, "run_id": node.run_id.hex(), "step": node.next_step - 1}
-        try:
-            arrays_file.save(self.options.state_dir / STOPPED_FILE, snapshot, meta)
-        except OSError as error:
-            _log.warning("the diverged state could not be kept: %s", error)
 
     def _sign_of_life(self, frames: list[bytes]) -> list[bytes] | None:
         """While this agent computes, a question whether it lives is answered, and nothing else."""
@@ -317,11 +298,7 @@ class AgentProcess:
 
     def _after_update(self, node: AgentNode, update: int, kept: bool) -> None:
         agent = self.options.agent
-        if flushes_subnormals():
-            raise SelftestError(
-                f"this process began to flush subnormal numbers to zero: the self-test passed, but after update {update} it "
-                "would fail. A library that was loaded since then was built with fast-math. Find it, or keep it out."
-            )
+        require_subnormals(update)
         if node.log.trouble != self._trouble:
             self._trouble = node.log.trouble
             _log.warning("%s", self._trouble or "the disk works again; everything is written down")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dadc_net.node.rows import ServerJournal
@@ -27,8 +29,19 @@ class BatchReward:
         self._sum, self._count = 0.0, 0
         return mean
 
-    def add_rows(self, journal: ServerJournal, first: int, last: int) -> None:
-        """Records ``first`` to ``last`` of a journal. Raises CorruptStateError for a row that fails its check."""
+    def take_up(self, journal: ServerJournal, batch_steps: int, newest: int, closed: Callable[[int], None]) -> None:
+        """Add what a predecessor saw up to the ``newest`` record of a journal: the open batch, and the one before it.
+
+        Whether that one was told is not known: ``closed`` is called with its update while its rewards are here. Raises
+        CorruptStateError for a row that fails its check.
+        """
+        updates = max(0, newest - 1) // batch_steps
+        if updates:
+            self._add_rows(journal, (updates - 1) * batch_steps + 1, updates * batch_steps)
+            closed(updates)
+        self._add_rows(journal, updates * batch_steps + 1, newest)
+
+    def _add_rows(self, journal: ServerJournal, first: int, last: int) -> None:
         for step in range(first, last + 1):
             row = journal.row(step)
             if row is not None:

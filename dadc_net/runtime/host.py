@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dadc_net.errors import UsageError
+from dadc_net.errors import SelftestError, UsageError
 from dadc_net.exact import compiled
 
 if TYPE_CHECKING:
@@ -82,6 +82,21 @@ def pass_selftest() -> None:
         compiled.load()
     else:
         compiled.unload()
+
+
+def require_subnormals(update: int) -> None:
+    """Look after ``update`` whether a library that was loaded meanwhile has changed this process's arithmetic.
+
+    Raises:
+        SelftestError: if subnormal numbers are flushed to zero by now.
+    """
+    from dadc_net.exact.selftest import flushes_subnormals
+
+    if flushes_subnormals():
+        raise SelftestError(
+            f"this process began to flush subnormal numbers to zero: the self-test passed, but after update {update} it "
+            "would fail. A library that was loaded since then was built with fast-math. Find it, or keep it out."
+        )
 
 
 def process_facts() -> dict[str, str]:

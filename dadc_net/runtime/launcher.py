@@ -24,7 +24,6 @@ from dadc_net.config import RunConfig, structure_argument
 from dadc_net.errors import (
     CorruptStateError,
     DadcError,
-    DivergenceError,
     Interrupted,
     InvariantError,
     TemporaryError,
@@ -35,6 +34,7 @@ from dadc_net.node.agent.agent_node import Tamper
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime.control import StopRequest
+from dadc_net.runtime.endings import first_cause, with_journals
 from dadc_net.runtime.events import (
     AgentFinished,
     Event,
@@ -303,26 +303,13 @@ class Launcher:
                 f"Give the same command with --out {self.options.out}, and the run goes on."
             )
         if self._failures:
-            raise self._first_cause()
+            error = first_cause([error for _, error in self._failures])
+            raise with_journals(error, lambda: self._named(check([self.options.out]).first_divergence))
         if self._server_end is None:
             raise InvariantError("all processes ended without an error, and the server has not said how")
         return LaunchResult(
             dict(sorted(self._agent_digests.items())), self._server_end.steps, self._server_end.seconds
         )
-
-    def _first_cause(self) -> DadcError:
-        """A divergence or a refusal before what follows from it (a peer that left, a deadline, a stop), told by whoever
-        found it rather than by who heard of it."""
-        consequences = (TemporaryError, Interrupted)
-        failures = [error for _, error in self._failures]
-        error = min(failures, key=lambda error: (isinstance(error, consequences), bool(error.speaker)))
-        if not isinstance(error, DivergenceError):
-            return error
-        try:
-            found = self._named(check([self.options.out]).first_divergence)
-        except DadcError as trouble:  # A journal that cannot be read must not hide what happened.
-            return DivergenceError(f"{error}\nThe journals say no more: {trouble}")
-        return error if found is None else DivergenceError(f"{error}\n{found.text()}")
 
     def _named(self, found: FirstDivergence | None) -> FirstDivergence | None:
         """Where no majority can tell who is wrong, the referee does: this host has the shared seed, it runs the agents."""

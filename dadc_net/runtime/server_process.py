@@ -6,15 +6,14 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dadc_net import atomic_file
 from dadc_net.config import RunConfig
 from dadc_net.errors import (
     NAME_MAX,
     AuthenticationError,
-    InvariantError,
     MismatchError,
     ProtocolError,
     TemporaryError,
@@ -29,6 +28,7 @@ from dadc_net.node.server.terms import Delivery, RunTerms, ServerPhase
 from dadc_net.runtime import status
 from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.runtime.control import Control
+from dadc_net.runtime.endings import keep_configuration, raise_if_unfinished
 from dadc_net.runtime.environment_patience import EnvironmentPatience, TimedEnvironment, take_seconds
 from dadc_net.runtime.events import (
     Joined,
@@ -52,7 +52,6 @@ from dadc_net.schema import differences
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
-from dadc_net.storage.run_folder import config_file
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
@@ -134,27 +133,18 @@ class ServerProcess:
             try:
                 existed = journal.open_or_create(self._facts(terms))
                 node = self._come_back(journal, terms) if existed else self._start(journal, terms)
-                self._keep_configuration(folder)
+                keep_configuration(self.options.config, folder)
                 self._observers.add(StatusFile(folder))
                 self._observers.add(MetricsFile(folder))
                 if not node.done:
-                    self._remember_rewards(node, journal)
+                    steps = terms.batch_lock_steps
+                    self._reward.take_up(journal, steps, node.log.step, partial(self._after_update, node))
                     self._serve_at(node, journal)
                     self._tell_status(node)
                 return self._result(node)
             finally:
                 self._observers.close()
                 journal.close()
-
-    def _keep_configuration(self, folder: Path) -> None:
-        """Write config.toml anew. Raises TemporaryError if the disk refuses."""
-        try:
-            atomic_file.replace(config_file(folder), self.options.config.to_toml().encode("utf-8"))
-        except OSError as error:
-            raise TemporaryError(
-                f"the folder {folder} cannot be written: {error.strerror}. No step was taken. Make room on its volume, then "
-                "start the same command again."
-            ) from error
 
     def _facts(self, terms: RunTerms) -> dict[str, Any]:
         return {
@@ -202,15 +192,6 @@ class ServerProcess:
         )
         self._observers.on(ServerResumed(step=step, lost=recovery.lost, mended=list(recovery.mended), epoch=epoch))
         return node
-
-    def _remember_rewards(self, node: EnvironmentServerNode, journal: ServerJournal) -> None:
-        """What this process's predecessor saw of the batch that is open, and logged or not of the one before it."""
-        steps, newest = node.terms.batch_lock_steps, node.log.step
-        closed = max(0, newest - 1) // steps
-        if closed:
-            self._reward.add_rows(journal, (closed - 1) * steps + 1, closed * steps)
-            self._after_update(node, closed)
-        self._reward.add_rows(journal, closed * steps + 1, newest)
 
     def _serve_at(self, node: EnvironmentServerNode, journal: OpenableServerJournal) -> None:
         options = self.options
@@ -367,13 +348,7 @@ class ServerProcess:
             self._deliver(node, socket, node.stop(stop.reason))
 
     def _result(self, node: EnvironmentServerNode) -> ServerResult:
-        stopped = self.control.stop.reason and (node.error is None or isinstance(node.error, TemporaryError))
-        if node.phase is not ServerPhase.FINISHED and stopped:
-            raise self.control.stop.error()
-        if node.error is not None:
-            raise node.error  # Also where the wish to stop came after it: a divergence is not an interruption.
-        if node.phase is not ServerPhase.FINISHED:
-            raise InvariantError(f"the server left its loop while {node.phase.value}")
+        raise_if_unfinished(node, self.control.stop)
         learners = {agent: value.hex() for agent, value in sorted(node.learner_digests.items())}
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         steps = node.last_step - self._first_step if self._begun else 0

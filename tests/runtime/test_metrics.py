@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,8 @@ from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.runtime import json_lines
 from dadc_net.runtime.batch_reward import BatchReward
-from dadc_net.runtime.control import Control
 from dadc_net.runtime.events import Evaluated, Learned, Left, Observers, Updated
 from dadc_net.runtime.metrics import METRICS_NAME, MetricsFile, line_of, read_metrics
-from dadc_net.runtime.server_process import ServerOptions, ServerProcess
-from tests.runtime.test_events import Remembers
 from tests.team_in_memory import MakeConfig, Team
 
 COMMON = {"kind", "update", "env_steps"}
@@ -102,15 +101,18 @@ def test_a_run_takes_over_what_its_parties_logged_while_nobody_listened(tmp_path
 
 def test_a_full_disk_takes_lines_and_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[str] = []
-    monkeypatch.setattr(json_lines._log, "warning", lambda text, *values: warned.append(text % values))
+    log = logging.getLogger(json_lines.__name__)
+    monkeypatch.setattr(log, "warning", lambda text, *values: warned.append(text % values))
     file = MetricsFile(tmp_path)
     file.on(updated(1))
-    sound = file._lines._file
-    with open("/dev/full", "wb", buffering=0) as file._lines._file:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / METRICS_NAME).stat().st_size, limit[1]))
+    try:
         file.on(updated(2))
         file.on(updated(3))
-    assert warned == ["metrics.jsonl cannot be written: No space left on device"] * 2
-    file._lines._file = sound
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert warned == ["metrics.jsonl cannot be written: File too large"] * 2
     file.on(updated(4))
     file.close()
     assert numbers(tmp_path, "reward") == [1, 4]
@@ -168,15 +170,16 @@ def test_the_server_logs_the_rewards_of_a_simulation_also_where_it_comes_back(sm
     told = [line for line in lines_of_a_simulation(config, tmp_path / "s") if line["kind"] == "reward"]
     expected = [line["reward_per_step"] for line in told]
     assert len(set(expected)) == 3
-    team = Team(config).run()
-    options = ServerOptions(config, seed_bytes(1), "tcp://127.0.0.1:*", b"r" * 16, tmp_path, None)
-    process, heard = ServerProcess(options, Control()), Remembers()
-    process._observers = Observers(heard)
-    journal, node = team.server.log.journal, team.server
-    process._remember_rewards(node, journal)
+    server = Team(config).run().server
+    reward, closed = BatchReward(config.settings.learner.num_envs), list[tuple[int, float]]()
+
+    def close(update: int) -> None:
+        closed.append((update, reward.close()))
+
+    reward.take_up(server.log.journal, server.terms.batch_lock_steps, server.log.step, close)
     # At the last record the batch before the last is closed; the last one is whole, and told when its answers are there.
-    assert [event.reward_per_step for event in heard.heard if isinstance(event, Updated)] == [expected[1]]
-    assert process._reward.close() == expected[2]
+    assert closed == [(2, expected[1])]
+    assert reward.close() == expected[2]
 
 
 def test_a_reward_is_a_mean_over_the_steps_that_began_nothing() -> None:

@@ -11,17 +11,13 @@ import pytest
 from dadc_net.audit.consistency import check
 from dadc_net.errors import CorruptStateError, SelftestError, UsageError
 from dadc_net.exact import compiled
-from dadc_net.node.agent.agent_node import AgentNode
-from dadc_net.node.agent.identity import AgentIdentity
-from dadc_net.runtime import agent_process, host
-from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
-from dadc_net.runtime.control import Control
+from dadc_net.runtime import host
+from dadc_net.runtime.host import require_subnormals
 from dadc_net.runtime.sabotage import Sabotage
 from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import AgentJournalFile
 from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journal_reader import JournalReader
-from tests.simulation.disk import Disk, DiskAgentStore
 from tests.team_in_memory import MakeConfig, Team
 
 
@@ -94,15 +90,11 @@ def test_what_cannot_be_checked_is_refused(small: MakeConfig, tmp_path: Path) ->
         JournalReader(second)
 
 
-def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    node = AgentNode(AgentIdentity(agent=1, shared_seed=b"s", selftest=bytes(32)), DiskAgentStore(Disk()))
-    process = AgentProcess(
-        AgentOptions(agent=1, server="tcp://127.0.0.1:1", shared_seed=b"s", state_dir=tmp_path, keys=None), Control()
-    )
-    process._after_update(node, 3, False)
-    monkeypatch.setattr(agent_process, "flushes_subnormals", lambda: True)
+def test_a_process_that_begins_to_flush_subnormals_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_subnormals(3)
+    monkeypatch.setattr("dadc_net.exact.selftest.flushes_subnormals", lambda: True)
     with pytest.raises(SelftestError, match="after update 3"):
-        process._after_update(node, 3, False)
+        require_subnormals(3)
 
 
 def test_later_runs_of_a_process_look_only_at_what_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
