@@ -44,7 +44,7 @@ def read_raw_seed(path: Path, option: str) -> bytes:
     except OSError as error:
         raise UsageError(
             f"the seed file {path} of {option} cannot be read: {error.strerror}. It holds a seed as bytes. Check the path; "
-            f"'dadc keys' makes a {TEAM_SEED} for the agents."
+            f"all agents of a team have the same {TEAM_SEED}, made by 'dadc keys' once for all."
         ) from error
     if not SEED_BYTES_MIN <= len(raw) <= _FILE_BYTES_MAX:
         raise UsageError(

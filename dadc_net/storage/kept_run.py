@@ -92,8 +92,8 @@ def find_run(places: Sequence[Path]) -> KeptRun:
         config = config or next((file for file in candidates if file.is_file()), None)
     if config is None and not parties:
         raise UsageError(
-            f"{', '.join(map(str, places))} holds nothing of a run: no config.toml and no folder server or agent-N. It is "
-            "not the folder of a run. Give the folder of a run, or the state folders of its parties."
+            f"{', '.join(map(str, places))} holds nothing of a run: neither config.toml nor a party's journal or "
+            "checkpoints. It is not the folder of a run. Give the folder of a run, or the state folders of its parties."
         )
     agents = {party: parties[party] for party in sorted(parties) if party != _SERVER}
     return KeptRun(places[0], config, parties.get(_SERVER), agents)
@@ -134,11 +134,10 @@ def _party(folder: Path) -> int | None:
 
 
 def _parties_in(place: Path) -> dict[int, Path]:
+    """Folders of keys have the same names, and are none."""
     folders = sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
-    named = {party: folder for folder in folders if (party := _named(folder)) is not None}
-    others = {
-        party: folder
-        for folder in folders
-        if _named(folder) is None and _holds_state(folder) and (party := _party(folder)) is not None
-    }
+    held = [folder for folder in folders if _holds_state(folder)]
+    begun = [folder for folder in folders if _holds_state(folder) or config_file(folder).is_file()]
+    named = {party: folder for folder in begun if (party := _named(folder)) is not None}
+    others = {party: folder for folder in held if _named(folder) is None and (party := _party(folder)) is not None}
     return {**others, **named}

@@ -23,6 +23,7 @@ from dadc_net.errors import AuthenticationError, UsageError
 from dadc_net.secret_files import check_file
 
 KEY_TEXT_BYTES = 40
+SERVER_PUBLIC = "server.pub"
 _FILE_BYTES_MAX = 2**20
 
 
@@ -109,8 +110,8 @@ def _read(path: Path, *, secret: bool) -> dict[str, object]:
             raw = file.read(_FILE_BYTES_MAX + 1)
     except FileNotFoundError as error:
         raise AuthenticationError(
-            f"the key file {path} is missing. Encryption is on, and nobody connects without a key. Make keys with "
-            f"'dadc keys {path.parent}', or name the folder that holds them with --keys."
+            f"the key file {path} is missing. Encryption is on, and nobody connects without a key. {_remedy(path)}, or "
+            "name the folder that holds it with --keys."
         ) from error
     except OSError as error:
         raise AuthenticationError(
@@ -136,8 +137,18 @@ def _key(value: object, path: Path, name: str) -> bytes:
     raise _malformed(path, f"{name} is not {KEY_TEXT_BYTES} characters of Z85")
 
 
+def _remedy(path: Path) -> str:
+    """What to do about a missing file: the server's keys may be made where it runs, an agent's come from there."""
+    if path.name == SERVER_PUBLIC or path.name.startswith("agent-"):
+        return (
+            "Keys made here would be another team's: copy it from where the server's were made ('dadc keys FOLDER -K N "
+            "--folders' makes a folder for each host). If all run on this machine, start dadc-env first, which makes them"
+        )
+    return f"Make keys with 'dadc keys {path.parent} -K N' for N agents"
+
+
 def _malformed(path: Path, problem: str) -> AuthenticationError:
     return AuthenticationError(
-        f"the key file {path} cannot be used: {problem}. Nobody connects without a key. Restore it, or delete it and "
-        f"run 'dadc keys {path.parent}'."
+        f"the key file {path} cannot be used: {problem}. Nobody connects without a key. Restore it, or delete it where "
+        "the server's keys are and run 'dadc keys FOLDER -K N' there."
     )

@@ -27,10 +27,9 @@ from dadc_net import atomic_file
 from dadc_net.errors import AuthenticationError, UsageError
 from dadc_net.secret_files import check_folder, make_folder
 from dadc_net.wire import key_files
-from dadc_net.wire.key_files import KeyPair, new_pair
+from dadc_net.wire.key_files import SERVER_PUBLIC, KeyPair, new_pair
 
 _SERVER_KEY = "server.key"
-_SERVER_PUBLIC = "server.pub"
 AUTHORISED = "authorised.toml"
 _AGENT_FILE = re.compile(r"agent-([1-9][0-9]{0,8})\.key")
 
@@ -116,7 +115,7 @@ def load_agent_keys(directory: Path, agent: int) -> AgentKeys:
             f"another --id, or make the key where the server's keys are, with 'dadc keys FOLDER -K {max(agent, 1)}'."
         )
     pair = key_files.read_pair(path, agent)
-    return AgentKeys(agent, pair, key_files.read_public(directory / _SERVER_PUBLIC), directory)
+    return AgentKeys(agent, pair, key_files.read_public(directory / SERVER_PUBLIC), directory)
 
 
 def _check_folder(directory: Path) -> None:
@@ -139,17 +138,17 @@ def _write_server(directory: Path) -> list[str]:
     """The pair before its public half, so that a half that exists always belongs to a whole."""
     made = []
     if not (directory / _SERVER_KEY).exists():
-        if (directory / _SERVER_PUBLIC).exists():
+        if (directory / SERVER_PUBLIC).exists():
             raise AuthenticationError(
-                f"{directory} holds {_SERVER_PUBLIC} but not {_SERVER_KEY}: the folder of an agent. A new server key "
+                f"{directory} holds {SERVER_PUBLIC} but not {_SERVER_KEY}: the folder of an agent. A new server key "
                 "would not fit that public key. Make keys where the server's keys are, or in an empty folder."
             )
         key_files.write_new(directory / _SERVER_KEY, key_files.format_pair(new_pair()))
         made.append(_SERVER_KEY)
-    if not (directory / _SERVER_PUBLIC).exists():
+    if not (directory / SERVER_PUBLIC).exists():
         public = key_files.read_pair(directory / _SERVER_KEY).public
-        key_files.write_new(directory / _SERVER_PUBLIC, key_files.format_public(public))
-        made.append(_SERVER_PUBLIC)
+        key_files.write_new(directory / SERVER_PUBLIC, key_files.format_public(public))
+        made.append(SERVER_PUBLIC)
     return made
 
 

@@ -16,6 +16,7 @@ from dadc_net.errors import CorruptStateError, DadcError, DivergenceError, Usage
 from dadc_net.experiment.kept_runs import CUT, FINISHED, STOPPED, runs_in, summarise
 from dadc_net.experiment.pruning import prune
 from dadc_net.experiment.sweep.collection import REWARD, read_results
+from dadc_net.runtime.key_folders import write_folders
 from dadc_net.storage.agent_journal import AgentJournalFile, checkpoint_path, checkpoint_steps
 from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.kept_run import find_run
@@ -58,6 +59,15 @@ def test_parties_are_found_together_and_apart_under_any_name(state: Path, tmp_pa
         find_run([tmp_path / "copied", tmp_path / "again"])
     with pytest.raises(UsageError, match="nothing of a run"):
         find_run([tmp_path / "none"])
+
+
+@pytest.mark.parametrize("name", ["show", "evaluate", "prune", "report"])
+def test_folders_of_keys_are_no_run(name: str, tmp_path: Path) -> None:
+    """They have the names of parties as well."""
+    write_folders(tmp_path / "team", 2)
+    options = ["-o", tmp_path / "page.html"] if name == "report" else []
+    with pytest.raises(UsageError, match="nothing of a run"):
+        command(name, tmp_path / "team", *options)
 
 
 def test_a_team_on_separate_hosts_is_valued_and_drawn(state: Path) -> None:

@@ -155,14 +155,20 @@ def test_missing_keys(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no key for agent 3, only for agent 1, agent 2") as caught:
         load_agent_keys(folder, 3)
     assert caught.value.exit_code == 2
-    for nowhere in (tmp_path / "nowhere", tmp_path / "file"):
-        (tmp_path / "file").touch()
-        with pytest.raises(AuthenticationError, match=r"dadc keys|cannot be read"):
-            load_agent_keys(nowhere, 1)
-        with pytest.raises(AuthenticationError, match=r"dadc keys|cannot be read"):
-            load_server_keys(nowhere)
+    (tmp_path / "file").touch()
+    for load in (lambda: load_agent_keys(tmp_path / "file", 1), lambda: load_server_keys(tmp_path / "file")):
+        with pytest.raises(AuthenticationError, match="cannot be read"):
+            load()
+    with pytest.raises(AuthenticationError, match=r"server\.key is missing.*Make keys with 'dadc keys \S+ -K N'"):
+        load_server_keys(tmp_path / "nowhere")
+
+
+def test_an_agent_without_a_key_is_not_told_to_make_one(folder: Path, tmp_path: Path) -> None:
+    """Keys that it made itself would belong to a team of its own."""
+    with pytest.raises(AuthenticationError, match=r"agent-1\.key is missing.*another team's: copy .* start dadc-env"):
+        load_agent_keys(tmp_path / "nowhere", 1)
     (folder / "server.pub").unlink()
-    with pytest.raises(AuthenticationError, match=r"server\.pub is missing"):
+    with pytest.raises(AuthenticationError, match=r"server\.pub is missing.*another team's: copy it from"):
         load_agent_keys(folder, 1)
 
 
