@@ -30,7 +30,8 @@ def test_the_list_of_commands_cuts_no_sentence() -> None:
     shown = CliRunner().invoke(dadc, ["--help"])
     listed = shown.output.split("Commands:")[1]
     assert "..." not in listed
-    for command in dadc.commands.values():
+    for name, command in dadc.commands.items():
+        assert summary(command) == dadc.summary(name), f"dadc_net.cli.main lists another sentence for {name}"
         assert summary(command).split()[-1] in listed
 
 
@@ -60,10 +61,30 @@ def test_every_option_has_help(command: click.Command) -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("module", ["dadc_net.cli.main", "dadc_net.planning.planners", "dadc_net.runtime.server_process"])
-def test_server_planner_and_commands_that_only_look_do_not_load_torch(module: str) -> None:
-    program = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+def _loaded(statement: str) -> list[str]:
+    """The modules that a fresh Python has after ``statement``."""
+    program = f"{statement}; import sys; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(("typed", "loads"), [("--help", False), ("run --help", True)])
+def test_the_list_of_commands_loads_none_of_them(typed: str, loads: bool) -> None:
+    found = _loaded(f"from dadc_net.cli.main import dadc; dadc({typed.split()}, standalone_mode=False)")
+    assert ("numpy" in found, "dadc_net.cli.run" in found) == (loads, loads)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from dadc_net.cli.main import dadc; list(dadc.commands.values())",
+        "import dadc_net.planning.planners",
+        "import dadc_net.runtime.server_process",
+    ],
+)
+def test_server_planner_and_commands_that_only_look_do_not_load_torch(statement: str) -> None:
+    assert "torch" not in _loaded(statement)
 
 
 def test_the_file_of_a_hundred_loads_is_the_default_problem_in_fewer_lock_steps() -> None:

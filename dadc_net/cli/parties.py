@@ -12,6 +12,7 @@ import click
 from dadc_net.cli import shell
 from dadc_net.cli.agent_id import agent_id
 from dadc_net.cli.event_text import party_text
+from dadc_net.cli.help import complete
 from dadc_net.cli.observers import load_observers, log_options, metrics_option, observer_option, served_metrics
 from dadc_net.cli.progress import Progress
 from dadc_net.cli.start import Beginning, beginning, from_option, start_options
@@ -316,3 +317,7 @@ def keys_command(folder: Path, agents: int, folders: bool, seed_file: Path | Non
     click.echo("copy server.pub and agent-N.key to agent N's host; server.key stays with the server")
     if (folder / TEAM_SEED).exists():
         click.echo(f"move {TEAM_SEED} to every agent's host (dadc-agent --seed-file); the server must not have it")
+
+
+complete(environment_command, "dadc-env")
+complete(agent_command, "dadc-agent")

@@ -113,7 +113,7 @@ def test_unusable_environment_seeds(
 def test_a_seed_in_the_environment_beside_a_file_is_named_as_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dadc_net.cli.main import agent_command
+    from dadc_net.cli.parties import agent_command
     from dadc_net.errors import UsageError
 
     monkeypatch.setenv("DADC_SEED", "7")
