@@ -81,7 +81,7 @@ class Progress:
             (1, f"value {valued.value:.4f}" if valued is not None and valued.value is not None else ""),
             (7, _share_text(valued) if valued is not None and has_value else ""),
             *[(1, word) for word in (_troubles(valued) if valued is not None and has_value else [])],
-            (2, f"{rate_text(rate)} lock-steps/s"),
+            (2, f"{rate_text(rate)} lock-steps/s" if rate > 0 else ""),
             (3, f"{duration_text(left)} left" if rate > 0 and event.update < self._updates else ""),
             (4, self._size_text()),
             (6, f"reward/step {event.reward_per_step:+.4f}"),

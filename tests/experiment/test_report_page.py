@@ -14,7 +14,7 @@ from dadc_net.cli.main import dadc
 from dadc_net.config import resolve
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.learned_table import learned_table
-from dadc_net.experiment.page.elements import Level, plot, round_steps, thinned, tracks
+from dadc_net.experiment.page.elements import Level, figure, plot, round_steps, table, thinned, tracks
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.runtime.events import Joined, Left, ServerFinished
 from dadc_net.runtime.history import HISTORY_NAME, HistoryFile, read_history
@@ -115,6 +115,16 @@ def test_scales_have_round_marks_and_long_curves_few_points() -> None:
     assert drawn.count("<polyline") == 1
     assert "left:50.0%" in tracks([("low", 0.0, ""), ("middle", 1.0, ""), ("high", 2.0, "")])
     assert "nan" not in drawn
+
+
+def test_figures_of_every_size_and_long_tables_can_be_read() -> None:
+    sizes = (0.0, 0.8493, 1e-7, 123456.7, -9e9, 3e13)
+    assert [figure(value) for value in sizes] == ["0.0000", "0.8493", "1e-07", "123,457", "-9,000,000,000", "3e+13"]
+    assert "-5e+09" in plot("value", [(0.0, -9e9), (1.0, 1e8)])
+    assert 'class="dot"' in plot("reward", [(20.0, 0.0)]), "a line of one point would not be seen"
+    assert 'class="dot"' not in plot("reward", [(0.0, 0.0), (20.0, 0.0)])
+    assert "<summary>100 agents</summary>" in table(["agent"], [["1"]] * 100, "s", "agents")
+    assert "<summary>" not in table(["agent"], [["1"]] * 10, "s", "agents")
 
 
 def test_the_history_is_read_back_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

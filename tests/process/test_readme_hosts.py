@@ -100,7 +100,7 @@ def test_the_commands_of_the_readme_on_hosts_of_their_own(hosts: Hosts, tmp_path
         clock.tell(f"a cable pulled for {PARTITION_SECONDS} s and more, and 100 records after it was plugged in")
         # A party that is killed, and started again with the same command.
         running["host-1"].kill()
-        running["host-1"].wait(30)
+        running["host-1"].communicate(timeout=30)
         running["host-1"] = roots.start("host-1", lines["host-1"])
         printed = ended(running, PATIENCE)
         clock.tell("host-1 killed, its command typed again, and the end of the run at all three")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 Point = tuple[float, float]
 _LINES = 4
 _MOST_POINTS = 400
+_MOST_ROWS = 24
+"""Of a table that is seen before somebody asks for it."""
 
 
 def text(value: object) -> str:
@@ -17,13 +19,20 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
+def figure(value: float, decimals: int = 4) -> str:
+    """A figure at a length that can be read, however large or small it is."""
+    if value and abs(value) < 10.0**-decimals:
+        return f"{value:.2g}"
+    return f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.4g}"
+
+
 def section(title: str, body: str) -> str:
     """One card."""
     return f"<section><h3>{text(title)}</h3>{body}</section>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str = "") -> str:
-    """A table of texts.
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str = "", what: str = "rows") -> str:
+    """A table of texts; one of many rows is folded away behind the number of ``what`` it is of.
 
     ``kinds``: a letter per column: ``n``, a number, stands to the right; ``s``, short, is not broken; ``l``, long, may be
     broken anywhere.
@@ -34,7 +43,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str = "") -
     body = "".join(
         "<tr>" + "".join(f"<td{kind[place]}>{text(cell)}</td>" for place, cell in enumerate(row)) + "</tr>" for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    whole = f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return whole if len(rows) <= _MOST_ROWS else folded(f"{len(rows)} {what}", whole)
+
+
+def folded(summary: str, body: str) -> str:
+    """What is seen when somebody asks for it."""
+    return f"<details><summary>{text(summary)}</summary>{body}</details>"
 
 
 def tracks(figures: Sequence[tuple[str, float, str]]) -> str:
@@ -46,7 +61,7 @@ def tracks(figures: Sequence[tuple[str, float, str]]) -> str:
         place = 2 + 96 * (value - low) / width
         rows.append(
             f'<span class="name">{text(name)}</span><span class="track"><i class="{text(kind)}" style="left:{place:.1f}%">'
-            f'</i></span><span class="figure">{value:.4f}</span>'
+            f'</i></span><span class="figure">{figure(value)}</span>'
         )
     # On a phone the line stands below its name and its figure.
     return f'<div class="tracks">{"".join(rows)}</div>'
@@ -81,13 +96,14 @@ def plot(name: str, points: Sequence[Point], levels: Sequence[Level] = ()) -> st
         for level in levels
     )
     path = " ".join(f"{100.0 * x / end:.2f},{height(y):.2f}" for x, y in points)
+    path, drawn = (path, "") if len(points) > 1 else (f"{path} {path}", ' class="dot"')
     scale = "".join(f'<span style="top:{height(y):.1f}%">{text(_short(y, ticks))}</span>' for y in ticks)
     legend = f"<span><b></b>{text(name)}</span>" + "".join(
-        f'<span><b class="{text(level.kind)}"></b>{text(level.name)} {level.value:.4f}</span>' for level in levels
+        f'<span><b class="{text(level.kind)}"></b>{text(level.name)} {figure(level.value)}</span>' for level in levels
     )
     return (
         f'<div class="plot"><div class="scale">{scale}</div><svg viewBox="0 0 100 100" preserveAspectRatio="none" '
-        f'role="img" aria-label="{text(name)}">{grid}{lines}<polyline points="{path}"/></svg>'
+        f'role="img" aria-label="{text(name)}">{grid}{lines}<polyline{drawn} points="{path}"/></svg>'
         f'<div class="steps"><span>0</span><span>{end:,.0f} environment steps</span></div></div>'
         f'<div class="legend">{legend}</div>'
     )
@@ -112,4 +128,7 @@ def round_steps(low: float, high: float) -> list[float]:
 
 def _short(value: float, marks: Sequence[float]) -> str:
     step = marks[1] - marks[0] if len(marks) > 1 else abs(value) or 1.0
+    largest = max(map(abs, marks))
+    if largest >= 1e6 or step < 1e-5:
+        return f"{value:.3g}"  # There is room for some eight characters beside a curve.
     return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"

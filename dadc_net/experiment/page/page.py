@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dadc_net.experiment.page.elements import section, table, text
+from dadc_net.experiment.page.elements import figure, section, table, text
 from dadc_net.experiment.page.run_sections import Describe, run_sections
 from dadc_net.experiment.page.style import STYLE
 from dadc_net.experiment.run_story import RunStory
@@ -31,6 +31,6 @@ def _overview(stories: Sequence[RunStory]) -> str:
     for story in stories:
         one = story.summary
         value, optimum, gap = (story.result.get(name, one.values.get(name)) for name in ("value", "optimum", "gap"))
-        shown = ["-" if figure is None else f"{figure:.4f}" for figure in (value, optimum)]
-        rows.append([one.path, one.task, one.state, *shown, "-" if gap is None else f"{100 * gap:.2f} %"])
-    return table(["run", "task", "state", "value", "optimum", "gap"], rows, "lssnnn")
+        shown = ["-" if known is None else figure(known) for known in (value, optimum)]
+        rows.append([one.path, one.task, one.state, *shown, "-" if gap is None else f"{figure(100 * gap, 2)} %"])
+    return table(["run", "task", "state", "value", "optimum", "gap"], rows, "llsnnn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dadc_net.experiment.page.elements import Level, plot, section, table, text, tracks
+from dadc_net.experiment.page.elements import Level, figure, folded, plot, section, table, text, tracks
 from dadc_net.experiment.run_story import RunStory
 from dadc_net.runtime.events import Event
 
@@ -51,11 +51,11 @@ def _worth(story: RunStory) -> str:
         figures.append(("learned rule", float(plain), "learned"))
     gap = story.result.get("gap", story.summary.values.get("gap"))
     if gap is not None:
-        said.append(f"The gap to the optimum is {100 * gap:.2f} %.")
+        said.append(f"The gap to the optimum is {figure(100 * gap, 2)} %.")
     if story.result.get("best_constant_prescription"):
         said.append(f"Best constant prescription: {story.result['best_constant_prescription']}.")
     if plain is not None:
-        said.append(f"Plain Monte Carlo: {plain:.4f} ± {error or 0.0:.4f}.")
+        said.append(f"Plain Monte Carlo: {figure(plain)} ± {figure(error or 0.0)}.")
     warnings = [
         words
         for name, words in (
@@ -94,7 +94,7 @@ def _rule(story: RunStory) -> str:
         "The first decisions of the greedy rule, played in 2,000 copies: after what has become common (the numbers of the "
         "common observations, in order), which prescription it chooses, and how often that comes."
     )
-    shown = table(["decision", "common so far", "prescription", "share"], rows, "n  n")
+    shown = table(["decision", "common so far", "prescription", "share"], rows, "nlln")
     return section("The rule", f"<p class='soft'>{text(note)}</p>{shown}")
 
 
@@ -106,7 +106,7 @@ def _agreement(story: RunStory) -> str:
         names = "one learner" if len(digests) == 1 else f"{len(digests)} agents"
         said += f"<p>Learner digest of {names}: <code>{text(next(iter(digests.values())))}</code></p>"
     elif digests:
-        said += table(["agent", "learner digest"], [[agent, digest] for agent, digest in digests.items()], "sl")
+        said += table(["agent", "learner digest"], [[agent, digest] for agent, digest in digests.items()], "sl", "agents")
     return section("Agreement", said)
 
 
@@ -118,28 +118,26 @@ def _history(story: RunStory, describe: Describe) -> str:
     rows = [[_since(when - begin), words] for when, words in told[:_MOST_EVENTS]]
     first = f"<p class='soft'>Since {_clock(begin)} UTC, by the clocks of the hosts that wrote it down.</p>"
     more = f"<p>and {len(told) - _MOST_EVENTS} more</p>" if len(told) > _MOST_EVENTS else ""
-    return section("What happened", first + table(["after", "event"], rows, "sl") + more)
+    return section("What happened", first + table(["after", "event"], rows, "sl", "events") + more)
 
 
 def _hosts(story: RunStory) -> str:
     size = f"<p>{_size(story.summary.size)} on disk.</p>"
     result, speed = story.result, ""
     if result.get("wall_s") and result.get("lockstep_per_s"):
-        speed = (
-            f"<p>{result['lockstep_per_s']:,.0f} lock-steps and {result['env_steps_per_s']:,.0f} environment steps per "
-            f"second; {_since(result['wall_s'])} in all.</p>"
-        )
+        lock_steps, steps = figure(result["lockstep_per_s"], 1), figure(result["env_steps_per_s"], 0)
+        whole = _since(result["wall_s"])
+        speed = f"<p>{lock_steps} lock-steps and {steps} environment steps per second; {whole} in all.</p>"
     hosts = story.summary.hosts
     rows = [[name, hosts.get(name.removeprefix("agent "), "-"), _size(size)] for name, size in story.sizes.items()]
-    return section("Hosts and size", speed + size + (table(["party", "host", "size"], rows, "s n") if rows else ""))
+    shown = table(["party", "host", "size"], rows, "sln", "parties") if rows else ""
+    return section("Hosts and size", speed + size + shown)
 
 
 def _configuration(story: RunStory) -> str:
     if not story.configuration:
         return ""
-    return section(
-        "Configuration", f"<details><summary>config.toml</summary><pre>{text(story.configuration)}</pre></details>"
-    )
+    return section("Configuration", folded("config.toml", f"<pre>{text(story.configuration)}</pre>"))
 
 
 def _clock(when: float) -> str:

@@ -9,7 +9,8 @@ STYLE = """
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; }
-h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; }
+h1, h2, p, .legend { overflow-wrap: anywhere; }
 h3 { font-size: 1rem; margin: 0 0 .75rem; }
 p { margin: .25rem 0 .75rem; }
 .soft { color: var(--soft); }
@@ -40,6 +41,7 @@ summary { cursor: pointer; }
 .plot .steps { grid-column: 2; display: flex; justify-content: space-between; margin-top: .25rem; }
 .plot line { stroke: var(--line); vector-effect: non-scaling-stroke; }
 .plot polyline { fill: none; stroke: var(--one); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.plot polyline.dot { stroke-width: 8; stroke-linecap: round; }
 .plot line.optimum { stroke: var(--three); stroke-dasharray: 6 4; stroke-width: 1.5; }
 .plot line.constant { stroke: var(--two); stroke-dasharray: 2 4; stroke-width: 1.5; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .5rem 0 0; font-size: .85rem; color: var(--soft); }
