@@ -16,7 +16,9 @@ from dadc_net.cli.main import dadc
 from dadc_net.cli.parties import agent_command, environment_command
 from dadc_net.config import resolve
 from dadc_net.errors import ConfigError, UsageError, error_for_exit_code
+from dadc_net.runtime.seed_files import TEAM_SEED
 from dadc_net.team.tasks import TASKS
+from dadc_net.wire.keys import write_keys
 
 
 @pytest.mark.parametrize("name", sorted(dadc.commands))
@@ -172,6 +174,18 @@ def test_a_server_folder_of_other_settings_names_the_keys(tmp_path: Path) -> Non
     assert "with updates = 300 (given 7), ppo.epochs = " in ended[1].stderr
     assert ended[1].stderr.count("(given ") == 2
     assert "another environment, " in ended[2].stderr
+
+
+def test_a_server_says_who_cannot_join_and_what_it_must_not_hold(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys", 2)
+    (tmp_path / "keys" / TEAM_SEED).touch()
+    (tmp_path / "file").touch()  # Keeps it from being started.
+    options = ["--task", "demand-response", "--keys", str(tmp_path / "keys"), "--state-dir", str(tmp_path / "file")]
+    told = CliRunner().invoke(environment_command, [*options, "--set", "env.agents=4", "--bind", "tcp://0.0.0.0:5555"]).output
+    assert "lists no key of agent 3, agent 4, which cannot join. The run waits for all 4 agents." in told
+    assert f"{TEAM_SEED} lies where the server runs, which must not know the agents' seed" in told
+    # The control: everybody has a key, and all run on one machine.
+    assert CliRunner().invoke(environment_command, [*options, "--set", "env.agents=2"]).output == ""
 
 
 @pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "0", "1e99", "soon"])
