@@ -123,6 +123,13 @@ def test_the_commands_of_the_readme_on_hosts_of_their_own(hosts: Hosts, tmp_path
     again = roots.run(LAPTOP, f"dadc simulate {task} {seeds} --json --quiet {unvalued}", PATIENCE)
     clock.tell(f"the same again on one machine: dadc simulate {task}")
     assert json.loads(again.splitlines()[-1])["learner_digest"] in checked
+    # How well the team has learned, from the folders of its hosts: what the page Several hosts says.
+    roots.run(LAPTOP, "scp -r server:dadc-state/server .", 120)
+    valued = roots.run(LAPTOP, "dadc evaluate server agent-1 --trajectories 100 --json", 300)
+    assert 0 < json.loads(valued.splitlines()[-1])["value"] < json.loads(valued.splitlines()[-1])["optimum"]
+    roots.run(LAPTOP, "dadc report server agent-1 agent-2 --together -o report.html", 300)
+    assert "All agree." in (roots.home(LAPTOP) / "report.html").read_text(encoding="utf-8")
+    clock.tell("laptop$ dadc evaluate and dadc report of the copied folders")
 
 
 def test_a_host_sees_nothing_of_another(hosts: Hosts, tmp_path: Path) -> None:
