@@ -47,6 +47,8 @@ _PRESET_KEYS = ("updates", "prescriptions")
 _LEARNER_SECTIONS = (*sections_of(CoordinatorSettings), *OWN_SECTIONS)
 """Sections that agents are told."""
 _PRESET_SECTIONS = ("env", *_LEARNER_SECTIONS, "theta", "evaluation", "runtime")
+_DRIVING = ("trajectories", "progress_trajectories", "monte_carlo_trajectories")
+"""Keys of the section evaluation that ask for copies of the environment."""
 _SECTIONS = (STRUCTURE, *_PRESET_SECTIONS)
 _Trajectories = Annotated[int, Range(2, 10**7, "Give 2 to 10000000, or 0 for none.", or_zero=True)]
 _Seconds = Annotated[float, Range(0, 1e7, "Give a positive number of seconds.", above=True)]
@@ -101,6 +103,8 @@ class RunConfig:
     """What prescription parameters mean with local information; agents are told, the coordinator is not."""
     preset: str
     """Where defaults came from: general, or one of the task's own."""
+    replayable: bool
+    """Whether the environment can be wound back."""
     settings: CoordinatorSettings
     evaluation: EvaluationSettings
     runtime: RuntimeSettings
@@ -299,6 +303,8 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
     spec = task.environment(parameters, learner.num_envs).spec
+    if not spec.replayable:  # To value a rule would be to drive the plant.
+        sections["evaluation"] = {**dict.fromkeys(_DRIVING, 0), **given.get("evaluation", {})}
     structure = chosen_structure(task.structure, given.get(STRUCTURE, {}))
     common_space = _common_space(structure, spec)
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
@@ -331,6 +337,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
         theta=theta,
         family=family,
         preset=name,
+        replayable=spec.replayable,
         settings=CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}}),
         evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),

@@ -25,10 +25,11 @@ from dadc_net.runtime.events import (
 def trouble_text(event: Event) -> str:
     """What is reported of troubles, as a line; empty for what is no trouble."""
     match event:
-        case ServerResumed(step=step, lost=lost, epoch=epoch):
+        case ServerResumed(step=step, lost=lost, epoch=epoch, anew=anew):
             asked = f"; the agents are asked for {lost} records that its disk has lost" if lost else ""
             where = f"at record {step}" if step >= 0 else "before its first record"
-            return f"server resumes {where}, epoch {epoch}{asked}"
+            cut = "; every copy begins a new episode, since the environment cannot be wound back" if anew else ""
+            return f"server resumes {where}, epoch {epoch}{asked}{cut}"
         case AgentResumed(agent=agent, step=step, computed=computed):
             return f"agent {agent} resumes at record {step}, {computed} of them computed again"
         case Left(agent=agent, step=step):

@@ -39,6 +39,11 @@ def _progress(config: RunConfig, quiet: bool, folder: Path, agreed: str | None =
     progress = Progress(config.settings.updates, quiet, agreed, folder=folder)
     for note in config.task.notes:
         progress.note(note)
+    if not config.replayable:
+        progress.note(
+            "the environment cannot be wound back: no two runs are alike, dadc simulate included, and rules are not valued "
+            "unless evaluation.* asks for copies of it; agents agree as ever"
+        )
     return progress
 
 

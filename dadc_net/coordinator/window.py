@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.batch import ENDED_TRUNCATED, Batch
 from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.exact.array import Array
@@ -49,7 +49,7 @@ class Window:
 
         ``previous`` [E, C]: code of the prescriptions that led to it.
         """
-        _, common, rewards, begin, ended = record
+        _, common, rewards, begin, ended, cut = record
         rows, features = self._rows, self._features
         inputs, keep = rows["inputs"][row], rows["keep"][row]
         stored = self._outcomes.stored(common)
@@ -60,6 +60,8 @@ class Window:
         else:
             keep[:] = 1.0
             inputs[:, features:] = previous
+        if cut is not None:  # Only record 0 comes to row 0, and nothing was before it.
+            rows["ended"][row - 1][cut] = ENDED_TRUNCATED
         rows["common-index"][row] = stored
         rows["rewards"][row] = rewards
         rows["ended"][row] = ended

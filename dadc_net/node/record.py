@@ -3,6 +3,7 @@
 Both sides know E and the spaces from ``Begin``, so the layout is decided once, when a run begins, and needs no names:
 
     common       rewards E x float64 | begin E x uint8 | ended E x uint8 | z_t
+                 begin is 0, 1, or 2: the copy begins because its episode was cut at the record before
     observation  o_t^k
     actions      a_t^k
 
@@ -27,6 +28,8 @@ from dadc_net.team.spaces import FiniteSpace, Space
 _BYTES_BESIDE_Z = 10
 """Of one copy: reward, begin, ended."""
 _REWARD = np.dtype("<f8")
+_CUT = 2
+"""Of begin."""
 
 
 class Record(NamedTuple):
@@ -119,7 +122,7 @@ class CommonLayout:
         """``space``: of z_t."""
         self._copies = copies
         self._values = ValueLayout(space, copies)
-        self._flags_most = np.repeat(np.array([1, 2], dtype=np.uint8), copies)
+        self._flags_most = np.repeat(np.array([_CUT, 2], dtype=np.uint8), copies)
         """Of begin and ended."""
         self._values_at = _BYTES_BESIDE_Z * copies
         self.size = self._values_at + self._values.size
@@ -127,11 +130,11 @@ class CommonLayout:
 
     def pack(self, record: CommonRecord) -> bytes:
         """Common bytes of a record."""
-        _, common, rewards, begin, ended = record
+        _, common, rewards, begin, ended, cut = record
         return b"".join(
             (
                 np.asarray(rewards, _REWARD).tobytes(),
-                np.asarray(begin, np.bool_).tobytes(),
+                (np.asarray(begin, np.bool_) if cut is None else begin + cut.astype(np.uint8)).tobytes(),
                 np.asarray(ended, np.uint8).tobytes(),
                 self._values.pack(common),
             )
@@ -153,7 +156,10 @@ class CommonLayout:
         common = self._values.find(raw, self._values_at) if fits else None
         if common is None:
             raise self._refusal(record)
-        return CommonRecord(step, common, rewards, flags[:copies].view(np.bool_), flags[copies:])
+        begin, ended = flags[:copies], flags[copies:]
+        if b"\2" in begin.tobytes():
+            return CommonRecord(step, common, rewards, begin > 0, ended, begin == _CUT)
+        return CommonRecord(step, common, rewards, begin.view(np.bool_), ended)
 
     def _refusal(self, record: Record) -> ProtocolError:
         raw, copies, what = record.common, self._copies, f"the common part of record {record.step}"

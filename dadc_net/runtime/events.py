@@ -87,6 +87,8 @@ class ServerResumed(Event):
     """Records that its disk has lost and the agents are asked for."""
     mended: list[int]
     epoch: int
+    anew: bool = False
+    """Whether every copy begins a new episode, because the environment cannot be wound back."""
 
 
 @dataclass(frozen=True, kw_only=True)

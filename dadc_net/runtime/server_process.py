@@ -190,7 +190,10 @@ class ServerProcess:
             "resumed at record %d in %.2f s: state of record %d, records mended %s, %d to be asked of the agents; epoch %d",
             *(step, seconds, recovery.restored, recovery.mended, recovery.lost, epoch),
         )
-        self._observers.on(ServerResumed(step=step, lost=recovery.lost, mended=list(recovery.mended), epoch=epoch))
+        if recovery.anew:
+            _log.info("the environment cannot be wound back: every copy begins a new episode after record %d", step)
+        resumed = ServerResumed(step=step, lost=recovery.lost, mended=list(recovery.mended), epoch=epoch, anew=recovery.anew)
+        self._observers.on(resumed)
         return node
 
     def _serve_at(self, node: EnvironmentServerNode, journal: OpenableServerJournal) -> None:

@@ -24,3 +24,6 @@ class CommonRecord(NamedTuple):
     """[E]"""
     ended: NDArray[np.uint8]
     """[E] values of ``team.environment.Ended``"""
+    cut: NDArray[np.bool_] | None = None
+    """[E] which of the copies that begin here were cut: their episode counts as truncated at record t-1, which does not say
+    so, because the server's world was lost after it. None: no copy, as everywhere where a world can be wound back."""

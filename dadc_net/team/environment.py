@@ -58,6 +58,11 @@ class EnvironmentSpec:
     """Decisions after which every episode is over; 0: there is no such number."""
     truncates: bool = False
     """Whether it may cut a copy off by itself, as somebody else's environment with a limit of steps does."""
+    replayable: bool = True
+    """Whether it can be wound back: equal inputs give equal outcomes, and ``restore`` takes it to a state that it was in.
+    False: a plant, a robot, a foreign simulator. It needs neither ``state`` nor ``restore``, and is not moved before its run
+    begins, whatever the number of instances that are made; where the server of a run is killed, every copy begins a new
+    episode afterwards, and the one before counts as truncated."""
 
     @property
     def num_agents(self) -> int:
@@ -121,7 +126,7 @@ class Environment(Protocol):
         ...
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the states of all copies, by name."""
+        """A copy of the states of all copies, by name; not called where it cannot be wound back, nor is ``restore``."""
         ...
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:

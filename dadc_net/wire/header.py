@@ -16,7 +16,7 @@ from dadc_net.errors import InvariantError, ProtocolError, UsageError
 from dadc_net.node.messages import DIGEST_BYTES, NO_HEAD, NO_RUN, RUN_ID_BYTES
 
 MAGIC = b"DADC"
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 HEADER = Struct("<4sHBB16sIIQ32s")
 """magic, version u16, type u8, reserved u8, run id, epoch u32, agent u32, step u64, chain hash. Little endian."""
 

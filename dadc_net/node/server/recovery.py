@@ -3,6 +3,10 @@
 Every record that is stepped through again must come out as it stands in the journal; that also finds an environment that
 does not repeat itself. A rotten record is simply made again. Rotten answers end the recovery there: the agents, who keep
 their own answers, are asked for them, and the heads of the records beyond are kept as witnesses.
+
+A world that cannot be wound back is not stepped again. Whatever it brought was written down before anybody was sent it, so
+the log stands as it is; at the record after it every copy begins a new episode. That record says of each copy whether its
+episode was cut, and all learners take such an episode for truncated at the record before, and leave the step between out.
 """
 
 from __future__ import annotations
@@ -52,15 +56,19 @@ class Recovery(NamedTuple):
     """Records that were rotten and were made again."""
     lost: int
     """Records that the journal once had beyond the tip; agents supply their answers."""
+    anew: bool = False
+    """Whether every copy begins a new episode at the next record: the world cannot be wound back."""
 
 
 def recover(world: World, journal: ServerJournal, world_every: int = WORLD_EVERY) -> Recovery:
     """Bring ``world``, which is new, to the end of ``journal``.
 
     Raises:
-        CorruptStateError: if a record comes out otherwise than it was.
+        CorruptStateError: if a record comes out otherwise than it was, or is damaged where none can be made again.
     """
     end = journal.tip
+    if not world.replayable:
+        return _begin_anew(world, journal, world_every)
     newest = _restore(world, journal)
     restored = -1 if newest is None else newest.step
     mended: list[int] = []
@@ -82,6 +90,15 @@ def recover(world: World, journal: ServerJournal, world_every: int = WORLD_EVERY
         if row is not None:
             witnessed[step] = row.record.head
     return Recovery(ServerLog(world, journal, newest, witnessed, world_every), restored, mended, end - reached)
+
+
+def _begin_anew(world: World, journal: ServerJournal, world_every: int) -> Recovery:
+    tip = journal.tip
+    newest = journal.row(tip) if tip >= 0 else None
+    if newest is not None:
+        world.begin_anew(newest.record)
+    goes_on = newest is not None and tip != journal.facts.get("last_step")
+    return Recovery(ServerLog(world, journal, newest, world_every=world_every), tip, [], 0, anew=goes_on)
 
 
 def _restore(world: World, journal: ServerJournal) -> ServerRow | None:

@@ -84,7 +84,7 @@ class ServerLog:
         step, head, _ = row.record
         if self.witnessed or self._witnesses:
             self._compare_with_witnesses(step, head)
-        due = step % self._world_every == 0
+        due = self.world.replayable and step % self._world_every == 0
         self.journal.commit(answers, row, self.world.state() if due else None)
         self.newest = row
         return row
@@ -92,6 +92,8 @@ class ServerLog:
     def _compare_with_witnesses(self, step: int, head: bytes) -> None:
         """Refuse a record that others have seen otherwise. Raises CorruptStateError."""
         expected = self.witnessed.pop(step, head)
+        if not self.world.replayable and any(seen >= step for seen, _ in self._witnesses.values()):
+            raise lost_for_good(step)
         if expected != head:
             raise not_repeatable(step, expected, head)
         for agent, (seen, witnessed) in sorted(self._witnesses.items()):
@@ -147,6 +149,15 @@ _ACT, _KEPT = operator.attrgetter("act"), operator.attrgetter("actions", "step_d
 def answers_of(step: int, answers: Iterable[Answer]) -> Answers:
     """The answers of all agents to record ``step``, from agent 1 on."""
     return Answers(step, *zip(*map(_KEPT, map(_ACT, answers)), strict=True))
+
+
+def lost_for_good(step: int) -> CorruptStateError:
+    """The error of a record that an agent has, and the server of a world that cannot be wound back has not."""
+    return CorruptStateError(
+        f"an agent holds record {step}, which this server's journal has lost, and the environment cannot be wound back to "
+        "make it again. The run cannot go on. Restore the server's folder from a copy, or start anew; runtime.journal=host "
+        "keeps records also where the power fails."
+    )
 
 
 def not_repeatable(step: int, before: bytes, now: bytes, witness: int | None = None) -> CorruptStateError:

@@ -19,7 +19,7 @@ from dadc_net.exact.streams import Stream
 from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record
 from dadc_net.node.rows import ServerRow
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.environment import Environment, EnvironmentSpec
+from dadc_net.team.environment import Ended, Environment, EnvironmentSpec
 from dadc_net.team.lockstep import LockStep
 from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.structures.structure import InformationStructure
@@ -69,6 +69,8 @@ class World:
         self.actions = [ActionLayout(agent.action_space, self.copies) for agent in problem.environment.spec.agents]
         """Of agent 1 .. K."""
         self._step = 0
+        self._cut: NDArray[np.bool_] | None = None
+        """[E] at the next record."""
         self._draws = problem.environment.spec.draws_per_step
         self._stream = Stream("environment", environment_seed)
         self._lockstep = LockStep(problem.environment, problem.structure, problem.restart_steps)
@@ -85,7 +87,8 @@ class World:
         step = self._step
         draws = self._stream.uniforms(step, self.copies, self._draws)
         now = self._lockstep.advance(step, joint_action, draws)
-        common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended))
+        common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended, self._cut))
+        self._cut = None
         self.head = chain(self.head, common)
         self._step += 1
         return ServerRow(Record(step, self.head, common), self._observations.pack(now.observations))
@@ -108,6 +111,23 @@ class World:
         self._lockstep.restore(state)
         self.head = state["head"].tobytes()
         self._step = int(state["next-step"][0])
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it can be wound back, and ``state`` be kept."""
+        return self.problem.environment.spec.replayable
+
+    def begin_anew(self, newest: Record) -> None:
+        """Stand, in a new world, after record ``newest`` of one that is lost: every copy begins at the next record.
+
+        Copies that ``newest`` does not end are said to be cut there.
+
+        Raises:
+            ProtocolError: if ``newest`` does not fit this problem.
+        """
+        self._cut = self._common.unpack(newest).ended == Ended.NO
+        self.head = newest.head
+        self._step = newest.step + 1
 
     def first(self) -> ServerRow:
         """Record 0: every copy begins."""

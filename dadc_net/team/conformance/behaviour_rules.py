@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dadc_net.team.conformance.environment_rules import Subject
 from dadc_net.team.conformance.finding import Finding
 from dadc_net.team.conformance.trace import Inputs, Trace, copied, first_difference, make_inputs, one_array, run
-from dadc_net.team.environment import Outcome
+from dadc_net.team.environment import Environment, Outcome
 
 
 def check_determinism(subject: Subject, trace: Trace) -> Iterator[Finding]:
@@ -22,7 +22,8 @@ def check_determinism(subject: Subject, trace: Trace) -> Iterator[Finding]:
         yield Finding(
             "determinism",
             f"two fresh environments with equal inputs differ: {difference}. Something besides the inputs decides. "
-            "Take every random number from the draws, and read no clock, generator or global variable.",
+            "Take every random number from the draws, and read no clock, generator or global variable; a world that cannot "
+            "do so gives its EnvironmentSpec replayable=False.",
         )
 
 
@@ -72,6 +73,18 @@ def check_begin(subject: Subject, trace: Trace) -> Iterator[Finding]:
             "begin",
             f"a copy that began at lock-step {half} remembers what was before: {difference}. The two runs differ only "
             "before that lock-step. Set every part of the state afresh where begin is true.",
+        )
+
+
+def check_methods(environment: Environment) -> Iterator[Finding]:
+    """``state`` and ``restore`` are there, unless the environment says that it cannot be wound back."""
+    missing = [name for name in ("state", "restore") if not callable(getattr(environment, name, None))]
+    if missing and environment.spec.replayable:
+        yield Finding(
+            "state",
+            f"the environment {environment.spec.name} has no {' and no '.join(missing)}, and its specification does not say "
+            "that it cannot be wound back. A restarted server could not come back to where it was. Write them, or give the "
+            "EnvironmentSpec replayable=False.",
         )
 
 

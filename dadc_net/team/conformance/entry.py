@@ -43,6 +43,8 @@ def check_environment(
         raise ValueError(f"the kit needs at least 2 copies and 8 lock-steps, got {copies} and {steps}")
     if found := collect("spec", lambda: environment_rules.check_spec(make, copies)):
         return found
+    if found := collect("state", lambda: behaviour_rules.check_methods(make(copies))):
+        return found
     subject = environment_rules.make_subject(make, copies, steps, seed)
     traces = []
 
@@ -61,6 +63,8 @@ def check_environment(
         "state": lambda: behaviour_rules.check_state(subject, trace),
         "arguments": lambda: behaviour_rules.check_arguments(subject),
     }
+    if not subject.spec.replayable:
+        rules = {"arguments": rules["arguments"]}  # The others wind it back, or run it twice.
     for rule, check in rules.items():
         found += collect(rule, check)
     return found + _check_structure(common_rules.StructureSubject(structure, subject.spec, trace, other))

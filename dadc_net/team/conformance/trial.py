@@ -26,6 +26,8 @@ _STEPS = 4
 def try_out(make: Callable[[int], Environment], structure: InformationStructure, copies: int) -> None:
     """Move fresh environments by equal inputs, one of them restored in the middle, and look at z_t.
 
+    One that cannot be wound back is not moved: it may be a machine, which nobody has asked to move yet.
+
     Args:
         make: E -> a fresh environment.
 
@@ -35,7 +37,10 @@ def try_out(make: Callable[[int], Environment], structure: InformationStructure,
             by more than its inputs.
     """
     environment = make(copies)
+    if not environment.spec.replayable:
+        return
     try:
+        _refuse("the environment", behaviour_rules.check_methods(environment))
         subject = environment_rules.make_subject(make, copies, _STEPS, 0)
         trace = run(environment, subject.inputs)
         for step, outcome in enumerate(trace.outcomes):

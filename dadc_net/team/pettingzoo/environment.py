@@ -1,7 +1,8 @@
 """E copies of a PettingZoo ``ParallelEnv`` as a team problem.
 
-Such an environment has no state that could be kept, but it is determined by the seed of its reset and the actions since
+Such an environment has no state that could be kept, but most are determined by the seed of the reset and the actions since
 then. The seed is made of the lock-step's draws, seed and actions are the state, and ``restore`` resets and plays them again.
+One that is not (``env.replayable = false``) is a world that cannot be wound back.
 
 An agent that ends before the others keeps its last observation, does nothing and earns nothing; an episode is over when no
 agent is left, terminated if all who left last were. What one reward the team has is said by ``reward``.
@@ -44,6 +45,8 @@ class ParallelParameters:
     """Of each coordinate of an action that is a box."""
     restart_steps: int = 500
     """Steps after which a copy starts afresh, if it has not ended by itself; 0: never."""
+    replayable: bool = True
+    """Whether equal seeds and actions bring equal episodes. False: after a crash of the server every copy begins anew."""
 
     def __post_init__(self) -> None:
         require(0 < self.bound < math.inf, "env.bound", self.bound, "Give a positive number.")
@@ -87,6 +90,7 @@ class ParallelEnvironment:
             public_space=FiniteSpace((1,)),
             draws_per_step=1,
             truncates=True,
+            replayable=parameters.replayable,
         )
         # An agent that has not been there yet sees the least value of each column.
         lowest = [np.concatenate([_lowest(part) for part in space.parts]) for space in seen]
