@@ -14,7 +14,18 @@ from typing import NamedTuple
 from dadc_net.coordinator.settings.learning import INDEPENDENT
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.schema import closest
-from dadc_net.team.any_task import ALL, ANY_TASK, FACTORED, GIBBS, choices, local_values, number_of_prescriptions
+from dadc_net.team.any_task import (
+    ALL,
+    ANY_TASK,
+    FACTORED,
+    GIBBS,
+    LINEAR,
+    VECTORS,
+    choices,
+    local_values,
+    number_of_prescriptions,
+    vector_family,
+)
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.finite.menus import LARGEST_MENU
 from dadc_net.team.menu import OWN, PrescriptionMenu, own_actions, own_parts
@@ -104,17 +115,21 @@ def _made(
         prescriptions = _among(choice.prescriptions or OWN, [OWN], task)
         _check_menu(task, structure, choice.menu)
         return ChosenPrescriptions(prescriptions, "", _own(None, structure, spec))
+    local = [structure.local_space(agent.observation_space, agent.action_space) for agent in spec.agents]
+    asked, made = choice.prescriptions, [MENU, FACTORED, GIBBS, *VECTORS]
+    if asked is None and not all(isinstance(space, FiniteSpace) for space in local):
+        asked = LINEAR
+    if asked in task.families and asked not in made:
+        raise UsageError(
+            f"prescriptions is {asked!r}, which the task {task.name} declares for the local information under "
+            f"{describe(task.structure)}; under {describe(structure)} agents have another one. They do not fit. Choose "
+            f"one of {', '.join(made)}, or leave the key out."
+        )
+    if asked in VECTORS:
+        return ChosenPrescriptions(asked, "", vector_family(asked, structure, spec, theta))
     allowed = choices(structure, spec, {}, theta.shared)
     small = number_of_prescriptions(allowed) <= LARGEST_MENU
-    usual = MENU if small and "menu" in choice.thetas else GIBBS
-    prescriptions = choice.prescriptions or usual
-    if prescriptions in task.families and prescriptions not in (GIBBS, FACTORED):
-        raise UsageError(
-            f"prescriptions is {prescriptions!r}, which the task {task.name} declares for the local information under "
-            f"{describe(task.structure)}; under {describe(structure)} agents have another one. They do not fit. Choose "
-            f"{MENU}, {FACTORED} or {GIBBS}, or leave the key out."
-        )
-    _among(prescriptions, [MENU, FACTORED, GIBBS], task)
+    prescriptions = _among(asked or (MENU if small and "menu" in choice.thetas else GIBBS), made, task)
     if prescriptions == MENU:
         _check_menu(task, structure, choice.menu)
     family = ANY_TASK[prescriptions](allowed, theta, task.action_names)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from dadc_net import user_code
 from dadc_net.chosen_prescriptions import PrescriptionChoice, choose_prescriptions
@@ -23,10 +23,11 @@ from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file
 from dadc_net.fit import check_discount, check_fit
-from dadc_net.named_code import load_task
+from dadc_net.named_code import load_structure, load_task
 from dadc_net.presets import default_preset, preset, restarts
-from dadc_net.schema import Checked, Range, closest, convert, from_plain, sections_of, shown, to_plain
-from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure
+from dadc_net.run_sections import DRIVING, EvaluationSettings, RuntimeSettings
+from dadc_net.schema import closest, convert, from_plain, sections_of, shown, to_plain
+from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure, structure_name
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import Space
@@ -42,45 +43,14 @@ _TOP_LEVEL = {
     **{"task": str, "algorithm": str, "preset": str, "updates": int, "discount": float},
     **{"prescriptions": str, "menu": str, "learning": str},
 }
+_CODE = ("task", STRUCTURE, f"{STRUCTURE}.name")
+"""Keys that may name code, and so a file."""
 _PRESET_KEYS = ("updates", "prescriptions")
 """What a preset may say beside sections."""
 _LEARNER_SECTIONS = (*sections_of(CoordinatorSettings), *OWN_SECTIONS)
 """Sections that agents are told."""
 _PRESET_SECTIONS = ("env", *_LEARNER_SECTIONS, "theta", "evaluation", "runtime")
-_DRIVING = ("trajectories", "progress_trajectories", "monte_carlo_trajectories")
-"""Keys of the section evaluation that ask for copies of the environment."""
 _SECTIONS = (STRUCTURE, *_PRESET_SECTIONS)
-_Trajectories = Annotated[int, Range(2, 10**7, "Give 2 to 10000000, or 0 for none.", or_zero=True)]
-_Seconds = Annotated[float, Range(0, 1e7, "Give a positive number of seconds.", above=True)]
-
-
-@dataclass(frozen=True)
-class RuntimeSettings(Checked, section="runtime"):
-    """What concerns processes and clocks; it cannot change a digest."""
-
-    lockstep_timeout_s: _Seconds = 300.0
-    """How long the server waits while no agent makes progress: for a straggler, and for one that has gone to come back."""
-    join_timeout_s: _Seconds = 300.0
-    """How long the server waits for all agents to join."""
-    journal: Literal["process", "host"] = "process"
-    """What a run survives: ``process``, any killed process; ``host``, also a loss of power (every step is synced)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(Checked, section="evaluation"):
-    """How the learned rule is valued; evaluation has streams of its own and cannot change a digest."""
-
-    every_updates: Annotated[int, Range(0, remedy="Give 0 or more.")] = 0
-    """Updates between evaluations during a run; 0: twenty times over the run."""
-    trajectories: _Trajectories = 2000
-    """Trajectories of the performance-difference estimator at the end; 0: none."""
-    progress_trajectories: _Trajectories = 200
-    """The same during the run, where evaluation competes with the team for cores; 0: none."""
-    monte_carlo_trajectories: _Trajectories = 100
-    """Plain Monte-Carlo returns, the paper's protocol: as many copies of the environment; 0: none."""
-    plan_seconds: Annotated[float, Range(0, 1e7, "Give 0 to 10000000 seconds.")] = 5.0
-    """How long the bounds of a finite task's optimum may be searched for, to value rules beside it by exact beliefs, which
-    takes some seconds more; 0: the optimum stays unknown, and rules are valued by plain returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +65,7 @@ class RunConfig:
     structure: InformationStructure
     """The task's, or the one that was chosen instead."""
     prescriptions: str
-    """``menu``, ``factored``, ``gibbs``, or the name of one of the task's families."""
+    """``menu``, ``factored``, ``gibbs``, ``linear``, ``neural``, or the name of one of the task's families."""
     menu: str
     """Which menu, where prescriptions are one."""
     theta: ThetaSettings
@@ -127,13 +97,19 @@ class RunConfig:
             "discount": settings.discount,
             "prescriptions": self.prescriptions,
             **({"menu": self.menu} if self.menu else {}),
-            STRUCTURE: {"name": self.structure.name, **self.structure.to_plain()["parameters"]},
+            STRUCTURE: {"name": self._structure_name, **self.structure.to_plain()["parameters"]},
             "env": to_plain(self.parameters, "env."),
             **{name: told[name] for name in _LEARNER_SECTIONS},
             "theta": to_plain(self.theta),
             "evaluation": to_plain(self.evaluation),
             "runtime": to_plain(self.runtime),
         }
+
+    @property
+    def _structure_name(self) -> str:
+        """By which the structure is found again: its own name, or where its class is if neither built in nor the task's."""
+        known = is_built_in(self.structure) or self.structure.name == self.task.structure.name
+        return self.structure.name if known else structure_argument(self)
 
     def to_toml(self) -> str:
         """The configuration as TOML text; loading it gives an equal configuration."""
@@ -174,15 +150,21 @@ def resolve(
     named = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
     drop_other_structure(given, named)
     for key, value in named:
-        _assign(given, key, user_code.absolute(value) if key == "task" and isinstance(value, str) else value)
-    if Path(task_argument).name == RUN_CONFIG and ":" in str(given["task"]) and "task" not in dict(named):
-        raise UsageError(
-            f"{task_argument} names the task {given['task']!r}, which is code to be imported and called. A run's folder "
-            "may come from anywhere, so nothing was imported. If you trust that code, name it too: --set "
-            f"task={given['task']} (dadc evaluate: --task {given['task']})"
-        )
+        _assign(given, key, user_code.absolute(value) if key in _CODE and isinstance(value, str) else value)
+    if Path(task_argument).name == RUN_CONFIG:
+        _refuse_code(task_argument, "task", str(given["task"]), "task" in dict(named))
+        _refuse_code(task_argument, STRUCTURE, str(structure_name(given)), STRUCTURE in dict(named))
     _fill(given, before or {})
     return build(given)
+
+
+def _refuse_code(file: str, what: str, name: str, is_named: bool) -> None:
+    """Raise UsageError for a task or structure that is code, and that only the folder of a run names."""
+    if ":" in name and not is_named:
+        raise UsageError(
+            f"{file} names the {what} {name!r}, which is code to be imported and called. A folder may come from anywhere: "
+            f"nothing was imported. If you trust it, name it too: --set {what}={name} (dadc evaluate: --{what} {name})"
+        )
 
 
 def _fill(given: dict[str, Any], before: Mapping[str, Any]) -> None:
@@ -303,9 +285,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
     spec = task.environment(parameters, learner.num_envs).spec
-    if not spec.replayable:  # To value a rule would be to drive the plant.
-        sections["evaluation"] = {**dict.fromkeys(_DRIVING, 0), **given.get("evaluation", {})}
-    structure = chosen_structure(task.structure, given.get(STRUCTURE, {}))
+    structure = _structure(task, given.get(STRUCTURE, {}))
     common_space = _common_space(structure, spec)
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     choice = PrescriptionChoice(
@@ -339,7 +319,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
         preset=name,
         replayable=spec.replayable,
         settings=CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}}),
-        evaluation=from_plain(EvaluationSettings, sections["evaluation"], "evaluation."),
+        evaluation=from_plain(EvaluationSettings, _evaluation(spec, sections, given), "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
     check_discount(config.settings.discount, spec)
@@ -376,6 +356,21 @@ def _check_kept(config: RunConfig) -> None:
                 "config.toml, to be resumed and evaluated from it, and was not begun. Give the task's parameters plain "
                 "types, bool, int, float, str, and tuples of them, and let them keep what they are given."
             )
+
+
+def _evaluation(spec: EnvironmentSpec, sections: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section evaluation. To value a rule is to drive the environment: what cannot be wound back is left alone."""
+    kept: Mapping[str, Any] = sections["evaluation"]
+    return kept if spec.replayable else {**kept, **dict.fromkeys(DRIVING, 0), **given.get("evaluation", {})}
+
+
+def _structure(task: Task, section: Mapping[str, Any]) -> InformationStructure:
+    """The structure that a configuration's ``section`` chooses, among them one that this host's user names as code."""
+    name = section.get("name")
+    if not isinstance(name, str) or ":" not in name:
+        return chosen_structure(task.structure, section)
+    own = load_structure(name)
+    return chosen_structure(own, {**section, "name": own.name})
 
 
 def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -91,7 +91,7 @@ def load_structure(name: str) -> InformationStructure:
     structure = called(f"the information structure {name}", made)
     if not isinstance(structure, InformationStructure):
         raise UsageError(
-            f"{name} made a {type(structure).__name__} instead of an InformationStructure. The agent did not start. Derive "
+            f"{name} made a {type(structure).__name__} instead of an InformationStructure. Nothing was started. Derive "
             "the class from dadc_net.team.structures.structure.InformationStructure."
         )
     return structure

@@ -4,7 +4,7 @@ stand for it, ``structure = "delayed-sharing"``; the run's own ``config.toml`` h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 STRUCTURE = "structure"
@@ -22,3 +22,9 @@ def drop_other_structure(given: dict[str, Any], named: Sequence[tuple[str, Any]]
     names = [value for key, value in named if key in (STRUCTURE, f"{STRUCTURE}.name")]
     if names and isinstance(held, dict) and held.get("name", names[-1]) != names[-1]:
         del given[STRUCTURE]
+
+
+def structure_name(given: Mapping[str, Any]) -> object:
+    """What a configuration calls its structure; empty if nothing."""
+    held = given.get(STRUCTURE)
+    return held.get("name", "") if isinstance(held, Mapping) else ""

@@ -18,6 +18,7 @@ from dadc_net.experiment.simulation import Simulation
 from dadc_net.finite_files import save_dpomdp
 from dadc_net.planning.monte_carlo import monte_carlo
 from dadc_net.runtime.problem import environment_digest, make_problem
+from dadc_net.team.families import family_from_plain
 from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.menu import PrescriptionMenu
@@ -36,6 +37,21 @@ STRUCTURES = [
     ["structure=control-sharing", "structure.memory_steps=1"],
     ["structure=no-sharing", "structure.memory_steps=1"],
 ]
+OWN_STRUCTURE = """
+from dataclasses import dataclass
+from dadc_net.team.structures.own_memory import ControlSharing
+
+NAME = "x"
+
+
+@dataclass(frozen=True)
+class Overheard(ControlSharing):
+    name = "overheard-by-all"
+
+
+class Strange:
+    pass
+"""
 UNEQUAL = {"meeting-corners": 9, "box-pushing": 5}
 """Tasks whose agents observe so many values, and not two."""
 
@@ -190,13 +206,77 @@ def test_declared_ones_that_do_not_fit_are_refused_by_name() -> None:
     for asked, message in (
         ("menu=paper", r"menu is 'paper', which the task mabc declares for the local information under control-sharing"),
         ("menu=none", r"menu is 'none', which the task mabc does not have"),
-        ("prescriptions=opportunity", r"prescriptions is 'opportunity', which the task mabc.*Choose menu, factored or"),
+        ("prescriptions=opportunity", r"prescriptions is 'opportunity', which the task mabc.*menu, factored, gibbs, l"),
         ("prescriptions=nothing", r"prescriptions is 'nothing', which the task mabc does not have.*menu, factored, gibbs"),
     ):
         with pytest.raises((ConfigError, UsageError), match=message):
             under("mabc", "structure=full-sharing", asked)
-    with pytest.raises(UsageError, match="not finite"):
-        resolve("tests.measuring_team:make_task", ["structure=delayed-sharing"])
+    for tables in ("menu", "factored", "gibbs"):
+        with pytest.raises(UsageError, match=r"not finite.*prescriptions=linear"):
+            resolve("tests.measuring_team:make_task", ["structure=no-sharing", f"prescriptions={tables}"])
+
+
+# --- maps of vectors --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prescriptions", ["linear", "neural"])
+def test_every_task_has_maps_of_vectors_under_every_structure(prescriptions: str) -> None:
+    for task, chosen in (
+        ("mabc", ["structure=delayed-sharing"]),
+        ("mabc", []),
+        ("tests.measuring_team:make_task", ["structure=no-sharing", "structure.memory_steps=1"]),
+    ):
+        config = under(task, *chosen, f"prescriptions={prescriptions}", "algorithm=ppo", "theta.units=2")
+        assert config.prescriptions == prescriptions
+        assert family_from_plain(config.family.to_plain()) == config.family
+        again = build(config.to_plain(), config.task)
+        assert (again.family, again.structure) == (config.family, config.structure)
+        digests = Simulation(config, SEED, SEED, replicas=config.settings.num_agents).run().agent_digests
+        assert len(set(digests.values())) == 1
+        assert simulated(under(task, *chosen, f"prescriptions={prescriptions}", "algorithm=ppo", "theta.units=2")) in (
+            digests.values()
+        )
+
+
+def test_without_a_word_real_numbers_get_linear_maps_and_sharing_one_needs_equal_agents() -> None:
+    chosen = ["structure=no-sharing", "algorithm=ppo"]
+    assert under("tests.measuring_team:make_task", *chosen).prescriptions == "linear"
+    with pytest.raises(UsageError, match=r"agents 1 and 2 of room differ.*theta\.shared=false"):
+        under("tests.measuring_team:make_task", *chosen, "theta.shared=true")
+    with pytest.raises(UsageError, match=r"4,096 are the most.*fewer theta\.units"):
+        under("meeting-corners", *chosen[:1], "structure.memory_steps=2", "prescriptions=neural", "theta.units=64")
+    with pytest.raises(ConfigError, match=r"theta\.units is 65"):
+        under("mabc", "theta.units=65")
+
+
+# --- a structure of one's own, for any task -----------------------------------------------------------------------------
+
+
+def test_a_users_own_structure_is_named_as_other_code_is(tmp_path: Path) -> None:
+    file = tmp_path / "overheard.py"
+    file.write_text(OWN_STRUCTURE, encoding="utf-8")
+    name = f"{file}:Overheard"
+    config = under("mabc", f"structure={name}", "structure.memory_steps=1")
+    assert (config.structure.name, structure_argument(config)) == ("overheard-by-all", name)
+    assert config.structure.to_plain()["parameters"] == {"memory_steps": 1}
+    assert config.to_plain()["structure"] == {"name": name, "memory_steps": 1}
+    assert simulated(config) == simulated(under("mabc", "structure.memory_steps=1"))
+    # Whoever finds the folder of a run does not run what it names.
+    kept = tmp_path / "config.toml"
+    kept.write_text(config.to_toml(), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"names the structure .*code to be imported.*--set structure="):
+        resolve(str(kept))
+    assert resolve(str(kept), [f"structure={name}"]).structure == config.structure
+    for wrong, message in (
+        (f"{tmp_path}/none.py:Overheard", "there is no file"),
+        (f"{file}:Nobody", "has no attribute 'Nobody'"),
+        (f"{file}:NAME", "cannot be called"),
+        (f"{file}:Strange", r"made a Strange instead of an InformationStructure\. Nothing was started"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            under("mabc", f"structure={wrong}")
+    with pytest.raises(ConfigError, match=r"structure\.delay_steps"):
+        under("mabc", f"structure={name}", "structure.delay_steps=1")
 
 
 # --- optima ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ BESIDE = {"errors", "schema"}
 """Modules beside the rooms that every room may import."""
 FILES_BESIDE = {"atomic_file"}
 """Modules beside the rooms that read or write files: for the rooms outside the core."""
-CONFIGURATION = {"config", "named_code", "presets", "structure_section", "toml_text", "user_code"}
+CONFIGURATION = {"config", "named_code", "presets", "run_sections", "structure_section", "toml_text", "user_code"}
 """Modules beside the rooms that only those may import who start something."""
 _CORE = {"exact", "team", "coordinator", "node"}
 _STORED = {*_CORE, "storage", "audit", "secret_files"}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--task", metavar="MODULE:FACTORY", help="The run's task, where that is code of yours.")
+@click.option("--structure", metavar="MODULE:CLASS", help="The run's information structure, where that is code of yours.")
 @click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
 @click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
 @click.option("--returns", type=int, metavar="N", help="Plain Monte-Carlo returns, as many copies at once; 0: none.")
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def evaluate_command(
     runs: tuple[Path, ...],
     task: str | None,
+    structure: str | None,
     agent: int,
     trajectories: int | None,
     returns: int | None,
@@ -44,7 +46,7 @@ def evaluate_command(
 
     run = find_run(runs)
     asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
-    config = configuration(run, task, asked)
+    config = configuration(run, task, asked, structure)
     snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)
     valuation = evaluator.valuation(snapshot)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from dadc_net.config import EvaluationSettings, RunConfig, RuntimeSettings
+from dadc_net.config import RunConfig
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS
 from dadc_net.coordinator.settings.learning import MODES
+from dadc_net.run_sections import EvaluationSettings, RuntimeSettings
 from dadc_net.schema import Range, plain
 from dadc_net.structure_section import STRUCTURE
 

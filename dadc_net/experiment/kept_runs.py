@@ -18,6 +18,7 @@ from dadc_net.schema import flat
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.kept_run import KeptRun, find_run, is_pruned
 from dadc_net.storage.run_folder import PRUNED_FILE, SERVER
+from dadc_net.structure_section import STRUCTURE, structure_name
 from dadc_net.user_code import absolute
 
 FINISHED, RUNNING, DIVERGED, STOPPED, CUT = "finished", "running", "diverged", "stopped", "finished, cut"
@@ -27,16 +28,19 @@ _LIVELY_SECONDS = 5.0
 _VALUES = ("value", "value_stderr", "optimum", "gap", "best_constant", "random", "round_robin", "value_monte_carlo")
 
 
-def configuration(run: KeptRun, task: str | None = None, options: Mapping[str, Any] | None = None) -> RunConfig:
+def configuration(
+    run: KeptRun, task: str | None = None, options: Mapping[str, Any] | None = None, structure: str | None = None
+) -> RunConfig:
     """The configuration of a kept run.
 
     Args:
         task: its name, where it is code of the user's; the folder alone makes nothing be imported.
         options: dotted key -> value that replaces the kept one; None values are left out.
+        structure: the name of its information structure, as ``task``.
 
     Raises:
         UsageError: if the configuration is not there.
-        MismatchError: if the run is of another task.
+        MismatchError: if the run is of another task or structure.
     """
     file = run.require_config()
     named = None if task is None else absolute(task)
@@ -45,7 +49,13 @@ def configuration(run: KeptRun, task: str | None = None, options: Mapping[str, A
             f"--task is {named!r}, and the run in {run.path} is of the task {kept!r}. Nothing was imported. Give the task "
             "of the run, or leave --task out where it is built in."
         )
-    return resolve(str(file), (), {**(options or {}), "task": named})
+    shared = None if structure is None else absolute(structure)
+    if shared is not None and shared != (kept := str(structure_name(read_configuration(file)))):
+        raise MismatchError(
+            f"--structure is {shared!r}, and the run in {run.path} is under {kept!r}. Nothing was imported. Give the "
+            "structure of the run, or leave --structure out where it is built in or the task's."
+        )
+    return resolve(str(file), (), {**(options or {}), "task": named, STRUCTURE: shared})
 
 
 @dataclass(frozen=True, kw_only=True)

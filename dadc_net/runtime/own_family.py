@@ -8,6 +8,7 @@ from dadc_net.named_code import named_code
 from dadc_net.schema import shown
 from dadc_net.team.families import is_built_in
 from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.user_code import name_of
 
 
 def load_family(name: str) -> None:
@@ -23,4 +24,4 @@ def load_family(name: str) -> None:
 def family_argument(config: RunConfig) -> str:
     """What ``--family`` must be for the agents of this run; empty for a family of this package."""
     family = config.family
-    return "" if is_built_in(family) else f"{type(family).__module__}:{type(family).__qualname__}"
+    return "" if is_built_in(family) else name_of(type(family))

@@ -1,8 +1,10 @@
-"""Prescriptions that every task has, made from its numbers of local values and actions.
+"""Prescriptions that every task has, made from its local information and its numbers of actions.
 
     menu       all joint deterministic prescriptions, while there are at most 4,096
     factored   a choice for each agent and local value
     gibbs      logits for each agent and local value
+    linear     for each agent a linear map of local information as a vector, finite or not
+    neural     for each agent a small network of it
 """
 
 from __future__ import annotations
@@ -15,14 +17,19 @@ from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.factored import Allowed, FactoredFamily
 from dadc_net.team.finite.menus import LARGEST_MENU, menu_of
 from dadc_net.team.gibbs import GibbsFamily
+from dadc_net.team.linear import LinearFamily
+from dadc_net.team.neural import NeuralFamily
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.structure import InformationStructure, describe
+from dadc_net.team.vectors import VectorFamily, own_actions
 
 ALL = "all"
 """Name of the menu of all joint deterministic prescriptions."""
 GIBBS, FACTORED = "gibbs", "factored"
 """Names of the families of logits and of choices."""
+LINEAR, NEURAL = "linear", "neural"
+"""Names of the families of maps of vectors."""
 MOST_NUMBERS = 4096
 """In the code of theta: a replay memory keeps them for every step, and choices see one another through their square."""
 
@@ -38,8 +45,8 @@ def _local_spaces(structure: InformationStructure, spec: EnvironmentSpec) -> lis
         if not isinstance(space, FiniteSpace):
             raise UsageError(
                 f"under {describe(structure)} agent {number} of {spec.name} has the local information {space.to_plain()}, "
-                "which is not finite. Tables of actions need finitely many local values. Choose prescriptions that the task "
-                "declares, or another information structure."
+                "which is not finite. Tables of actions need finitely many local values. Set prescriptions=linear or "
+                "prescriptions=neural, or choose another information structure."
             )
         found.append(space)
     return found
@@ -131,6 +138,52 @@ def _check_size(name: str, numbers: int, allowed: Allowed) -> None:
         )
 
 
+def vector_family(
+    name: str, structure: InformationStructure, spec: EnvironmentSpec, theta: ThetaSettings
+) -> PrescriptionFamily:
+    """The prescriptions ``linear`` or ``neural`` for local information under ``structure``.
+
+    Raises:
+        UsageError: if they would be too many numbers, or agents that differ are to share one map.
+    """
+    local = [structure.local_space(agent.observation_space, agent.action_space) for agent in spec.agents]
+    most, own = own_actions(spec)
+    pairs = list(zip(local, (agent.action_space for agent in spec.agents), strict=True))
+    other = next((number for number, pair in enumerate(pairs, start=1) if pair != pairs[0]), None)
+    if theta.shared and other is not None:
+        raise UsageError(
+            f"theta.shared is true, but agents 1 and {other} of {spec.name} differ: their local information is "
+            f"{local[0].to_plain()} and {local[other - 1].to_plain()}, and they have {pairs[0][1].num_values} and "
+            f"{pairs[other - 1][1].num_values} actions. One map does not fit both. Set theta.shared=false."
+        )
+    tables = 1 if theta.shared else spec.num_agents
+    widest = max(space.feature_size for space in local)
+    family: VectorFamily
+    if name == LINEAR:
+        family = LinearFamily(
+            name=name, tables=tables, features=widest, num_actions=most, bound=theta.bound, own_actions=own
+        )
+    else:
+        family = NeuralFamily(
+            name=name,
+            tables=tables,
+            features=widest,
+            num_actions=most,
+            bound=theta.bound,
+            own_actions=own,
+            units=theta.units,
+        )
+    numbers = family.tables * family.map_size
+    if numbers > MOST_NUMBERS:
+        raise UsageError(
+            f"the prescriptions {name} would be {numbers:,} numbers, from {tables} maps of {widest:,} numbers to {most} "
+            f"actions, and {MOST_NUMBERS:,} are the most. A learner remembers them all at every step. Choose a structure "
+            "that keeps less, fewer theta.units, or theta.shared=true where agents are alike."
+        )
+    return family
+
+
+VECTORS = (LINEAR, NEURAL)
 ANY_TASK: dict[str, Callable[[Allowed, ThetaSettings, Names], PrescriptionFamily]] = {
     "menu": _menu,
     FACTORED: _factored,

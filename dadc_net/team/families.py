@@ -12,13 +12,14 @@ from dadc_net.team.factored import FactoredFamily
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.linear import LinearFamily
 from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.neural import NeuralFamily
 from dadc_net.team.opportunity import OpportunityFamily
 from dadc_net.team.prescriptions import PrescriptionFamily
 
 ENTRIES_MAX = 2**22
 """Numbers of theta, at most: 32 MiB for each copy."""
 BUILT_IN: tuple[type[PrescriptionFamily], ...] = (
-    *(PrescriptionMenu, FactoredFamily, GibbsFamily, LinearFamily, OpportunityFamily),
+    *(PrescriptionMenu, FactoredFamily, GibbsFamily, LinearFamily, NeuralFamily, OpportunityFamily),
 )
 
 

@@ -1,140 +1,34 @@
-"""Linear prescriptions: for local information that is a vector, such as a measurement, and not one of a few values.
+"""Linear prescriptions: the simplest map of local information that is a vector.
 
     P(a | l) = exp(w_a . phi(l) + b_a) / sum_b exp(w_b . phi(l) + b_b)
 
-phi(l) is the code of local information (``Space.features``), with entries of magnitude at most 1; theta holds w and b. The
-map is summed from left to right, one multiplication and one addition at a time, so that every host has the same bits; what
-follows are the integer weights of ``gibbs``.
+theta holds w and b.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.errors import InvariantError, ProtocolError, UsageError
-from dadc_net.exact import elementary
-from dadc_net.exact.grid import ceil_log2
-from dadc_net.exact.streams import categorical
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.prescriptions import PrescriptionFamily, Theta, ThetaSettings
-from dadc_net.team.spaces import BoxSpace, Space
-
-_EXP_BITS = 30
-_THRESHOLD_BITS = 32
+from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
+from dadc_net.team.vectors import VectorFamily, affine, own_actions
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearFamily(PrescriptionFamily):
-    """Linear maps [K or 1, A, F + 1], flattened row by row into theta; the last column is b."""
+class LinearFamily(VectorFamily):
+    """Linear maps [A, F + 1], flattened row by row; the last column is b."""
 
     kind = "linear"
 
-    name: str
-    tables: int
-    """K, or 1 when all agents share one map."""
-    features: int
-    """F, of the agent whose local information has the longest code."""
-    num_actions: int
-    """A, of the agent that has most."""
-    bound: float
-    """|theta| <= this."""
-    own_actions: tuple[int, ...] = ()
-    """[K] where agents differ: how many actions each has; empty: all have A."""
-
     @property
-    def space(self) -> BoxSpace:
-        """K A (F + 1) numbers."""
-        size = self.tables * self.num_actions * (self.features + 1)
-        return BoxSpace((-self.bound,) * size, (self.bound,) * size)
+    def map_size(self) -> int:
+        return self.num_actions * (self.features + 1)
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """No rows: there is no table over local values."""
-        return self.tables, 0, self.num_actions
-
-    def weights(self, theta: Theta) -> NDArray[np.int64]:
-        """Raises InvariantError: there is no table over local values."""
-        raise InvariantError(f"the prescriptions {self.name} are maps of vectors and were asked for a table")
-
-    def require_local(self, space: Space, structure: str) -> None:
-        if space.feature_size > self.features:
-            raise UsageError(
-                f"under {structure} an agent's local information is {space.to_plain()}, whose code has {space.feature_size} "
-                f"numbers, but the prescriptions {self.name} are maps of {self.features}. They do not fit. Choose another "
-                "information structure, or other prescriptions."
-            )
-
-    def look_up(self, space: Space, local: NDArray[Any]) -> NDArray[np.float64]:
-        """phi of local values [n, L]: [n, F']; F' <= F."""
-        return space.features(local)
-
-    def draw(
-        self,
-        theta: Theta,
-        agents: NDArray[np.int64],
-        local_index: NDArray[Any],
-        words: NDArray[np.uint64] | None = None,
-    ) -> NDArray[np.int64]:
-        """As of every family; ``local_index`` is phi [n, m, F']."""
-        if words is None:
-            raise InvariantError(f"the prescriptions {self.name} are randomised, but no random words were given")
-        weights = self.vector_weights(theta, agents, local_index)
-        return categorical(words.reshape(-1), weights.reshape(-1, self.num_actions)).reshape(words.shape)
-
-    def vector_weights(self, theta: Theta, agents: NDArray[np.int64], phi: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Integer weights of the actions [n, m, A] of ``agents`` [m] (1..K) that know ``phi`` [n, m, F']."""
-        maps = theta.reshape(len(theta), self.tables, self.num_actions, self.features + 1)
-        own = maps[:, np.zeros_like(agents) if self.tables == 1 else agents - 1]
-        logits = own[..., self.features].copy()
-        for column in range(phi.shape[2]):
-            logits += own[..., column] * phi[:, :, None, column]
-        has = np.ones((len(agents), self.num_actions), dtype=np.bool_)
-        if self.own_actions:
-            has = np.arange(self.num_actions) < np.array(self.own_actions)[agents - 1][:, None]
-        # An action that an agent does not have must not be the largest; action 0 always is one that it has.
-        logits = np.where(has, logits, logits[..., :1])
-        _, weights = elementary.softmax_weights(logits.reshape(-1, self.num_actions))
-        bits = min(_EXP_BITS, _THRESHOLD_BITS - ceil_log2(self.num_actions))
-        integers = np.rint(weights * math.ldexp(1.0, bits)).astype(np.int64).reshape(logits.shape)
-        return np.where(has, integers, 0)
-
-    def to_plain(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "tables": self.tables,
-            "features": self.features,
-            "num_actions": self.num_actions,
-            "bound": self.bound,
-            "own_actions": list(self.own_actions),
-        }
-
-    @classmethod
-    def from_plain(cls, record: Mapping[str, Any]) -> LinearFamily:
-        """The inverse of ``to_plain``. Raises ProtocolError for anything else."""
-        try:
-            return cls(
-                name=str(record["name"]),
-                tables=int(record["tables"]),
-                features=int(record["features"]),
-                num_actions=int(record["num_actions"]),
-                bound=float(record["bound"]),
-                own_actions=tuple(int(own) for own in record["own_actions"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProtocolError(f"{dict(record)!r} does not describe a linear family: {error}") from error
-
-
-def own_actions(spec: EnvironmentSpec) -> tuple[int, tuple[int, ...]]:
-    """The most actions that an agent has, and how many each has where they differ."""
-    counts = tuple(agent.action_space.num_values for agent in spec.agents)
-    return max(counts), counts if len(set(counts)) > 1 else ()
+    def logits(self, maps: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
+        return affine(maps.reshape(*maps.shape[:2], self.num_actions, self.features + 1), phi)
 
 
 def linear_family(spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:

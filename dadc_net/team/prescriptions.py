@@ -47,7 +47,9 @@ class ThetaSettings(Checked, section="theta"):
     bound: Annotated[float, Range(0, 8, "Give a number in (0, 8].", above=True)] = 5.0
     """|theta| <= this in every coordinate. With logits, 5 costs 0.01 % of the demand-response optimum, 2 costs 5 %."""
     shared: bool = False
-    """Whether all agents share one table, in the prescriptions that every task has. One each is more general."""
+    """Whether all agents share one table or map, in the prescriptions that every task has. One each is more general."""
+    units: Annotated[int, Range(1, 64)] = 4
+    """Hidden units of each network, in the prescriptions ``neural``."""
 
 
 class PrescriptionFamily(ABC):

@@ -12,7 +12,7 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
-from dadc_net.team.any_task import ALL, ANY_TASK, choices
+from dadc_net.team.any_task import ALL, ANY_TASK, VECTORS, choices, vector_family
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
@@ -52,7 +52,7 @@ class Task:
     families: Mapping[str, FamilyMaker] = field(default_factory=dict)
     """Further families of prescriptions by name."""
     default_prescriptions: str = MENU
-    """``menu``, ``factored``, ``gibbs``, or the name of a family."""
+    """``menu``, ``factored``, ``gibbs``, ``linear``, ``neural``, or the name of a family."""
     useful_actions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Observation -> the actions that make sense there, for the prescriptions that every task has; others: all."""
     default_algorithm: str = "actor-critic"
@@ -93,13 +93,15 @@ class Task:
                 raise
         if prescriptions == MENU and menu in self.menus:
             return self.menus[menu]
+        if prescriptions in VECTORS:
+            return vector_family(prescriptions, self.structure, spec, theta)
         allowed = choices(self.structure, spec, self.useful_actions, theta.shared)
         return ANY_TASK[prescriptions](allowed, theta, self.action_names)
 
     @property
     def prescriptions(self) -> list[str]:
         """All that can be chosen."""
-        return list(dict.fromkeys((MENU, *self.families, *ANY_TASK)))
+        return list(dict.fromkeys((MENU, *self.families, *ANY_TASK, *VECTORS)))
 
 
 def finite_task(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dadc_net.config import EvaluationSettings, RuntimeSettings, resolve
+from dadc_net.config import resolve
 from dadc_net.coordinator.algorithm import Algorithm
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS, NafSettings, PpoSettings
 from dadc_net.coordinator.algorithms.spec import KINDS
@@ -21,6 +21,7 @@ from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.coordinator.settings.learning import INDEPENDENT, MODES, SHARED
 from dadc_net.coordinator.settings.schedule import ScheduleSettings
 from dadc_net.errors import ConfigError
+from dadc_net.run_sections import EvaluationSettings, RuntimeSettings
 from dadc_net.schema import Checked, from_plain
 from dadc_net.team.prescriptions import ThetaSettings
 

@@ -65,7 +65,7 @@ def test_what_no_server_says_is_refused() -> None:
         raw + b"x": "bytes where",
         nan + raw[8:]: "rewards",
         inf + raw[8:]: "rewards",
-        raw[:16] + b"\2" + raw[17:]: "begin 2",
+        raw[:16] + b"\3" + raw[17:]: "begin 3",
         raw[:18] + b"\3" + raw[19:]: "ended 3",
         raw[:20] + b"\7" + raw[21:]: "outside its space",
         raw[:box] + nan + raw[box + 8 :]: "outside its space",

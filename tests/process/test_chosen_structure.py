@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.commands import run
+from tests.test_chosen_structure import OWN_STRUCTURE
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 SMALL = ["--seed", "7", "--env-seed", "1", "--updates", "4", "--num-envs", "3", "--set", "learner.batch_steps=30"]
@@ -43,6 +44,23 @@ def test_run_gives_the_digest_of_simulate(task: str, chosen: list[str], prescrip
     # What the folder says is the whole configuration.
     again = run(tmp_path, "dadc", "simulate", "r/config.toml", *SMALL, *QUIET)
     assert again.last["learner_digest"] == simulated.last["learner_digest"]
+
+
+def test_a_structure_and_maps_from_ones_own_file(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_STRUCTURE, encoding="utf-8")
+    chosen = ["--set", "structure=own.py:Overheard", "--set", "prescriptions=neural", "--algorithm", "ppo"]
+    real = run(tmp_path, "dadc", "run", "mabc", *chosen, *SMALL, *QUIET, "--out", "r")
+    assert real.code == 0, real.err
+    simulated = run(tmp_path, "dadc", "simulate", "mabc", *chosen, *SMALL, *QUIET)
+    assert set(real.last["agent_digests"].values()) == {simulated.last["learner_digest"]}
+    assert real.last["structure"]["name"] == "overheard-by-all"
+    untold = run(tmp_path, "dadc", "evaluate", "r", "--returns", "2", "--json")
+    assert untold.code == 2
+    assert "own.py:Overheard" in untold.err
+    named = run(tmp_path, "dadc", "evaluate", "r", "--returns", "2", "--structure", "own.py:Overheard", "--json")
+    assert named.code == 0, named.err
+    other = run(tmp_path, "dadc", "evaluate", "r", "--structure", "own.py:Strange")
+    assert "Give the structure of the run" in other.err
 
 
 def test_a_structure_that_does_not_fit_ends_before_anything_starts(tmp_path: Path) -> None:

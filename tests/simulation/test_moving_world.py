@@ -55,7 +55,7 @@ def cuts_in(config: RunConfig, log: list[Record]) -> list[int]:
 @pytest.mark.parametrize("kinds", [("kill",), KINDS], ids=["killed", "everything"])
 def test_agents_stay_equal_and_the_log_gives_their_digest_again(kinds: tuple[str, ...]) -> None:
     config, cut = plant(), 0
-    for seed in range(6):
+    for seed in range(6 if len(kinds) == 1 else 3):
         chaos = Chaos(seed, config, kinds, 1.0)
         outcome = chaos.run()
         assert (outcome.code, len(outcome.digests)) == (0, 1), outcome.tell()
@@ -98,8 +98,8 @@ def digest_after(settings: CoordinatorSettings, log: Iterator[CommonRecord]) -> 
 
 @pytest.mark.parametrize("algorithm", [name for name, spec in ALGORITHMS.items() if spec.thetas != ("box",)])
 def test_a_copy_that_was_cut_is_learned_from_as_one_that_was_truncated_at_the_record_before(algorithm: str) -> None:
-    settings = plant(f"algorithm={algorithm}").settings
-    for cut_after in (1, 4, 6, 7):  # Within a batch of four, at the record that closes it, and right before that.
+    settings = replace(plant(f"algorithm={algorithm}").settings, updates=3)
+    for cut_after in (4, 7):  # Of batches of four: at the record that closes one, and right before such a one.
         cut, truncated, unsaid = (digest_after(settings, records(cut_after, said)) for said in ("cut", "truncated", ""))
         assert cut == truncated, cut_after
         assert cut != unsaid, cut_after

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net import atomic_file
-from dadc_net.config import EvaluationSettings
 from dadc_net.coordinator.settings.coordinator import OWN_SECTIONS, CoordinatorSettings
 from dadc_net.coordinator.settings.learning import SHARED
 from dadc_net.errors import CorruptStateError, DadcError
 from dadc_net.experiment.sweep.trial import FORMAT, Trial
 from dadc_net.named_code import load_task
+from dadc_net.run_sections import EvaluationSettings
 from dadc_net.schema import Checked, flat, sections_of, to_plain
 from dadc_net.storage.folder import open_folder
 from dadc_net.team.prescriptions import ThetaSettings

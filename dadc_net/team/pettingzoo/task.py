@@ -16,12 +16,13 @@ from typing import Any
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.linear import linear_family, own_actions
+from dadc_net.team.linear import linear_family
 from dadc_net.team.pettingzoo.environment import ParallelEnvironment, ParallelParameters
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.own_memory import ControlSharing, NoSharing
 from dadc_net.team.tasks import Task
+from dadc_net.team.vectors import own_actions
 
 _MOST_COMMON = 128
 """Joint actions that are made common."""

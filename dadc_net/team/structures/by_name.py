@@ -64,7 +64,7 @@ def chosen_structure(own: InformationStructure, chosen: Mapping[str, Any]) -> In
         known = sorted({own.name, *BUILT_IN})
         raise UsageError(
             f"structure is {name!r}, which is neither built in nor the task's own. {closest(str(name), known)} Choose one "
-            f"of {', '.join(known)}; one of your own is that of a task of your own."
+            f"of {', '.join(known)}, or name your own class: package.module:Class, FILE.py:Class."
         )
     return structure_by_name(name, parameters)
 
