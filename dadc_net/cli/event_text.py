@@ -72,8 +72,8 @@ def history_text(event: Event) -> str:
             return "all agents have reported; the run is over"
         case AgentFinished(agent=agent):
             return f"agent {agent} has ended the run"
-        case Failed(exit_code=code, text=text, speaker=speaker):
-            return f"{speaker or 'a process'} ended with exit code {code}: {text}"
+        case Failed(party=party, exit_code=code, text=text):
+            return f"{party} ended with exit code {code}: {text}"
         case Began(agent=agent):
             return f"agent {agent} takes part"
         case _:

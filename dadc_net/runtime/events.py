@@ -241,6 +241,8 @@ class Warned(Event):
 class Failed(Event):
     """A child process ended with an error."""
 
+    party: str
+    """Whose process it was."""
     exit_code: int
     text: str
     speaker: str

@@ -121,8 +121,9 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
             log_to_file(open_state_folder(state_dir))
         role(control)
     except BaseException as error:
-        found = ending_of(error, "the process of " + multiprocessing.current_process().name)
-        control.on(Failed(exit_code=found.exit_code, text=str(found), speaker=found.speaker))
+        party = multiprocessing.current_process().name
+        found = ending_of(error, f"the process of {party}")
+        control.on(Failed(party=party, exit_code=found.exit_code, text=str(found), speaker=found.speaker))
         sys.exit(found.exit_code)
 
 

@@ -52,8 +52,11 @@ DIVERGED_ONE = replace(
     values=[],
     rewards=[(20.0, 0.0)],
     history=[
-        (1e9, Restarted(party="agent 2", signal=9, times=1)),
-        (1e9 + 5, Failed(exit_code=10, text="the replicas diverged: " + "0123456789abcdef" * 40, speaker="")),
+        (1e9, Restarted(party="agent-2", signal=9, times=1)),
+        (
+            1e9 + 5,
+            Failed(party="agent-1", exit_code=10, text="the replicas diverged: " + "0123456789abcdef" * 40, speaker=""),
+        ),
     ],
     agreement="first divergence at step 103, phase act, component ais, tensor " + "encoder.recurrent.weight" * 10,
     agreed=False,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dadc_net.cli.event_text import history_text
+from dadc_net.runtime.history import read_history
 from tests.process.commands import (
     ENVIRONMENT_SEED,
     SMALL,
@@ -135,6 +137,9 @@ def test_a_broken_replica_stops_the_run(kind: str, tmp_path: Path) -> None:
     assert ended.code == 10, ended.err
     assert "agent 1 and agent 2" in ended.err
     assert "Traceback" not in ended.err
+    told = [history_text(event) for _, event in read_history(tmp_path / "r")]
+    for party in ("server", "agent-1", "agent-2"):
+        assert any(line.startswith(f"{party} ended with exit code 10: ") for line in told), told
     checked = run(tmp_path, "dadc", "check", "r", "--json")
     assert checked.code == 10
     found = checked.last["first_divergence"]
