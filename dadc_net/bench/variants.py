@@ -15,7 +15,7 @@ from dadc_net.errors import InvariantError
 from dadc_net.exact import acting, compiled
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, Space
 
 
 def _records(settings: CoordinatorSettings, space: FiniteSpace) -> Iterator[CommonRecord]:
@@ -28,13 +28,20 @@ def _records(settings: CoordinatorSettings, space: FiniteSpace) -> Iterator[Comm
         yield CommonRecord(step, common, rewards, np.full(copies, step == 0), np.zeros(copies, dtype=np.uint8))
 
 
+def _finite(space: Space) -> FiniteSpace:
+    """Raises InvariantError where z is not finite; the bench's own problem is."""
+    if not isinstance(space, FiniteSpace):
+        raise InvariantError(f"the bench was given the common space {space}, and its records are values of a finite one")
+    return space
+
+
 class ExactVariant:
     """A replica that is fed records without end; one update is the record that closes a batch."""
 
     def __init__(self, settings: CoordinatorSettings, use_kernels: bool) -> None:
         self.use_kernels = use_kernels
         self.coordinator = Coordinator(settings, seed_bytes(7))
-        self._records = _records(settings, self.coordinator.space)
+        self._records = _records(settings, _finite(self.coordinator.space))
         self.report: UpdateReport | None = None
         copies, inputs = settings.learner.num_envs, self.coordinator.space.feature_size + settings.num_prescriptions
         self._inputs, self._keep = np.zeros((copies, inputs)), np.ones((copies, 1))
@@ -74,7 +81,7 @@ class PlainVariant:
 
     def __init__(self, settings: CoordinatorSettings, dtype: torch.dtype) -> None:
         exact = Coordinator(settings, seed_bytes(7))
-        inputs, outcomes = exact.space.feature_size + settings.num_prescriptions, exact.space.num_values
+        inputs, outcomes = exact.space.feature_size + settings.num_prescriptions, _finite(exact.space).num_values
         self._learner = PlainLearner(settings, inputs, outcomes, dtype)
         steps, copies = settings.learner.batch_lock_steps, settings.learner.num_envs
         draw = Stream("bench", seed_bytes(1)).uniforms(0, 1, (steps + 1) * copies * (inputs + 3))[0]

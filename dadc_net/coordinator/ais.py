@@ -3,7 +3,8 @@
     u_t = tanh(W [features(z_t), theta_{t-1}] + b)         E.1: one linear layer with tanh
     x_t = GRU(u_t, x_{t-1})                                E.1: one GRU layer; x_t is the AIS
     predicted reward      from [x_t, theta_t]              (P1), smooth L1; optionally from z_{t+1} as well
-    predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default; see ``outcomes``
+    predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default; see ``outcomes``,
+                                                 and ``real_outcomes`` where z holds real numbers
     predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``; instead or beside
 
 The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription. With it
@@ -29,6 +30,7 @@ from dadc_net.coordinator.networks.layers import linear, linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import ThetaSpace
+from dadc_net.coordinator.real_outcomes import RealOutcomes, outcomes_of
 from dadc_net.coordinator.schedule import step_size
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
@@ -37,7 +39,7 @@ from dadc_net.exact.acting import PreparedLinear, RecurrentEncoder
 from dadc_net.exact.adam import clip_norm
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import Space
 
 
 class AisLosses(NamedTuple):
@@ -48,7 +50,7 @@ class AisLosses(NamedTuple):
     transition: Tensor
 
 
-def _shapes(inputs: int, entries: int, outcomes: Outcomes, settings: AisSettings) -> dict[str, Shape]:
+def _shapes(inputs: int, entries: int, outcomes: Outcomes | RealOutcomes, settings: AisSettings) -> dict[str, Shape]:
     size = settings.size
     direct: dict[str, Shape] = {}
     reward_inputs = size + entries
@@ -68,7 +70,9 @@ def _shapes(inputs: int, entries: int, outcomes: Outcomes, settings: AisSettings
     }
 
 
-def _head_shapes(name: str, loss: str, known: int, outcomes: Outcomes, settings: AisSettings) -> dict[str, Shape]:
+def _head_shapes(
+    name: str, loss: str, known: int, outcomes: Outcomes | RealOutcomes, settings: AisSettings
+) -> dict[str, Shape]:
     """Parameters of the head ``name``, which predicts what ``loss`` compares."""
     if loss == "next-observation":
         return outcomes.shapes(name, known, settings.size)
@@ -85,12 +89,12 @@ class StateApproximator:
     exponent = 0
     """|x| <= 2^exponent"""
 
-    def __init__(self, space: FiniteSpace, theta: ThetaSpace, settings: AisSettings, initial: Stream) -> None:
+    def __init__(self, space: Space, theta: ThetaSpace, settings: AisSettings, initial: Stream) -> None:
         """``space`` of z, whose code comes before theta's in the inputs."""
         self.settings = settings
         self.size = settings.size
         self.theta = theta
-        self.outcomes = Outcomes(space)
+        self.outcomes = outcomes_of(space)
         codes = theta.code_size
         shapes = _shapes(space.feature_size + codes, codes, self.outcomes, settings)
         self.group = ParameterGroup("ais", shapes, initial)

@@ -33,7 +33,7 @@ from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import Space
 
 Scores = Callable[[Array], Array]
 """AIS [n, X] -> a number for each entry of a menu or choice of a factor, or for each dimension of theta: [n, C]; a row alone
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
     """What an algorithm is made from."""
 
     settings: CoordinatorSettings
-    space: FiniteSpace
+    space: Space
     """Of the common observation."""
     theta: ThetaSpace
     approximator: Encoder

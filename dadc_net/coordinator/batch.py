@@ -30,8 +30,8 @@ class Batch:
     """[T+1, E, 1] 0.0 where a copy begins, else 1.0."""
     start: Array
     """[E, X] AIS before record 0, carried and detached."""
-    common_index: NDArray[np.int64]
-    """[T+1, E] index of z_t in the finite common space; [T+1, E, C] its factors where they are too many to number."""
+    common_index: NDArray[Any]
+    """[T+1, E] index of z_t in the finite common space; [T+1, E, C] its columns where values are too many to number."""
     prescriptions: NDArray[Any]
     """theta as it was drawn at record t: int64 [T, E] menu index, int64 [T, E, F] choices, or float64 [T, E, D]."""
     rewards: Array

@@ -38,13 +38,13 @@ from dadc_net.coordinator.prescription import Act, Theta, theta_space
 from dadc_net.coordinator.reward_scale import RewardScale
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.window import Window
-from dadc_net.errors import ConfigError, InvariantError, MismatchError, NumericError
+from dadc_net.errors import InvariantError, MismatchError, NumericError
 from dadc_net.exact import canonical
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
 from dadc_net.exact.streams import Stream
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace, space_from_plain
+from dadc_net.team.spaces import space_from_plain
 
 
 class UpdateReport(NamedTuple):
@@ -68,24 +68,13 @@ class Decision(NamedTuple):
     update: UpdateReport | None
 
 
-def finite_common_space(settings: CoordinatorSettings) -> FiniteSpace:
-    """The space of z_t. Raises ConfigError when it is not finite."""
-    space = space_from_plain(settings.common_space)
-    if not isinstance(space, FiniteSpace):
-        raise ConfigError(
-            f"the common space is {settings.common_space!r}, which is not finite. The algorithm {settings.algorithm} "
-            "predicts the next common observation as one of finitely many. Use a finite space."
-        )
-    return space
-
-
 class Coordinator:
     """One replica of the learner."""
 
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
         """``shared_seed``: bytes from ``exact.streams.seed_bytes``, equal for all agents."""
         self.settings = settings
-        self.space = finite_common_space(settings)
+        self.space = space_from_plain(settings.common_space)
         self.stream = Stream("coordinator", shared_seed)
         initial = Stream("initial-parameters/ais", shared_seed)
         self.theta = theta_space(settings.theta_space, settings.plays_corners, settings.factored.beam_width)

@@ -14,7 +14,7 @@ from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import Space
 
 
 class Behaviour(Protocol):
@@ -49,7 +49,7 @@ class Encoder(Protocol):
         """One step on a batch; the AIS [T+1, E, X] of before, and the losses by name."""
 
 
-def encoder(settings: CoordinatorSettings, space: FiniteSpace, theta: ThetaSpace, initial: Stream) -> Encoder:
+def encoder(settings: CoordinatorSettings, space: Space, theta: ThetaSpace, initial: Stream) -> Encoder:
     """The encoder that the settings ask for; ``space`` of z, ``initial`` the stream of its first parameters."""
     if settings.ais.encoder == "none":
         return IdentityEncoder(space.feature_size, settings.ais, initial)

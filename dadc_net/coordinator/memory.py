@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import ThetaSpace
+from dadc_net.coordinator.real_outcomes import outcomes_of
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import GENESIS, chain, digest
 from dadc_net.exact.streams import Stream
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import Space
 
 
 def pick_below(words: NDArray[np.uint64], limit: int) -> NDArray[np.int64]:
@@ -34,11 +34,11 @@ def pick_below(words: NDArray[np.uint64], limit: int) -> NDArray[np.int64]:
 class ReplayMemory:
     """The last ``capacity`` lock-steps of E copies; a ring, filled a batch at a time."""
 
-    def __init__(self, capacity: int, copies: int, space: FiniteSpace, theta: ThetaSpace, state_size: int) -> None:
+    def __init__(self, capacity: int, copies: int, space: Space, theta: ThetaSpace, state_size: int) -> None:
         """``capacity`` at least a batch and below 2^32; ``theta``: the space of prescriptions; ``state_size``: X."""
         self.capacity = capacity
         self.copies = copies
-        self._space, self._outcomes = space, Outcomes(space)
+        self._space, self._outcomes = space, outcomes_of(space)
         self._state_size = state_size
         self._rows: dict[str, NDArray[Any]] = {
             "common-index": self._outcomes.zeros(capacity, copies),

@@ -50,11 +50,11 @@ class Outcomes:
         """Length of ``codes``."""
         return sum(self.sizes)
 
-    def zeros(self, *shape: int) -> NDArray[np.int64]:
+    def zeros(self, *shape: int) -> NDArray[Any]:
         """An array for ``stored`` values of this leading shape."""
         return np.zeros(shape if self.enumerated else (*shape, len(self.sizes)), dtype=np.int64)
 
-    def values(self, stored: NDArray[np.int64]) -> NDArray[np.int64]:
+    def values(self, stored: NDArray[Any]) -> NDArray[Any]:
         """The inverse of ``stored``."""
         return self.space.values(stored) if self.enumerated else stored
 

@@ -39,7 +39,7 @@ class GreedyRule:
         self._ais = np.zeros((copies, self._size))
         self._previous = np.zeros((copies, self._theta.code_size))
 
-    def choose(self, common: NDArray[np.int64]) -> Theta:
+    def choose(self, common: NDArray[Any]) -> Theta:
         """Prescriptions int64 [n] or [n, F], or float64 [n, D], after the next common observation [n, Z]."""
         inputs = np.concatenate((self._space.features(common), self._previous), axis=1)
         keep = np.ones((common.shape[0], 1))

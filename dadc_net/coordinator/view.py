@@ -16,6 +16,7 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import UsageError
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import seed_bytes
+from dadc_net.team.spaces import FiniteSpace
 
 
 class Prediction(NamedTuple):
@@ -53,19 +54,20 @@ class LearnedView:
                 "this learner has no state approximator, or no menu of prescriptions to look at one by one. Theorem 5's "
                 "constants are not measured for it. Train with ais.encoder=gru and prescriptions=menu."
             )
-        if not approximator.outcomes.enumerated:
+        space = replica.space
+        if not isinstance(space, FiniteSpace) or not approximator.outcomes.enumerated:
             raise UsageError(
-                f"this learner predicts {replica.space.num_values} common observations factor by factor, and Theorem 5's "
+                f"this learner predicts common observations {space.to_plain()} factor by factor, and Theorem 5's "
                 "constants look at each of them. They are not measured for it. Use a smaller common space."
             )
         replica.restore_rule(snapshot)
-        self._settings, self._space, self._theta = settings, replica.space, theta
+        self._settings, self._space, self._theta = settings, space, theta
         self._encode = approximator.behaviour()
         self._scores = replica.algorithm.greedy()
         self._value = replica.algorithm.value()
         self._scale = replica.rewards.value
         """Of values and rewards; what is shown is in the user's units."""
-        self._model = LearnedModel(approximator, replica.space, replica.space.index(outcomes))
+        self._model = LearnedModel(approximator, space, space.index(outcomes))
         self._outcomes = len(outcomes)
         self.begin(0)
 

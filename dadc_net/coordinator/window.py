@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.batch import ENDED_TRUNCATED, Batch
-from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import ThetaSpace
+from dadc_net.coordinator.real_outcomes import outcomes_of
 from dadc_net.exact.array import Array
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, Space
 
 _TABLE_MAX = 2**16
 """Numbers in a table of codes."""
@@ -25,9 +25,9 @@ _TABLE_MAX = 2**16
 class Window:
     """Of T lock-steps of E copies; shapes are those of ``Batch``."""
 
-    def __init__(self, steps: int, copies: int, space: FiniteSpace, theta: ThetaSpace, state_size: int) -> None:
+    def __init__(self, steps: int, copies: int, space: Space, theta: ThetaSpace, state_size: int) -> None:
         """``space`` of z, ``theta`` the space of prescriptions, ``state_size`` X."""
-        self._space, self._outcomes = space, Outcomes(space)
+        self._space, self._outcomes = space, outcomes_of(space)
         self._rows: dict[str, NDArray[Any]] = {
             "inputs": np.zeros((steps + 1, copies, space.feature_size + theta.code_size)),
             "keep": np.ones((steps + 1, copies, 1)),
@@ -39,10 +39,14 @@ class Window:
         """As they were drawn, row by row; whoever draws them writes them down."""
         self._start: Array = np.zeros((copies, state_size))
         self._features = space.feature_size
-        every = np.arange(space.num_values if self._outcomes.enumerated else 0)
-        is_table = 0 < len(every) * self._features <= _TABLE_MAX
-        self._codes = space.features(space.values(every)) if is_table else None
+        self._codes: Array | None = None
         """[Z, F] of each value of z, where they are numbered and not too many."""
+        if (
+            isinstance(space, FiniteSpace)
+            and self._outcomes.enumerated
+            and space.num_values * self._features <= _TABLE_MAX
+        ):
+            self._codes = space.features(space.values(np.arange(space.num_values)))
 
     def store(self, row: int, record: CommonRecord, previous: Array) -> tuple[Array, Array]:
         """Put ``record`` into ``row``; what the encoder reads there: inputs [E, I] and keep [E, 1].

@@ -5,7 +5,7 @@ It is the input of the virtual coordinator and the output of the environment sid
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ class CommonRecord(NamedTuple):
 
     step: int
     """t"""
-    common: NDArray[np.int64]
+    common: NDArray[Any]
     """[E, Z] z_t"""
     rewards: NDArray[np.float64]
     """[E] R_{t-1}; 0 where a copy begins"""

@@ -12,9 +12,10 @@ import pytest
 
 import dadc_net
 from dadc_net.config import resolve
-from dadc_net.errors import ConfigError, NumericError, UsageError
+from dadc_net.errors import ConfigError, NumericError, UsageError, UserCodeError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.named_code import load_task
+from dadc_net.runtime.problem import try_environment
 from dadc_net.team.conformance import check_task
 from dadc_net.team.environment import Ended
 from tests.process.commands import run
@@ -34,6 +35,16 @@ def test_environments_of_others_conform(name: str) -> None:
 def test_a_hidden_generator_is_found() -> None:
     found = check_task(load_task("pettingzoo:tests.extras.parallel_envs.Unseeded"), copies=2, steps=40)
     assert "determinism" in {finding.rule for finding in found}
+
+
+def test_one_that_is_not_determined_by_its_seed_can_say_so() -> None:
+    name = "pettingzoo:tests.extras.parallel_envs.Unseeded"
+    config = resolve(name, (*SMALL, "env.replayable=false"))
+    assert check_task(config.task, config.parameters, copies=2, steps=40) == []
+    try_environment(config)
+    with pytest.raises(UserCodeError, match="determinism"):
+        try_environment(resolve(name, SMALL))
+    assert (config.replayable, config.evaluation.trajectories) == (False, 0)
 
 
 @pytest.mark.parametrize("name", ["mabc", "dec-tiger", "tests.measuring_team:make_task", MIXED])

@@ -14,6 +14,7 @@ from tests.process.test_recovery import holder, wait_for_update
 pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 TASK = ["tests.measuring_team:make_task", "--seed", "7", "--env-seed", "1"]
 SMALL = ["--updates", "4", "--num-envs", "3", "--set", "learner.batch_steps=30"]
+ROOT = Path(__file__).parents[2]
 QUIET = ["--set", "evaluation.monte_carlo_trajectories=2", "--set", "evaluation.trajectories=2", "--json"]
 
 
@@ -26,6 +27,17 @@ def test_run_gives_the_digest_of_simulate_and_is_checked(tmp_path: Path) -> None
     other = run(tmp_path, "dadc", "simulate", *TASK, *SMALL, *QUIET, "--set", "env.drift=0.25")
     assert other.last["learner_digest"] != simulated.last["learner_digest"]
     checked = run(tmp_path, "dadc", "check", "a", "--recompute", "--seed", "7", "--json")
+    assert (checked.code, checked.last["consistent"], checked.last["complete"]) == (0, True, True), checked.err
+
+
+def test_real_numbers_that_all_agents_see_are_learned_from_alike(tmp_path: Path) -> None:
+    cart = ["launch/examples/cart_team.py:make_task", "--set", "structure=delayed-sharing", "--set", "prescriptions=neural"]
+    shared = [str(ROOT / cart[0]), *cart[1:], *TASK[1:], *SMALL, *QUIET]
+    real = run(tmp_path, "dadc", "run", *shared, "--out", "c")
+    assert real.code == 0, real.err
+    simulated = run(tmp_path, "dadc", "simulate", *shared)
+    assert set(real.last["agent_digests"].values()) == {simulated.last["learner_digest"]}
+    checked = run(tmp_path, "dadc", "check", "c", "--recompute", "--seed", "7", "--json")
     assert (checked.code, checked.last["consistent"], checked.last["complete"]) == (0, True, True), checked.err
 
 

@@ -35,6 +35,7 @@ from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import LOG_MIN, log, softmax_weights
 from dadc_net.exact.grid import row_sums
 from dadc_net.exact.streams import Stream
+from dadc_net.team.spaces import FiniteSpace
 
 
 class AisPlanning(Algorithm):
@@ -47,7 +48,9 @@ class AisPlanning(Algorithm):
         settings, approximator = self.settings, parts.approximator
         if not isinstance(approximator, StateApproximator):
             raise InvariantError(f"ais-planning was given the encoder {approximator}; settings refuse all but gru")
-        self._approximator = approximator
+        if not isinstance(parts.space, FiniteSpace):
+            raise InvariantError(f"ais-planning was given {parts.space} for z; settings refuse what is not finite")
+        self._approximator, self._space = approximator, parts.space
         self._plan = settings.section(PlanningSettings)
         self.value_network = ValueNetwork(settings.ais.size, self._plan.value_hidden_size, parts.initial("value"))
         copies = settings.learner.num_envs
@@ -56,7 +59,7 @@ class AisPlanning(Algorithm):
         self.memory = self._past
         self._replay = Stream("replay", parts.shared_seed)
         self._states = Stream("replay/states", parts.shared_seed)
-        self._seen = np.zeros(parts.space.num_values, dtype=np.uint8)
+        self._seen = np.zeros(self._space.num_values, dtype=np.uint8)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -69,7 +72,7 @@ class AisPlanning(Algorithm):
         outcomes = np.flatnonzero(self._seen)
         if len(outcomes) == 0:
             return self._uniform
-        model = LearnedModel(self._approximator, self.parts.space, outcomes)
+        model = LearnedModel(self._approximator, self._space, outcomes)
         return LookAhead(model, self.value_network.acting(), self.settings.discount)
 
     def value(self) -> Callable[[Array], Array]:
@@ -112,7 +115,7 @@ class AisPlanning(Algorithm):
             return 0.0
         words = self._states.words(address, 1, plan.states)[0]
         chosen = reached[pick_below(words, len(reached))]
-        model = LearnedModel(self._approximator, self.parts.space, np.flatnonzero(self._seen))
+        model = LearnedModel(self._approximator, self._space, np.flatnonzero(self._seen))
         expansion = model.expand(chosen)
         final = plan.final_value_learning_rate_share
         rate = step_size(settings, "critic", plan.value_learning_rate, final, update)

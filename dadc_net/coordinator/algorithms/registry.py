@@ -162,7 +162,12 @@ def _refuse_planning(at: Situation) -> str:
             f"ais.loss is {at.ais.loss!r}, but the algorithm ais-planning looks ahead over next common observations, which "
             'only next-observation predicts. Nothing was started. Set ais.loss = "next-observation".'
         )
-    if isinstance(at.common, FiniteSpace) and not is_enumerated(at.common):
+    if not isinstance(at.common, FiniteSpace):
+        return (
+            f"what is common is {at.common.to_plain()}, which is not finite, but the algorithm ais-planning looks at each "
+            "common observation that may follow. There is no end of them. Choose another algorithm, such as actor-critic."
+        )
+    if not is_enumerated(at.common):
         return (
             f"there are {at.common.num_values} common observations, but the algorithm ais-planning looks at each that may "
             f"follow: {MOST_ENUMERATED} are the most. Choose another algorithm, such as actor-critic."
