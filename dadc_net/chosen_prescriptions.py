@@ -30,7 +30,7 @@ from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.finite.menus import LARGEST_MENU
 from dadc_net.team.menu import OWN, PrescriptionMenu, own_actions, own_parts
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, space_text
 from dadc_net.team.structures.by_name import is_built_in
 from dadc_net.team.structures.structure import InformationStructure, describe
 from dadc_net.team.tasks import MENU, Task
@@ -162,7 +162,7 @@ def _require_finite(task: Task, structure: InformationStructure, spec: Environme
     if not all(isinstance(space, FiniteSpace) for space in observations):
         raise ConfigError(
             f"learning is 'independent', but the task {task.name} has the observations "
-            f"{[space.to_plain() for space in observations]}. An independent learner joins common and private ones, and all "
+            f"{list(map(space_text, observations))}. An independent learner joins common and private ones, and all "
             'must be finite. Use learning = "shared".'
         )
 

@@ -22,7 +22,7 @@ from dadc_net.coordinator.settings.start import StartSettings
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file
-from dadc_net.fit import check_discount, check_fit
+from dadc_net.fit import check_discount, check_fit, spec_of
 from dadc_net.named_code import load_structure, load_task
 from dadc_net.presets import default_preset, preset, restarts
 from dadc_net.run_sections import DRIVING, EvaluationSettings, RuntimeSettings
@@ -284,7 +284,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     parameters = _parameters(task, {**restarts(task, name, discount), **sections["env"]})
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
-    spec = task.environment(parameters, learner.num_envs).spec
+    spec = spec_of(task.environment(parameters, learner.num_envs))
     structure = _structure(task, given.get(STRUCTURE, {}))
     common_space = _common_space(structure, spec)
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")

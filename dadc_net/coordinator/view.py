@@ -16,7 +16,7 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import UsageError
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, space_text
 
 
 class Prediction(NamedTuple):
@@ -57,7 +57,7 @@ class LearnedView:
         space = replica.space
         if not isinstance(space, FiniteSpace) or not approximator.outcomes.enumerated:
             raise UsageError(
-                f"this learner predicts common observations {space.to_plain()} factor by factor, and Theorem 5's "
+                f"this learner predicts common observations {space_text(space)} factor by factor, and Theorem 5's "
                 "constants look at each of them. They are not measured for it. Use a smaller common space."
             )
         replica.restore_rule(snapshot)

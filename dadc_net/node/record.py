@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import ProtocolError
 from dadc_net.team.common_record import CommonRecord
-from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.spaces import FiniteSpace, Space, space_text
 
 _BYTES_BESIDE_Z = 10
 """Of one copy: reward, begin, ended."""
@@ -109,7 +109,7 @@ class ValueLayout:
         """Why these bytes are no values of the space; ``what`` they are, and ``remedy`` what to do."""
         if len(raw) != self.size:
             return ProtocolError(f"{what} has {len(raw)} bytes where {self.size} belong. It was not used. {remedy}")
-        return ProtocolError(f"{what} holds a value outside its space {self.space.to_plain()}. It was not used. {remedy}")
+        return ProtocolError(f"{what} holds a value outside its space {space_text(self.space)}. It was not used. {remedy}")
 
 
 _SAME_VERSION = "Check that server and agent run the same version of dadc-net."

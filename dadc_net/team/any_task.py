@@ -20,7 +20,7 @@ from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.linear import LinearFamily
 from dadc_net.team.neural import NeuralFamily
 from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, space_text
 from dadc_net.team.structures.structure import InformationStructure, describe
 from dadc_net.team.vectors import VectorFamily, own_actions
 
@@ -44,7 +44,7 @@ def _local_spaces(structure: InformationStructure, spec: EnvironmentSpec) -> lis
         space = structure.local_space(agent.observation_space, agent.action_space)
         if not isinstance(space, FiniteSpace):
             raise UsageError(
-                f"under {describe(structure)} agent {number} of {spec.name} has the local information {space.to_plain()}, "
+                f"under {describe(structure)} agent {number} of {spec.name} has the local information {space_text(space)}, "
                 "which is not finite. Tables of actions need finitely many local values. Set prescriptions=linear or "
                 "prescriptions=neural, or choose another information structure."
             )
@@ -153,7 +153,7 @@ def vector_family(
     if theta.shared and other is not None:
         raise UsageError(
             f"theta.shared is true, but agents 1 and {other} of {spec.name} differ: their local information is "
-            f"{local[0].to_plain()} and {local[other - 1].to_plain()}, and they have {pairs[0][1].num_values} and "
+            f"{space_text(local[0])} and {space_text(local[other - 1])}, and they have {pairs[0][1].num_values} and "
             f"{pairs[other - 1][1].num_values} actions. One map does not fit both. Set theta.shared=false."
         )
     tables = 1 if theta.shared else spec.num_agents

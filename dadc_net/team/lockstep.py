@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dadc_net.errors import NumericError
 from dadc_net.team.environment import Ended, Environment
 from dadc_net.team.outcome import Admission, Gate, JointOutcome, taken
+from dadc_net.team.spaces import space_text
 from dadc_net.team.structures.structure import InformationStructure, JointStep
 from dadc_net.team.user_code import blame_owner
 
@@ -128,7 +129,7 @@ class LockStep:
             return common
         raise NumericError(
             f"the information structure {self._structure.name} gives {np.asarray(found).tolist()} as common information at "
-            f"lock-step {step}, which are no values of its space {self.common_space.to_plain()}. The run cannot go on. "
+            f"lock-step {step}, which are no values of its space {space_text(self.common_space)}. The run cannot go on. "
             "Correct its common() or its common_space(); dadc_net.team.conformance finds more."
         )
 

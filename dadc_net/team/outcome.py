@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
-from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, is_whole
+from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, is_whole, space_text
 
 _EXACT = 2**53
 """Every whole number up to this is a float64."""
@@ -96,7 +96,7 @@ def admitted(outcome: Outcome, spec: EnvironmentSpec, copies: int, step: int) ->
         raise _wrong_observation(joint, spec, copies, step)
     public = taken(outcome.public, spec.public_space, copies)
     if public is None:
-        raise _wrong(spec, step, "what is public", outcome.public, f"E = {copies} values of {spec.public_space.to_plain()}")
+        raise _wrong(spec, step, "what is public", outcome.public, f"E = {copies} values of {space_text(spec.public_space)}")
     raw = np.asarray(outcome.rewards)
     rewards = exactly(raw, np.dtype(np.float64))
     if rewards is None or rewards.shape != (copies,) or not np.isfinite(rewards).all():
@@ -157,9 +157,9 @@ def _wrong_observation(joint: NDArray[Any], spec: EnvironmentSpec, copies: int, 
             value = joint[copy : copy + 1, place]
             if taken(value, space, 1) is None:
                 what = f"the observation of agent {agent} in copy {copy}"
-                kind = "finite numbers in the box" if isinstance(space, BoxSpace) else "a value of the space"
-                return _wrong(spec, step, what, None, f"{kind} {space.to_plain()}")
-    return _wrong(spec, step, "an observation", None, f"values of {spec.joint_observation_space.to_plain()}")
+                kind = "finite numbers in the box" if isinstance(space, BoxSpace) else "values of the space"
+                return _wrong(spec, step, what, None, f"{kind} {space_text(space)}")
+    return _wrong(spec, step, "an observation", None, f"values of {space_text(spec.joint_observation_space)}")
 
 
 def _wrong(spec: EnvironmentSpec, step: int, what: str, found: Any, belongs: str) -> NumericError:

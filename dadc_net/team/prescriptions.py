@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dadc_net.errors import InvariantError, UsageError
 from dadc_net.exact.streams import categorical
 from dadc_net.schema import Checked, Range
-from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.spaces import FiniteSpace, Space, space_text
 
 Theta = NDArray[Any]
 """int64 [n] entries of a menu, int64 [n, F] choices, or float64 [n, D] points of a box."""
@@ -109,7 +109,7 @@ class PrescriptionFamily(ABC):
         """
         if not isinstance(space, FiniteSpace) or space.num_values > self.shape[1]:
             raise UsageError(
-                f"under {structure} an agent's local information is {space.to_plain()}, but the prescriptions {self.name} "
+                f"under {structure} an agent's local information is {space_text(space)}, but the prescriptions {self.name} "
                 f"are tables of {self.shape[1]} local values. They do not fit. Choose other prescriptions, or an "
                 "information structure that keeps finitely many values."
             )

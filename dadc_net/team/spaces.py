@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import ProtocolError
 
+_LONGEST_TEXT = 200
+"""Characters of a space in a sentence."""
 _JOINT_CODE_LIMIT = 64
 SIZE_MAX = 2**32
 """Largest number of values of one factor: what four bytes tell apart."""
@@ -250,6 +252,12 @@ class ProductSpace:
 
 
 Space = FiniteSpace | BoxSpace | ProductSpace
+
+
+def space_text(space: Space) -> str:
+    """What a sentence calls a space: its record, or how wide it is where that would fill the screen."""
+    text = str(space.to_plain())
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT // 2]} ... (a space of {space.columns:,} columns)"
 
 
 def value_bytes(space: Space) -> int:

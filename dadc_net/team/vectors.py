@@ -24,7 +24,7 @@ from dadc_net.exact.grid import ceil_log2
 from dadc_net.exact.streams import categorical
 from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta
-from dadc_net.team.spaces import BoxSpace, Space
+from dadc_net.team.spaces import BoxSpace, Space, space_text
 
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
@@ -72,9 +72,9 @@ class VectorFamily(PrescriptionFamily):
     def require_local(self, space: Space, structure: str) -> None:
         if space.feature_size > self.features:
             raise UsageError(
-                f"under {structure} an agent's local information is {space.to_plain()}, whose code has {space.feature_size} "
-                f"numbers, but the prescriptions {self.name} are maps of {self.features}. They do not fit. Choose another "
-                "information structure, or other prescriptions."
+                f"under {structure} an agent's local information is {space_text(space)}, whose code has "
+                f"{space.feature_size} numbers, but the prescriptions {self.name} are maps of {self.features}. They do not "
+                "fit. Choose another information structure, or other prescriptions."
             )
 
     def look_up(self, space: Space, local: NDArray[Any]) -> NDArray[np.float64]:

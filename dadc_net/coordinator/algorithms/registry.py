@@ -14,7 +14,7 @@ from dadc_net.coordinator.algorithms.spec import AlgorithmSpec, Situation
 from dadc_net.coordinator.settings.enumeration import MOST_ENUMERATED, is_enumerated
 from dadc_net.coordinator.settings.hints import Layers, Remembered, Repeats, Share, StepSize, Weight, Width
 from dadc_net.schema import Checked, Range, require
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, space_text
 
 _Temperature = Annotated[float, Range(1e-6, 8, "Give a number from 1e-6 to 8.")]
 _Noise = Annotated[float, Range(0, 10, "Give a number from 0 to 10.")]
@@ -164,7 +164,7 @@ def _refuse_planning(at: Situation) -> str:
         )
     if not isinstance(at.common, FiniteSpace):
         return (
-            f"what is common is {at.common.to_plain()}, which is not finite, but the algorithm ais-planning looks at each "
+            f"what is common is {space_text(at.common)}, which is not finite, but the algorithm ais-planning looks at each "
             "common observation that may follow. There is no end of them. Choose another algorithm, such as actor-critic."
         )
     if not is_enumerated(at.common):

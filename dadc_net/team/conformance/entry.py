@@ -14,7 +14,7 @@ from dadc_net.team.conformance.finding import Finding, collect
 from dadc_net.team.conformance.trace import run
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.menu import PrescriptionMenu
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import FiniteSpace, space_text
 from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task
 
@@ -137,7 +137,7 @@ def _check_menus(task: Task, spec: EnvironmentSpec) -> Iterator[Finding]:
     if task.menus and not all(isinstance(space, FiniteSpace) for space in local):
         yield Finding(
             "menu",
-            f"the task has menus, but local information under {task.structure.name} is {[s.to_plain() for s in local]}. A "
+            f"the task has menus, but local information under {task.structure.name} is {list(map(space_text, local))}. A "
             "menu is a table over finitely many local values. Choose a structure that keeps such, or other prescriptions.",
         )
         return

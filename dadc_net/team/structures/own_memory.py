@@ -16,7 +16,7 @@ import numpy as np
 from dadc_net.errors import UsageError
 from dadc_net.schema import require
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.spaces import FiniteSpace, Space, product
+from dadc_net.team.spaces import FiniteSpace, Space, product, space_text
 from dadc_net.team.structures.structure import InformationStructure, Integers, JointStep, Values
 from dadc_net.team.structures.window import moved_window, window_space
 
@@ -116,7 +116,7 @@ class MeanFieldSharing(InformationStructure):
             if own.observation_space not in counted:
                 raise UsageError(
                     f"structure.values is {self.values}, but agent {agent} of {spec.name} has the observation "
-                    f"{own.observation_space.to_plain()}. A mean field counts the values of one finite column that all "
+                    f"{space_text(own.observation_space)}. A mean field counts the values of one finite column that all "
                     "agents have. Set structure.values to their number, or choose another structure."
                 )
         return FiniteSpace((spec.num_agents + 1,) * (self.values - 1), ordered=True)
