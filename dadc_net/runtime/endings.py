@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dadc_net import atomic_file
 from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig
 from dadc_net.errors import DadcError, DivergenceError, Interrupted, InvariantError, TemporaryError
-from dadc_net.node.agent.agent_node import AgentNode
 from dadc_net.node.server.server_node import EnvironmentServerNode
 from dadc_net.node.server.terms import ServerPhase
 from dadc_net.runtime.control import StopRequest
 from dadc_net.storage import arrays_file
 from dadc_net.storage.run_folder import STOPPED_FILE, config_file
+
+if TYPE_CHECKING:  # A server does without torch.
+    from dadc_net.node.agent.agent_node import AgentNode
 
 _log = logging.getLogger(__name__)
 

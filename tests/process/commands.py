@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -55,7 +56,7 @@ def start(cwd: Path, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.
 
     ``prefix``: a program that is given the command's name and arguments, and becomes it.
     """
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*prefix, *arguments] if prefix else command(*arguments),
         cwd=cwd,
         stdout=subprocess.PIPE,
@@ -64,6 +65,24 @@ def start(cwd: Path, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.
         env=environment(),
         start_new_session=True,
     )
+    _started.append(process)
+    return process
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+def end_started() -> None:
+    """End what ``start`` has started and a test that failed has left, with all below it."""
+    for process in _started:
+        if process.poll() is None:
+            below = descendants(process.pid)
+            process.kill()
+            process.communicate()
+            for pid in below:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    _started.clear()
 
 
 def finish(process: subprocess.Popen[str], timeout: float = PATIENCE_SECONDS) -> Ended:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.commands import SMALL, run
+from tests.process.commands import SMALL, end_started, run
 from tests.process.process_team import ProcessTeam
 
 MakeTeam = Callable[..., ProcessTeam]
@@ -30,6 +30,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """``undisturbed(options, seed=7)``: the digest of a simulation, computed once."""
     folder = tmp_path_factory.mktemp("undisturbed")
     return lambda options=SMALL, seed=7: simulated_digest(tuple(options), seed, folder)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """What a test that fails has started does not outlive it."""
+    yield
+    end_started()
 
 
 @pytest.fixture

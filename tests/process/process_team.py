@@ -1,5 +1,6 @@
 """One environment server and K agents as separate processes that a test kills, stops, starts again and watches.
 
+Agent 1 has the compiled kernels where they are installed, the others have none, as hosts of a team may differ.
 Starting a party again is the same command line again. ``supervise`` does what a service manager would: it starts
 whatever was killed, or ended with a code that may be restarted.
 """
@@ -78,9 +79,13 @@ class ProcessTeam:
                     stdout=out,
                     stderr=err,
                     stdin=subprocess.DEVNULL,
-                    env={**environment(), **self.variables.get(party, {})},
+                    env={**environment(), **self._own_variables(party)},
                 )
         return self
+
+    def _own_variables(self, party: str) -> dict[str, str]:
+        kernels = {} if party in (SERVER, "agent-1") else {"DADC_FAST": "0"}
+        return {**kernels, **self.variables.get(party, {})}
 
     def kill(self, party: str, number: signal.Signals = signal.SIGKILL, wait: bool = True) -> None:
         """Send a signal and, if it ends the party, note how."""
