@@ -198,8 +198,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
         return read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"the task file {path} cannot be read: {error.strerror}. A TASK is a built-in name, a TOML file or "
-            "package.module:factory. Check the path."
+            f"the task file {path} cannot be read: {error.strerror}. A TASK is a built-in name, a TOML or .dpomdp file, "
+            "FILE.py:factory or package.module:factory. Check the path."
         ) from error
     except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error

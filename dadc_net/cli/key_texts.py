@@ -21,7 +21,7 @@ from dadc_net.schema import Range, plain
 from dadc_net.structure_section import STRUCTURE
 
 TOP_LEVEL = {
-    "task": ("text", "Which problem: a built-in name, a .dpomdp file, or package.module:factory."),
+    "task": ("text", "Which problem: a built-in name, a .dpomdp file, FILE.py:factory or package.module:factory."),
     "algorithm": (", ".join(ALGORITHMS), "What learns. Each has a section of its own, which is used with it only."),
     "learning": (
         ", ".join(MODES),

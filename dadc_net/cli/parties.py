@@ -59,7 +59,9 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
 
 
 @click.command("dadc-env", context_settings=shell.CONTEXT)
-@click.option("--task", default="mabc", show_default=True, help="Name, TOML or .dpomdp file, or package.module:factory.")
+@click.option(
+    "--task", default="mabc", show_default=True, help="Name, TOML or .dpomdp file, FILE.py:factory, or module:factory."
+)
 @shell.task_options
 @start_options
 @shell.environment_seed_options("drawn at random, kept in the state folder")

@@ -209,6 +209,6 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise UsageError(
             f"there is no task {name!r}. {closest(name, TASKS)} A TASK is a built-in name, a TOML or .dpomdp "
-            "file, or package.module:factory."
+            "file, FILE.py:factory or package.module:factory."
         )
     return TASKS[name]
