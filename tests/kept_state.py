@@ -35,9 +35,9 @@ def finish(folder: Path, agents: int, digest: str) -> None:
     server.close()
 
 
-def make_state(folder: Path) -> Path:
+def make_state(folder: Path, **changed: Any) -> Path:
     """The state folders of a server and two agents that have finished, as separate hosts leave them behind."""
-    config = resolve("mabc", (), SMALL)
+    config = resolve("mabc", (), {**SMALL, **changed})
     team = Team(config).run()
     write_journals(team, folder)
     for agent, node in team.agents.items():

@@ -115,7 +115,9 @@ def _agreement(run: KeptRun, checked: bool) -> tuple[bool | None, str]:
     if found.first_divergence is not None:
         return False, found.first_divergence.text()
     names = ", ".join(found.parties) if len(found.parties) <= 6 else f"{len(found.parties)} parties"
-    learned = f" and {found.updates_compared} updates" if found.learners_compared else ""
+    learned = ". Their learners are independent: they differ, and were not compared"
+    if found.learners_compared:
+        learned = f" and {found.updates_compared} updates"
     end = "" if found.complete else " The run is not complete: journals end before its last record."
     return found.consistent, f"{names} agree on {found.steps_compared} records{learned}.{end}"
 

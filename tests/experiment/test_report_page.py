@@ -80,6 +80,13 @@ def test_nothing_is_valued_or_compared_that_was_not_asked_for(made: Path, tmp_pa
     assert "All agree." not in page.text
 
 
+def test_independent_learners_are_not_said_to_agree(tmp_path: Path) -> None:
+    report(make_state(tmp_path / "dadc-state", learning="independent"), "-o", tmp_path / "r.html", "--no-value")
+    page = Texts((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "agree on 21 records. Their learners are independent: they differ, and were not compared." in page.text
+    assert "2 updates." not in page.text
+
+
 def test_several_runs_stand_in_one_table_and_parties_together_are_one(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "other")
     quick = ("--no-value", "--no-check", "-o", tmp_path / "r.html")

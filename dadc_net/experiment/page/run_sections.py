@@ -101,7 +101,7 @@ def _rule(story: RunStory) -> str:
 def _agreement(story: RunStory) -> str:
     word, kind = {True: ("All agree.", "good"), False: ("They differ.", "bad"), None: ("", "")}[story.agreed]
     digests = story.summary.digests
-    said = f'<p><strong class="{kind}">{word}</strong> {text(story.agreement)}</p>'
+    said = f'<p class="lines"><strong class="{kind}">{word}</strong> {text(story.agreement)}</p>'
     if len(set(digests.values())) == 1:
         names = "one learner" if len(digests) == 1 else f"{len(digests)} agents"
         said += f"<p>Learner digest of {names}: <code>{text(next(iter(digests.values())))}</code></p>"

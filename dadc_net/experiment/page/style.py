@@ -11,6 +11,7 @@ main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; }
 h1, h2, p, .legend { overflow-wrap: anywhere; }
+.lines { white-space: pre-line; }
 h3 { font-size: 1rem; margin: 0 0 .75rem; }
 p { margin: .25rem 0 .75rem; }
 .soft { color: var(--soft); }
