@@ -2,7 +2,7 @@
 
 They are data: a TOML file beside the task, with tables ``[PRESET.ALGORITHM]`` that hold keys and sections as a configuration
 does. ``tuned`` is the preset of a run that names none. Where a task has none for the algorithm, ``general`` stands in, the
-recipe that the package brings for every task: ``general.toml``, with tables ``[ALGORITHM]``.
+recipe that the package brings for every task: ``general.toml``, with tables ``[ALGORITHM]``, and ``[other]``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def presets(task: Task) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
 
 @cache
 def recipe() -> Mapping[str, Mapping[str, Any]]:
-    """Algorithm -> the defaults of the preset ``general``."""
+    """Algorithm, or ``other`` -> the defaults of the preset ``general``."""
     return tomllib.loads(importlib.resources.files("dadc_net").joinpath("general.toml").read_text(encoding="utf-8"))
 
 
@@ -71,7 +71,7 @@ def preset(task: Task, algorithm: str, name: str) -> Mapping[str, Any]:
             "One name cannot be two presets. Give the task's another name."
         )
     if name == GENERAL:
-        return recipe()[algorithm]
+        return recipe().get(algorithm, recipe()["other"])
     if algorithm in known.get(name, {}):
         return known[name][algorithm]
     if name == DEFAULT_PRESET:

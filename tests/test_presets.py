@@ -95,12 +95,19 @@ def test_a_task_without_presets_gets_the_recipe(algorithm: str, monkeypatch: pyt
     config = resolve(offer(monkeypatch, {}), [], options)
     plain = config.to_plain()
     assert (config.preset, resolve("mabc", [], options).preset) == ("general", "tuned")
-    assert set(recipe()) == set(ALGORITHMS)
+    assert set(recipe()) == {*ALGORITHMS, "other"}
     for key, value in recipe()[algorithm].items():
         assert ({one: plain[key][one] for one in value} if isinstance(value, Mapping) else plain[key]) == value
     chosen = resolve("mabc", ["preset=general"], options)
     assert chosen.settings == config.settings
     assert build(chosen.to_plain()) == chosen
+
+
+def test_an_algorithm_without_a_table_has_the_recipe_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALGORITHMS, "newest", replace(ALGORITHMS["actor-critic"], name="newest"))
+    config = resolve("mabc", [], {"algorithm": "newest"})
+    assert config.preset == "general"
+    assert config.settings.learner == resolve("mabc", ["preset=general"], {"algorithm": "actor-critic"}).settings.learner
 
 
 def test_the_recipe_begins_afresh_when_little_is_left_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
