@@ -63,6 +63,11 @@ def cut(name: str, agents: int, number: int = 0) -> Cut:
         if name == "control-memory":
             kept = max(0, t - number - 1)
             return tuple(acted for acted, _ in past), [tuple(o[k] for _, o in past[kept:]) for k in everyone]
+        if name == "control-delayed":
+            # actions at once, observations after ``number`` steps
+            told = max(0, t - number)
+            acted = tuple(a for a, _ in past)
+            return (acted, tuple(o for _, o in past[:told])), [tuple(o[k] for _, o in past[told:]) for k in everyone]
         if name == "delayed":
             # past[i] holds a_i and o_{i+1}: common are a_0 .. a_{t-d} and o_1 .. o_{t-d}
             told = max(0, t - number)

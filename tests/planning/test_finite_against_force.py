@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def model_of(tiny: TinyTeam) -> FiniteModel:
     )
 
 
-STRUCTURES = [
+STRUCTURES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("full", 0, "full-sharing", {}),
     ("delayed", 1, "delayed-sharing", {"delay_steps": 1}),
     ("delayed", 2, "delayed-sharing", {"delay_steps": 2}),

@@ -17,10 +17,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
-from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
 from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.outlook import Outlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
@@ -73,6 +74,39 @@ class Node:
         return np.inf if self.untried is None else self.untried.bound
 
 
+class SearchNode(Protocol):
+    """What a policy's description reads of a node."""
+
+    stage: int
+    belief: TeamBelief
+    lower: float
+    upper: float
+    best: Any
+    """What the lower bound rests on, with its ``actions`` [T, K], or None."""
+    last_actions: Numbers | None
+
+
+class Search(Protocol):
+    """A search of either kind, after it is over."""
+
+    beliefs: TeamBeliefs
+    joint: JointBeliefs
+    nodes: Any
+    bytes_held: int
+    deviation: float
+    outlook: Any
+    root: Any
+    origins: dict[int, Node]
+
+    def node(self, stage: int, belief: TeamBelief) -> Any:
+        """The node of a belief."""
+        ...
+
+    def spell_out(self, node: Any) -> None:
+        """Give a node the actions that its lower bound rests on."""
+        ...
+
+
 class BoundSearch:
     """The search, its nodes, and its root."""
 
@@ -100,6 +134,8 @@ class BoundSearch:
         self._last_two = LastTwo(self.joint, discount)
         self.tried = 0
         """Options, at all nodes."""
+        self.origins: dict[int, Node] = {}
+        """Vectors of the outlook that are values of policies found here -> the node with which the policy begins."""
         self._nested = 0
         self._looks_ahead = True
         space = beliefs.joint.model.joint_actions
@@ -125,17 +161,17 @@ class BoundSearch:
         """Whether the bounds are as near to each other as they need be, or can be at this stage."""
         return node.gap <= max(self.tolerance, self.outlook.floor(node.stage))
 
-    def scout(self, start: Node, deepest: float = np.inf) -> None:
+    def scout(self, start: Node) -> None:
         """A trial without looking ahead: a policy, and so a lower bound, before time is spent on anything else."""
         self._looks_ahead = False
-        self.trial(start, deepest)
+        self.trial(start)
         self._looks_ahead = True
 
-    def trial(self, start: Node, deepest: float = np.inf) -> None:
-        """Go down once from ``start``, ``deepest`` decisions at most, and take the bounds back up."""
+    def trial(self, start: Node) -> None:
+        """Go down once from ``start`` and take the bounds back up."""
         path: list[tuple[Node, Option]] = []
         node, allowed = start, self.tolerance
-        deepest = min(deepest, self.outlook.depth_ahead) if self._nested else deepest
+        deepest = self.outlook.depth_ahead if self._nested else np.inf
         while not self.stop():
             option = self._choose(node)
             if option is None:

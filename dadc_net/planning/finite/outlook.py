@@ -61,7 +61,7 @@ class Outlook(Protocol):
         ...
 
     def lower(self, stage: int, numbers: Numbers) -> Array:
-        """[n, JA] every structure has this, by repeating a joint action."""
+        """[n, V] every structure has this; the first JA of the policies repeat a joint action."""
         ...
 
 
@@ -127,9 +127,13 @@ class DiscountedOutlook:
         self._joint = joint
         self._discount = discount
         states = StateValues(joint.model, discount, endless=True)
-        self._best, self._repeated = states.best(0), states.repeated(0)
+        self._best = states.best(0)
+        self.vectors = states.repeated(0)
+        """[S, V] by state, values of policies that begin without memory, after which anything may have happened before; the
+        first JA of them repeat a joint action."""
         self._ahead = states.improved(self._best)
         self._known = self._enumerate(most)
+        self._distance: float | None = None
 
     def next(self, stage: int) -> int:
         """The next phase."""
@@ -170,15 +174,30 @@ class DiscountedOutlook:
         return result
 
     def lower(self, stage: int, numbers: Numbers) -> Array:
-        """[n, JA] the value of repeating a joint action for ever."""
-        return self._joint.expected(numbers, self._repeated)
+        """[n, V] the values of policies that begin without memory, the first of which repeat a joint action for ever."""
+        return self._joint.expected(numbers, self.vectors)
+
+    def cap(self, number: int, upper_q: Array) -> None:
+        """A joint belief is worth no more than ``upper_q`` [JA] after each joint action, for what shares so little."""
+        if number < len(self._known):
+            self._known[number] = np.minimum(self._known[number], upper_q)
+            self._distance = None
+
+    def add(self, vector: Array) -> int:
+        """Know the values [S] of one more policy that begins without memory; its number."""
+        self.vectors = np.concatenate((self.vectors, vector[:, None]), axis=1)
+        self._distance = None
+        return int(self.vectors.shape[1]) - 1
 
     def distance(self) -> float:
         """How far the bounds can be apart."""
-        if len(self._known) < len(self._joint):
-            return float((self._best - self._repeated.max(axis=1)).max())
-        everything = np.arange(len(self._known))
-        return float((self._known.max(axis=1) - self.lower(0, everything).max(axis=1)).max())
+        if self._distance is None:
+            if len(self._known) < len(self._joint):
+                self._distance = float((self._best - self.vectors.max(axis=1)).max())
+            else:
+                lower = self.lower(0, np.arange(len(self._known))).max(axis=1)
+                self._distance = float((self._known.max(axis=1) - lower).max())
+        return self._distance
 
     def _enumerate(self, most: int) -> Array:
         """[N, JA] Q_full of joint beliefs: value iteration from V_mdp on those whose successors are known."""
@@ -227,7 +246,6 @@ class StagedOutlook:
         self._endless = endless
         self._discount = discount
         self._phases = phases
-        self._distance = endless.distance()
 
     def next(self, stage: int) -> int:
         """One less."""
@@ -243,7 +261,7 @@ class StagedOutlook:
 
     def floor(self, stage: int) -> float:
         """What is left of the distance of the bounds at the end, and float64's own error."""
-        return self._distance * (self._discount**stage + 1e-12)
+        return self._endless.distance() * (self._discount**stage + 1e-12)
 
     def step(self, stage: int) -> int:
         """Decisions made, up to whole phases."""
@@ -258,5 +276,5 @@ class StagedOutlook:
         return self._endless.upper_q(0, numbers)
 
     def lower(self, stage: int, numbers: Numbers) -> Array:
-        """[n, JA] the value of repeating a joint action for ever."""
+        """[n, V] the values of policies that begin without memory."""
         return self._endless.lower(0, numbers)

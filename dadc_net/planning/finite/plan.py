@@ -8,30 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from dadc_net.errors import UsageError
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import BoundSearch, Search, SearchNode
+from dadc_net.planning.finite.delay_cascade import DelayCascade
+from dadc_net.planning.finite.endless import Found, Progress, plan_endless
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs, TooManyBeliefsError
-from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
+from dadc_net.planning.finite.outlook import HorizonOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
-from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.sharing import Sharing
-from dadc_net.planning.finite.team_belief import TeamBeliefs, fresh
+from dadc_net.planning.finite.team_belief import TeamBeliefs
 from dadc_net.team.finite.model import FiniteModel
 
 _ENUMERATED = 200_000
 """Joint beliefs for which V_full is worth computing; beyond them V_mdp bounds."""
-_ENUMERATED_ENDLESS = 3_000
 _BELIEF_BYTES = 600
-_SETTLED_GROWTH, _SETTLED_CHANGE = 1.05, 1e-3
-"""All bounds are settled when the tried options have grown so much, until they move by less than this share of the gap."""
-_SCOUTS, _SCOUTED = 4, 10
-"""Trials that look for a first policy where there is no horizon, and the decisions that each of them takes in."""
-_LOOKS = 8
-"""Looks at what bounds from above before each of them, which may take long where nothing is shared."""
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
-
-Progress = Callable[[float, float, int], None]
-"""(lower, upper, beliefs) now and then"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +55,8 @@ class TeamPlan:
     bytes_held: int
     stopped: str
     """``gap`` (near enough), ``time`` or ``memory``"""
-    search: BoundSearch
-    root: Node
+    search: Search
+    root: SearchNode
     """The node of the start, whose options are the policy."""
 
     @property
@@ -98,9 +89,13 @@ def plan_team(
     joint = JointBeliefs(model, most=max(1000, limits.memory_bytes // (4 * row)))
     beliefs = TeamBeliefs(joint, sharing)
     watch = _Watch(joint, limits)
-    run = _with_horizon if horizon is not None else _endless
+    found: Found
     try:
-        search, root, lower, upper = run(beliefs, horizon or 0, discount, limits, watch, progress)
+        if horizon is None:
+            found = plan_endless(beliefs, discount, limits.gap, watch, progress or _nobody)
+        else:
+            found = _with_horizon(beliefs, horizon, discount, limits, watch, progress or _nobody)
+        search, root, lower, upper = found
     except TooManyBeliefsError:
         watch.reason = "memory"
         search, root = watch.search_or_raise(), watch.search_or_raise().root
@@ -111,7 +106,7 @@ def plan_team(
     # One step's error moves the law of the state by this much, and what follows can change by the span of all rewards.
     merged = joint.deviation + beliefs.deviation + search.deviation + counted.deviation
     if watch.beside is not None:
-        merged += watch.beside.deviation + watch.beside.beliefs.deviation
+        merged += watch.beside.deviation
     error = merged * steps * steps * span
     return TeamPlan(
         lower=lower - error,
@@ -122,7 +117,7 @@ def plan_team(
         beliefs=len(counted.nodes),
         joint_beliefs=len(joint),
         merging_error=error,
-        bytes_held=counted.bytes_held + joint.bytes_held,
+        bytes_held=watch.bytes_held + joint.bytes_held,
         stopped=watch.reason or "gap",
         search=search,
         root=root,
@@ -136,12 +131,12 @@ class _Watch:
         self._joint = joint
         self._limits = limits
         self._looks = 0
-        self.search: BoundSearch | None = None
-        self.beside: BoundSearch | None = None
-        """Of a structure under which more is known, whose optimum bounds the one that is looked for."""
+        self.search: Search | None = None
+        self.beside: DelayCascade | None = None
+        """Of structures under which more is known, whose optima bound the one that is looked for."""
         self.reason = ""
 
-    def search_or_raise(self) -> BoundSearch:
+    def search_or_raise(self) -> Search:
         """The search, where memory ended after it began."""
         if self.search is None:
             raise UsageError(
@@ -150,12 +145,19 @@ class _Watch:
             )
         return self.search
 
+    @property
+    def bytes_held(self) -> int:
+        """Of all searches, joint beliefs aside."""
+        beside = 0 if self.beside is None else self.beside.bytes_held
+        own = self.search is None or (self.beside is not None and self.search in self.beside.searches)
+        return beside + (0 if own or self.search is None else self.search.bytes_held)
+
     def __call__(self) -> bool:
         self._looks += 1
         if not self.reason and self._limits.is_late():
             self.reason = "time"
         # Counting joint beliefs' bytes takes time, so they are looked at now and then.
-        held = sum(search.bytes_held for search in (self.search, self.beside) if search)
+        held = self.bytes_held
         if not self.reason and self._looks % 256 == 0:
             held += self._joint.bytes_held
         if not self.reason and held > self._limits.memory_bytes:
@@ -163,9 +165,13 @@ class _Watch:
         return bool(self.reason)
 
 
+def _nobody(lower: float, upper: float, beliefs: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
 def _with_horizon(
-    beliefs: TeamBeliefs, horizon: int, discount: float, limits: Limits, watch: _Watch, progress: Progress | None
-) -> tuple[BoundSearch, Node, float, float]:
+    beliefs: TeamBeliefs, horizon: int, discount: float, limits: Limits, watch: _Watch, progress: Progress
+) -> Found:
     full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
     outlook = HorizonOutlook(full, horizon, beliefs.sharing.phases)
     # With a discount of 1 and a gap of 0 what is left is float64's own error.
@@ -178,84 +184,7 @@ def _with_horizon(
     root = search.root
     while root.gap > max(limits.gap, tolerance) and not watch():
         search.trial(root)
-        if progress is not None:
-            progress(root.lower, root.upper, len(search.nodes))
+        progress(root.lower, root.upper, len(search.nodes))
     if scout.root.lower > root.lower:
         return scout, scout.root, scout.root.lower, max(scout.root.lower, root.upper)
     return search, root, root.lower, root.upper
-
-
-def _endless(
-    beliefs: TeamBeliefs, _: int, discount: float, limits: Limits, watch: _Watch, progress: Progress | None
-) -> tuple[BoundSearch, Node, float, float]:
-    sharing, phases = beliefs.sharing, beliefs.sharing.phases
-    endless = DiscountedOutlook(beliefs.joint, discount, phases, _ENUMERATED_ENDLESS)
-    tolerance = _SHARE_OF_GAP * limits.gap
-    above = _Above(beliefs, endless, discount, tolerance, watch)
-    if sharing.name == "full-sharing" or sharing.delay_steps == 1 or sharing.memory_steps is not None:
-        search = watch.search = BoundSearch(beliefs, endless, discount, tolerance, watch)
-        root = search.root
-        options = 0
-        while min(root.upper, above.value) - root.lower > limits.gap and not watch():
-            search.trial(root)
-            above.look(limits.gap)
-            if search.tried > _SETTLED_GROWTH * options:
-                options = search.tried
-                settle(search, _SETTLED_CHANGE * limits.gap)
-            if progress is not None:
-                progress(root.lower, min(root.upper, above.value), len(search.nodes))
-        return search, root, root.lower, max(root.lower, min(root.upper, above.value))
-    scout = BoundSearch(beliefs, endless, discount, tolerance, watch)
-    for _ in range(_SCOUTS):
-        for _ in range(_LOOKS):
-            above.look(limits.gap)
-        scout.scout(scout.root, _SCOUTED)
-    outlook = StagedOutlook(endless, discount, phases)
-    search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch)
-    root, lower, upper = search.root, search.root.lower, min(search.root.upper, above.value)
-    while upper - max(lower, scout.root.lower) > limits.gap and not watch():
-        outlook.start += phases
-        stage = search.node(outlook.start, fresh(0, beliefs.agents))
-        while not search.is_closed(stage) and not watch():
-            search.trial(stage)
-            above.look(limits.gap)
-        # Every stage bounds the same optimum.
-        if stage.lower >= lower:
-            root, lower = stage, stage.lower
-        upper = min(upper, stage.upper, above.value)
-        if progress is not None:
-            progress(max(lower, scout.root.lower), upper, len(search.nodes))
-    if scout.root.lower > lower:
-        return scout, scout.root, scout.root.lower, max(scout.root.lower, upper)
-    return search, root, lower, upper
-
-
-class _Above:
-    """The optimum under one-step delay, without end: no less than that of any structure under which agents know less.
-
-    Its bounds meet soon, because after every step all but the newest observations are common. Trials are taken in turn with
-    those of the search that it stands beside, so that it costs half of the time at most.
-    """
-
-    def __init__(
-        self, beliefs: TeamBeliefs, endless: DiscountedOutlook, discount: float, tolerance: float, watch: _Watch
-    ) -> None:
-        self.value = np.inf
-        """No structure with less information has a greater optimum."""
-        self._search: BoundSearch | None = None
-        self._options = 0
-        sharing = beliefs.sharing
-        if sharing.name in ("no-sharing", "control-sharing") or sharing.delay_steps > 1:
-            one_step = TeamBeliefs(beliefs.joint, Sharing.from_record("delayed-sharing", {}))
-            self._search = watch.beside = BoundSearch(one_step, endless, discount, tolerance, watch)
-
-    def look(self, gap: float) -> None:
-        """One more trial, while its own bounds are more than ``gap`` apart."""
-        search = self._search
-        if search is None or search.root.gap <= gap:
-            return
-        search.trial(search.root)
-        if search.tried > _SETTLED_GROWTH * self._options:
-            self._options = search.tried
-            settle(search, _SETTLED_CHANGE * gap)
-        self.value = search.root.upper

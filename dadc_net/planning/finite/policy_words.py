@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import Search, SearchNode
 from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.planning.finite.plan import TeamPlan
 
@@ -27,12 +27,13 @@ def describe_plan(plan: TeamPlan) -> str:
     """The policy whose value is the lower bound, in at most a screenful."""
     agents = plan.search.beliefs.agents
     decisions = plan.horizon or _MOST_DECISIONS
-    level: list[tuple[float, Node, Histories]] = [(1.0, plan.root, [{0: [""]} for _ in range(agents)])]
+    level: list[tuple[float, SearchNode, Histories]] = [(1.0, plan.root, [{0: [""]} for _ in range(agents)])]
     lines: list[str] = []
     for decision in range(1, decisions + 1):
         said: dict[str, float] = {}
-        following: list[tuple[float, Node, Histories]] = []
-        for chance, node, histories in level:
+        following: list[tuple[float, SearchNode, Histories]] = []
+        for chance, found, known in level:
+            node, histories = _started_over(plan.search, found, known)
             actions = _actions(plan.search, node)
             text = _sentence(plan.search, node, actions, histories)
             if node.best is None and node.last_actions is None and decision != plan.horizon:
@@ -50,19 +51,32 @@ def describe_plan(plan: TeamPlan) -> str:
     return "\n".join(lines)
 
 
-def _actions(search: BoundSearch, node: Node) -> Numbers:
+def _started_over(search: Search, node: SearchNode, histories: Histories) -> tuple[SearchNode, Histories]:
+    """Where the lower bound rests on a policy that is begun again with nothing remembered, its first node."""
+    if node.best is not None or node.last_actions is not None:
+        return node, histories
+    origin = search.origins.get(_vector(search, node))
+    return (node, histories) if origin is None else (origin, [{0: [""]} for _ in histories])
+
+
+def _vector(search: Search, node: SearchNode) -> int:
+    """Which of the policies that begin without memory is best at a node."""
+    return int((node.belief.weights @ search.outlook.lower(node.stage, node.belief.numbers)).argmax())
+
+
+def _actions(search: Search, node: SearchNode) -> Numbers:
     """[T, K] what the lower bound rests on: an option, the last decision, or one joint action repeated."""
     search.spell_out(node)
     if node.best is not None:
-        return node.best.actions
+        actions: Numbers = node.best.actions
+        return actions
     if node.last_actions is not None:
         return node.last_actions
-    belief = node.belief
-    repeated = int((belief.weights @ search.outlook.lower(node.stage, belief.numbers)).argmax())
-    return np.tile(search.joint.model.joint_actions.values(np.array(repeated)), (len(belief.weights), 1))
+    repeated = np.array(_vector(search, node))
+    return np.tile(search.joint.model.joint_actions.values(repeated), (len(node.belief.weights), 1))
 
 
-def _sentence(search: BoundSearch, node: Node, actions: Numbers, histories: Histories) -> str:
+def _sentence(search: Search, node: SearchNode, actions: Numbers, histories: Histories) -> str:
     parts = []
     for agent, names in enumerate(search.joint.model.actions):
         chosen = dict(zip(node.belief.memories[:, agent].tolist(), actions[:, agent].tolist(), strict=True))
@@ -84,8 +98,8 @@ def _listed(histories: list[str]) -> str:
 
 
 def _after(
-    search: BoundSearch, chance: float, node: Node, actions: Numbers, histories: Histories
-) -> list[tuple[float, Node, Histories]]:
+    search: Search, chance: float, node: SearchNode, actions: Numbers, histories: Histories
+) -> list[tuple[float, SearchNode, Histories]]:
     """The nodes that may follow, with the private histories that each memory stands for there."""
     step = search.outlook.step(node.stage) + 1
     beliefs, names = search.beliefs, search.joint.model.observations
@@ -114,7 +128,7 @@ def _after(
     return result
 
 
-def _extend(into: dict[int, list[str]], label: int, before: list[str], observed: str, search: BoundSearch) -> None:
+def _extend(into: dict[int, list[str]], label: int, before: list[str], observed: str, search: Search) -> None:
     """Add what ``before`` becomes with one observation more; nothing private is left where all became common."""
     sharing = search.beliefs.sharing
     kept = into.setdefault(label, [])

@@ -85,7 +85,7 @@ class Sharing:
     @property
     def keeps_whole_words(self) -> bool:
         """Whether a memory becomes common wholly or not at all, so that memories that say the same may be merged."""
-        return self.memory_steps is None and self.name != "delayed-sharing"
+        return self.memory_steps is None and self.delay_steps == 0
 
     @property
     def phases(self) -> int:

@@ -136,7 +136,7 @@ class TeamBeliefs:
             return np.zeros_like(whole), _as_one(np.concatenate((pair[:, None], symbol), axis=1)), 0
         if sharing.delay_steps:
             if length <= sharing.delay_steps:
-                return whole, None, length
+                return whole, joint_action if sharing.name == "control-sharing" else None, length
             oldest = self.symbols**sharing.delay_steps
             return whole % oldest, _as_one(whole // oldest), sharing.delay_steps
         if sharing.memory_steps is not None:

@@ -1,0 +1,188 @@
+"""Bounds of a problem without end, under any structure, one trial after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from dadc_net.planning.finite.bound_search import BoundSearch, Node, Search, SearchNode
+from dadc_net.planning.finite.delay_cascade import DelayCascade
+from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
+from dadc_net.planning.finite.relaxations import FullSharingValues
+from dadc_net.planning.finite.settling import settle
+from dadc_net.planning.finite.starting_over import starting_over
+from dadc_net.planning.finite.team_belief import TeamBeliefs, fresh
+
+_ENUMERATED = 3_000
+"""Joint beliefs for which V_full is worth computing; beyond them V_mdp bounds."""
+_SETTLED_GROWTH, _SETTLED_CHANGE = 1.05, 1e-3
+"""All bounds are settled when the tried options have grown so much, until they move by less than this share of the gap."""
+_LOOKS, _SMALL = 64, 2_000
+"""Looks at what bounds from above before anything else, while its tables have so few entries."""
+_LEARNT_GROWTH, _MOST_LEARNT = 1.5, 8
+"""New policies to start over with are made when the tried options have grown so much, and then so often at most."""
+_PRACTISED, _FIRST_PRACTISED = 200, 6
+"""Options of a problem with a horizon, whose policy is one to start over with; the horizons before anything else."""
+_SHARE_OF_GAP = 0.5
+"""Gaps below the root are closed at this share of what is allowed there."""
+
+Progress = Callable[[float, float, int], None]
+"""(lower, upper, beliefs) now and then"""
+
+
+class Watch(Protocol):
+    """Says when to stop, and is told what there is."""
+
+    search: Search | None
+    beside: DelayCascade | None
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        ...
+
+
+Found = tuple[Search, SearchNode, float, float]
+"""(search, the node whose policy the lower bound is, lower, upper)"""
+
+
+def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Watch, progress: Progress) -> Found:
+    """Bound the optimum without end until the bounds are within ``gap`` of each other, or ``watch`` says stop."""
+    outlook = DiscountedOutlook(beliefs.joint, discount, beliefs.sharing.phases, _ENUMERATED)
+    cascade = watch.beside = DelayCascade(beliefs, outlook, discount, gap, watch)
+    sharing = beliefs.sharing
+    if cascade.fits():
+        return _delayed(cascade, gap, watch, progress)
+    if sharing.name in ("full-sharing", "periodic-sharing") or sharing.delay_steps == 1 or sharing.memory_steps is not None:
+        return _recurring(beliefs, outlook, cascade, (discount, gap), watch, progress)
+    return _Staged(beliefs, outlook, cascade, (discount, gap), watch, progress).run()
+
+
+def _delayed(cascade: DelayCascade, gap: float, watch: Watch, progress: Progress) -> Found:
+    """Delayed sharing: the last search of the cascade is its own."""
+    while not watch() and not (cascade.reached() and cascade.searches[-1].root.gap <= gap):
+        cascade.look()
+        root = cascade.searches[-1].root
+        progress(root.lower if cascade.reached() else -np.inf, cascade.value, len(cascade.searches[-1].nodes))
+    search = watch.search = cascade.own()
+    root = search.root
+    return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
+
+
+def _recurring(
+    beliefs: TeamBeliefs,
+    outlook: DiscountedOutlook,
+    cascade: DelayCascade,
+    asked: tuple[float, float],
+    watch: Watch,
+    progress: Progress,
+) -> Found:
+    """Where beliefs come up again and again, all trials are from one root, and all bounds are settled now and then."""
+    discount, gap = asked
+    search = watch.search = BoundSearch(beliefs, outlook, discount, _SHARE_OF_GAP * gap, watch)
+    root, options = search.root, 0
+    while min(root.upper, cascade.value) - root.lower > gap and not watch():
+        search.trial(root)
+        cascade.look()
+        if search.tried > _SETTLED_GROWTH * options:
+            options = search.tried
+            settle(search, _SETTLED_CHANGE * gap)
+        progress(root.lower, min(root.upper, cascade.value), len(search.nodes))
+    return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
+
+
+class _Staged:
+    """Where they do not, one more decision is looked at each time, and then agents start over or know everything."""
+
+    def __init__(
+        self,
+        beliefs: TeamBeliefs,
+        endless: DiscountedOutlook,
+        cascade: DelayCascade,
+        asked: tuple[float, float],
+        watch: Watch,
+        progress: Progress,
+    ) -> None:
+        discount, self._gap = asked
+        self._endless, self._cascade = endless, cascade
+        self._watch, self._progress = watch, progress
+        self._outlook = StagedOutlook(endless, discount, beliefs.sharing.phases)
+        tolerance = _SHARE_OF_GAP * self._gap
+        self._search = BoundSearch(beliefs, self._outlook, discount, tolerance, watch)
+        watch.search = self._search
+        self._full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
+        self._learns = beliefs.sharing.keeps_whole_words
+        self._learnt = 0
+        self._practised = 0
+        self.root = self._search.root
+        self.upper = self._search.root.upper
+
+    def run(self) -> Found:
+        """The search until it is over."""
+        for _ in range(_LOOKS):
+            if self._cascade.entries <= _SMALL:
+                self._cascade.look()
+        for horizon in range(1, _FIRST_PRACTISED + 1):
+            self._practise(horizon)
+        search = self._search
+        while self.upper - self.root.lower > self._gap and not self._watch():
+            self._outlook.start += 1
+            if self._outlook.start > _FIRST_PRACTISED:
+                self._practise(self._outlook.start)
+            self._cascade.look()
+            stage = search.node(self._outlook.start, fresh(0, search.beliefs.agents))
+            while not search.is_closed(stage) and not self._watch():
+                search.trial(stage)
+                self._cascade.look()
+                if search.tried > _LEARNT_GROWTH * self._learnt:
+                    self._learn(stage)
+                self._note(stage)
+            self._learn(stage)
+            self._note(stage)
+        upper = min(self.upper, self._cascade.value)
+        return search, self.root, self.root.lower, max(self.root.lower, upper)
+
+    def _practise(self, horizon: int) -> None:
+        """Solve the problem that ends after ``horizon`` decisions, for a policy to start over with."""
+        if not self._learns or horizon > self._practised + 1:
+            return  # There, one decision less was too much already.
+        search = BoundSearch(
+            self._search.beliefs, HorizonOutlook(self._full, horizon, 1), self._search.discount, self._gap, self._watch
+        )
+        search.scout(search.root)
+        while search.root.gap > self._gap and search.tried <= _PRACTISED and not self._watch():
+            search.trial(search.root)
+        if search.root.gap <= self._gap:
+            self._practised = horizon
+        self._add(search, search.root)
+
+    def _add(self, search: BoundSearch, start: Node) -> bool:
+        """Know the policy at ``start`` as one to start over with; whether that is better than what was known."""
+        known = self._endless.vectors
+        enough = known.max(axis=1) + self._gap
+        better = [vector for vector in starting_over(search, start, known) if (vector > enough).any()]
+        for vector in better:
+            self._search.origins[self._endless.add(vector)] = start
+        return bool(better)
+
+    def _note(self, stage: Node) -> None:
+        """Every stage bounds the same optimum."""
+        if stage.lower >= self.root.lower:
+            self.root = stage
+        self.upper = min(self.upper, stage.upper, self._cascade.value)
+        self._progress(self.root.lower, self.upper, len(self._search.nodes))
+
+    def _learn(self, stage: Node) -> None:
+        """Make what has been found a policy to start over with, as long as that helps."""
+        self._learnt = self._search.tried
+        for _ in range(_MOST_LEARNT if self._learns else 0):
+            if not self._add(self._search, stage) or self._watch():
+                return
+            for node in self._search.nodes.values():
+                if node.options:
+                    continue  # It is settled from those that follow.
+                lower = float((node.belief.weights @ self._endless.lower(0, node.belief.numbers)).max())
+                if lower > node.lower:
+                    node.lower, node.best = min(lower, node.upper), None
+            settle(self._search, _SETTLED_CHANGE * self._gap)
