@@ -41,7 +41,8 @@ def finite_plan(config: RunConfig) -> Plan:
     values = rule_values(config, beside)
     found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
     constant = best_constant(values, beside)
-    middle = 0.5 * (found.lower + found.upper)
+    # A constant prescription is one of those that the optimum is over.
+    lower = found.lower if constant is None else max(found.lower, min(constant[0], found.upper))
 
     def estimate(family: PrescriptionFamily, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
         fitting = values if family is beside else rule_values(config, family)
@@ -52,11 +53,11 @@ def finite_plan(config: RunConfig) -> Plan:
         return None if found is None else found.value
 
     return Plan(
-        value=middle,
+        value=0.5 * (lower + found.upper),
         menu=menu,
         start=f"{task.name}, nothing observed",
         method=f"search over {found.beliefs} team beliefs under {found.sharing.text()}",
-        residual=found.residual,
+        residual=0.5 * (found.upper - lower),
         random=random_coordinator(values, beside),
         round_robin=None,
         text=plan_text(task.name, found, seconds),
@@ -64,7 +65,7 @@ def finite_plan(config: RunConfig) -> Plan:
         estimator="performance differences of exact beliefs",
         best_constant=constant[0] if constant else None,
         best_entry=constant[1] if constant else None,
-        beliefs=_beliefs(config, beside, values, (found.lower, found.upper)),
+        beliefs=_beliefs(config, beside, values, (lower, found.upper)),
         best_memoryless=memoryless,
     )
 

@@ -12,6 +12,8 @@ from dadc_net.cli.progress import optimum_text
 from dadc_net.config import RunConfig, resolve
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.evaluation import Evaluator, Exact
+from dadc_net.experiment.finite_plan import PlanRequest, plan_finite
+from dadc_net.experiment.finite_valuation import finite_plan
 
 STREAM = Stream("test", seed_bytes(1))
 
@@ -123,3 +125,14 @@ def test_beside_independent_learners_stand_the_references_of_the_team() -> None:
     assert team is not None
     assert own is not None
     assert (own.random, own.best_constant) == (team.random, team.best_constant)
+
+
+def test_the_optimum_is_never_shown_below_the_best_constant() -> None:
+    config = resolve("recycling", (), {"evaluation.plan_seconds": 1e-6})
+    plan = finite_plan(config)
+    assert plan.best_constant is not None
+    assert plan.value - plan.residual >= plan.best_constant - 1e-9
+    # The search alone, which has no time here, knows no more than repeating one joint action.
+    found, _ = plan_finite(config, PlanRequest(parameters={}, seconds=1e-6))
+    assert found.lower < plan.best_constant - 0.1
+    assert plan.value + plan.residual == pytest.approx(found.upper)
