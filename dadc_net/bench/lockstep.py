@@ -1,25 +1,29 @@
 """Measures the lock-step rate of full runs against the transport's ceiling, alternated, so that both see one machine.
 
-Rates of one machine at one moment are noisy; the ratio of two that were measured in turn is what to keep.
+Rates of one machine at one moment are noisy; the ratio of two that were measured in turn is what to keep. Two agents run
+multi-access broadcast, any other number demand response, whose observations and actions are as small.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from dadc_net.config import resolve
+from dadc_net.bench.shares import Shares, shares_of
+from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import InvariantError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, Act, Step
-from dadc_net.node.record import Record
+from dadc_net.node.server.world import World
 from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.events import Event, Updated
 from dadc_net.runtime.fork_server import ForkServer
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
+from dadc_net.runtime.problem import make_problem
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire import ceiling
 from dadc_net.wire.agent_socket import AgentSocket
@@ -27,8 +31,9 @@ from dadc_net.wire.framing import encode
 from dadc_net.wire.keys import load_agent_keys, load_server_keys, write_keys
 from dadc_net.wire.server_socket import ServerSocket
 
-_AGENTS = 2
 _BATCH_LOCK_STEPS = 300
+_MOST_SECONDS = 120.0
+"""How long the raw loop's processes may take to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,9 @@ class BenchResult:
     raw: float
     ratio: float
     """Median over rounds of full / raw."""
+    env_steps: float
+    """Environment steps per second of the full run: E times ``full``."""
+    shares: Shares
     full_rounds: list[float]
     raw_rounds: list[float]
     num_agents: int
@@ -52,6 +60,8 @@ class RawOrder:
 
     agent: int
     """0: the server."""
+    agents: int
+    """K"""
     steps: int
     frames: tuple[int, ...]
     """Sizes of the frames it sends."""
@@ -64,7 +74,7 @@ def raw_server_child(order: RawOrder, connection: Connection) -> None:
     socket = ServerSocket(order.server, load_server_keys(order.keys))
     try:
         connection.send(socket.endpoint)
-        peers = ceiling.wait_for_agents(socket, _AGENTS)
+        peers = ceiling.wait_for_agents(socket, order.agents, _MOST_SECONDS)
         connection.send(ceiling.raw_server(socket, peers, order.steps, [bytes(size) for size in order.frames]))
         ceiling.stop_agents(socket, peers)
     finally:
@@ -81,28 +91,38 @@ def raw_agent_child(order: RawOrder, connection: Connection) -> None:
         socket.close()
 
 
-def raw_rate(fork_server: ForkServer, num_envs: int, steps: int, keys: Path) -> float:
-    """Lock-steps per second of the raw loop with the frames of multi-access broadcast for E copies."""
-    step = Step(NO_RUN, 0, Record(0, bytes(DIGEST_BYTES), bytes(num_envs * (8 + 1 + 1 + 3 * 2))), bytes(num_envs * 2))
-    act = Act(
-        run_id=NO_RUN,
-        epoch=0,
-        agent=1,
-        step=0,
-        actions=bytes(num_envs * 2),
-        step_digest=bytes(DIGEST_BYTES),
-        learner_digest=b"",
-    )
+def configured(num_agents: int, num_envs: int, steps: int, journal: str = "process") -> RunConfig:
+    """The run that is measured: an update every 300 lock-steps."""
+    overrides = [
+        f"learner.num_envs={num_envs}",
+        f"learner.batch_steps={num_envs * _BATCH_LOCK_STEPS}",
+        "evaluation.every_updates=1000000",
+        f"runtime.journal={journal}",
+    ]
+    task, own = ("mabc", []) if num_agents == 2 else ("demand-response", [f"env.agents={num_agents}"])
+    return resolve(task, [*overrides, *own], {"updates": 1 + max(1, steps // _BATCH_LOCK_STEPS)})
+
+
+def raw_rate(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path) -> float:
+    """Lock-steps per second of the raw loop, with frames as large as those of the run."""
+    agents, world = config.settings.num_agents, World(make_problem(config), seed_bytes(1))
+    row = world.first()
+    step = Step(NO_RUN, 0, row.record, max(row.observations, key=len))
+    actions = bytes(max(layout.size for layout in world.actions))
+    act = Act(NO_RUN, 0, 1, 0, actions, step_digest=bytes(DIGEST_BYTES), learner_digest=b"")
     step_sizes, act_sizes = (tuple(map(len, encode(message))) for message in (step, act))
-    server = fork_server.start("raw-server", raw_server_child, RawOrder(0, steps, step_sizes, keys))
+    order = RawOrder(agent=0, agents=agents, steps=steps, frames=step_sizes, keys=keys)
+    server = fork_server.start("raw-server", raw_server_child, order)
     endpoint = server.connection.recv()
-    agents = [
-        fork_server.start(f"raw-agent-{agent}", raw_agent_child, RawOrder(agent, steps, act_sizes, keys, endpoint))
-        for agent in range(1, _AGENTS + 1)
+    answering = [
+        fork_server.start(
+            f"raw-agent-{agent}", raw_agent_child, replace(order, agent=agent, frames=act_sizes, server=endpoint)
+        )
+        for agent in range(1, agents + 1)
     ]
     seconds = float(server.connection.recv())
-    for child in (server, *agents):
-        child.process.join(30.0)
+    for child in (server, *answering):
+        child.process.join(_MOST_SECONDS)
         if child.process.exitcode != 0:
             raise InvariantError(f"{child.name} of the raw loop ended with {child.process.exitcode}")
         child.connection.close()
@@ -121,19 +141,12 @@ class Updates:
             self.heard.append(event)
 
 
-def full_rate(num_envs: int, steps: int, out: Path, journals: Journals = ON_DISK, journal: str = "process") -> float:
-    """Lock-steps per second of a real run: learner, digests, journals, keys and all; an update every 300 lock-steps.
+def full_rate(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> float:
+    """Lock-steps per second of a real run: learner, digests, journals, keys and all.
 
     The first batch is left out: agents build their learners in it, and libraries finish loading. The raw loop is measured
     after its start, too.
     """
-    overrides = [
-        f"learner.num_envs={num_envs}",
-        f"learner.batch_steps={num_envs * _BATCH_LOCK_STEPS}",
-        "evaluation.every_updates=1000000",
-        f"runtime.journal={journal}",
-    ]
-    config = resolve("mabc", overrides, {"updates": 1 + max(1, steps // _BATCH_LOCK_STEPS)})
     options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out, journals=journals)
     updates = Updates()
     Launcher(options, updates, StopRequest()).run()
@@ -141,27 +154,35 @@ def full_rate(num_envs: int, steps: int, out: Path, journals: Journals = ON_DISK
     return (last.lock_steps - first.lock_steps) / (last.seconds - first.seconds)
 
 
-def bench(num_envs: int, steps: int, rounds: int) -> BenchResult:
+def bench(num_agents: int, num_envs: int, steps: int, rounds: int) -> BenchResult:
     """Alternate raw and full runs of ``steps`` lock-steps, ``rounds`` times each, after one unmeasured round."""
+    config = configured(num_agents, num_envs, steps)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         keys = base / "keys"
-        write_keys(keys, _AGENTS)
+        write_keys(keys, num_agents)
         fork_server = ForkServer()
-        raw_rate(fork_server, num_envs, min(steps, 500), keys)
+        raw_rate(fork_server, config, min(steps, 500), keys)
         raw: list[float] = []
         full: list[float] = []
         for index in range(rounds):
-            raw.append(raw_rate(fork_server, num_envs, steps, keys))
-            full.append(full_rate(num_envs, steps, base / f"run-{index}"))
-    ratio = statistics.median(f / r for f, r in zip(full, raw, strict=True))
+            raw.append(raw_rate(fork_server, config, steps, keys))
+            full.append(full_rate(config, base / f"run-{index}"))
+        parts = shares_of(config, 1.0 / statistics.median(raw), 1.0 / statistics.median(full), base / "shares")
     return BenchResult(
         full=statistics.median(full),
         raw=statistics.median(raw),
-        ratio=ratio,
+        ratio=statistics.median(f / r for f, r in zip(full, raw, strict=True)),
+        env_steps=num_envs * statistics.median(full),
+        shares=parts,
         full_rounds=full,
         raw_rounds=raw,
-        num_agents=_AGENTS,
+        num_agents=num_agents,
         num_envs=num_envs,
         steps=steps,
     )
+
+
+def table(agents: Sequence[int], copies: Sequence[int], steps: int, rounds: int) -> list[BenchResult]:
+    """Every number of agents with every number of copies."""
+    return [bench(num_agents, num_envs, steps, rounds) for num_agents in agents for num_envs in copies]

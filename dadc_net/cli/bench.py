@@ -10,30 +10,53 @@ from dadc_net.cli import shell
 from dadc_net.cli.help import CommandGroup
 
 
+def _numbers(context: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
+    """Whole numbers above 0, with commas between them."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{value!r} is no list of whole numbers above 0, such as 2,10,100.", context, option)
+    return tuple(map(int, parts))
+
+
 @click.group("bench", cls=CommandGroup, invoke_without_command=True)
-@click.option("--num-envs", type=click.IntRange(1), default=1, show_default=True, metavar="E", help="Copies.")
+@click.option(
+    "-K", "--agents", callback=_numbers, default="2", show_default=True, metavar="K,..", help="Numbers of agents, 2 or more."
+)
+@click.option("--num-envs", callback=_numbers, default="1", show_default=True, metavar="E,..", help="Numbers of copies.")
 @click.option(
     "--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round."
 )
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind.")
 @shell.json_option
 @click.pass_context
-def bench_command(context: click.Context, num_envs: int, steps: int, rounds: int, as_json: bool) -> None:
-    """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes."""
+def bench_command(
+    context: click.Context, agents: tuple[int, ...], num_envs: tuple[int, ...], steps: int, rounds: int, as_json: bool
+) -> None:
+    """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes.
+
+    One line for each number of agents and of copies, with shares of a lock-step's time: server and one agent, measured
+    alone. The rest is waiting: for one another, and for processors where processes are more than these.
+    """
     if context.invoked_subcommand is not None:
         return
-    from dadc_net.bench.lockstep import bench
+    from dadc_net.bench.lockstep import table
 
-    result = bench(num_envs, steps, rounds)
+    rows = table(agents, num_envs, steps, rounds)
     if as_json:
-        shell.print_json(asdict(result))
+        shell.print_json({"bench": [asdict(row) for row in rows]})
         return
-    shown = ", ".join(f"{full:.0f}/{raw:.0f}" for full, raw in zip(result.full_rounds, result.raw_rounds, strict=True))
     click.echo(
-        f"K = {result.num_agents}, E = {result.num_envs}, CurveZMQ on, digests and journals on, {result.steps} lock-steps a "
-        f"round\nfull run step   {result.full:8.0f} lock-steps/s\nraw ZeroMQ loop {result.raw:8.0f} lock-steps/s\n"
-        f"ratio           {result.ratio:8.2f}   (rounds full/raw: {shown})"
+        f"CurveZMQ on, digests and journals on, {steps} lock-steps a round, medians of {rounds} rounds in turn\n"
+        "   K    E  lock-steps/s   raw loop  ratio  env steps/s | act learn  env journal transport wait"
     )
+    for row in rows:
+        parts = row.shares
+        shown = (parts.acting, parts.learning, parts.environment, parts.journal, parts.transport, parts.waiting)
+        act, learn, env, journal, transport, wait = (f"{100 * share:.0f}%" for share in shown)
+        click.echo(
+            f"{row.num_agents:4} {row.num_envs:4}  {row.full:12.0f} {row.raw:10.0f} {row.ratio:6.2f} {row.env_steps:12.0f} "
+            f"| {act:>3} {learn:>5} {env:>4} {journal:>7} {transport:>9} {wait:>4}"
+        )
 
 
 @bench_command.command("journal")

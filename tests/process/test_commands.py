@@ -308,11 +308,19 @@ def test_plan_and_selftest_speak_json(tmp_path: Path) -> None:
 
 
 def test_bench_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
-    ended = run(tmp_path, "dadc", "bench", "--steps", "300", "--rounds", "1", "--json")
+    options = ["-K", "2,3", "--num-envs", "1", "--steps", "300", "--rounds", "1"]
+    ended = run(tmp_path, "dadc", "bench", *options, "--json")
     assert ended.code == 0, ended.err
-    assert ended.last["full"] > 0
-    assert ended.last["raw"] > 0
-    assert ended.last["ratio"] == pytest.approx(ended.last["full"] / ended.last["raw"])
+    rows = ended.last["bench"]
+    assert [(row["num_agents"], row["num_envs"]) for row in rows] == [(2, 1), (3, 1)]
+    for row in rows:
+        assert row["raw"] > row["full"] > 0
+        assert row["ratio"] == pytest.approx(row["full"] / row["raw"])
+        assert row["env_steps"] == pytest.approx(row["full"])
+        shares = row["shares"]
+        assert set(shares) == {"acting", "learning", "environment", "journal", "transport", "waiting"}
+        assert all(share >= 0 for share in shares.values())
+        assert shares["waiting"] == 0 or sum(shares.values()) == pytest.approx(1.0)
 
 
 def test_bench_journal_measures_with_and_without(tmp_path: Path) -> None:

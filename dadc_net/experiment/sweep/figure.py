@@ -31,6 +31,8 @@ class Line:
     """[N]"""
     quartiles: NDArray[np.float64]
     """[3, N] first quartile, median, third quartile"""
+    counted: str = "seeds"
+    """What ``seeds`` counts."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Panel:
     round_robin: float | None
     quantity: str = "discounted return of the greedy rule"
     """What the curves show."""
+    axis: str = "environment steps"
+    """What ``env_steps`` of the lines are."""
 
 
 def panels(records: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -136,14 +140,14 @@ def _draw_panel(axes: Any, panel: Panel, colours: Mapping[str, str]) -> None:
         first, median, third = line.quartiles
         colour = colours[line.label]
         axes.fill_between(line.env_steps, first, third, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(line.env_steps, median, color=colour, linewidth=1.4, label=f"{line.label} ({line.seeds} seeds)")
+        axes.plot(line.env_steps, median, color=colour, linewidth=1.4, label=f"{line.label} ({line.seeds} {line.counted})")
     if panel.optimum is not None:
         axes.axhline(panel.optimum, color="black", linestyle="--", linewidth=1, label=f"optimum {panel.optimum:.4f}")
     if panel.round_robin is not None:
         label = f"blind round-robin {panel.round_robin:.4f}"
         axes.axhline(panel.round_robin, color="grey", linestyle=":", linewidth=1.2, label=label)
     axes.set_title(panel.name)
-    axes.set_xlabel("environment steps")
+    axes.set_xlabel(panel.axis)
     axes.set_ylabel(panel.quantity)
     axes.set_xlim(left=0)
     axes.set_ylim(*limits(panel))
