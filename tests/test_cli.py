@@ -83,9 +83,10 @@ def test_the_list_of_commands_loads_none_of_them(typed: str, loads: bool) -> Non
         "from dadc_net.cli.main import dadc; list(dadc.commands.values())",
         "import dadc_net.planning.planners",
         "import dadc_net.runtime.server_process",
+        "import dadc_net.runtime.launcher, dadc_net.runtime.sabotage",
     ],
 )
-def test_server_planner_and_commands_that_only_look_do_not_load_torch(statement: str) -> None:
+def test_server_planner_launcher_and_commands_that_only_look_do_not_load_torch(statement: str) -> None:
     assert "torch" not in _loaded(statement)
 
 

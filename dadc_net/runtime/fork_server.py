@@ -1,9 +1,9 @@
 """Child processes of a launcher: one environment server and K agents, forked from a server with torch preloaded.
 
-A fork server imports torch and this package once; each child is a fork of it, so a hundred agents start in seconds and
-share those pages. Nothing of ZeroMQ exists before the fork: sockets are made inside the child. Children ignore SIGINT,
-because Ctrl-C reaches the whole foreground group and only the launcher may decide; they stop when their control pipe
-says so or closes.
+A fork server imports torch, this package and its compiled kernels once (``preloaded``); each child is a fork of it, so a
+hundred agents start in seconds and share those pages. The launcher itself needs none of that before the run goes. Nothing
+of ZeroMQ exists before the fork: sockets are made inside the child. Children ignore SIGINT, because Ctrl-C reaches the
+whole foreground group and only the launcher may decide; they stop when their control pipe says so or closes.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dadc_net import config as configuration
 from dadc_net.errors import TemporaryError
 from dadc_net.named_code import load_structure
-from dadc_net.node.agent.agent_node import Tamper
-from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
+from dadc_net.runtime import status as status  # Its events come from children too, and are known by name once it is loaded.
 from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.runtime.events import Event, Failed, Learned, from_plain
 from dadc_net.runtime.failures import ending_of
 from dadc_net.runtime.log_file import log_to_file
 from dadc_net.runtime.own_family import load_family
 from dadc_net.runtime.process_title import name_process
-from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 from dadc_net.storage.folder import open_state_folder
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.rule_file import load_rule_file
 from dadc_net.wire.keys import load_agent_keys, load_server_keys
 
+if TYPE_CHECKING:
+    from dadc_net.node.agent.agent_node import Tamper
+
 _TEMPORARY_FOLDER_MAX = 60
 """Bytes; the names below it need the rest."""
+_PRELOADED = tuple(f"dadc_net.runtime.{name}" for name in ("agent_process", "server_process", "fork_server", "preloaded"))
 _log = logging.getLogger(__name__)
 
 
@@ -129,6 +131,7 @@ def guarded(state_dir: Path | None, connection: Connection, role: Callable[[Cont
 
 def server_child(order: ServerOrder, connection: Connection) -> None:
     """Body of the child that serves the environment."""
+    from dadc_net.runtime.server_process import ServerOptions, ServerProcess
 
     def role(control: Control) -> None:
         config = configuration.build(order.configuration)
@@ -142,6 +145,7 @@ def server_child(order: ServerOrder, connection: Connection) -> None:
 
 def agent_child(order: AgentOrder, connection: Connection) -> None:
     """Body of a child that is an agent."""
+    from dadc_net.runtime.agent_process import AgentOptions, AgentProcess
 
     def role(control: Control) -> None:
         control.kept_back = () if order.tells_losses else (Learned,)
@@ -183,7 +187,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["dadc_net.runtime.fork_server"])
+        self._context.set_forkserver_preload(list(_PRELOADED))
 
     def start(self, name: str, body: Callable[[Any, Connection], None], order: object) -> Child:
         """Start ``body(order, connection)`` in a child."""

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dadc_net import atomic_file
-from dadc_net.audit.consistency import check
 from dadc_net.audit.first_divergence import FirstDivergence
 from dadc_net.config import RunConfig, structure_argument
 from dadc_net.errors import (
@@ -30,7 +29,6 @@ from dadc_net.errors import (
     UserCodeError,
     error_for_exit_code,
 )
-from dadc_net.node.agent.agent_node import Tamper
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import EPOCH_MAX, RUN_ID_BYTES
 from dadc_net.runtime.control import StopRequest
@@ -53,6 +51,9 @@ from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.storage.rule_file import save_rule
 from dadc_net.storage.run_folder import SERVER, RunFolder, agent_name
 from dadc_net.wire.keys import write_keys
+
+if TYPE_CHECKING:
+    from dadc_net.node.agent.agent_node import Tamper
 
 _GRACE_SECONDS = 10.0
 _RESTARTS_MAX = 200
@@ -304,15 +305,16 @@ class Launcher:
             )
         if self._failures:
             error = first_cause([error for _, error in self._failures])
-            raise with_journals(error, lambda: self._named(check([self.options.out]).first_divergence))
+            raise with_journals(error, self._first_divergence)
         if self._server_end is None:
             raise InvariantError("all processes ended without an error, and the server has not said how")
-        return LaunchResult(
-            dict(sorted(self._agent_digests.items())), self._server_end.steps, self._server_end.seconds
-        )
+        return LaunchResult(dict(sorted(self._agent_digests.items())), self._server_end.steps, self._server_end.seconds)
 
-    def _named(self, found: FirstDivergence | None) -> FirstDivergence | None:
+    def _first_divergence(self) -> FirstDivergence | None:
         """Where no majority can tell who is wrong, the referee does: this host has the shared seed, it runs the agents."""
+        from dadc_net.audit.consistency import check  # It needs torch, and a run that agrees does not wait for that.
+
+        found = check([self.options.out]).first_divergence
         if found is None or found.decided_by or found.phase == "log":
             return found
         self._observer.on(Refereed(step=found.step))

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dadc_net.errors import UsageError
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
-from dadc_net.node.agent.replica import Replica
 from dadc_net.schema import closest
+
+if TYPE_CHECKING:
+    from dadc_net.node.agent.replica import Replica
 
 KINDS = ("flip-bit", "sqrt-ulp", "shift-stream", "torch-sqrt")
 _WEIGHT = "encoder.recurrent.weight"
@@ -39,6 +41,8 @@ def _one_ulp_up(x: Array) -> Array:
 
 
 def _torch_root(x: Array) -> Array:
+    import torch
+
     result: Array = torch.sqrt(torch.from_numpy(x)).numpy()
     return result
 
