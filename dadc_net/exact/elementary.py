@@ -83,6 +83,10 @@ def settle(
 
 def tanh(x: Array) -> Array:
     """tanh onto the grid 2^-26; any shape."""
+    if compiled.kernels is not None and x.ndim > 0:
+        result: Array = x.copy(order="K")
+        if result.flags.forc and compiled.kernels.tanh_tested(result.ravel("K"), TOLERANCE):
+            return result
     return settle(x, np.tanh, TANH_GRID, slow.tanh, 1.0)
 
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import resolve
+from dadc_net.coordinator import advantage
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS, NafSettings, PlanningSettings, PpoSettings
 from dadc_net.coordinator.batch import Batch
@@ -326,6 +327,26 @@ def test_advantages_against_a_direct_sum() -> None:
     for t in range(steps):
         direct = sum(gamma ** (k - t) * rewards[k] for k in range(t, steps)) + gamma ** (steps - t) * values[steps]
         assert np.allclose(found[t], direct - values[t], atol=1e-12)
+
+
+@pytest.mark.parametrize("copies", [1, 3, 32])
+def test_advantages_of_few_copies_have_the_bits_of_many(copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 50
+    draws = np.random.default_rng(copies).normal(size=(3, steps + 1, copies))
+    batch = Batch(
+        inputs=np.zeros((steps + 1, copies, 1)),
+        keep=np.ones((steps + 1, copies, 1)),
+        start=np.zeros((copies, 1)),
+        common_index=np.zeros((steps + 1, copies), dtype=np.int64),
+        prescriptions=np.zeros((steps, copies), dtype=np.int64),
+        rewards=draws[0, :-1],
+        ended=(draws[1] > 1.5).astype(np.uint8),
+    )
+    one_by_one = generalised_advantages(batch, draws[2], 0.95, 0.9)
+    monkeypatch.setattr(advantage, "_FEW_COPIES", 0)
+    by_rows = generalised_advantages(batch, draws[2], 0.95, 0.9)
+    assert one_by_one.shape == (steps, copies)
+    assert one_by_one.tobytes() == by_rows.tobytes()
 
 
 def test_truncated_bootstraps_and_terminated_does_not() -> None:

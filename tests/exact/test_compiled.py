@@ -291,6 +291,7 @@ OUTPUT = {
     "sum_columns": 3,
     "sum_rows": 3,
     "tanh_gradient": 2,
+    "tanh_tested": 0,
 }
 """Each kernel and the first of its arguments that it writes to."""
 

@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.jit import part
+from dadc_net.exact.compiled.jit import compiled, part
 
 _LARGEST = 20.0
 """From here on tanh is 1 to less than half an ulp."""
@@ -75,3 +75,9 @@ def tanh_in_place(x: Array, tolerance: float) -> bool:
         # A NaN is not less than anything.
         doubts += 0 if abs(value - rounded) < abs(value) * -tolerance + _HALF_TANH_GRID else 1
     return doubts == 0
+
+
+@compiled
+def tanh_tested(values: Array, tolerance: float) -> bool:
+    """tanh of ``values`` [n] onto its grid, in place; False, with ``values`` spoilt, if one of them is doubtful."""
+    return tanh_in_place(values, tolerance)

@@ -3,6 +3,7 @@
 import numba
 
 from dadc_net.exact.compiled.acting import choose, draw, encode, hidden_layer
+from dadc_net.exact.compiled.hyperbolic import tanh_tested
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
 from dadc_net.exact.compiled.rounding import (
     round_dynamic,
@@ -28,6 +29,7 @@ __all__ = [
     "sum_columns",
     "sum_rows",
     "tanh_gradient",
+    "tanh_tested",
 ]
 
 VERSION: str = numba.__version__
