@@ -22,6 +22,7 @@ from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.messages import DIGEST_BYTES
 from dadc_net.node.rows import AgentRow, Answers
 from dadc_net.node.server.world import World
+from dadc_net.runtime.host import keep_freed_memory, pass_selftest, pin_threads
 from dadc_net.runtime.problem import make_problem, make_terms
 from dadc_net.storage.journals import ON_DISK
 
@@ -59,6 +60,9 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
 
     ``folder``: where journals are written to; it is made.
     """
+    pin_threads()
+    keep_freed_memory()
+    pass_selftest()  # It loads the kernels, if agents use them.
     watch, batch = _Watch(), config.settings.learner.batch_lock_steps
     world = World(make_problem(config), seed_bytes(1))
     agents, terms = world.num_agents, make_terms(config)
