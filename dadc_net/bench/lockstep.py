@@ -54,7 +54,7 @@ class BenchResult:
     steps: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RawOrder:
     """What a process of the raw loop is told."""
 
