@@ -48,8 +48,8 @@ def bench_panels(rows: Sequence[Row]) -> list[Panel]:
     }
     return [
         Panel(
-            quantity,
-            tuple(_line(k, [row for row in rows if row["num_agents"] == k], rates) for k in agents),
+            name=quantity,
+            lines=tuple(_line(k, [row for row in rows if row["num_agents"] == k], rates) for k in agents),
             optimum=None,
             round_robin=None,
             quantity=quantity,

@@ -35,7 +35,11 @@ class Line:
     """What ``seeds`` counts."""
 
 
-@dataclass(frozen=True)
+RETURN = "discounted return of the greedy rule"
+"""What the curves of sweeps show."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """One problem."""
 
@@ -43,10 +47,16 @@ class Panel:
     lines: tuple[Line, ...]
     optimum: float | None
     round_robin: float | None
-    quantity: str = "discounted return of the greedy rule"
+    quantity: str
     """What the curves show."""
     axis: str = "environment steps"
     """What ``env_steps`` of the lines are."""
+
+
+def _quantity(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What the records say that they show."""
+    told = {record["quantity"] for records in curves.values() for record in records if "quantity" in record}
+    return ", ".join(sorted(told)) or RETURN
 
 
 def panels(records: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -60,11 +70,11 @@ def panels(records: Sequence[Mapping[str, Any]]) -> list[Panel]:
         found.setdefault(record["panel"], {}).setdefault(record["curve"], []).append(record)
     return [
         Panel(
-            name,
-            tuple(map(_line, curves.values())),
-            _only(name, curves, "optimum"),
-            _only(name, curves, "round_robin"),
-            *{record["quantity"] for records in curves.values() for record in records if "quantity" in record},
+            name=name,
+            lines=tuple(map(_line, curves.values())),
+            optimum=_only(name, curves, "optimum"),
+            round_robin=_only(name, curves, "round_robin"),
+            quantity=_quantity(curves),
         )
         for name, curves in found.items()
     ]
