@@ -152,7 +152,7 @@ def resolve(
     for key, value in named:
         _assign(given, key, user_code.absolute(value) if key in _CODE and isinstance(value, str) else value)
     if Path(task_argument).name == RUN_CONFIG:
-        _refuse_code(task_argument, "task", str(given["task"]), "task" in dict(named))
+        _refuse_code(task_argument, "task", str(given.get("task")), "task" in dict(named))
         _refuse_code(task_argument, STRUCTURE, str(structure_name(given)), STRUCTURE in dict(named))
     _fill(given, before or {})
     return build(given)
@@ -269,7 +269,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     name_structure(given)
     _check_keys(given, (*_TOP_LEVEL, *_SECTIONS), "")
     top = {key: convert(kind, given[key], key) for key, kind in _TOP_LEVEL.items() if key in given}
-    task = load_task(top["task"]) if task is None else task
+    task = load_task(top.get("task", "")) if task is None else task
     algorithm = top.get("algorithm", task.default_algorithm)
     if algorithm not in ALGORITHMS:
         raise ConfigError(

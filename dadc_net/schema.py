@@ -20,6 +20,7 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -98,8 +99,14 @@ class Checked:
                     extra.check(key, value)
 
 
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: Any) -> Mapping[str, Any]:
     """Type hints of the fields of a dataclass, with what stands beside the types."""
+    return _found_hints(kind)
+
+
+@cache
+def _found_hints(kind: Any) -> Mapping[str, Any]:
+    """Found once, as it takes milliseconds."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
@@ -128,9 +135,7 @@ def differences(held: Mapping[str, Any], given: Mapping[str, Any]) -> str:
 
 def sections_of(kind: type[Any]) -> dict[str, type[Checked]]:
     """The fields of a dataclass that are sections themselves."""
-    return {
-        name: hint for name, hint in _hints(kind).items() if isinstance(hint, type) and issubclass(hint, Checked)
-    }
+    return {name: hint for name, hint in _hints(kind).items() if isinstance(hint, type) and issubclass(hint, Checked)}
 
 
 def from_plain(kind: type[Section], mapping: Mapping[str, Any], prefix: str, base: Section | None = None) -> Section:

@@ -150,7 +150,8 @@ class Simulation:
         share = len(row.observations) // len(self._passive)
         for index, passive in enumerate(self._passive):
             account = accounts[index]
-            passive.observe(row.step, row.observations[index * share : (index + 1) * share], account.begin)
+            seen = passive.read(row.step, row.observations[index * share : (index + 1) * share])
+            passive.observe(seen, account.begin)
             if account.prescriptions is None:
                 raise InvariantError(f"no prescriptions were chosen at record {row.step}")
             columns.append(passive.act(row.step, account.prescriptions))

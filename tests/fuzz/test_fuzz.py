@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dadc_net.errors import ProtocolError
+from tests.fuzz.inputs import seeds
 from tests.fuzz.run import mutated
-from tests.fuzz.targets import TARGETS, seeds
+from tests.fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.timeout(300)
 _FEW = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -209,10 +209,10 @@ def test_a_hundred_agents_of_three_kinds_play_what_each_would_alone() -> None:
     assert [len(raw) for raw in row.observations[:3]] == [8 * copies, 2 * copies, 9 * copies]
     for step in range(6):
         begin, theta = np.full(copies, step % 5 == 0), rng.integers(0, 2, copies)
-        together.observe(step, row.observations, begin)
+        together.observe(together.read(step, row.observations), begin)
         joint = together.act(step, theta)
         for k, one in enumerate(alone):
-            one.observe(step, [row.observations[k]], begin)
+            one.observe(one.read(step, [row.observations[k]]), begin)
             assert np.array_equal(one.act(step, theta)[:, 0], joint[:, k])
         answered = [layout.pack(joint[:, k : k + 1]) for k, layout in enumerate(world.actions)]
         assert np.array_equal(world.joint_action(step, answered), joint)

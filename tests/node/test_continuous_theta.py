@@ -132,10 +132,10 @@ def test_agents_in_one_object_draw_what_each_draws_alone() -> None:
     for step in range(5):
         private = [ObservationLayout(space, 4).pack(rng.integers(0, 2, (4, 1))) for _ in streams]
         begin, theta = np.full(4, step == 0), rng.normal(size=(4, 6))
-        together.observe(step, private, begin)
+        together.observe(together.read(step, private), begin)
         actions = together.act(step, theta)
         for index, agent in enumerate(alone):
-            agent.observe(step, [private[index]], begin)
+            agent.observe(agent.read(step, [private[index]]), begin)
             assert np.array_equal(agent.act(step, theta)[:, 0], actions[:, index])
 
 

@@ -72,9 +72,7 @@ def test_an_agent_gets_its_own_private_bytes_only(small: MakeConfig) -> None:
     by_step: dict[int, dict[bytes, Step]] = {}
     for peer, message in steps:
         by_step.setdefault(message.record.step, {})[peer] = message
-    assert all(
-        a[b"peer-1"].record == a[b"peer-2"].record for a in by_step.values()
-    )
+    assert all(a[b"peer-1"].record == a[b"peer-2"].record for a in by_step.values())
     assert any(a[b"peer-1"].observation != a[b"peer-2"].observation for a in by_step.values())
 
 
@@ -387,3 +385,21 @@ def test_an_agent_whose_disk_is_full_at_the_end_does_not_say_that_it_is_finished
         assert store.facts["state"] == "running"
     assert agent.receive(end, 1.0).messages == [Bye(run_id=agent.run_id, epoch=1, agent=1, step=len(steps) - 1)]
     assert (store.facts["state"], store.tip) == ("finished", len(steps) - 1)
+
+
+@pytest.mark.parametrize("learning", ["shared", "independent"])
+def test_an_observation_that_does_not_fit_leaves_no_trace(small: MakeConfig, learning: str) -> None:
+    """Found by the fuzzer: the learner had taken in the record before the observation beside it was looked at."""
+    config = small(overrides=[f"learning={learning}"])
+    sent = [message for peer, message in Team(config).run().sent if peer == b"peer-1"]
+    told = [message for message in sent if isinstance(message, Step)]
+    agent = Team(config).agents[1]
+    agent.receive(next(message for message in sent if isinstance(message, Begin)), 0.0)
+    assert agent.member is not None
+    before = agent.member.snapshot()
+    with pytest.raises(ProtocolError, match="observation of record 0"):
+        agent.receive(told[0]._replace(observation=b"\xff" * len(told[0].observation)), 0.0)
+    after = agent.member.snapshot()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert agent.receive(told[0], 0.0).account is not None
+    assert not all(np.array_equal(before[name], value) for name, value in agent.member.snapshot().items())

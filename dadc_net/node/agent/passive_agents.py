@@ -55,17 +55,27 @@ class PassiveAgents:
         self._places = [[places[int(agent)] for agent in group.memory.agents] for group in self._groups]
         self._step_in_episode = np.zeros(copies, dtype=np.int64)
 
-    def observe(self, step: int, observations: Sequence[bytes], begin: NDArray[np.bool_]) -> None:
-        """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``observations`` holds each agent's bytes."""
+    def read(self, step: int, observations: Sequence[bytes]) -> list[NDArray[Any]]:
+        """What ``observe`` is given of record ``step``: the bytes of each agent, as arrays for agents that are alike.
+
+        Nothing changes yet: what does not fit must be refused before anything has moved.
+
+        Raises:
+            ProtocolError: if bytes do not fit.
+        """
+        if len(self._groups) == 1:
+            return [self._groups[0].read(observations, step)]
+        pairs = zip(self._groups, self._places, strict=True)
+        return [group.read([observations[place] for place in places], step) for group, places in pairs]
+
+    def observe(self, seen: Sequence[NDArray[Any]], begin: NDArray[np.bool_]) -> None:
+        """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``seen``: of ``read``."""
         if b"\1" in begin.tobytes():
             self._step_in_episode = np.where(begin, 0, self._step_in_episode + 1)
         else:
             self._step_in_episode = self._step_in_episode + 1
-        if len(self._groups) == 1:
-            self._groups[0].observe(observations, step, self._step_in_episode)
-            return
-        for group, places in zip(self._groups, self._places, strict=True):
-            group.observe([observations[place] for place in places], step, self._step_in_episode)
+        for group, values in zip(self._groups, seen, strict=True):
+            group.memory.observe(values, self._step_in_episode)
 
     def act(self, step: int, theta: NDArray[Any]) -> NDArray[np.int64]:
         """A_t^k ~ h^k(L_t^k): prescription parameters [E] or [E, D] -> actions int64 [E, m]."""
@@ -110,12 +120,10 @@ class _AlikeAgents:
         self._one = ObservationLayout(spec.observation_space, copies)
         self._all = ObservationLayout(spec.observation_space, len(agents) * copies)
 
-    def observe(self, observations: Sequence[bytes], step: int, step_in_episode: NDArray[np.int64]) -> None:
-        """Their observations of record ``step``, as bytes."""
+    def read(self, observations: Sequence[bytes], step: int) -> NDArray[Any]:
+        """Their observations of record ``step``. Raises ProtocolError if they do not fit."""
         if len(observations) == 1:
-            seen = self._one.read(observations[0], step)
-        elif self._all.only_type is not None:
-            seen = self._all.read(b"".join(observations), step)
-        else:
-            seen = np.concatenate([self._one.read(raw, step) for raw in observations])
-        self.memory.observe(seen, step_in_episode)
+            return self._one.read(observations[0], step)
+        if self._all.only_type is not None:
+            return self._all.read(b"".join(observations), step)
+        return np.concatenate([self._one.read(raw, step) for raw in observations])

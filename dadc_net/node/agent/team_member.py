@@ -61,12 +61,13 @@ class TeamMember:
         """One record and this agent's observation: what the replica did, and this agent's actions (none at the last record).
 
         Raises:
-            ProtocolError: if the chain does not continue or the bytes do not fit.
+            ProtocolError: if the chain does not continue or the bytes do not fit; then nothing has changed.
         """
+        seen = self._passive.read(record.step, [observation])
         if isinstance(self.replica, IndependentReplica):
             self.replica.show(record.step, observation)
         account = self.replica.receive(record)
-        self._passive.observe(record.step, [observation], account.begin)
+        self._passive.observe(seen, account.begin)
         if account.prescriptions is None:
             return account, b""
         return account, self._actions.pack(self._passive.act(record.step, account.prescriptions))
