@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
 from dadc_net.team.environment import Ended, Environment
-from dadc_net.team.outcome import Admission, Gate, JointOutcome, taken
+from dadc_net.team.outcome import Admission, Gate, JointOutcome, misfit, taken
 from dadc_net.team.spaces import space_text
 from dadc_net.team.structures.structure import InformationStructure, JointStep
 from dadc_net.team.user_code import blame_owner
@@ -127,10 +127,11 @@ class LockStep:
         common = taken(found, self.common_space, self.environment.num_envs)
         if common is not None:
             return common
+        space = self.common_space
         raise NumericError(
-            f"the information structure {self._structure.name} gives {np.asarray(found).tolist()} as common information at "
-            f"lock-step {step}, which are no values of its space {space_text(self.common_space)}. The run cannot go on. "
-            "Correct its common() or its common_space(); dadc_net.team.conformance finds more."
+            f"the information structure {self._structure.name} gives {misfit(found, space, self.environment.num_envs)}, as "
+            f"common information at lock-step {step}, where values of its space {space_text(space)} belong. The run cannot "
+            "go on. Correct its common() or its common_space(); dadc_net.team.conformance finds more."
         )
 
     def state(self) -> dict[str, NDArray[Any]]:

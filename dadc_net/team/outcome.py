@@ -20,6 +20,8 @@ from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, is_whole, space_t
 _EXACT = 2**53
 """Every whole number up to this is a float64."""
 _ENDED = bytes(Ended)
+_PRIVATE = "something else (it is private, and not told here)"
+"""Instead of an observation: every agent reads the sentence."""
 
 
 class JointOutcome(NamedTuple):
@@ -96,15 +98,16 @@ def admitted(outcome: Outcome, spec: EnvironmentSpec, copies: int, step: int) ->
         raise _wrong_observation(joint, spec, copies, step)
     public = taken(outcome.public, spec.public_space, copies)
     if public is None:
-        raise _wrong(spec, step, "what is public", outcome.public, f"E = {copies} values of {space_text(spec.public_space)}")
+        shown = misfit(outcome.public, spec.public_space, copies)
+        raise _wrong(spec, step, "what is public", shown, f"E = {copies} values of {space_text(spec.public_space)}")
     raw = np.asarray(outcome.rewards)
     rewards = exactly(raw, np.dtype(np.float64))
     if rewards is None or rewards.shape != (copies,) or not np.isfinite(rewards).all():
-        raise _wrong(spec, step, "the reward", raw, f"E = {copies} finite numbers, one for each copy")
+        raise _wrong(spec, step, "the reward", _by_value(raw), f"E = {copies} finite numbers, one for each copy")
     ended = exactly(np.asarray(outcome.ended), np.dtype(np.int64))
     if ended is None or ended.shape != (copies,) or not np.isin(ended, list(Ended)).all():
         known = ", ".join(f"{code.value} ({code.name})" for code in Ended)
-        raise _wrong(spec, step, "ended", outcome.ended, f"E = {copies} of the codes {known}")
+        raise _wrong(spec, step, "ended", _by_value(outcome.ended), f"E = {copies} of the codes {known}")
     return JointOutcome(observations, public, rewards, ended.astype(np.uint8))
 
 
@@ -158,16 +161,27 @@ def _wrong_observation(joint: NDArray[Any], spec: EnvironmentSpec, copies: int, 
             if taken(value, space, 1) is None:
                 what = f"the observation of agent {agent} in copy {copy}"
                 kind = "finite numbers in the box" if isinstance(space, BoxSpace) else "values of the space"
-                return _wrong(spec, step, what, None, f"{kind} {space_text(space)}")
-    return _wrong(spec, step, "an observation", None, f"values of {space_text(spec.joint_observation_space)}")
+                return _wrong(spec, step, what, _PRIVATE, f"{kind} {space_text(space)}")
+    return _wrong(spec, step, "an observation", _PRIVATE, f"values of {space_text(spec.joint_observation_space)}")
 
 
-def _wrong(spec: EnvironmentSpec, step: int, what: str, found: Any, belongs: str) -> NumericError:
-    """``found``: None where only one agent may know it, because every agent reads the sentence."""
-    array = np.asarray(found)
-    shown = f"{array.tolist()} ({array.dtype})" if array.size <= 8 else f"an array of shape {array.shape} ({array.dtype})"
-    if found is None:
-        shown = "something else (it is private, and not told here)"
+def misfit(values: Any, space: Space, copies: int) -> str:
+    """What ``values`` are that should be common to all and do not fit, without a value.
+
+    Every agent reads the sentence, and what is wrong may be what one agent alone was to know.
+    """
+    array = np.asarray(values)
+    wrong = (copy for copy in range(copies) if taken(array[copy : copy + 1], space, 1) is None)
+    where = "" if array.shape != (copies, space.columns) else f" that does not fit in copy {next(wrong, 0)}"
+    return f"an array of shape {array.shape} ({array.dtype}){where}, whose values may be private and are not told here"
+
+
+def _by_value(values: Any) -> str:
+    array = np.asarray(values)
+    return f"{array.tolist()} ({array.dtype})" if array.size <= 8 else f"an array of shape {array.shape} ({array.dtype})"
+
+
+def _wrong(spec: EnvironmentSpec, step: int, what: str, shown: str, belongs: str) -> NumericError:
     return NumericError(
         f"{what} is {shown} in the environment {spec.name} at lock-step {step}, where {belongs} belong. The "
         "run cannot go on. Correct the environment, or declare what it really gives; dadc_net.team.conformance finds more."

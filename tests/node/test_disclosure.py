@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -20,8 +20,12 @@ from dadc_net.node.server.agreement import compare_again
 from dadc_net.node.server.roster import Member, Roster
 from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import EnvironmentSpec, Outcome
+from dadc_net.team.lockstep import LockStep
 from dadc_net.team.outcome import admitted
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.own_memory import NoSharing
+from dadc_net.team.structures.structure import Integers, JointStep, Values
+from dadc_net.team.tasks import TASKS
 from tests.team_in_memory import Team
 
 COPIES, CHOICES = 8, 3
@@ -35,6 +39,21 @@ SPEC = EnvironmentSpec(
 NOTHING = np.zeros((2, 1), dtype=np.int64)
 PLAYED = {1: (0, 2, 1, 0, 1, 1, 2, 0), 2: (2, 1, 1, 0, 0, 2, 1, 1)}
 """agent -> what it played in the eight copies"""
+
+
+class Leaky(NoSharing):
+    """Gives what agent 1 alone observes as if it were common, where no common value can be like that."""
+
+    def common(self, history: Sequence[JointStep], step_in_episode: Integers) -> Values:
+        return history[-1].observations[:, :1] + 31_337
+
+
+def leaked() -> object:
+    """The first lock-step of a team with that structure."""
+    task = TASKS["mabc"]
+    environment = task.environment(task.parameters_type(), 2)
+    draws = np.zeros((2, environment.spec.draws_per_step))
+    return LockStep(environment, Leaky()).advance(0, np.zeros((2, 2), dtype=np.int64), draws)
 
 
 def packed(actions: tuple[int, ...]) -> bytes:
@@ -107,6 +126,10 @@ def test_a_refused_agent_is_not_told_the_teams_commitment() -> None:
     [
         lambda: LAYOUT.read(packed((0, 2, 1, 7, 1, 1, 2, 0)), 4, 1),
         lambda: admitted(Outcome(np.full((2, 2, 1), 31_337_000), NOTHING, np.zeros(2), np.zeros(2, np.uint8)), SPEC, 2, 4),
+        lambda: admitted(
+            Outcome(np.zeros((2, 2, 1), np.int64), NOTHING + 31_337, np.zeros(2), np.zeros(2, np.uint8)), SPEC, 2, 4
+        ),
+        leaked,
     ],
 )
 def test_values_outside_their_space_are_not_named(error: Callable[[], object]) -> None:
