@@ -54,13 +54,14 @@ def export_command(runs: tuple[Path, ...], output: Path | None, tensorboard: Pat
 def _export_rule(runs: Sequence[Path], output: Path | None) -> dict[str, Any]:
     from dadc_net.errors import TemporaryError, UsageError
     from dadc_net.runtime.learned_rule import find_rule
-    from dadc_net.storage.rule_file import load_rule_file, save_rule
+    from dadc_net.storage.rule_file import save_rule
 
     rule = find_rule(*runs)
     path = output or Path(f"{runs[0].resolve().name.removesuffix('.rule')}.rule")
-    if path.exists() and (not path.is_file() or load_rule_file(path).digest != rule.digest):
+    if there := _in_the_way(path, rule.digest):
         raise UsageError(
-            f"{path} exists and is not this rule. Nothing was overwritten. Give another file with -o, or remove it first."
+            f"{path} is {there}, and not the rule {rule.digest.hex()[:16]}. Nothing was overwritten. Give another file with "
+            "-o, or remove this one first."
         )
     try:
         save_rule(path, rule)
@@ -69,3 +70,23 @@ def _export_rule(runs: Sequence[Path], output: Path | None) -> dict[str, Any]:
             f"{path} cannot be written: {error.strerror}. Nothing was exported. Give a file in a folder that can be written."
         ) from error
     return {"file": str(path), "digest": rule.digest.hex(), "update": rule.update, "bytes": path.stat().st_size}
+
+
+def _in_the_way(path: Path, digest: bytes) -> str:
+    """What ``path`` is, if it is there and does not hold the rule of that digest."""
+    from dadc_net.errors import CorruptStateError, UsageError
+    from dadc_net.storage.rule_file import load_rule_file
+
+    if not path.exists():
+        return "a link that leads nowhere" if path.is_symlink() else ""
+    if not path.is_file():
+        return "a folder" if path.is_dir() else "no regular file"
+    try:
+        found = load_rule_file(path).digest
+    except CorruptStateError:
+        return "no file of dadc export, or a damaged one"
+    except UsageError:
+        return "a file of another kind"
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+    return "" if found == digest else f"the rule {found.hex()[:16]}"

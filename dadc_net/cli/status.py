@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
 import click
 
 from dadc_net.cli import shell
+
+_SIZE_EVERY_S = 60.0
+"""While a run is watched: to know its size, every file of it has to be looked at."""
 
 
 @click.command("status")
@@ -27,12 +31,17 @@ def status_command(run: Path, watch: bool, alive: float | None, as_json: bool) -
     """
     from dadc_net.cli.status_figures import figures, figures_text
     from dadc_net.runtime import status
+    from dadc_net.storage.kept_run import size_of
 
+    size, looked = 0, -math.inf
     while True:
         found = status.read(run)
         if alive is not None:
             status.require_alive(found, run, alive)
-        told = figures(run, found) if isinstance(found, status.TeamStatus) else None
+        team = found if isinstance(found, status.TeamStatus) else None
+        if team is not None and (team.ended or time.monotonic() - looked >= _SIZE_EVERY_S):
+            size, looked = size_of(run), time.monotonic()
+        told = None if team is None else figures(run, team, size)
         if as_json:
             shell.print_json(found.to_plain()[1] | {"age": found.age} | (told or {}))
         else:

@@ -9,14 +9,13 @@ from typing import Any
 from dadc_net.cli.figures_text import LINE_WIDTH, duration_text, fitting, rate_text, size_text
 from dadc_net.runtime.metrics import read_metrics
 from dadc_net.runtime.status import TeamStatus
-from dadc_net.storage.kept_run import size_of
 
 _RATE_LINES = 20
 """Updates over which a rate is told."""
 
 
-def figures(run: Path, status: TeamStatus) -> dict[str, Any]:
-    """update, updates, value, lock_steps_per_s, seconds_left, size; None: not known."""
+def figures(run: Path, status: TeamStatus, size: int) -> dict[str, Any]:
+    """update, updates, value, lock_steps_per_s, seconds_left, ``size`` in bytes; None: not known."""
     rewards: list[dict[str, Any]] = []
     value = None
     for folder in (run, run / "server"):
@@ -30,7 +29,7 @@ def figures(run: Path, status: TeamStatus) -> dict[str, Any]:
     rate = _rate(rewards[-_RATE_LINES:])
     left = None if not rate or status.ended else (status.last_step - max(0, status.step)) / rate
     known = {"update": update, "updates": updates, "value": value, "lock_steps_per_s": rate}
-    return {**known, "seconds_left": left, "size": size_of(run)}
+    return {**known, "seconds_left": left, "size": size}
 
 
 def _rate(lines: list[dict[str, Any]]) -> float | None:

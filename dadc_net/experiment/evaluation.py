@@ -124,14 +124,18 @@ class Evaluator:
         self.config = config
         self._learned = learned_rules(config)
         self.plan: Plan | None = None
+        self._planless: tuple[str, ...] = ()
+        """Why no optimum stands beside the rule where one could be expected, as a sentence among the troubles."""
         with contextlib.suppress(NoPlan):
             self.plan = plan_of(config)
         if self.plan is None and config.task.finite_model is not None and config.evaluation.plan_seconds > 0.0:
-            # Imported here: its compiled part takes long to load. Where the planner does not know the structure, no plan.
-            from dadc_net.experiment.finite_valuation import finite_plan
+            from dadc_net.experiment.finite_valuation import finite_plan  # Here: its compiled part takes long to load.
 
-            with contextlib.suppress(UsageError):
+            try:
                 self.plan = finite_plan(config)
+            except UsageError as error:
+                said = "no optimum stands beside the learned rule"
+                self._planless = (f"{said}: {error} evaluation.plan_seconds=0 leaves the plan out.",)
 
     def exact(self, snapshot: Snapshot, trajectories: int) -> Exact | None:
         """Value of the greedy rule of ``snapshot`` by the low-variance estimator; None without a planner or trajectories."""
@@ -210,7 +214,7 @@ class Evaluator:
     def valuation(self, snapshot: Snapshot) -> Valuation:
         """Both estimates of the greedy rule's value. What fails is said in the result: it must not cost what was learned."""
         evaluation = self.config.evaluation
-        troubles: list[str] = []
+        troubles = list(self._planless)
         returns, trajectories = evaluation.monte_carlo_trajectories, evaluation.trajectories
         plain = None
         if returns:

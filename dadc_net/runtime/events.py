@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, ClassVar, Protocol, Self, TypeVar, get_args, get_origin, get_type_hints
 
 _log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,36 @@ class Event:
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The event of this type with plain ``fields``."""
-        return cls(**fields)
+        """The event of this type with plain ``fields``, which may come out of a file.
+
+        Raises:
+            TypeError: if one is missing, too many, or not of the type of its hint; of containers the kind counts.
+        """
+        return require_types(cls(**fields))
+
+
+def require_types(made: Made) -> Made:
+    """The dataclass ``made``. Raises TypeError if a field holds what its hint does not allow."""
+    kind: Any = type(made)
+    for name, hint in _hints(kind).items():
+        value, options = getattr(made, name), get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        if not any(_fits(value, get_origin(one) or one) for one in options):
+            raise TypeError(f"{name} is {value!r}")
+    return made
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted in (int, float):
+        return isinstance(value, Integral if wanted is int else Real) and not isinstance(value, bool)
+    if wanted is list:
+        return isinstance(value, list | tuple)
+    return not isinstance(wanted, type) or isinstance(value, wanted)
 
 
 def from_plain(plain: tuple[str, Mapping[str, Any]]) -> Event:

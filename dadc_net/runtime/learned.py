@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
@@ -12,6 +13,8 @@ from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.kept_run import KeptRun
 
+_Found = TypeVar("_Found")
+
 
 def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """An agent's newest checkpoint that is whole: arrays and meta.
@@ -19,10 +22,23 @@ def load_snapshot(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         CorruptStateError: if there is none.
     """
+    return _newest(folder, arrays_file.load)
+
+
+def newest_meta(folder: Path) -> dict[str, Any]:
+    """The meta of the same checkpoint, without its arrays in memory; as whole, because all of it is in the digest.
+
+    Raises:
+        CorruptStateError: if there is none.
+    """
+    return _newest(folder, arrays_file.load_meta)
+
+
+def _newest(folder: Path, load: Callable[[Path], _Found]) -> _Found:
     damage: CorruptStateError | None = None
     for step in checkpoint_steps(folder):
         try:
-            return arrays_file.load(checkpoint_path(folder, step))
+            return load(checkpoint_path(folder, step))
         except CorruptStateError as error:
             damage = damage or error
     raise damage or CorruptStateError(

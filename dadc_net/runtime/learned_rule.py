@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.learning import Snapshot
-from dadc_net.errors import MismatchError, TemporaryError, UsageError
+from dadc_net.errors import CorruptStateError, MismatchError, TemporaryError, UsageError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent.independent_replica import own_settings
-from dadc_net.node.agent.starting_rule import SHOWN, StartingRule, plain
-from dadc_net.runtime.learned import load_snapshot
+from dadc_net.node.agent.starting_rule import SHOWN, StartingRule
+from dadc_net.runtime.learned import load_snapshot, newest_meta
 from dadc_net.storage.agent_journal import checkpoint_steps
 from dadc_net.storage.kept_run import find_run
-from dadc_net.storage.rule_file import kept_rule, load_rule_file, save_rule
+from dadc_net.storage.rule_file import kept_rule, load_rule_file, rule_of_meta, save_rule
 from dadc_net.storage.run_folder import START_FILE
 from dadc_net.team.spaces import space_from_plain
 
-State = tuple[Snapshot, Mapping[str, Any]]
-"""Arrays and meta data of a checkpoint."""
 _NEEDED = ("settings", "structure", "family", "agents", "update")
 
 
@@ -32,69 +30,75 @@ def find_rule(*places: Path) -> StartingRule:
         UsageError: if there is none.
         CorruptStateError: if the file, or every checkpoint, is damaged.
         MismatchError: if agents' folders hold rules of different updates.
+
+    Of a shared learner one checkpoint is taken into memory, whatever the number of agents.
     """
     where = ", ".join(map(str, places))
     if len(places) == 1 and places[0].is_file():
         return load_rule_file(places[0])
-    states = [load_snapshot(folder) for folder in find_run(places).agents.values() if checkpoint_steps(folder)]
-    if not states:
+    found = {folder: newest_meta(folder) for folder in find_run(places).agents.values() if checkpoint_steps(folder)}
+    if not found:
         raise UsageError(
             f"{where} holds no learned rule: no checkpoint is in it or in a folder agent-N of it. Nothing was started. Give "
             "the folder of a run that has made an update, or a file of dadc export."
         )
-    return rule_of(states, where)
-
-
-def rule_of(states: Sequence[State], where: str) -> StartingRule:
-    """The rule in the checkpoints of one agent, or of several; of independent learners all are needed.
-
-    Raises:
-        UsageError: if one of several learners is missing, or they were made by an older version.
-        MismatchError: if they are of different updates.
-    """
-    for _, meta in states:
+    for meta in found.values():
         if missing := [name for name in _NEEDED if name not in meta]:
             raise UsageError(
                 f"the checkpoint in {where} does not say {', '.join(missing)}: an older version of dadc-net made it. "
                 "Nothing was read from it. Let this version go on with the run, or run it again."
             )
-    arrays, meta = max(states, key=lambda state: int(state[1]["update"]))
-    settings = CoordinatorSettings.from_plain(meta["settings"])
-    learned = _rule(settings, arrays) if settings.mode.one_learner else _joined(settings, states, where)
-    return StartingRule(
-        settings=plain(meta["settings"]),
-        structure=plain(meta["structure"]),
-        family=plain(meta["family"]),
-        update=int(meta["update"]),
-        arrays=learned,
-        agents={agent: own for _, one in states for agent, own in plain(one["agents"]).items()},
-    )
+        rule_of_meta(_told(meta), {}, where)
+        if str(meta.get("agent")) not in meta["agents"]:
+            raise CorruptStateError(
+                f"a checkpoint in {where} is damaged: it does not tell whose it is. Nothing was read from it. Restore the "
+                "folder from a copy."
+            )
+    folder, newest = max(found.items(), key=lambda one: int(one[1]["update"]))
+    settings = CoordinatorSettings.from_plain(newest["settings"])
+    if settings.mode.one_learner:
+        arrays, newest = load_snapshot(folder)
+        learned = _rule(settings, arrays, where)
+    else:
+        learned = _joined(settings, found, where)
+    agents = {agent: own for meta in found.values() for agent, own in meta["agents"].items()}
+    return rule_of_meta({**_told(newest), "agents": agents}, learned, where)
 
 
-def _joined(settings: CoordinatorSettings, states: Sequence[State], where: str) -> Snapshot:
-    by_agent = {int(meta["agent"]): (arrays, meta) for arrays, meta in states}
-    updates = {int(meta["update"]) for _, meta in states}
-    if len(by_agent) < settings.num_agents:
+def _told(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: meta[name] for name in _NEEDED}
+
+
+def _joined(settings: CoordinatorSettings, found: Mapping[Path, Mapping[str, Any]], where: str) -> Snapshot:
+    """The rules of independent learners; ``found``: folder -> meta of the newest checkpoint in it."""
+    folders = {int(meta["agent"]): folder for folder, meta in found.items()}
+    updates = sorted({int(meta["update"]) for meta in found.values()})
+    if set(folders) != set(range(1, settings.num_agents + 1)):
         raise UsageError(
-            f"{where} holds the learner of {len(by_agent)} of {settings.num_agents} agents, and they are independent. A "
+            f"{where} holds the learner of {len(folders)} of {settings.num_agents} agents, and they are independent. A "
             "rule of the team needs all of them. Give the folder of the whole run, or a file exported from it."
         )
     if len(updates) > 1:
         raise MismatchError(
-            f"the newest checkpoints in {where} are of the updates {sorted(updates)}. Independent learners are taken at one "
+            f"the newest checkpoints in {where} are of the updates {updates}. Independent learners are taken at one "
             "update. Let the run come to its end first."
         )
     parts = []
-    for agent in range(1, settings.num_agents + 1):
-        arrays, meta = by_agent[agent]
+    for agent, folder in sorted(folders.items()):
+        arrays, meta = load_snapshot(folder)
         space = space_from_plain(meta["agents"][str(agent)]["observation_space"])
-        parts.append(_rule(own_settings(settings, space), arrays))
+        parts.append(_rule(own_settings(settings, space), arrays, where))
     return settings.mode.joined(parts)
 
 
-def _rule(settings: CoordinatorSettings, arrays: Snapshot) -> Snapshot:
-    """What of a learner's whole state is its rule."""
+def _rule(settings: CoordinatorSettings, arrays: Snapshot, where: str) -> Snapshot:
+    """What of a learner's whole state is its rule. Raises CorruptStateError if a tensor is missing."""
     names = Coordinator(settings, seed_bytes(0)).rule()
+    if missing := [name for name in names if name not in arrays]:
+        raise CorruptStateError(
+            f"the checkpoint in {where} is damaged: it has no tensor {missing[0]}, and {len(missing)} are missing. Nothing "
+            "was read from it. Restore the folder from a copy, or run again with the same seeds."
+        )
     return {name: arrays[name] for name in names}
 
 

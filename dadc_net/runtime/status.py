@@ -12,15 +12,14 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 from dadc_net import atomic_file
 from dadc_net.errors import NAME_MAX, TemporaryError, UsageError, foreign_words
 from dadc_net.node.messages import Act, Message
-from dadc_net.runtime.events import Event
+from dadc_net.runtime.events import Event, require_types
 from dadc_net.storage.run_folder import RunFolder
 
 STATUS_NAME = "status.json"
@@ -29,7 +28,6 @@ STOPPED = "stopped"
 _PATIENCE_SECONDS = 1.0
 _HOST_WIDTH = 16
 """So that a line of the table fits 80 columns."""
-Kind = TypeVar("Kind", bound="AgentStatus | OwnStatus | TeamStatus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +76,10 @@ class TeamStatus(Event):
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> TeamStatus:
-        """The status with plain ``fields``, as they stand in the file."""
-        return cls(**{**fields, "agents": [AgentStatus(**agent) for agent in fields["agents"]]})
+        """The status with plain ``fields``, as they stand in the file. Raises TypeError or KeyError for what is none."""
+        given = fields["agents"]
+        agents = [require_types(AgentStatus(**agent)) for agent in (given if isinstance(given, list) else [given])]
+        return require_types(cls(**{**fields, "agents": agents}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,29 +151,8 @@ def _status_of(found: object) -> TeamStatus | OwnStatus:
     if not isinstance(found, dict):
         raise TypeError(f"it holds {type(found).__name__}")
     if "agents" not in found:
-        return _filled(OwnStatus, found)
-    agents = found["agents"] if isinstance(found["agents"], list) else [found["agents"]]
-    return _filled(TeamStatus, {**found, "agents": [_filled(AgentStatus, agent) for agent in agents]})
-
-
-def _filled(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
-    made = kind(**found)
-    hints = get_type_hints(kind)
-    for name in (field.name for field in fields(kind)):
-        value = getattr(made, name)
-        if not any(_fits(value, get_origin(one) or one) for one in _options(hints[name])):
-            raise TypeError(f"{name} is {value!r}")
-    return made
-
-
-def _options(wanted: Any) -> tuple[Any, ...]:
-    return get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
-
-
-def _fits(value: object, wanted: type) -> bool:
-    if wanted in (int, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, wanted)
+        return OwnStatus.of_fields(found)
+    return TeamStatus.of_fields(found)
 
 
 def require_alive(status: TeamStatus | OwnStatus, folder: Path, seconds: float) -> None:

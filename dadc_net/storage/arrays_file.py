@@ -24,6 +24,7 @@ from dadc_net.atomic_file import replace
 from dadc_net.errors import CorruptStateError, UsageError
 
 _MAGIC = b"dadc-net arrays 1"
+_PIECE_BYTES = 2**20
 _DTYPES = {
     **{"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "int16": "<i2", "int8": "|i1"},
     **{"uint64": "<u8", "uint32": "<u4", "uint16": "<u2", "uint8": "|u1", "bool": "|b1"},
@@ -64,10 +65,30 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise CorruptStateError(
-            f"{path} does not exist. A run has such files in each agent's folder. Check the path of the run's folder."
-        ) from error
+        raise _missing(path) from error
     return unpack(content, str(path))
+
+
+def load_meta(path: Path) -> dict[str, Any]:
+    """Meta of ``path`` alone: the file is read through for its digest, a piece at a time, and its arrays are not made.
+
+    Raises:
+        CorruptStateError: as ``load``.
+    """
+    try:
+        with open(path, "rb") as file:
+            magic, check, header = (file.readline(limit) for limit in (len(_MAGIC) + 1, 65, -1))
+            found = hashlib.sha256(header)
+            while piece := file.read(_PIECE_BYTES):
+                found.update(piece)
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    if magic != _MAGIC + b"\n" or found.hexdigest().encode("ascii") + b"\n" != check:
+        raise _corrupt(str(path), "its content does not have the digest that it states")
+    try:
+        return _meta_of(json.loads(header))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _corrupt(str(path), f"it describes no arrays ({type(error).__name__}: {error})") from error
 
 
 def unpack(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -104,9 +125,20 @@ def _arrays_of(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
         array = np.frombuffer(body, dtype=kind, count=count, offset=offset) if count else np.zeros(0, kind)
         arrays[name] = array.reshape(shape).astype(dtype)
         offset += array.nbytes
-    if not isinstance(description["meta"], dict):
+    return arrays, _meta_of(description)
+
+
+def _meta_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    meta = description["meta"]
+    if not isinstance(meta, dict):
         raise ValueError("its meta is no map")
-    return arrays, description["meta"]
+    return meta
+
+
+def _missing(path: Path) -> CorruptStateError:
+    return CorruptStateError(
+        f"{path} does not exist. A run has such files in each agent's folder. Check the path of the run's folder."
+    )
 
 
 def _corrupt(where: str, how: str) -> CorruptStateError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dadc_net.errors import CorruptStateError, UsageError
+from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.errors import ConfigError, CorruptStateError, ProtocolError, UsageError, foreign_words
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.storage import arrays_file
 from dadc_net.storage.run_folder import START_FILE
@@ -35,11 +37,27 @@ def load_rule_file(path: Path) -> StartingRule:
             f"{path} holds no learned rule of this version: its kind is {meta.get('kind')!r}, not {_KIND!r}. Nothing was "
             "started. Give a file that dadc export made, or the folder of a run."
         )
-    if not all(isinstance(meta.get(name), kind) for name, kind in _FIELDS.items()):
+    return rule_of_meta(meta, arrays, str(path))
+
+
+def rule_of_meta(meta: Mapping[str, Any], arrays: Snapshot, where: str) -> StartingRule:
+    """The rule that a file or a checkpoint tells: ``arrays``, and what ``meta`` says of them.
+
+    Raises:
+        CorruptStateError: if it tells none, although its digest is right.
+    """
+    wrong = [name for name, kind in _FIELDS.items() if type(meta.get(name)) is not kind]
+    try:
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} of it are missing or of another type")
+        rule = StartingRule(arrays=arrays, **{name: meta[name] for name in _FIELDS})
+        rule.check_form()
+    except (ConfigError, ProtocolError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise CorruptStateError(
-            f"{path} is damaged: it does not have {', '.join(_FIELDS)}. Nothing was read from it. Export the rule again."
-        )
-    return StartingRule(arrays=arrays, **{name: meta[name] for name in _FIELDS})
+            f"{where} is damaged: {foreign_words(str(error))}. Nothing was read from it. Export the rule again, or give the "
+            "folder of a run."
+        ) from error
+    return rule
 
 
 def kept_rule(folder: Path) -> StartingRule | None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import dadc_net
 from dadc_net.audit.fresh_learner import FreshLearner
+from dadc_net.cli.main import dadc
 from dadc_net.cli.start import beginning
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import ConfigError, CorruptStateError, InvariantError, MismatchError, UsageError
@@ -20,6 +22,7 @@ from dadc_net.node.agent.replica import Replica
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.node.messages import Fault
 from dadc_net.runtime.learned_rule import find_rule, settle_rule
+from dadc_net.storage import arrays_file
 from dadc_net.storage.rule_file import load_rule_file, save_rule
 from dadc_net.storage.run_folder import RunFolder
 from tests.team_in_memory import MakeConfig, Team
@@ -39,6 +42,14 @@ def kept(folder: Path, config: RunConfig) -> tuple[RunFolder, SimulationResult]:
     ended = simulated(config)
     keep(run, config, ended)
     return run, ended
+
+
+@pytest.fixture
+def rule_file(small: MakeConfig, tmp_path: Path) -> Path:
+    """A file of dadc export."""
+    path = tmp_path / "one.rule"
+    save_rule(path, find_rule(kept(tmp_path / "run", small())[0].path))
+    return path
 
 
 def goes_on(rule: StartingRule, frozen: str = "", *overrides: str, **options: Any) -> RunConfig:
@@ -172,6 +183,84 @@ def test_a_rule_file_is_small_checked_and_the_same_from_every_agent(small: MakeC
     checkpoint = next(run.agent(1).glob("*.arrays"))
     with pytest.raises(UsageError, match="holds no learned rule of this version"):
         load_rule_file(checkpoint)
+
+
+WRONG: list[tuple[str, Any]] = [
+    *(("settings", wrong) for wrong in ({}, [], {"learning": 3}, {"num_agents": "two"})),
+    *(("structure", wrong) for wrong in ({}, {"name": "x"}, {"name": 3, "parameters": {}}, {"name": "x", "parameters": 1})),
+    *(("family", wrong) for wrong in ({}, {"kind": 3}, [1])),
+    *(("update", wrong) for wrong in (True, "1", 1.5)),
+    *(("agents", wrong) for wrong in ([], {"9": {}}, {"1": 3}, {"1": {}}, {"1": {"observation_space": {"kind": "x"}}})),
+]
+
+
+@pytest.mark.parametrize(("field", "wrong"), WRONG)
+def test_a_made_up_rule_is_damaged_whatever_its_digest_says(field: str, wrong: object, rule_file: Path) -> None:
+    """Whoever makes a file makes its digest as well."""
+    arrays, meta = arrays_file.load(rule_file)
+    own = {**meta["settings"], **wrong} if field == "settings" and wrong and isinstance(wrong, dict) else wrong
+    arrays_file.save(rule_file, arrays, {**meta, field: own})
+    with pytest.raises(CorruptStateError, match=r"one\.rule is damaged: .*\. Nothing was read from it\."):
+        load_rule_file(rule_file)
+
+
+@pytest.mark.parametrize("gone", ["update", "agent", "agents", "settings", "a tensor"])
+def test_a_made_up_checkpoint_is_refused_with_a_sentence(gone: str, small: MakeConfig, tmp_path: Path) -> None:
+    run, _ = kept(tmp_path / "run", small())
+    newest = max(run.agent(1).glob("*.arrays"))
+    arrays, meta = arrays_file.load(newest)
+    if gone == "a tensor":
+        rule = find_rule(run.path)
+        arrays.pop(next(iter(rule.arrays)))
+    arrays_file.save(newest, arrays, {name: value for name, value in meta.items() if name != gone})
+    with pytest.raises((CorruptStateError, UsageError), match="Nothing was read from it"):
+        find_rule(run.agent(1))
+
+
+def test_of_a_shared_learner_one_checkpoint_is_taken_into_memory(
+    small: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = kept(tmp_path / "run", small())
+    loaded: list[Path] = []
+    load = arrays_file.load
+    monkeypatch.setattr("dadc_net.storage.arrays_file.load", lambda path: loaded.append(path) or load(path))
+    rule = find_rule(run.path)
+    assert set(rule.agents) == {"1", "2"}
+    assert len(loaded) == 1
+    for checkpoint in loaded[0].parent.glob("*.arrays"):
+        assert arrays_file.load_meta(checkpoint) == load(checkpoint)[1]
+        content = bytearray(checkpoint.read_bytes())
+        content[-1] ^= 1
+        checkpoint.write_bytes(content)
+        with pytest.raises(CorruptStateError, match="does not have the digest"):
+            arrays_file.load_meta(checkpoint)
+
+
+def test_an_export_says_what_is_in_its_way_and_leaves_it(rule_file: Path) -> None:
+    folder = rule_file.parent
+    other = replace(load_rule_file(rule_file), update=9)
+    save_rule(folder / "other.rule", other)
+    arrays_file.save(folder / "arrays", {}, {"kind": "x"})
+    (folder / "thesis.tex").write_text("mine")
+    (folder / "empty").touch()
+    (folder / "folder").mkdir()
+    (folder / "nowhere").symlink_to(folder / "gone")
+    for name, words in {
+        "other.rule": f"is the rule {other.digest.hex()[:16]}",
+        "arrays": "is a file of another kind",
+        "thesis.tex": "is no file of dadc export, or a damaged one",
+        "empty": "is no file of dadc export, or a damaged one",
+        "nowhere": "is a link that leads nowhere",
+    }.items():
+        before = (folder / name).read_bytes() if name != "nowhere" else b""
+        shown = CliRunner().invoke(dadc, ["export", str(rule_file), "-o", str(folder / name)])
+        assert isinstance(shown.exception, UsageError)
+        assert words in str(shown.exception)
+        assert "Nothing was overwritten" in str(shown.exception)
+        assert name == "nowhere" or (folder / name).read_bytes() == before
+    assert not (folder / "gone").exists()
+    again = CliRunner().invoke(dadc, ["export", str(rule_file), "-o", str(rule_file)], catch_exceptions=False)
+    assert again.exit_code == 0
 
 
 def test_options_and_keys_that_do_not_fit_together() -> None:

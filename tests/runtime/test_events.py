@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import fields
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -14,6 +16,7 @@ from dadc_net.experiment.sweep import engine
 from dadc_net.runtime import events
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.events import Event, Learned, Left, Observers, Silent, Warned, from_plain
+from dadc_net.runtime.history import HISTORY_NAME, read_history
 from dadc_net.runtime.status import AgentStatus, TeamStatus
 
 STATUS = AgentStatus(
@@ -70,6 +73,24 @@ def test_every_kind_of_event_comes_through_a_pipe_as_plain_data() -> None:
 def test_an_unknown_tag_is_an_error() -> None:
     with pytest.raises(KeyError):
         from_plain(("NoSuchEvent", {}))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"agent": "1"}, {"step": 1.5}, {"step": None}, {"agent": True}, {"agent": [1]}, {"more": 1}]
+)
+def test_fields_of_another_type_are_an_error(changes: dict[str, Any]) -> None:
+    """A history is a file: what a screen does with an event must not depend on who wrote it."""
+    assert from_plain(("Left", {"agent": 1, "step": 3})) == Left(agent=1, step=3)
+    assert from_plain(("Silent", {"agent": 1, "seconds": 3})) == Silent(agent=1, seconds=3)
+    with pytest.raises(TypeError):
+        from_plain(("Left", {"agent": 1, "step": 3, **changes}))
+
+
+def test_a_history_leaves_out_events_of_other_types(tmp_path: Path) -> None:
+    sound = {"time": 1.0, "event": "Left", "agent": 1, "step": 3}
+    lines = [sound, {**sound, "step": [3]}, {**sound, "agent": None}]
+    (tmp_path / HISTORY_NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert list(read_history(tmp_path)) == [(1.0, Left(agent=1, step=3))]
 
 
 def test_what_the_launcher_hears_elsewhere_is_kept_back() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from dadc_net.cli.main import dadc
 from dadc_net.errors import TemporaryError, UsageError
 from dadc_net.node.messages import Act, Alive
 from dadc_net.runtime import status
@@ -119,3 +122,16 @@ def test_a_status_steers_no_terminal_and_forges_no_line(tmp_path: Path) -> None:
     own = status.table(OwnStatus(agent=1, phase="x\x1b[2J\ny", run_id="ab", step=1, server_silent_s=None, written=0.0))
     assert len(own.splitlines()) == 1
     assert "\x1b" not in own
+
+
+def test_a_watched_run_is_not_walked_through_every_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is known for a minute, and looked at once more at the end."""
+    team = status.TeamStatus(phase="running", run_id="ab", epoch=1, step=3, last_step=9, written=0.0, agents=[])
+    looks: list[Path] = []
+    states = [*[team] * 5, replace(team, phase="finished")]
+    monkeypatch.setattr("dadc_net.storage.kept_run.size_of", lambda path: looks.append(path) or 7)
+    monkeypatch.setattr("dadc_net.runtime.status.read", lambda _: states.pop(0))
+    monkeypatch.setattr("dadc_net.cli.status.time.sleep", lambda _: None)
+    shown = CliRunner().invoke(dadc, ["status", str(tmp_path), "--watch"], catch_exceptions=False)
+    assert (shown.exit_code, states, looks) == (0, [], [tmp_path, tmp_path])
+    assert shown.output.count("7 B on disk") == 6

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dadc_net.cli.progress import gap_text, summary
-from dadc_net.config import resolve
+from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.evaluation import Evaluator, Exact, Valuation, attempt, ratio
@@ -16,6 +16,7 @@ from dadc_net.experiment.simulation import Simulation
 from dadc_net.experiment.sweep.figure import Panel, limits, panels
 from dadc_net.experiment.sweep.trial import Trial, run_trial
 from dadc_net.planning.evaluation import Estimate
+from dadc_net.planning.planners import Plan
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,18 @@ def test_every_way_to_value_can_be_switched_off() -> None:
     trial = Trial(curve="c", panel="p", label="l", folder="c", seed=0, environment_seed=0, configuration=config.to_plain())
     with pytest.raises(UsageError, match="Nothing was trained"):
         run_trial(trial, lambda _: None)
+
+
+def test_why_no_optimum_stands_beside_a_rule_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_config: RunConfig) -> Plan:
+        raise UsageError("the plan is too large: 9 states. It was not made. Lower them.")
+
+    monkeypatch.setattr("dadc_net.experiment.finite_valuation.finite_plan", refused)
+    off = {f"evaluation.{key}": 0 for key in ("trajectories", "monte_carlo_trajectories")}
+    (trouble,) = Evaluator(resolve("dec-tiger", (), off)).valuation({}).troubles
+    assert trouble.startswith("no optimum stands beside the learned rule: the plan is too large: 9 states.")
+    assert "evaluation.plan_seconds=0" in trouble
+    assert Evaluator(resolve("dec-tiger", (), {**off, "evaluation.plan_seconds": 0.0})).valuation({}).troubles == ()
 
 
 def test_a_curve_of_one_point_can_be_drawn() -> None:

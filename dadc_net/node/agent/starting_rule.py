@@ -19,6 +19,7 @@ from dadc_net.errors import MismatchError
 from dadc_net.exact import canonical
 from dadc_net.exact.digest import digest
 from dadc_net.schema import differences
+from dadc_net.team.spaces import space_from_plain
 
 SHOWN = 16
 """Digits of a digest in a sentence."""
@@ -45,6 +46,27 @@ class StartingRule:
         """32 bytes that are equal exactly when two rules are."""
         told = {"settings": self.settings, "structure": self.structure, "family": self.family, "update": self.update}
         return digest(b"dadc-net rule", canonical.encode(told), canonical.encode(self.arrays))
+
+    def check_form(self) -> None:
+        """Look at what came out of a file or a checkpoint, whose digest whoever made it has made as well.
+
+        Raises:
+            ConfigError, ProtocolError, ValueError, TypeError, RecursionError: if it is no rule; which tensors it needs is
+                known to the learner that begins with it, and checked there.
+        """
+        settings = CoordinatorSettings.from_plain(self.settings)
+        if set(self.structure) != {"name", "parameters"} or not isinstance(self.structure["parameters"], Mapping):
+            raise ValueError("its information structure has not a name and parameters")
+        if not isinstance(self.structure["name"], str) or not isinstance(self.family.get("kind"), str):
+            raise ValueError("its information structure has no name, or its prescriptions no kind")
+        for agent, own in self.agents.items():
+            if agent not in map(str, range(1, settings.num_agents + 1)) or not isinstance(own, Mapping):
+                raise ValueError(f"it tells of the agent {agent!r} of {settings.num_agents}")
+            for name in ("observation_space", "action_space"):
+                if not isinstance(own.get(name), Mapping):
+                    raise ValueError(f"it does not tell the {name} of agent {agent}")
+                space_from_plain(own[name])
+        len(self.digest)  # Of what cannot be encoded there is none.
 
     def part(self, agent: int) -> Snapshot:
         """What ``agent``'s learner begins with."""
