@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dadc_net.coordinator.settings.learning import Snapshot
+from numpy.typing import NDArray
+
 from dadc_net.errors import ConfigError, CorruptStateError, ProtocolError, UsageError, foreign_words
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.storage import arrays_file
@@ -40,7 +41,7 @@ def load_rule_file(path: Path) -> StartingRule:
     return rule_of_meta(meta, arrays, str(path))
 
 
-def rule_of_meta(meta: Mapping[str, Any], arrays: Snapshot, where: str) -> StartingRule:
+def rule_of_meta(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], where: str) -> StartingRule:
     """The rule that a file or a checkpoint tells: ``arrays``, and what ``meta`` says of them.
 
     Raises:
