@@ -6,10 +6,13 @@ joins. What is left out of the object code for that is what nothing uses: entry 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+
+from dadc_net.exact.compiled.kept_code import KeptCode
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _njit: Any = numba.njit
@@ -24,10 +27,9 @@ def compiled(kernel: Kernel) -> Kernel:
     The compiled code is cached beside the package, or where that cannot be written (as in a system's site-packages) in the
     user's cache folder, or where NUMBA_CACHE_DIR says; where none can be written, every process compiles for itself.
     """
-    try:
-        wrapped: Any = _njit(cache=True, **_OPTIONS)(kernel)
-    except RuntimeError:  # numba found no folder to keep it in
-        wrapped = _njit(**_OPTIONS)(kernel)
+    wrapped: Any = _njit(**_OPTIONS)(kernel)
+    with contextlib.suppress(RuntimeError):  # numba found no folder to keep it in.
+        wrapped._cache = KeptCode(kernel)
     return cast(Kernel, wrapped)
 
 
