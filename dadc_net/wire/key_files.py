@@ -35,8 +35,19 @@ class KeyPair:
     secret: bytes = field(repr=False)
 
 
+def require_curve() -> None:
+    """Raises AuthenticationError where the ZeroMQ library was built without encryption."""
+    if not zmq.has("curve"):
+        raise AuthenticationError(
+            f"the ZeroMQ library {zmq.zmq_version()} of this host was built without CURVE, and cannot encrypt. No key was "
+            "made or used, and nobody was connected to. Install pyzmq from its own wheel, with 'pip install "
+            "--force-reinstall pyzmq', or use --insecure on loopback, which needs no keys."
+        )
+
+
 def new_pair() -> KeyPair:
-    """A fresh random key pair."""
+    """A fresh random key pair. Raises AuthenticationError where the library knows none."""
+    require_curve()
     return KeyPair(*zmq.curve_keypair())
 
 
@@ -74,6 +85,7 @@ def write_new(path: Path, text: str) -> None:
 
 def read_pair(path: Path, agent: int | None = None) -> KeyPair:
     """The pair in ``path``, which must say that it belongs to ``agent`` if one is given. Raises AuthenticationError."""
+    require_curve()
     content = _read(path, secret=True)
     public = _key(content.get("public_key"), path, "public_key")
     secret = _key(content.get("secret_key"), path, "secret_key")

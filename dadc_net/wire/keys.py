@@ -64,10 +64,11 @@ def write_keys(directory: Path, num_agents: int) -> list[str]:
 
     Raises:
         UsageError: if the folder cannot be written or ``num_agents`` is not positive.
-        AuthenticationError: if keys that are there cannot be used, or if others may write to the folder.
+        AuthenticationError: if keys that are there cannot be used, others may write to the folder, or ZeroMQ knows no CURVE.
     """
     if num_agents < 1:
         raise UsageError(f"keys for {num_agents} agents were asked for. A team has at least one. Give a number from 1.")
+    key_files.require_curve()  # Before a folder is made: one that is there is taken for one with keys.
     try:
         make_folder(directory)
         check_folder(directory, secret=False)

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import zmq
 
-from dadc_net.errors import AuthenticationError, UsageError
+from dadc_net.errors import UsageError
 from dadc_net.wire import limits
-from dadc_net.wire.key_files import KeyPair
+from dadc_net.wire.key_files import KeyPair, require_curve
 
 Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
@@ -119,15 +119,6 @@ def bound_address(socket: Socket) -> str:
     """The address that ``socket`` was bound to last, with the port that was chosen."""
     address = socket.get(zmq.LAST_ENDPOINT)
     return str(address, "ascii").rstrip("\0") if isinstance(address, bytes) else ""
-
-
-def require_curve() -> None:
-    """Raises AuthenticationError where the ZeroMQ library was built without encryption."""
-    if not zmq.has("curve"):
-        raise AuthenticationError(
-            f"the ZeroMQ library {zmq.zmq_version()} of this host was built without CURVE. Encryption is on by "
-            "default. Install pyzmq from its published wheels, or use --insecure on loopback."
-        )
 
 
 def require_descriptors(num_agents: int) -> int:
