@@ -51,7 +51,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut": _cut,
     "flipped": _flipped,
     "garbage": lambda path: path.write_bytes(bytes(range(256)) * 20),
-    "numba's own": lambda path: path.write_bytes(path.read_bytes()[32:]),
+    "shifted": lambda path: path.write_bytes(path.read_bytes()[32:]),
     "a folder": _a_folder,
     "gone": Path.unlink,
 }

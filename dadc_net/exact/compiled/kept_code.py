@@ -1,53 +1,38 @@
-"""Compiled code as it is kept on disk: used if it is whole, made again if not, and no reason to stop if it cannot be kept.
+"""Compiled code as numba keeps it on disk: used if it is whole, else made again, and no reason to stop if it cannot be kept.
 
-numba keeps an index and data files, and reads them as they are: an empty file ends the process, and a flipped bit is run.
-Here each of them begins with the SHA-256 of what follows, which is looked at before anything is made of it.
-
-    file    digest (32 bytes), pickle of the content
+numba reads its index and its data files as they are: an empty file ends the process, and a flipped bit is run. Here the
+object code is kept together with a digest of it and of what it was compiled for.
 """
 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from typing import Any
 
+from numba import cloudpickle
 from numba.core import caching
 
-_DIGEST_BYTES = 32
 _FunctionCache: Any = caching.FunctionCache
 _IndexDataCacheFile: Any = caching.IndexDataCacheFile
 """numba's, without types."""
 
 
 class _WholeFiles(_IndexDataCacheFile):  # type: ignore[misc]
-    """numba's files of one function, with a digest each."""
+    """numba's files of one function."""
 
-    def _dump(self, obj: Any) -> bytes:
-        raw: bytes = super()._dump(obj)
-        return hashlib.sha256(raw).digest() + raw
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what was compiled for ``key``."""
+        raw: bytes = self._dump(data)
+        super().save(key, (self._digest(key, raw), raw))
 
-    def _save_index(self, overloads: Any) -> None:
-        with self._open_for_write(self._index_path) as file:
-            file.write(self._dump((self._version, self._source_stamp, overloads)))
+    def load(self, key: Any) -> Any:
+        """What was compiled for ``key``; None: nothing that is whole. Raises what reading a damaged file may raise."""
+        digest, raw = super().load(key) or (b"", b"")
+        return cloudpickle.loads(raw) if digest == self._digest(key, raw) else None
 
-    def _load_index(self) -> Any:
-        version, stamp, overloads = _read(self._index_path) or (None, None, None)
-        return overloads if (version, stamp) == (self._version, self._source_stamp) else {}
-
-    def _load_data(self, name: str) -> Any:
-        return _read(self._data_path(name))
-
-
-def _read(path: str) -> Any:
-    """What the file holds; None if it is not there, or not whole."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read()
-    except OSError:
-        return None
-    whole = hashlib.sha256(raw[_DIGEST_BYTES:]).digest() == raw[:_DIGEST_BYTES]
-    return pickle.loads(raw[_DIGEST_BYTES:]) if whole else None
+    def _digest(self, key: Any, raw: bytes) -> bytes:
+        """An index may be damaged as well, and lead to another function's code, or an older one's."""
+        return hashlib.sha256(repr((self._version, self._source_stamp, self._index_name, key)).encode() + raw).digest()
 
 
 class KeptCode(_FunctionCache):  # type: ignore[misc]
@@ -63,12 +48,20 @@ class KeptCode(_FunctionCache):  # type: ignore[misc]
         """Compiled code for a signature; None: it has to be compiled."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # Whole, and yet not for this numba: whatever it is, compiling is right.
+        except Exception:  # Whatever a damaged file makes of its reader, compiling is right.
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep it. A disk that refuses costs the next process some seconds, and this one nothing."""
         try:
             super().save_overload(sig, data)
-        except OSError:
+        except Exception:
+            self._begin_anew(sig, data)
+
+    def _begin_anew(self, sig: Any, data: Any) -> None:
+        """With another index: the one that is there cannot be read, or nothing can be written."""
+        try:
+            self.flush()
+            super().save_overload(sig, data)
+        except Exception:
             self.disable()
