@@ -41,7 +41,8 @@ class KeptCode(_FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Any) -> None:
         """Raises RuntimeError where numba finds no folder for it."""
         super().__init__(function)
-        base, stamp = self._impl.filename_base, self._impl.locator.get_source_stamp()
+        # Files of its own: a version of this package that lets numba read them would trip over these, and back.
+        base, stamp = f"{self._impl.filename_base}.whole", self._impl.locator.get_source_stamp()
         self._cache_file = _WholeFiles(cache_path=self._cache_path, filename_base=base, source_stamp=stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
