@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.atomic_file import replacing, sync_folder
-from dadc_net.errors import CorruptStateError, TemporaryError
+from dadc_net.errors import CorruptStateError, TemporaryError, UsageError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.record import Record
 from dadc_net.storage.tail_file import TAIL_SUFFIX
@@ -204,6 +204,12 @@ class Translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if getattr(error, "sqlite_errorname", "").startswith(_NO_SHARED_MAP):
+            raise UsageError(
+                f"{self._path.parent} lies on a file system without shared memory maps ({error}), which a journal needs. "
+                "Nothing was sent that is not written down. Give a folder on a local file system with --state-dir or --out; "
+                "a run that is in this one goes on in a copy of the folder."
+            ) from error
         if isinstance(error, sqlite3.OperationalError | OSError):
             raise TemporaryError(
                 f"{self._path} cannot be written or read: {error}. Nothing was sent that is not written down. Make room on "
@@ -226,6 +232,8 @@ class Facts(dict[str, Any]):
         )
 
 
+_NO_SHARED_MAP = "SQLITE_IOERR_SHM"
+"""How SQLite's names of errors begin where the index of a write-ahead log cannot be mapped: no room helps."""
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _HEX = ("run_id", "settings_digest", "environment", "commitment", "private_commitment", "learner_digest")
 _FACT_TYPES: dict[str, type] = {

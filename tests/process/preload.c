@@ -4,6 +4,7 @@
                              the monotonic clock is left alone
    DADC_TEST_FSYNC=TEXT      fsync and fdatasync of a file whose path contains TEXT fail with EIO ...
    DADC_TEST_FSYNC_AFTER=N   ... after N of them have succeeded
+   DADC_TEST_MMAP=TEXT       a shared map of a file whose path contains TEXT fails with ENODEV, as where there are none
 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,4 +99,34 @@ int fdatasync(int descriptor) {
     if (!real)
         real = (sync_function)dlsym(RTLD_NEXT, "fdatasync");
     return fails(descriptor) ? -1 : real(descriptor);
+}
+
+typedef void *(*map_function)(void *, size_t, int, int, int, off_t);
+
+static int unmappable(int flags, int descriptor) {
+    const char *text = getenv("DADC_TEST_MMAP");
+    char link[64], path[4096];
+    if (!text || descriptor < 0 || !(flags & MAP_SHARED))
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length <= 0)
+        return 0;
+    path[length] = 0;
+    return strstr(path, text) != NULL;
+}
+
+void *mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset) {
+    static map_function real;
+    if (!real)
+        real = (map_function)dlsym(RTLD_NEXT, "mmap");
+    if (unmappable(flags, descriptor)) {
+        errno = ENODEV;
+        return MAP_FAILED;
+    }
+    return real(at, size, protection, flags, descriptor, offset);
+}
+
+void *mmap64(void *at, size_t size, int protection, int flags, int descriptor, off_t offset) {
+    return mmap(at, size, protection, flags, descriptor, offset);
 }

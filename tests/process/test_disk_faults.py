@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,3 +220,33 @@ def test_a_wall_clock_that_jumps_by_hours_does_not_matter(team: MakeTeam, undist
     running.supervise(120)
     assert running.codes == {SERVER: [0], "agent-1": [0], "agent-2": [-signal.SIGKILL, 0]}
     assert_undisturbed(running, undisturbed(LONG))
+
+
+_CREATE = """
+import sys
+from pathlib import Path
+from dadc_net.errors import UsageError
+from dadc_net.storage.agent_journal import AgentJournalFile
+store = AgentJournalFile(Path(sys.argv[1]), "process")
+try:
+    store.create({"agent": 1, "run_id": "ab", "settings": {}, "last_step": 3})
+    store.close()
+except UsageError as error:
+    sys.exit(str(error))
+"""
+
+
+@long_lane
+@pytest.mark.parametrize("has_maps", [True, False])
+def test_a_file_system_without_shared_maps_is_named(has_maps: bool, tmp_path: Path) -> None:
+    """Within a real SQLite; with them the same program makes its journal."""
+    variables = {"LD_PRELOAD": str(build(tmp_path)), **({} if has_maps else {"DADC_TEST_MMAP": "-shm"})}
+    done = subprocess.run(
+        [sys.executable, "-c", _CREATE, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == (0 if has_maps else 1), done.stderr
+    assert ("without shared memory maps" in done.stderr) is not has_maps

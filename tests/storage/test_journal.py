@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dadc_net.errors import CorruptStateError, DuplicateAgentError, TemporaryError
+from dadc_net.errors import CorruptStateError, DuplicateAgentError, TemporaryError, UsageError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.record import Record
 from dadc_net.node.rows import AgentRow, Answers, ServerRow, StepDigests, UpdateRow
 from dadc_net.storage.agent_journal import AgentJournalFile, checkpoint_path
 from dadc_net.storage.folder import locked
-from dadc_net.storage.journal_file import JOURNAL_NAME
+from dadc_net.storage.journal_file import JOURNAL_NAME, Translated
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.server_journal import ServerJournalFile
 
@@ -235,3 +235,14 @@ def test_a_folder_that_cannot_be_locked_is_not_said_to_be_in_use(tmp_path: Path,
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(TemporaryError, match="cannot be locked: No locks available"), locked(tmp_path, "agent 1"):
         pass
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SQLITE_IOERR_SHMMAP", UsageError), ("SQLITE_IOERR_WRITE", TemporaryError)])
+def test_no_room_helps_where_nothing_can_be_mapped(name: str, kind: type[Exception], tmp_path: Path) -> None:
+    """SQLite says "disk I/O error" to both."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    with pytest.raises(kind) as caught, Translated(tmp_path / "journal.sqlite"):
+        raise error
+    assert ("Make room" in str(caught.value)) is (kind is TemporaryError)
+    assert ("without shared memory maps" in str(caught.value)) is (kind is UsageError)
