@@ -15,6 +15,7 @@ from dadc_net.planning.finite.joint_beliefs import JointBeliefs
 from dadc_net.planning.finite.outlook import DiscountedOutlook
 from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
+from dadc_net.planning.finite.relaxations import StateValues
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 from dadc_net.team.finite.models.shipped import SHIPPED
@@ -169,3 +170,12 @@ def test_tables_begin_with_what_is_never_too_little(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(DelayedSearch, "prescriptions_upper", lambda self, belief: kept(self, belief) - 0.5)
     # Bounds that are too small lead past what is best.
     assert by_delay(clocked(tiny, 3), "delayed-sharing", 2, 0.8) < right - 1e-3
+
+
+def test_enumerating_ends_where_the_state_bounds_as_tightly_as_beliefs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where both agree up to rounding, the maximum can stay above the bound, by as much as this.
+    kept = StateValues.best
+    monkeypatch.setattr(StateValues, "best", lambda self, remaining: kept(self, remaining) - 1e-9)
+    joint = JointBeliefs(model_of(team(59)._replace(observation=np.ones((4, 2, 1)), observations=(1, 1))))
+    outlook = DiscountedOutlook(joint, 0.9, 1, 50)
+    assert outlook.upper(0, np.zeros(1, dtype=np.int64))[0] < np.inf

@@ -222,8 +222,10 @@ class DiscountedOutlook:
         while change > _CLOSE * max(1.0, float(np.abs(value).max())):
             ahead = np.bincount(found.pair, weights=found.probability * value[found.belief], minlength=done * actions)
             q = reward + self._discount * ahead.reshape(done, actions)
-            change = float(np.abs(q.max(axis=1) - value[:done]).max())
-            value[:done] = np.minimum(value[:done], q.max(axis=1))
+            improved = np.minimum(value[:done], q.max(axis=1))
+            # Only what falls counts: where V_mdp is as tight as V_full, rounding can hold the maximum above it for ever.
+            change = float((value[:done] - improved).max())
+            value[:done] = improved
         return q
 
 
