@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
 from dadc_net.planning.finite.bound_search import BoundSearch, Node, Search, SearchNode
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
@@ -61,10 +59,11 @@ def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Watch
 
 def _delayed(cascade: DelayCascade, gap: float, watch: Watch, progress: Progress) -> Found:
     """Delayed sharing: the last search of the cascade is its own."""
+    repeated = cascade.searches[0].root.lower  # Before the first trial it is that of one joint action for ever.
     while not watch() and not (cascade.reached() and cascade.searches[-1].root.gap <= gap):
         cascade.look()
         root = cascade.searches[-1].root
-        progress(root.lower if cascade.reached() else -np.inf, cascade.value, len(cascade.searches[-1].nodes))
+        progress(root.lower if cascade.reached() else repeated, cascade.value, len(cascade.searches[-1].nodes))
     search = watch.search = cascade.own()
     root = search.root
     return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
