@@ -21,7 +21,7 @@ _LOOKS, _SMALL = 64, 2_000
 """Looks at what bounds from above before anything else, while its tables have so few entries."""
 _LEARNT_GROWTH, _MOST_LEARNT = 1.5, 8
 """New policies to start over with are made when the tried options have grown so much, and then so often at most."""
-_PRACTISED, _FIRST_PRACTISED = 200, 6
+_PRACTISED, _FIRST_PRACTISED = 200, 4
 """Options of a problem with a horizon, whose policy is one to start over with; the horizons before anything else."""
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
@@ -119,11 +119,12 @@ class _Staged:
 
     def run(self) -> Found:
         """The search until it is over."""
+        # First a policy: what bounds from above can take all the time there is.
+        for horizon in range(1, _FIRST_PRACTISED + 1):
+            self._practise(horizon)
         for _ in range(_LOOKS):
             if self._cascade.entries <= _SMALL:
                 self._cascade.look()
-        for horizon in range(1, _FIRST_PRACTISED + 1):
-            self._practise(horizon)
         search = self._search
         while self.upper - self.root.lower > self._gap and not self._watch():
             self._outlook.start += 1
@@ -163,6 +164,9 @@ class _Staged:
         better = [vector for vector in starting_over(search, start, known) if (vector > enough).any()]
         for vector in better:
             self._search.origins[self._endless.add(vector)] = start
+        if better and not self.root.options:
+            lower = float(self._endless.lower(0, self.root.belief.numbers).max())
+            self.root.lower = max(self.root.lower, min(lower, self.root.upper))
         return bool(better)
 
     def _note(self, stage: Node) -> None:
