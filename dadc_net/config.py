@@ -34,6 +34,7 @@ from dadc_net.team.spaces import Space
 from dadc_net.team.structures.by_name import chosen_structure, is_built_in
 from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task
+from dadc_net.team.used_choices import credit_record
 from dadc_net.team.user_code import blame_owner
 from dadc_net.toml_text import read_toml, without_none, write_toml
 
@@ -286,7 +287,6 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     learning = top.get("learning", SHARED.name)
     spec = spec_of(task.environment(parameters, learner.num_envs))
     structure = _structure(task, given.get(STRUCTURE, {}))
-    common_space = _common_space(structure, spec)
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     choice = PrescriptionChoice(
         prescriptions=top.get("prescriptions"),
@@ -301,9 +301,10 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
         "updates": top.get("updates", defaults.get("updates", 1000)),
         "discount": discount,
         "algorithm": algorithm,
-        "common_space": common_space.to_plain(),
+        "common_space": _common_space(structure, spec).to_plain(),
         "theta_space": family.space.to_plain(),
         "learning": learning,
+        "revealed": credit_record(sections["factored"], learning == SHARED.name, structure, spec, family),
     }
     check_discount(float(discount), spec)
     check_fit(structure, spec, family, learner.num_envs)
@@ -322,7 +323,6 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
         evaluation=from_plain(EvaluationSettings, _evaluation(spec, sections, given), "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
-    check_discount(config.settings.discount, spec)
     _check_kept(config)
     return config
 
@@ -360,8 +360,8 @@ def _check_kept(config: RunConfig) -> None:
 
 def _evaluation(spec: EnvironmentSpec, sections: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The section evaluation. To value a rule is to drive the environment: what cannot be wound back is left alone."""
-    kept: Mapping[str, Any] = sections["evaluation"]
-    return kept if spec.replayable else {**kept, **dict.fromkeys(DRIVING, 0), **given.get("evaluation", {})}
+    own, still = given.get("evaluation", {}), {} if spec.replayable else dict.fromkeys(DRIVING, 0)
+    return {**sections["evaluation"], **still, **own}
 
 
 def _structure(task: Task, section: Mapping[str, Any]) -> InformationStructure:

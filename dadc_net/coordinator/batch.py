@@ -40,6 +40,8 @@ class Batch:
     """[T+1, E] whether the copy's episode ended at record t."""
     counted: Array | None = None
     """[T, E] 0.0 at steps that only warm the AIS up, in a window of a replay memory; None: every step counts."""
+    credit: Array | None = None
+    """[T, E, F] which choices of the prescriptions answer for what followed; None: all."""
     reward_scale: float = 1.0
     """What losses divide rewards by."""
 

@@ -45,6 +45,7 @@ from dadc_net.exact.digest import digest
 from dadc_net.exact.streams import Stream
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import space_from_plain
+from dadc_net.team.used_choices import UsedChoices
 
 
 class UpdateReport(NamedTuple):
@@ -99,7 +100,8 @@ class Coordinator:
         self._prepare_acting(0)
         self._ais: Array = np.zeros((copies, self.approximator.size))
         self._previous: Array = np.zeros((copies, self.theta.code_size))
-        self._window = Window(steps, copies, self.space, self.theta, self.approximator.size)
+        credit = UsedChoices(settings.revealed) if settings.revealed else None
+        self._window = Window(steps, copies, self.space, self.theta, self.approximator.size, credit)
 
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""

@@ -17,6 +17,7 @@ from dadc_net.coordinator.real_outcomes import outcomes_of
 from dadc_net.exact.array import Array
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, Space
+from dadc_net.team.used_choices import UsedChoices
 
 _TABLE_MAX = 2**16
 """Numbers in a table of codes."""
@@ -25,8 +26,16 @@ _TABLE_MAX = 2**16
 class Window:
     """Of T lock-steps of E copies; shapes are those of ``Batch``."""
 
-    def __init__(self, steps: int, copies: int, space: Space, theta: ThetaSpace, state_size: int) -> None:
-        """``space`` of z, ``theta`` the space of prescriptions, ``state_size`` X."""
+    def __init__(
+        self,
+        steps: int,
+        copies: int,
+        space: Space,
+        theta: ThetaSpace,
+        state_size: int,
+        credit: UsedChoices | None = None,
+    ) -> None:
+        """``space`` of z, ``theta`` the space of prescriptions, ``state_size`` X; ``credit`` tells which choices acted."""
         self._space, self._outcomes = space, outcomes_of(space)
         self._rows: dict[str, NDArray[Any]] = {
             "inputs": np.zeros((steps + 1, copies, space.feature_size + theta.code_size)),
@@ -37,6 +46,10 @@ class Window:
         }
         self.prescriptions = theta.zeros(steps, copies)
         """As they were drawn, row by row; whoever draws them writes them down."""
+        self._credit = credit
+        if credit is not None:
+            self._rows["common"] = np.zeros((steps + 1, copies, space.columns), dtype=space.dtype)
+            self._rows["step-in-episode"] = np.zeros((steps + 1, copies), dtype=np.int64)
         self._start: Array = np.zeros((copies, state_size))
         self._features = space.feature_size
         self._codes: Array | None = None
@@ -66,6 +79,9 @@ class Window:
             inputs[:, features:] = previous
         if cut is not None:  # Only record 0 comes to row 0, and nothing was before it.
             rows["ended"][row - 1][cut] = ENDED_TRUNCATED
+        if self._credit is not None:
+            rows["common"][row] = common
+            rows["step-in-episode"][row] = np.where(begin, 0, rows["step-in-episode"][row - 1] + 1)
         rows["common-index"][row] = stored
         rows["rewards"][row] = rewards
         rows["ended"][row] = ended
@@ -73,7 +89,10 @@ class Window:
 
     def batch(self) -> Batch:
         """The closed batch; its arrays are those of the window, and change with the next record."""
-        rows = self._rows
+        rows, credit = self._rows, None
+        if self._credit is not None:
+            factors = self.prescriptions.shape[2]
+            credit = self._credit.weights(rows["common"], rows["step-in-episode"], factors)
         return Batch(
             inputs=rows["inputs"],
             keep=rows["keep"],
@@ -82,6 +101,7 @@ class Window:
             prescriptions=self.prescriptions,
             rewards=rows["rewards"][1:],
             ended=rows["ended"],
+            credit=credit,
         )
 
     def begin(self, carried: Array) -> tuple[Array, Array]:

@@ -73,6 +73,13 @@ class FactoredFamily(PrescriptionFamily):
         widest = max(map(len, rows), default=1)
         return np.array([row + (row[-1],) * (widest - len(row)) for row in rows], dtype=np.int64).reshape(-1, widest)
 
+    def places(self, num_agents: int) -> list[NDArray[np.int64]]:
+        """Of agent 1 .. K, the factor of each local value [L^k]; F where there is no choice."""
+        found = [np.full(len(own), len(self._free), dtype=np.int64) for own in self.allowed]
+        for factor, (table, value) in enumerate(self._free):
+            found[table][value] = factor
+        return found if len(found) == num_agents else found * num_agents
+
     def tables(self, theta: Theta) -> NDArray[np.int64]:
         """Actions int64 [n, K or 1, L] under theta [n, F], or [n] where there is one factor or none."""
         tables = np.repeat(self._first[None], len(theta), axis=0)

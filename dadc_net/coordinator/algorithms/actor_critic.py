@@ -44,6 +44,8 @@ class Targets(NamedTuple):
     """[n] 1.0 where the step happened"""
     rows: float
     """number of valid rows, at least 1"""
+    credit: Tensor | None
+    """[n, F] which choices answer for what followed; None: all"""
 
 
 def targets(
@@ -63,6 +65,7 @@ def targets(
         torch.from_numpy(returns.reshape(rows)),
         torch.from_numpy(batch.valid.reshape(rows)),
         max(1.0, float(batch.valid.sum())),
+        None if batch.credit is None else torch.from_numpy(batch.credit.reshape(rows, -1)),
     )
 
 
@@ -124,7 +127,7 @@ class ActorCritic(Algorithm):
         settings = self.settings
         goal = targets(self.network.values, batch, states, settings)
         psi, values = self.network.forward(goal.states, goal.drawn)
-        policy = masked_mean(psi.log_density() * goal.advantages, goal)
+        policy = masked_mean(psi.log_density(goal.credit) * goal.advantages, goal)
         return self.descend(policy, values, psi, goal, update)
 
     def descend(self, policy: Tensor, values: Tensor, psi: PolicyGraph, goal: Targets, update: int) -> dict[str, float]:

@@ -40,7 +40,7 @@ class ProximalPolicyOptimisation(ActorCritic):
         losses: dict[str, float] = {}
         for _ in range(ppo.epochs):
             psi, values = self.network.forward(goal.states, goal.drawn)
-            chosen = psi.log_density()
+            chosen = psi.log_density(goal.credit)
             old = chosen.detach() if old is None else old
             policy = masked_mean(_surrogate(chosen, old, goal, ppo.clip), goal)
             losses = self.descend(policy, values, psi, goal, update)

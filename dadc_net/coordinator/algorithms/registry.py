@@ -192,8 +192,8 @@ _PLANNING_TRIAL = PlanningSettings(
 _NAF_TRIAL = NafSettings(memory_steps=24, steps=1, windows=3, window=2, warm_up=1, first_steps=0, hidden_size=4)
 
 _TABLE = (
-    AlgorithmSpec("actor-critic", "actor_critic:ActorCritic"),
-    AlgorithmSpec("ppo", "ppo:ProximalPolicyOptimisation", PpoSettings()),
+    AlgorithmSpec("actor-critic", "actor_critic:ActorCritic", credits_used=True),
+    AlgorithmSpec("ppo", "ppo:ProximalPolicyOptimisation", PpoSettings(), credits_used=True),
     AlgorithmSpec(
         *("trpo", "trpo:TrustRegion"),
         TrpoSettings(),

@@ -73,6 +73,8 @@ class AlgorithmSpec:
     """Why it cannot learn in a situation, in three sentences; empty where it can."""
     plays_corners: Callable[[Any], bool] = _never
     """Whether, with these settings of its own, only the corners of the box of theta are played."""
+    credits_used: bool = False
+    """Whether it can leave out the choices of a factored prescription that did not act."""
     knows_termination: bool = True
     """Whether episodes may terminate; they may always be truncated."""
     trial: Checked | None = None

@@ -86,14 +86,19 @@ class _Graph(PolicyGraph):
         widths = [len(group.columns) for group in factors.alike]
         parts = torch.split(sorted_, widths, dim=1) if len(widths) > 1 else (sorted_,)
         self._rows = len(drawn)
+        self._factors = factors
         self._logs: list[Tensor] = []
         self._drawn: list[Tensor] = []
         for group, part in zip(factors.alike, parts, strict=True):
             self._logs.append(functions.log_softmax(part.reshape(-1, group.size)))
             self._drawn.append(drawn[:, torch.from_numpy(group.factors)].reshape(-1))
 
-    def log_density(self) -> Tensor:
-        return self._joined([functions.pick(logs, drawn) for logs, drawn in zip(self._logs, self._drawn, strict=True)])
+    def log_density(self, credit: Tensor | None = None) -> Tensor:
+        found = [functions.pick(logs, drawn) for logs, drawn in zip(self._logs, self._drawn, strict=True)]
+        if credit is not None:
+            groups = [credit[:, torch.from_numpy(group.factors)].reshape(-1) for group in self._factors.alike]
+            found = [logs * weights for logs, weights in zip(found, groups, strict=True)]
+        return self._joined(found)
 
     def entropy(self) -> Tensor:
         return self._joined([functions.entropy(logs) for logs in self._logs])

@@ -32,8 +32,8 @@ class PolicyGraph(ABC):
     """psi at n rows of outputs and the theta that was drawn there, on the graph."""
 
     @abstractmethod
-    def log_density(self) -> Tensor:
-        """Of the drawn theta: [n]; to be asked for once."""
+    def log_density(self, credit: Tensor | None = None) -> Tensor:
+        """Of the drawn theta: [n]; to be asked for once. ``credit`` [n, F] weighs factors, where there are several."""
 
     @abstractmethod
     def entropy(self) -> Tensor:
@@ -132,7 +132,7 @@ class CategoricalGraph(PolicyGraph):
         """[n, M]"""
         self._drawn = drawn
 
-    def log_density(self) -> Tensor:
+    def log_density(self, credit: Tensor | None = None) -> Tensor:
         return functions.pick(self.logs, self._drawn)
 
     def entropy(self) -> Tensor:
@@ -200,7 +200,7 @@ class _GaussianGraph(PolicyGraph):
     def __init__(self, means: Tensor, log_deviations: Tensor, drawn: Tensor) -> None:
         self._means, self._logs, self._drawn = means, log_deviations, drawn
 
-    def log_density(self) -> Tensor:
+    def log_density(self, credit: Tensor | None = None) -> Tensor:
         return functions.gaussian_log_density(self._drawn, self._means, self._logs)
 
     def entropy(self) -> Tensor:

@@ -53,6 +53,8 @@ class CoordinatorSettings:
     factored: FactoredSettings = field(default_factory=FactoredSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     start: StartSettings = field(default_factory=StartSettings)
+    revealed: dict[str, Any] = field(default_factory=dict)
+    """What tells which choices acted, where factored.credit is used: ``team.used_choices.credit_record``; else empty."""
     own: dict[str, Any] = field(default_factory=dict)
     """Settings of single algorithms by section; a section that is left out has its defaults."""
 
@@ -67,7 +69,21 @@ class CoordinatorSettings:
         theta = space_from_plain(self.theta_space)
         able = [name for name, spec in ALGORITHMS.items() if kind_of(theta) in spec.thetas]
         self.spec.check(Situation(self.own_section, self.ais, common, theta), able)
+        self._check_credit()
         check_size(self.learner, self.ais, self.own_section, common, theta)
+
+    def _check_credit(self) -> None:
+        if (self.factored.credit == "used") != bool(self.revealed):
+            raise ConfigError(
+                f"factored.credit is {self.factored.credit!r}, but revealed is {self.revealed!r}. One comes with the other. "
+                "Give both or none."
+            )
+        able = [name for name, spec in ALGORITHMS.items() if spec.credits_used]
+        if self.revealed and not self.spec.credits_used:
+            raise ConfigError(
+                f"factored.credit is 'used', but the algorithm {self.algorithm} gives credit to all choices. Nothing was "
+                f"started. Set factored.credit=all, or choose an algorithm that can: {', '.join(able)}."
+            )
 
     @property
     def spec(self) -> AlgorithmSpec:
