@@ -173,11 +173,11 @@ def test_a_status_says_how_far_a_run_is_in_eighty_columns(tmp_path: Path) -> Non
         metrics.on(updated(update))
     metrics.on(Evaluated(update=5, env_steps=200, value=0.8, value_stderr=None, gap=None, round_robin_share=None))
     metrics.close()
-    found = figures(tmp_path, team())
+    found = figures(tmp_path, team(), 1234)
     assert (found["update"], found["updates"], found["lock_steps_per_s"], found["seconds_left"]) == (5, 20, 20.0, 7.5)
     assert figures_text(found).startswith("update 5 of 20  value 0.8000  20 lock-steps/s  8 s left  ")
     assert figures_text(found).endswith("on disk")
     lines = [*status.table(team()).splitlines(), figures_text(found)]
     assert max(map(len, lines)) <= 80
-    nothing = figures(tmp_path / "none", team())
+    nothing = figures(tmp_path / "none", team(), 0)
     assert (nothing["update"], nothing["updates"], nothing["lock_steps_per_s"]) == (0, None, None)
