@@ -194,6 +194,6 @@ def test_a_prescription_maps_local_information_to_actions() -> None:
             specs = equal_agents(1, FiniteSpace((2,)), FiniteSpace((2,)))
             passive = PassiveAgents(streams, 4, ControlSharing(), MENUS["paper"], specs)
             own = pairs[:, agent - 1]
-            passive.observe(0, [own.astype("u1").tobytes()], np.ones(4, dtype=bool))
+            passive.observe(passive.read(0, [own.astype("u1").tobytes()]), np.ones(4, dtype=bool))
             acted = passive.act(0, np.full(4, entry))[:, 0]
             assert acted.tolist() == [components[agent - 1][value] for value in own.tolist()]

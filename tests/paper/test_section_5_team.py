@@ -190,12 +190,12 @@ def test_passive_agents_sample_their_own_actions_independently() -> None:
     streams = {agent: private_stream(agent, seed_bytes(5)) for agent in (1, 2)}
     specs = equal_agents(2, FiniteSpace((2,)), FiniteSpace((2,)))
     passive = PassiveAgents(streams, copies, ControlSharing(), family, specs)
-    passive.observe(0, [np.ones(copies, dtype="u1").tobytes()] * 2, np.ones(copies, dtype=bool))
+    passive.observe(passive.read(0, [np.ones(copies, dtype="u1").tobytes()] * 2), np.ones(copies, dtype=bool))
     theta = np.tile(np.array([0.0, 0.0, 0.0, np.log(3.0)] * 2), (copies, 1))
     actions = passive.act(0, theta)
     assert np.abs(actions.mean(axis=0) - 0.75).max() < 0.01
     assert abs((actions[:, 0] * actions[:, 1]).mean() - 0.75**2) < 0.01
     alone = PassiveAgents({2: streams[2]}, copies, ControlSharing(), family, specs[:1])
-    alone.observe(0, [np.ones(copies, dtype="u1").tobytes()], np.ones(copies, dtype=bool))
+    alone.observe(alone.read(0, [np.ones(copies, dtype="u1").tobytes()]), np.ones(copies, dtype=bool))
     assert np.array_equal(alone.act(0, theta)[:, 0], actions[:, 1])
     assert MENUS["paper"].is_random is False

@@ -73,6 +73,7 @@ class _Turned:
         self._first, self._other = first, other
         self.problem, self.copies, self.num_agents = first.problem, first.copies, first.num_agents
         self.actions = first.actions
+        self.replayable = first.replayable
         other.first()
 
     def first(self) -> ServerRow:

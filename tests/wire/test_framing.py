@@ -130,7 +130,7 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 def test_the_header_has_the_layout_of_the_specification() -> None:
     header = encode(Step(RUN_ID, 0x01020304, Record(0x05060708, DIGEST, b"c"), b"p"))[0]
     assert HEADER.size == 72
-    assert header == (b"DADC" + b"\4\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
+    assert header == (b"DADC" + b"\5\0" + b"\3" + b"\0" + RUN_ID + b"\4\3\2\1" + bytes(4) + b"\x08\7\6\5\0\0\0\0" + DIGEST)
 
 
 def test_step_and_act_carry_their_bytes_as_they_are() -> None:
