@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.prescription import Box, Corners, Factored, Menu
 from dadc_net.coordinator.reward_scale import RewardScale
@@ -19,6 +18,7 @@ from dadc_net.errors import ConfigError, NumericError
 from dadc_net.exact.adam import gradient_norm
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream, seed_bytes
+from tests.coordinator.batches import batch_of
 from tests.coordinator.test_learner import LEARNERS, records, settings
 
 ALL_ON: Mapping[str, Any] = {
@@ -38,21 +38,6 @@ def run(chosen: CoordinatorSettings, factor: float = 1.0) -> Coordinator:
     for record in records(chosen):
         learner.receive(record._replace(rewards=record.rewards * factor))
     return learner
-
-
-def batch_of(rewards: Array, ended: Array) -> Batch:
-    """A batch with these rewards [T, E] and ends [T+1, E]; nothing else of it is looked at."""
-    steps, copies = rewards.shape
-    none, index = np.zeros((steps + 1, copies, 1)), np.zeros((steps + 1, copies), dtype=np.int64)
-    return Batch(
-        inputs=none,
-        keep=none,
-        start=none[0],
-        common_index=index,
-        prescriptions=index[:-1],
-        rewards=rewards,
-        ended=ended.astype(np.uint8),
-    )
 
 
 def test_the_scale_is_the_deviation_of_all_discounted_returns() -> None:

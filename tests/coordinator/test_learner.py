@@ -26,6 +26,7 @@ from dadc_net.exact.acting import draw
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
+from tests.coordinator.batches import batch_of
 
 THETAS = {"menu": FiniteSpace((3,)), "factored": FiniteSpace((2, 3, 2)), "box": BoxSpace((-1.0, 0.0), (1.0, 5.0))}
 AIS_LOSSES = ("next-observation", *NEXT_AIS_LOSSES)
@@ -314,15 +315,7 @@ def test_advantages_against_a_direct_sum() -> None:
     steps, copies, gamma = 6, 2, 0.9
     rewards = np.arange(12, dtype=np.float64).reshape(steps, copies) / 7
     values = np.cos(np.arange(14, dtype=np.float64)).reshape(steps + 1, copies)
-    batch = Batch(
-        inputs=np.zeros((steps + 1, copies, 1)),
-        keep=np.ones((steps + 1, copies, 1)),
-        start=np.zeros((copies, 1)),
-        common_index=np.zeros((steps + 1, copies), dtype=np.int64),
-        prescriptions=np.zeros((steps, copies), dtype=np.int64),
-        rewards=rewards,
-        ended=np.zeros((steps + 1, copies), dtype=np.uint8),
-    )
+    batch = batch_of(rewards, np.zeros((steps + 1, copies)))
     found = generalised_advantages(batch, values, gamma, 1.0)
     for t in range(steps):
         direct = sum(gamma ** (k - t) * rewards[k] for k in range(t, steps)) + gamma ** (steps - t) * values[steps]
@@ -333,15 +326,7 @@ def test_advantages_against_a_direct_sum() -> None:
 def test_advantages_of_few_copies_have_the_bits_of_many(copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 50
     draws = np.random.default_rng(copies).normal(size=(3, steps + 1, copies))
-    batch = Batch(
-        inputs=np.zeros((steps + 1, copies, 1)),
-        keep=np.ones((steps + 1, copies, 1)),
-        start=np.zeros((copies, 1)),
-        common_index=np.zeros((steps + 1, copies), dtype=np.int64),
-        prescriptions=np.zeros((steps, copies), dtype=np.int64),
-        rewards=draws[0, :-1],
-        ended=(draws[1] > 1.5).astype(np.uint8),
-    )
+    batch = batch_of(draws[0, :-1], draws[1] > 1.5)
     one_by_one = generalised_advantages(batch, draws[2], 0.95, 0.9)
     monkeypatch.setattr(advantage, "_FEW_COPIES", 0)
     by_rows = generalised_advantages(batch, draws[2], 0.95, 0.9)
