@@ -150,6 +150,18 @@ def test_policies_that_start_over_are_worth_what_is_said(definition: str, name: 
     assert plan.upper - plan.lower <= 1.0 + 1e-6
 
 
+def test_histories_that_lead_to_one_belief_are_followed_as_one() -> None:
+    # Under control sharing there are 4 joint actions to see at every decision, and the policy looks some 20 of them ahead.
+    model = SHIPPED["recycling"]()
+    plans = [
+        plan_team(model, Sharing.from_record(name), horizon=None, discount=0.9, limits=limits(gap))
+        for name, gap in (("no-sharing", 0.75), ("control-sharing", 0.25))
+    ]
+    assert [plan.stopped for plan in plans] == ["gap", "gap"]
+    assert plans[1].lower >= 32.211392 - 0.25 - 1e-5  # V* under a delay of one, and under control sharing
+    assert plans[0].lower <= plans[1].lower
+
+
 def test_each_delay_bounds_the_next() -> None:
     model = SHIPPED["recycling"]()
     joint = JointBeliefs(model)

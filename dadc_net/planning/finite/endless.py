@@ -21,8 +21,8 @@ _LOOKS, _SMALL = 64, 2_000
 """Looks at what bounds from above before anything else, while its tables have so few entries."""
 _LEARNT_GROWTH, _MOST_LEARNT = 1.5, 8
 """New policies to start over with are made when the tried options have grown so much, and then so often at most."""
-_PRACTISED, _FIRST_PRACTISED = 200, 4
-"""Options of a problem with a horizon, whose policy is one to start over with; the horizons before anything else."""
+_PRACTISED, _MOST_PRACTISED = 200, 4
+"""Options of a problem with a horizon, whose policy is one to start over with; the longest horizon."""
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
 
@@ -113,23 +113,21 @@ class _Staged:
         self._full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
         self._learns = beliefs.sharing.keeps_whole_words
         self._learnt = 0
-        self._practised = 0
         self.root = self._search.root
         self.upper = self._search.root.upper
 
     def run(self) -> Found:
         """The search until it is over."""
         # First a policy: what bounds from above can take all the time there is.
-        for horizon in range(1, _FIRST_PRACTISED + 1):
-            self._practise(horizon)
+        horizon = 1
+        while horizon <= _MOST_PRACTISED and self._practise(horizon):
+            horizon += 1
         for _ in range(_LOOKS):
             if self._cascade.entries <= _SMALL:
                 self._cascade.look()
         search = self._search
         while self.upper - self.root.lower > self._gap and not self._watch():
             self._outlook.start += 1
-            if self._outlook.start > _FIRST_PRACTISED:
-                self._practise(self._outlook.start)
             self._cascade.look()
             stage = search.node(self._outlook.start, fresh(0, search.beliefs.agents))
             while not search.is_closed(stage) and not self._watch():
@@ -143,19 +141,18 @@ class _Staged:
         upper = min(self.upper, self._cascade.value)
         return search, self.root, self.root.lower, max(self.root.lower, upper)
 
-    def _practise(self, horizon: int) -> None:
-        """Solve the problem that ends after ``horizon`` decisions, for a policy to start over with."""
-        if not self._learns or horizon > self._practised + 1:
-            return  # There, one decision less was too much already.
+    def _practise(self, horizon: int) -> bool:
+        """Solve the problem that ends after ``horizon`` decisions, for a policy to start over with; whether it was easy."""
+        if not self._learns:
+            return False
         search = BoundSearch(
             self._search.beliefs, HorizonOutlook(self._full, horizon, 1), self._search.discount, self._gap, self._watch
         )
         search.scout(search.root)
         while search.root.gap > self._gap and search.tried <= _PRACTISED and not self._watch():
             search.trial(search.root)
-        if search.root.gap <= self._gap:
-            self._practised = horizon
         self._add(search, search.root)
+        return search.root.gap <= self._gap
 
     def _add(self, search: BoundSearch, start: Node) -> bool:
         """Know the policy at ``start`` as one to start over with; whether that is better than what was known."""

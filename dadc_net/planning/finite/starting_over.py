@@ -14,7 +14,7 @@ import numpy as np
 
 from dadc_net.planning.finite.bound_search import BoundSearch, Node
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers, joint_moves
-from dadc_net.planning.finite.team_belief import TeamBelief, fresh
+from dadc_net.planning.finite.team_belief import TeamBelief
 
 _MOST_CELLS = 4_000_000
 """Entries of the laws of all starting states at once."""
@@ -66,28 +66,31 @@ def starting_over(search: BoundSearch, root: Node, vectors: Array) -> list[Array
 
 
 def _unroll(search: BoundSearch, root: Node) -> Unrolled | None:
-    """Follow the policy from every state at once; None where the laws are too large."""
+    """Follow the policy from every state at once; None where the laws are too large, or time is up."""
     model, agents = search.joint.model, search.beliefs.agents
     states = model.num_states
     reward, again = np.zeros(states), dict[int, Array]()
     start = StateLaws(np.zeros((states, agents), dtype=np.int64), np.arange(states), np.eye(states))
-    level = [(root, fresh(0, agents), start)]
+    level = [(root, start)]
     while level:
-        following = []
-        for node, belief, laws in level:
-            if laws.mass.size > _MOST_CELLS:
+        arrived: dict[int, tuple[Node, list[StateLaws]]] = {}
+        for node, laws in level:
+            if laws.mass.size > _MOST_CELLS or search.stop():
                 return None
             search.spell_out(node)
             actions = _actions(node)
             if actions is None:
+                belief = node.belief
                 place = int((belief.weights @ search.outlook.lower(node.stage, belief.numbers)).argmax())
                 law = again.setdefault(place, np.zeros((states, states)))
                 np.add.at(law.T, laws.states, laws.mass)
                 continue
-            joint_action = _played(search, belief, actions, laws)
+            joint_action = _played(search, node.belief, actions, laws)
             reward += model.expected_rewards[joint_action, laws.states] @ laws.mass
-            following += _follow(search, node.stage, belief, actions, laws, joint_action, again)
-        level = following
+            for after, part in _follow(search, node, actions, laws, joint_action, again):
+                arrived.setdefault(id(after), (after, []))[1].append(part)
+        # Many histories can lead to one belief, from which the policy goes on as one.
+        level = [(node, _joined(parts)) for node, parts in arrived.values()]
     return Unrolled(reward, again)
 
 
@@ -108,16 +111,15 @@ def _played(search: BoundSearch, belief: TeamBelief, actions: Numbers, laws: Sta
 
 def _follow(
     search: BoundSearch,
-    stage: int,
-    belief: TeamBelief,
+    node: Node,
     actions: Numbers,
     laws: StateLaws,
     joint_action: Numbers,
     again: dict[int, Array],
-) -> list[tuple[Node, TeamBelief, StateLaws]]:
+) -> list[tuple[Node, StateLaws]]:
     """The nodes after actions [T, K] and the laws there; what the belief holds to be impossible goes on with vector 0."""
-    following = search.outlook.next(stage)
-    told = search.beliefs.following(belief, actions, search.outlook.step(stage) + 1)
+    following = search.outlook.next(node.stage)
+    told = search.beliefs.following(node.belief, actions, search.outlook.step(node.stage) + 1)
     moved, group = _moved(search, laws, joint_action)
     if search.beliefs.sharing.name != "control-sharing":
         group = np.zeros_like(group)
@@ -129,7 +131,7 @@ def _follow(
         rows = group == value
         if rows.any():
             part = StateLaws(moved.memories[rows], moved.states[rows], moved.mass[rows])
-            result.append((search.node(following, after), after, _joined(_renamed(part, after))))
+            result.append((search.node(following, after), _renamed(part, after)))
     rest = ~np.isin(group, expected)
     if rest.any():
         states = search.joint.model.num_states
@@ -167,10 +169,10 @@ def _renamed(laws: StateLaws, belief: TeamBelief) -> StateLaws:
     return StateLaws(np.stack(columns, axis=1), laws.states, laws.mass)
 
 
-def _joined(laws: StateLaws) -> StateLaws:
-    """Equal rows become one."""
-    rows = np.concatenate((laws.memories, laws.states[:, None]), axis=1)
+def _joined(parts: list[StateLaws]) -> StateLaws:
+    """Laws at one belief as one, equal rows as one."""
+    rows = np.concatenate([np.concatenate((part.memories, part.states[:, None]), axis=1) for part in parts])
     unique, inverse = np.unique(rows, axis=0, return_inverse=True)
-    mass = np.zeros((len(unique), laws.mass.shape[1]))
-    np.add.at(mass, inverse.reshape(-1), laws.mass)
+    mass = np.zeros((len(unique), parts[0].mass.shape[1]))
+    np.add.at(mass, inverse.reshape(-1), np.concatenate([part.mass for part in parts]))
     return StateLaws(unique[:, :-1], unique[:, -1], mass)
