@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -62,6 +63,7 @@ def ceil_log2(count: int) -> int:
     return (count - 1).bit_length()
 
 
+@cache
 def operand_bits(terms: int) -> int:
     """Bits k of each operand of a dot product over ``terms`` terms: 2 k + ceil(log2 n) <= 53."""
     return (_MANTISSA_BITS - ceil_log2(min(terms, CHUNK_TERMS))) // 2
@@ -215,6 +217,7 @@ def _multiply(left: Array, right: Array) -> Array:
     return result
 
 
+@cache
 def _sum_bits(terms: int) -> int:
     """Bits of each term of a sum: 53 - ceil(log2 n), of which rounding can use 51."""
     return min(_MANTISSA_BITS - ceil_log2(max(1, min(terms, CHUNK_TERMS))), 51)

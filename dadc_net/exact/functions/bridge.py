@@ -19,7 +19,8 @@ Gradients = tuple[Tensor | None, ...]
 def to_numpy(tensor: Tensor) -> Array:
     if tensor.dtype is not torch.float64:
         raise TypeError(f"exact functions take float64 tensors, got {tensor.dtype}")
-    array: Array = tensor.detach().numpy()
+    # A detached view costs as much as the array, and what no gradient is wanted of needs none.
+    array: Array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
     return array
 
 

@@ -152,8 +152,7 @@ class _Pick(Function):
     def forward(ctx: Context, x: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.columns = x.shape[1]
-        chosen = np.take_along_axis(to_numpy(x), index.numpy()[:, None], axis=1)[:, 0]
-        return to_tensor(chosen)
+        return to_tensor(to_numpy(x)[np.arange(x.shape[0]), index.numpy()])
 
     @staticmethod
     def backward(ctx: Context, *gradients: Tensor) -> Gradients:
@@ -166,7 +165,7 @@ class _Place(Function):
     def forward(ctx: Context, x: Tensor, index: Tensor, columns: int) -> Tensor:
         ctx.save_for_backward(index)
         placed = np.zeros((x.shape[0], columns))
-        np.put_along_axis(placed, index.numpy()[:, None], to_numpy(x)[:, None], axis=1)
+        placed[np.arange(x.shape[0]), index.numpy()] = to_numpy(x)
         return to_tensor(placed)
 
     @staticmethod
