@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dadc_net.descriptors import opened
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]+\.dadc-tmp")
 """Names that nobody else gives to a file."""
 
@@ -57,7 +59,7 @@ def sweep(folder: Path) -> None:
 
 def sync_folder(path: Path) -> None:
     """Make names in ``path`` survive a loss of power: a new file's content alone is not enough. Raises OSError."""
-    folder = os.open(path, os.O_RDONLY)
+    folder = opened(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -69,7 +71,7 @@ def _beside(path: Path) -> Iterator[Path]:
     """An empty file beside ``path`` that is gone at the end, unless it was renamed: on a full disk it would take room."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.dadc-tmp")
     temporary.unlink(missing_ok=True)
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    os.close(opened(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     try:
         yield temporary
     finally:
@@ -77,7 +79,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _fill(path: Path, content: bytes, durable: bool) -> None:
-    with open(path, "wb") as file:
+    with os.fdopen(opened(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.write(content)
         file.flush()
         if durable:

@@ -22,7 +22,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 
 BESIDE = {"errors", "schema"}
 """Modules beside the rooms that every room may import."""
-FILES_BESIDE = {"atomic_file"}
+FILES_BESIDE = {"atomic_file", "descriptors"}
 """Modules beside the rooms that read or write files: for the rooms outside the core."""
 CONFIGURATION = {"config", "named_code", "presets", "run_sections", "structure_section", "toml_text", "user_code"}
 """Modules beside the rooms that only those may import who start something."""

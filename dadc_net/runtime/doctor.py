@@ -20,11 +20,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from dadc_net.descriptors import SPARE_DESCRIPTORS
 from dadc_net.errors import DadcError
 from dadc_net.runtime.meters import memory_bytes
 from dadc_net.storage.folder import locked
 from dadc_net.wire.key_files import require_curve
-from dadc_net.wire.options import SPARE_DESCRIPTORS
 
 OK, NOTE, BAD = "ok", "note", "BAD"
 _DISK_LEAST = 500 * 10**6

@@ -17,6 +17,7 @@ from types import FrameType
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.descriptors import for_files
 from dadc_net.errors import TemporaryError
 from dadc_net.node.messages import Fault
 from dadc_net.node.rows import ServerRow
@@ -40,7 +41,8 @@ class TimedEnvironment(World):
         """As the base class, timed."""
         self.since = time.monotonic()
         try:
-            return super().advance(joint_action)
+            with for_files():
+                return super().advance(joint_action)
         finally:
             self.seconds, self.since = time.monotonic() - self.since, None
 

@@ -15,6 +15,8 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Any, ClassVar, Protocol, Self, TypeVar, get_args, get_origin, get_type_hints
 
+from dadc_net.descriptors import for_files
+
 _log = logging.getLogger(__name__)
 Made = TypeVar("Made")
 
@@ -321,7 +323,8 @@ class Observers:
         """Tell all observers."""
         for observer in tuple(self._observers):
             try:
-                observer.on(event)
+                with for_files():
+                    observer.on(event)
             except Exception as error:  # A user's observer may raise anything.
                 self._observers.remove(observer)
                 _log.exception("an observer failed")

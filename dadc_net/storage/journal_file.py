@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from dadc_net.atomic_file import replacing, sync_folder
+from dadc_net.descriptors import for_files, opened
 from dadc_net.errors import CorruptStateError, TemporaryError, UsageError
 from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.node.record import Record
@@ -98,8 +99,9 @@ class JournalFile:
         Raises:
             CorruptStateError: if it is not a readable journal of this format.
         """
-        self._connection = sqlite3.connect(self.path, isolation_level=None)
-        with Translated(self.path):
+        with for_files():
+            self._connection = sqlite3.connect(self.path, isolation_level=None)
+        with Translated(self.path), for_files():
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._mode]}")
             self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
@@ -148,7 +150,7 @@ class JournalFile:
         A checkpoint, SQLite's own way, leaves out what a reader such as ``dadc check`` holds up. SQLite locks other files.
         """
         with Translated(self.path):
-            log = os.open(self.path.with_name(JOURNAL_NAME + WAL_SUFFIX), os.O_RDONLY)
+            log = opened(self.path.with_name(JOURNAL_NAME + WAL_SUFFIX), os.O_RDONLY)
             try:
                 os.fsync(log)
             finally:
@@ -185,13 +187,14 @@ class JournalFile:
         if self._connection is None:
             return True
         connection, self._connection = self._connection, None
-        try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",))
-        except sqlite3.Error:
-            return False  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
-        finally:
-            connection.close()
+        with for_files():
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",))
+            except sqlite3.Error:
+                return False  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
+            finally:
+                connection.close()
 
 
 class Translated:

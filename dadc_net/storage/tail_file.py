@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dadc_net.atomic_file import sync_folder
+from dadc_net.descriptors import opened
 
 TAIL_SUFFIX = "-tail"
 """After the name of the database that the tail belongs to."""
@@ -64,7 +65,7 @@ class TailFile:
     def open(self) -> None:
         """Open the file, and make it where there is none. What it holds must be read and cut before ``append``."""
         there = self.path.exists()
-        self._descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._descriptor = opened(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         self.size = os.fstat(self._descriptor).st_size
         if not there:
             sync_folder(self.path.parent)

@@ -25,7 +25,7 @@ from dadc_net.wire.endpoint import parse_connect, refuse_insecure
 from dadc_net.wire.handshake import HandshakeWatch, Outcome
 from dadc_net.wire.keys import AgentKeys
 from dadc_net.wire.limits import FRAMES_MAX, HELD_BYTES_MAX, HELD_MESSAGES_MAX, agent_frame_bytes, unfinished_bytes
-from dadc_net.wire.minder import Minder
+from dadc_net.wire.minder import INTERVAL_SECONDS, Minder
 from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
@@ -177,7 +177,7 @@ class AgentSocket:
             self._descriptor = descriptor_of(frames[-1])
         return not self._flooded
 
-    def _cut_endless(self, _now: float) -> None:
+    def _cut_endless(self, _now: float) -> float:
         """End the connection if a message comes over it that is larger than any may be; on the minder's thread."""
         descriptor, heard, self._heard = self._descriptor, self._heard, False
         limits = {} if descriptor is None or not heard else {descriptor: None}
@@ -185,6 +185,7 @@ class AgentSocket:
             self._descriptor = None
             shut(guilty)
             _log.warning("cut the connection to the server: a message came over it that does not end")
+        return INTERVAL_SECONDS
 
     def _needs_the_owner(self, frames: list[zmq.Frame]) -> bool:
         if not self._note(frames):

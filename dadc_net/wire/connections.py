@@ -9,13 +9,14 @@ cut has gone already. Whoever is cut by mistake all the same connects again at o
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import zmq
+
+from dadc_net.descriptors import open_descriptors
 
 _UINT32 = 2**32
 _DESCRIPTORS_REMEMBERED = 4096
@@ -75,15 +76,12 @@ def shut(descriptor: int) -> bool:
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """The socket of ``descriptor``, which stays open. Raises OSError if it is none."""
-    copy = os.dup(descriptor)
+    """The socket of ``descriptor``, which stays open. No copy: there may be no descriptor for it. Raises OSError."""
+    borrowed = socket.socket(fileno=descriptor)
     try:
-        borrowed = socket.socket(fileno=copy)
-    except OSError:
-        os.close(copy)
-        raise
-    with closing(borrowed):
         yield borrowed
+    finally:
+        borrowed.detach()
 
 
 def _newer(peer: bytes, other: bytes | None) -> bool:
@@ -105,6 +103,8 @@ class Unfinished:
     def __init__(self, ours: Callable[[socket.socket], bool]) -> None:
         """``ours`` tells which TCP sockets of this process belong to the transport."""
         self._ours = ours
+        self._silent: set[int] = set()
+        """Descriptors over which nothing had come at the last look."""
         self._base: dict[tuple[int, object], int] = {}
         """(descriptor, peer's address) -> bytes that had come when a message was last known to be finished."""
 
@@ -122,7 +122,7 @@ class Unfinished:
             base[descriptor, address] = received if limit is None else known
             if limit is not None and received - known > limit:
                 guilty.append(descriptor)
-        self._base = base
+        self._base, self._silent = base, {descriptor for (descriptor, _), received in found.items() if not received}
         return guilty
 
     @property
@@ -131,22 +131,20 @@ class Unfinished:
         return len(self._base)
 
     def surplus(self, most: int, spared: Collection[int | None]) -> list[int]:
-        """Descriptors to be shut so that ``most`` stay open, as of the last look: the oldest, and none of ``spared``.
+        """Descriptors to be shut so that ``most`` stay open, as of the last look: first those that have
+        said nothing at all, the oldest first; none of ``spared``.
 
-        Who is honest has joined a moment after it connected; who only holds a descriptor grows old.
+        Who is honest says something at once, and has joined a moment later; who only holds a descriptor grows old.
         """
         strangers = [descriptor for descriptor, _ in self._base if descriptor not in spared]
+        strangers.sort(key=lambda descriptor: descriptor not in self._silent)
         return strangers[: max(0, len(self._base) - most)]
 
     def _received(self) -> Iterator[tuple[int, object, int]]:
         """(descriptor, peer's address, bytes received) of each connection; nothing where the system does not tell."""
-        try:
-            names = os.listdir("/proc/self/fd")
-        except OSError:
-            return
-        for name in names:
+        for descriptor in open_descriptors():
             try:
-                with _borrowed(int(name)) as connection:
+                with _borrowed(descriptor) as connection:
                     internet = connection.family in (socket.AF_INET, socket.AF_INET6)  # A launcher's pipe has no port.
                     if not internet or connection.type != socket.SOCK_STREAM or not self._ours(connection):
                         continue
@@ -155,4 +153,4 @@ class Unfinished:
             except (OSError, ValueError):
                 continue  # No socket, or gone in the meantime.
             if len(info) >= _RECEIVED_AT + 8:
-                yield int(name), address, int.from_bytes(info[_RECEIVED_AT : _RECEIVED_AT + 8], sys.byteorder)
+                yield descriptor, address, int.from_bytes(info[_RECEIVED_AT : _RECEIVED_AT + 8], sys.byteorder)

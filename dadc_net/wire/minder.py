@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 class Minder:
     """Calls ``look(now)`` with ``lock`` held, about ten times a second while nobody else holds it; now: monotonic s.
 
-    ``always(now)`` is called as often, whoever holds the lock; it must not use the socket.
+    ``always(now)`` is called whoever holds the lock, and says in how many seconds again; it must not use the socket.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Minder:
         lock: threading.Lock,
         look: Callable[[float], None],
         name: str,
-        always: Callable[[float], None] = lambda _: None,
+        always: Callable[[float], float] = lambda _: INTERVAL_SECONDS,
     ) -> None:
         self._always = always
         self._lock = lock
@@ -44,16 +44,17 @@ class Minder:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(INTERVAL_SECONDS):
-            self._try(self._always)
-            if self._lock.acquire(blocking=False):
-                try:
-                    self._try(self._look)
-                finally:
-                    self._lock.release()
-
-    def _try(self, look: Callable[[float], None]) -> None:
-        try:
-            look(time.monotonic())
-        except Exception:
-            _log.exception("what a socket needs while its owner is busy failed; the owner goes on without")
+        pause, due = INTERVAL_SECONDS, 0.0
+        while not self._ended.wait(pause):
+            try:
+                now = time.monotonic()
+                pause = min(INTERVAL_SECONDS, self._always(now))
+                if now >= due and self._lock.acquire(blocking=False):
+                    due = now + INTERVAL_SECONDS
+                    try:
+                        self._look(now)
+                    finally:
+                        self._lock.release()
+            except Exception:
+                pause = INTERVAL_SECONDS
+                _log.exception("what a socket needs while its owner is busy failed; the owner goes on without")

@@ -5,13 +5,11 @@ Both ends of a connection must agree on nothing here: each protects itself.
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import zmq
 
-from dadc_net.errors import UsageError
 from dadc_net.wire import limits
 from dadc_net.wire.key_files import KeyPair, require_curve
 
@@ -27,10 +25,6 @@ _QUEUE_MESSAGES = 64
 """Lock-step keeps one message per peer under way; a full queue to a peer is one that does not read."""
 _HANDSHAKE_MS = 5000
 """A TCP client that says nothing holds a descriptor this long."""
-SPARE_DESCRIPTORS = 512
-"""Of files, and of connections that come faster than those of strangers are cut."""
-_ENOUGH_DESCRIPTORS = 65_536
-"""A larger limit only makes it slower to look through them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,28 +113,3 @@ def bound_address(socket: Socket) -> str:
     """The address that ``socket`` was bound to last, with the port that was chosen."""
     address = socket.get(zmq.LAST_ENDPOINT)
     return str(address, "ascii").rstrip("\0") if isinstance(address, bytes) else ""
-
-
-def require_descriptors(num_agents: int) -> int:
-    """Raise this process's limit of descriptors to the hard one, and return how many connections may be open at once.
-
-    The rest is for files: a run that has been learned must be able to write down its end.
-
-    Raises:
-        UsageError: if not even ``num_agents`` connections may.
-    """
-    need = num_agents + SPARE_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-            soft = most
-        except (OSError, ValueError):
-            pass  # What there is may be enough.
-    if soft != resource.RLIM_INFINITY and soft < need:
-        raise UsageError(
-            f"this process may open {soft} descriptors, {num_agents} agents need {need}. The server did not start. "
-            f"Run: ulimit -n {need}"
-        )
-    return (most if soft == resource.RLIM_INFINITY else soft) - SPARE_DESCRIPTORS

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import zmq
 
+from dadc_net.descriptors import open_descriptors, require_descriptors
 from dadc_net.errors import DadcError, InvariantError, TemporaryError, UsageError
 from dadc_net.wire import options
 from dadc_net.wire.authenticator import Authenticator, owner_of, prove_closed
@@ -27,7 +28,7 @@ from dadc_net.wire.key_files import new_pair
 from dadc_net.wire.key_list import KeyList
 from dadc_net.wire.keys import ServerKeys
 from dadc_net.wire.limits import UNFINISHED_STRANGER_BYTES_MAX, server_frame_bytes, unfinished_bytes
-from dadc_net.wire.minder import Minder
+from dadc_net.wire.minder import INTERVAL_SECONDS, Minder
 from dadc_net.wire.multipart import NOW, Intake, send_frames
 from dadc_net.wire.options import Context, Heartbeat, Socket
 
@@ -35,6 +36,8 @@ _PEERS_REMEMBERED = 4096
 _DRAINED_MAX = 10_000
 """Messages taken over at once while the owner is busy."""
 _LOG_INTERVAL_SECONDS = 10.0
+_COUNT_SECONDS, _CROWDED_SECONDS = 0.02, 0.005
+"""Between two counts of the descriptors, and between two looks at all connections while there are many."""
 _AWAY_SECONDS = 1.0
 """An owner that has not used the socket for so long is busy with something else."""
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
@@ -79,9 +82,9 @@ class ServerSocket:
         if keys is None:
             refuse_insecure(wanted, "--bind")
         agents = 1 if keys is None else len(set(keys.authorised.values()))
-        self._connections_max = options.require_descriptors(agents)
+        self._connections_max = require_descriptors(agents)
         self._frame_bytes = frame_bytes or server_frame_bytes()
-        self._surplus_logged = float("-inf")
+        self._surplus_logged = self._looked = float("-inf")
         self._secure = keys is not None
         self._admitted: KeyList | None = None if keys is None else KeyList(keys)
         self._keys_of: dict[bytes, bytes] = {}
@@ -116,7 +119,7 @@ class ServerSocket:
         self._intake = Intake(self._socket, self._lock, keep)
         port = int(self.endpoint.rpartition(":")[2])
         self._unfinished = Unfinished(lambda connection: connection.getsockname()[1] == port)
-        always = partial(self._cut_endless, conduct) if conduct else (lambda _now: None)
+        always = partial(self._watch, conduct) if conduct else (lambda _now: INTERVAL_SECONDS)
         self._minder = Minder(self._lock, self._while_away, "dadc-server-socket", always)
 
     @property
@@ -261,8 +264,16 @@ class ServerSocket:
             self._cut(conduct, peer)
         return verdict is Verdict.KEEP
 
-    def _cut_endless(self, conduct: Conduct, _now: float) -> None:
-        """End connections over which a message comes that is larger than any may be; on the minder's thread."""
+    def _watch(self, conduct: Conduct, now: float) -> float:
+        """Look at the connections, now and then or when there are many; on the minder's thread. Seconds until the next."""
+        crowded = len(open_descriptors()) > self._connections_max // 2
+        if crowded or now - self._looked >= INTERVAL_SECONDS:
+            self._looked = now
+            self._cut_endless(conduct)
+        return _CROWDED_SECONDS if crowded else _COUNT_SECONDS
+
+    def _cut_endless(self, conduct: Conduct) -> None:
+        """End connections over which a message comes that is larger than any may be."""
         heard, self._heard = self._heard, set()
         seated = [peer for peer in list(self._agents) if conduct.is_seated(peer)]
         found = {self._connections.of(peer): unfinished_bytes(self._frame_bytes) for peer in seated}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +176,49 @@ def test_a_flood_of_strangers(team: MakeTeam, undisturbed: Digest) -> None:
     assert held > 60, "the flood held nothing; the test shows nothing"
     assert running.log(SERVER).count("refused") < 40
     assert_undisturbed(running, undisturbed([*LONGER, "--set", "updates=60"]))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_strangers_without_a_key_do_not_keep_a_run_from_writing_down_its_end(
+    team: MakeTeam, undisturbed: Digest, tmp_path: Path
+) -> None:
+    """Twice as many connections as the server may have descriptors, from before the first record until after the last."""
+    running = team([*LONGER, "--set", "updates=60"])
+    running.wrap = lambda party, line: ["sh", "-c", 'ulimit -n 1024; exec "$@"', party, *line] if party == SERVER else line
+    running.start()
+    flood = subprocess.Popen([sys.executable, "-c", STRANGERS, running.bind.rpartition(":")[2], str(tmp_path / "most")])
+    try:
+        running.supervise(300)
+        assert flood.poll() is None, "the flood ended before the run; the test shows nothing"
+    finally:
+        flood.kill()
+        flood.wait(20)
+    assert int((tmp_path / "most").read_text()) > 1024, "the flood was too small; the test shows nothing"
+    assert set(map(tuple, running.codes.values())) == {(0,)}
+    assert "raise the limit (ulimit -n)" in running.log(SERVER)
+    assert_undisturbed(running, undisturbed([*LONGER, "--set", "updates=60"]))
+
+
+STRANGERS = """
+import pathlib, socket, sys, time
+held, most, port = [], 0, int(sys.argv[1])
+while True:
+    for _ in range(200):
+        try:
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=0.5))
+        except OSError:
+            time.sleep(0.05)
+            break
+    if len(held) > most:
+        most = len(held)
+        pathlib.Path(sys.argv[2]).write_text(str(most))
+    if len(held) > 3000:
+        for one in held[:1000]:
+            one.close()
+        del held[:1000]
+"""
+"""Connections that say nothing, as fast as they can be made; writes down how many it held open at once."""
 
 
 def _descriptors(pid: int) -> int:

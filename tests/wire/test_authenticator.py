@@ -11,6 +11,7 @@ import pytest
 import zmq
 from zmq.utils import z85
 
+from dadc_net import descriptors
 from dadc_net.errors import AuthenticationError, DadcError, InvariantError, UsageError
 from dadc_net.wire import authenticator, options
 from dadc_net.wire.agent_socket import AgentSocket
@@ -135,14 +136,18 @@ def test_requests_that_are_not_ours_are_refused() -> None:
 
 
 def test_too_few_descriptors_are_refused_with_the_number_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "_kept", descriptors._Kept())
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 256))
     with pytest.raises(UsageError, match="ulimit -n 514"):
-        options.require_descriptors(2)
+        descriptors.require_descriptors(2)
     raised: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 4096))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: raised.append(limits))
-    assert options.require_descriptors(2) == 4096 - 512, "the rest is for files"
-    assert raised == [(4096, 4096)], "as much as may be, not as much as is needed"
+    assert descriptors.require_descriptors(2) == 4096 - 512, "the rest is for files"
+    assert raised == [(4096 - 256, 4096)], "as much as may be, not as much as is needed; some are kept for files alone"
+    with descriptors.for_files(), descriptors.for_files():
+        assert raised[1:] == [(4096, 4096)]
+    assert raised[2:] == [(4096 - 256, 4096)]
 
 
 def test_a_library_without_encryption_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

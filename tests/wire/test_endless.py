@@ -171,7 +171,7 @@ def test_what_an_agent_expects_bounds_what_its_next_connection_takes(
 def test_strangers_that_hold_descriptors_are_cut_the_oldest_first(
     folder: Path, agents: Agents, agent_keys: KeysOf, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dadc_net.wire.options.require_descriptors", lambda _: 8)
+    monkeypatch.setattr("dadc_net.wire.server_socket.require_descriptors", lambda _: 8)
     seated: list[bytes] = []
     server = ServerSocket(LOOPBACK, load_server_keys(folder), Heartbeat(), conduct=Conduct(lambda peer: peer in seated))
     where = ("127.0.0.1", int(server.endpoint.rpartition(":")[2]))
