@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,3 +86,48 @@ def test_a_disk_that_refuses_costs_nothing(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._open_for_write", full)
     assert computed() == (9.1, 0)
     assert not list(folder.rglob("*.nb?"))
+
+
+_NEW_PROCESS = """
+import sys
+import numpy as np
+from dadc_net.exact.compiled.jit import compiled
+
+def kept(x):
+    if x[0] < 0.0:
+        raise ValueError("below")
+    made = np.empty_like(x)
+    for i in range(len(x)):
+        made[i] = np.tanh(x[i]) + x[i] ** 2
+    return made
+
+def other(x):
+    return x.sum() + np.sort(x)[0]
+
+kernel, x = compiled(kept), np.array([1.0, 2.0])
+assert np.allclose(kernel(x), np.tanh(x) + x**2)
+try:
+    kernel(-x)
+except ValueError as error:
+    assert str(error) == "below"
+print(sum(kernel.stats.cache_hits.values()), "numba.np.arraymath" in sys.modules)
+if "compile" in sys.argv:
+    assert compiled(other)(x) == 4.0
+    assert np.allclose(kernel(x), np.tanh(x) + x**2)
+    print("numba.np.arraymath" in sys.modules)
+"""
+
+
+def test_kept_code_runs_without_what_only_a_compiler_needs(tmp_path: Path) -> None:
+    """It allocates and raises as ever, and what is not kept can still be compiled after it."""
+    script = tmp_path / "new_process.py"
+    script.write_text(_NEW_PROCESS, encoding="utf-8")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def said(*arguments: str) -> list[str]:
+        command = [sys.executable, str(script), *arguments]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=100)
+        return done.stdout.split()
+
+    assert said() == ["0", "True"], "the control: it compiles"
+    assert said("compile") == ["1", "False", "True"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from numba import cloudpickle
 from numba.core import caching
+from numba.core.runtime.nrt import rtsys
 
 _FunctionCache: Any = caching.FunctionCache
 _IndexDataCacheFile: Any = caching.IndexDataCacheFile
@@ -46,9 +47,14 @@ class KeptCode(_FunctionCache):  # type: ignore[misc]
         self._cache_file = _WholeFiles(cache_path=self._cache_path, filename_base=base, source_stamp=stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Compiled code for a signature; None: it has to be compiled."""
+        """Compiled code for a signature; None: it has to be compiled.
+
+        numba would first make the context ready to compile, which loads hundreds of its modules, and SciPy where it is
+        installed: for nothing where code is kept, since its compiler does so itself. What runs needs the runtime alone.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         except Exception:  # Whatever a damaged file makes of its reader, compiling is right.
             return None
 
