@@ -36,7 +36,7 @@ from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task
 from dadc_net.team.used_choices import credit_record
 from dadc_net.team.user_code import blame_owner
-from dadc_net.toml_text import read_toml, without_none, write_toml
+from dadc_net.toml_text import read_toml, read_toml_file, without_none, write_toml
 
 RUN_CONFIG = "config.toml"
 """What the folder of a run calls its configuration."""
@@ -196,7 +196,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         UsageError, ConfigError: if it cannot be read, or is no TOML.
     """
     try:
-        return read_toml(path.read_text(encoding="utf-8"))
+        return read_toml_file(path)
     except OSError as error:
         raise UsageError(
             f"the task file {path} cannot be read: {error.strerror}. A TASK is a built-in name, a TOML or .dpomdp file, "

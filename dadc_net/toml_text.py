@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dadc_net.errors import ConfigError
@@ -55,6 +56,18 @@ def read_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except RecursionError as error:
         raise ValueError("its lists or tables are nested too deep") from error
+
+
+def read_toml_file(path: Path) -> dict[str, Any]:
+    """What the file says. Raises ValueError for whatever is wrong with it, OSError."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"it is no text in UTF-8 (byte 0x{raw[error.start]:02x} at offset {error.start}). Save it as UTF-8"
+        ) from error
+    return read_toml(text)
 
 
 def _culprit(plain: Mapping[str, Any]) -> str:

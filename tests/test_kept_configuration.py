@@ -255,8 +255,8 @@ def test_values_of_set_are_used_whole_or_refused(overrides: list[str], words: st
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b'task = "mabc"\n# \xff', "not valid TOML"),
-        ('task = "mabc"'.encode("utf-16"), "not valid TOML"),
+        (b'task = "mabc"\n# \xff', "no text in UTF-8 .*Save it as UTF-8"),
+        ('task = "mabc"'.encode("utf-16"), "no text in UTF-8 .*Save it as UTF-8"),
         (b'task = "mabc"\nupdates = 1' + b"0" * 5000, "not valid TOML"),
         (b'task = "mabc"\nx = ' + b"[" * 5000, "nested too deep"),
     ],

@@ -22,7 +22,7 @@ from dadc_net.runtime.metrics import read_metrics
 from dadc_net.storage.folder import open_folder
 from dadc_net.storage.kept_run import find_run
 from dadc_net.storage.run_folder import config_file
-from dadc_net.toml_text import read_toml
+from dadc_net.toml_text import read_toml_file
 
 FORMAT = "dadc-net sweep collection 1"
 _PER_CURVE: tuple[str, ...] = (
@@ -124,7 +124,7 @@ def _read_run(path: Path) -> Record:
         else:
             learning = {"env_steps": [*learning["env_steps"], report["env_steps"]], "value": [*learning["value"], final]}
         named = {"curve": report["algorithm"], "panel": report["task"], "label": report["algorithm"], SINGLE: True}
-        named["configuration"] = read_toml(config_file(path).read_text(encoding="utf-8"))
+        named["configuration"] = read_toml_file(config_file(path))
         return {**report, **named, "round_robin": None, "learning": learning}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptStateError(

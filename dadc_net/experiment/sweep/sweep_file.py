@@ -26,7 +26,7 @@ from typing import Any
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import ConfigError, UsageError
 from dadc_net.schema import closest, convert, flat, require
-from dadc_net.toml_text import read_toml
+from dadc_net.toml_text import read_toml_file
 
 _TOP_LEVEL = ("title", "seeds", "common", "curve")
 _MOST_SEEDS = 100_000
@@ -75,7 +75,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] |
         ConfigError, UsageError: naming the curve, the key, its value and the remedy.
     """
     try:
-        given = read_toml(path.read_text(encoding="utf-8"))
+        given = read_toml_file(path)
     except OSError as error:
         raise UsageError(
             f"the sweep file {path} cannot be read: {error.strerror}. It is a TOML file of curves and seeds. Check the path."
