@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dadc_net.bench.lockstep import configured, full_rate
+from dadc_net.bench.lockstep import configured, full_pace
 from dadc_net.bench.memory_journal import IN_MEMORY
 from dadc_net.storage.journals import ON_DISK
 
@@ -36,14 +36,14 @@ def bench_journal(copies: Sequence[int], modes: Sequence[str], steps: int, round
     found = []
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        full_rate(configured(2, 1, 300), base / "warm-up")
+        full_pace(configured(2, 1, 300), base / "warm-up")
         for num_envs in copies:
             rates: dict[str, list[float]] = {mode: [] for mode in (WITHOUT, *modes)}
             for index in range(rounds):
                 for mode in (WITHOUT, *modes):
                     out = base / f"{num_envs}-{mode}-{index}"
                     kept, journal = (IN_MEMORY, "process") if mode == WITHOUT else (ON_DISK, mode)
-                    rates[mode].append(full_rate(configured(2, num_envs, steps, journal), out, kept))
+                    rates[mode].append(full_pace(configured(2, num_envs, steps, journal), out, kept).rate)
             for mode in modes:
                 pairs = list(zip(rates[WITHOUT], rates[mode], strict=True))
                 cost = statistics.median(1 - one / other for other, one in pairs)

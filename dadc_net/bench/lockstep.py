@@ -1,18 +1,22 @@
 """Measures the lock-step rate of full runs against the transport's ceiling, alternated, so that both see one machine.
 
-Rates of one machine at one moment are noisy; the ratio of two that were measured in turn is what to keep. Two agents run
-multi-access broadcast, any other number demand response, whose observations and actions are as small.
+Rates of one machine at one moment are noisy; the ratio of two that were measured in turn is what to keep. Where other
+programs share the processors even that is noisy, and the ratio of processor times, of all processes together, says more.
+Two agents run multi-access broadcast, any other number demand response, whose observations and actions are as small.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
+from dadc_net.bench import processor_time
 from dadc_net.bench.shares import Shares, shares_of
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import InvariantError
@@ -36,6 +40,15 @@ _MOST_SECONDS = 120.0
 """How long the raw loop's processes may take to end."""
 
 
+class Pace(NamedTuple):
+    """How fast lock-steps are, and what they cost."""
+
+    rate: float
+    """Lock-steps per second."""
+    cpu: float | None
+    """CPU seconds of a lock-step, of all processes together; None where this system does not tell."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """Lock-steps per second; medians over the rounds."""
@@ -44,6 +57,11 @@ class BenchResult:
     raw: float
     ratio: float
     """Median over rounds of full / raw."""
+    cpu_full: float | None
+    """CPU seconds of a lock-step of all processes."""
+    cpu_raw: float | None
+    cpu_ratio: float | None
+    """Median over rounds of raw / full: the share of a lock-step's processor time that the raw loop would take."""
     env_steps: float
     """Environment steps per second of the full run: E times ``full``."""
     shares: Shares
@@ -70,29 +88,36 @@ class RawOrder:
 
 
 def raw_server_child(order: RawOrder, connection: Connection) -> None:
-    """Body of the raw loop's server; reports its endpoint, then the seconds that the steps took."""
+    """Body of the raw loop's server; reports its endpoint, then the seconds and CPU seconds that the steps took."""
     socket = ServerSocket(order.server, load_server_keys(order.keys))
     try:
         connection.send(socket.endpoint)
         peers = ceiling.wait_for_agents(socket, order.agents, _MOST_SECONDS)
-        connection.send(ceiling.raw_server(socket, peers, order.steps, [bytes(size) for size in order.frames]))
+        begun = time.process_time()
+        seconds = ceiling.raw_server(socket, peers, order.steps, [bytes(size) for size in order.frames])
+        connection.send((seconds, time.process_time() - begun))
         ceiling.stop_agents(socket, peers)
     finally:
         socket.close()
 
 
 def raw_agent_child(order: RawOrder, connection: Connection) -> None:
-    """Body of a raw loop's agent."""
+    """Body of a raw loop's agent; reports its CPU seconds."""
     socket = AgentSocket(order.server, load_agent_keys(order.keys, order.agent))
     try:
         socket.connect()
+        begun = time.process_time()
         ceiling.raw_agent(socket, [bytes(size) for size in order.frames])
+        connection.send(time.process_time() - begun)
     finally:
         socket.close()
 
 
 def configured(num_agents: int, num_envs: int, steps: int, journal: str = "process") -> RunConfig:
-    """The run that is measured: an update every 300 lock-steps."""
+    """The run that is measured: an update every 300 lock-steps.
+
+    Two batches more than are measured: libraries load in the first one, and in the last one processes begin to end.
+    """
     overrides = [
         f"learner.num_envs={num_envs}",
         f"learner.batch_steps={num_envs * _BATCH_LOCK_STEPS}",
@@ -100,11 +125,11 @@ def configured(num_agents: int, num_envs: int, steps: int, journal: str = "proce
         f"runtime.journal={journal}",
     ]
     task, own = ("mabc", []) if num_agents == 2 else ("demand-response", [f"env.agents={num_agents}"])
-    return resolve(task, [*overrides, *own], {"updates": 1 + max(1, steps // _BATCH_LOCK_STEPS)})
+    return resolve(task, [*overrides, *own], {"updates": 2 + max(1, steps // _BATCH_LOCK_STEPS)})
 
 
-def raw_rate(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path) -> float:
-    """Lock-steps per second of the raw loop, with frames as large as those of the run."""
+def raw_pace(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path) -> Pace:
+    """Of the raw loop, with frames as large as those of the run."""
     agents, world = config.settings.num_agents, World(make_problem(config), seed_bytes(1))
     row = world.first()
     step = Step(NO_RUN, 0, row.record, max(row.observations, key=len))
@@ -120,38 +145,41 @@ def raw_rate(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path)
         )
         for agent in range(1, agents + 1)
     ]
-    seconds = float(server.connection.recv())
+    seconds, cpu = server.connection.recv()
+    cpu += sum(child.connection.recv() for child in answering)
     for child in (server, *answering):
         child.process.join(_MOST_SECONDS)
         if child.process.exitcode != 0:
             raise InvariantError(f"{child.name} of the raw loop ended with {child.process.exitcode}")
         child.connection.close()
-    return steps / seconds
+    return Pace(steps / seconds, cpu / steps)
 
 
 class Updates:
-    """The observer that remembers all updates."""
+    """The observer that remembers all updates, and the CPU seconds that processes had taken then."""
 
     def __init__(self) -> None:
-        self.heard: list[Updated] = []
+        self.heard: list[tuple[Updated, float | None]] = []
 
     def on(self, event: Event) -> None:
         """Remember it, if it is one."""
         if isinstance(event, Updated):
-            self.heard.append(event)
+            self.heard.append((event, processor_time.of_descendants()))
 
 
-def full_rate(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> float:
-    """Lock-steps per second of a real run: learner, digests, journals, keys and all.
+def full_pace(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> Pace:
+    """Of a real run: learner, digests, journals, keys and all.
 
     The first batch is left out: agents build their learners in it, and libraries finish loading. The raw loop is measured
-    after its start, too.
+    after its start, too. So is the last one, in which processes end and their times can no longer be read.
     """
     options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out, journals=journals)
     updates = Updates()
     Launcher(options, updates, StopRequest()).run()
-    first, last = updates.heard[0], updates.heard[-1]
-    return (last.lock_steps - first.lock_steps) / (last.seconds - first.seconds)
+    (first, begun), (last, ended) = updates.heard[0], updates.heard[-2]
+    lock_steps = last.lock_steps - first.lock_steps
+    cpu = None if begun is None or ended is None else (ended - begun) / lock_steps
+    return Pace(lock_steps / (last.seconds - first.seconds), cpu)
 
 
 def bench(num_agents: int, num_envs: int, steps: int, rounds: int) -> BenchResult:
@@ -162,14 +190,17 @@ def bench(num_agents: int, num_envs: int, steps: int, rounds: int) -> BenchResul
         keys = base / "keys"
         write_keys(keys, num_agents)
         fork_server = ForkServer()
-        raw_rate(fork_server, config, min(steps, 500), keys)
-        raw: list[float] = []
-        full: list[float] = []
-        for index in range(rounds):
-            raw.append(raw_rate(fork_server, config, steps, keys))
-            full.append(full_rate(config, base / f"run-{index}"))
+        raw_pace(fork_server, config, min(steps, 500), keys)
+        paces = [
+            (raw_pace(fork_server, config, steps, keys), full_pace(config, base / f"run-{index}")) for index in range(rounds)
+        ]
+        raw, full = [own.rate for own, _ in paces], [own.rate for _, own in paces]
         parts = shares_of(config, 1.0 / statistics.median(raw), 1.0 / statistics.median(full), base / "shares")
+    costs = [(one.cpu, other.cpu) for one, other in paces if one.cpu is not None and other.cpu]
     return BenchResult(
+        cpu_full=statistics.median(own for _, own in costs) if costs else None,
+        cpu_raw=statistics.median(own for own, _ in costs) if costs else None,
+        cpu_ratio=statistics.median(one / other for one, other in costs) if costs else None,
         full=statistics.median(full),
         raw=statistics.median(raw),
         ratio=statistics.median(f / r for f, r in zip(full, raw, strict=True)),

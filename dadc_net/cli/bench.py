@@ -18,6 +18,10 @@ def _numbers(context: click.Context, option: click.Parameter, value: str) -> tup
     return tuple(map(int, parts))
 
 
+def _shown(number: float | None, unit: float, width: int) -> str:
+    return f"{'-' if number is None else format(unit * number, '.2f'):>{width}}"
+
+
 @click.group("bench", cls=CommandGroup, invoke_without_command=True)
 @click.option(
     "-K", "--agents", callback=_numbers, default="2", show_default=True, metavar="K,..", help="Numbers of agents, 2 or more."
@@ -34,8 +38,9 @@ def bench_command(
 ) -> None:
     """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes.
 
-    One line for each number of agents and of copies, with shares of a lock-step's time: server and one agent, measured
-    alone. The rest is waiting: for one another, and for processors where processes are more than these.
+    One line for each number of agents and of copies: rates and their ratio; CPU time of all processes per lock-step, the
+    raw loop's, and its share; and shares of a lock-step's time, server and one agent measured alone. The rest is waiting:
+    for one another, and for processors where processes are more than these.
     """
     if context.invoked_subcommand is not None:
         return
@@ -47,15 +52,16 @@ def bench_command(
         return
     click.echo(
         f"CurveZMQ on, digests and journals on, {steps} lock-steps a round, medians of {rounds} rounds in turn\n"
-        "   K    E  lock-steps/s   raw loop  ratio  env steps/s | act learn  env journal transport wait"
+        "   K    E  lock-steps/s   raw loop  ratio  CPU ms   raw  ratio  env steps/s | act learn  env journal transport wait"
     )
     for row in rows:
         parts = row.shares
         shown = (parts.acting, parts.learning, parts.environment, parts.journal, parts.transport, parts.waiting)
         act, learn, env, journal, transport, wait = (f"{100 * share:.0f}%" for share in shown)
+        cpu = " ".join(_shown(*pair) for pair in ((row.cpu_full, 1e3, 7), (row.cpu_raw, 1e3, 5), (row.cpu_ratio, 1.0, 6)))
         click.echo(
-            f"{row.num_agents:4} {row.num_envs:4}  {row.full:12.0f} {row.raw:10.0f} {row.ratio:6.2f} {row.env_steps:12.0f} "
-            f"| {act:>3} {learn:>5} {env:>4} {journal:>7} {transport:>9} {wait:>4}"
+            f"{row.num_agents:4} {row.num_envs:4}  {row.full:12.0f} {row.raw:10.0f} {row.ratio:6.2f} {cpu} "
+            f"{row.env_steps:12.0f} | {act:>3} {learn:>5} {env:>4} {journal:>7} {transport:>9} {wait:>4}"
         )
 
 

@@ -317,6 +317,7 @@ def test_bench_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
         assert row["raw"] > row["full"] > 0
         assert row["ratio"] == pytest.approx(row["full"] / row["raw"])
         assert row["env_steps"] == pytest.approx(row["full"])
+        assert row["cpu_ratio"] is None or row["cpu_ratio"] == pytest.approx(row["cpu_raw"] / row["cpu_full"])
         shares = row["shares"]
         assert set(shares) == {"acting", "learning", "environment", "journal", "transport", "waiting"}
         assert all(share >= 0 for share in shares.values())
