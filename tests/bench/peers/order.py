@@ -1,0 +1,58 @@
+"""What is measured, in which order: contenders take turns within every seed, and within every round of a speed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """One process."""
+
+    kind: str
+    """``learn``, or ``speed``: steps per CPU second only"""
+    problem: str
+    contender: str
+    """of ``speed`` the two, between commas"""
+    number: int
+    """the seed of ``learn``; E of ``speed``"""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the results."""
+        return " / ".join(map(str, self))
+
+
+BUDGETS = {
+    ("mabc", "dadc ppo"): 300_000,
+    ("mabc", "dadc actor-critic"): 300_000,
+    ("mabc", "jax actor-critic"): 300_000,
+    ("mabc", "sb3 ppo"): 100_000,
+    ("mabc", "sb3 trpo"): 60_000,
+    ("mabc", "sb3 recurrent-ppo"): 5_000,
+    ("dec-tiger", "dadc ppo"): 300_000,
+    ("dec-tiger", "dadc actor-critic"): 300_000,
+    ("dec-tiger", "sb3 ppo"): 60_000,
+    ("dec-tiger", "sb3 trpo"): 60_000,
+    ("dec-tiger", "sb3 recurrent-ppo"): 5_000,
+    ("demand-response", "dadc ppo"): 120_000,
+    ("demand-response", "dadc trpo"): 120_000,
+    ("demand-response", "sb3 ppo"): 60_000,
+    ("demand-response", "sb3 trpo"): 60_000,
+}
+"""Environment steps of a run by problem and contender: fewer for those that are slow, but never fewer CPU seconds than this
+package's own contenders have."""
+SEEDS = {"sb3": 1}
+"""How many runs a library's contenders have; of the others three. A run of Stable-Baselines3 takes minutes."""
+ROUNDS = 7
+SPEED_STEPS = {1: 6_400, 16: 25_600, 64: 51_200}
+"""Environment steps of a round by E."""
+OURS, YARDSTICK = "dadc actor-critic", "jax actor-critic"
+SPEEDS = [Run("speed", "mabc", f"{OURS}, {YARDSTICK}", copies) for copies in SPEED_STEPS]
+_LEARN = [
+    Run("learn", problem, contender, seed)
+    for seed in range(3)
+    for problem, contender in BUDGETS
+    if seed < SEEDS.get(contender.split(" ")[0], 3)
+]
+RUNS = [*SPEEDS, *sorted(_LEARN, key=lambda run: run.problem != "mabc")]
+"""In this order; what has the yardstick comes first."""

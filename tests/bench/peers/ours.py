@@ -1,0 +1,48 @@
+"""This package's own contenders: ``dadc simulate`` with the preset of the problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dadc_net.coordinator.rule import GreedyRule
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.experiment.simulation import Simulation
+from dadc_net.runtime.events import Event, Updated
+from dadc_net.runtime.host import keep_freed_memory, pass_selftest, pin_threads
+from tests.bench.peers.course import Course
+from tests.bench.peers.problems import Problem, configured
+
+
+class _Looking:
+    """The observer that looks after updates."""
+
+    def __init__(self, course: Course, simulation: Simulation) -> None:
+        self._course, self._simulation = course, simulation
+
+    def rule(self) -> GreedyRule:
+        """What has been learned."""
+        return GreedyRule(self._simulation.config.settings, self._simulation.snapshot())
+
+    def on(self, event: Event) -> None:
+        """Look, if something was learned."""
+        if isinstance(event, Updated):
+            self._course.look(event.env_steps, self.rule)
+
+
+def learn(problem: Problem, algorithm: str, env_steps: int, seed: int) -> dict[str, Any]:
+    """One run."""
+    simulation = ready(problem.name, algorithm, env_steps, seed)
+    course = Course(problem, env_steps)
+    looking = _Looking(course, simulation)
+    simulation.run(looking)
+    settings = simulation.config.settings
+    return course.end(settings.updates * settings.learner.batch_steps, looking.rule)
+
+
+def ready(problem: str, algorithm: str, env_steps: int, seed: int, overrides: tuple[str, ...] = ()) -> Simulation:
+    """A run that has not begun, and everything loaded that it needs."""
+    pin_threads()
+    keep_freed_memory()
+    pass_selftest()
+    config = configured(problem, algorithm, env_steps, overrides)
+    return Simulation(config, seed_bytes(seed), seed_bytes(1000 + seed))
