@@ -54,10 +54,14 @@ def _summed_back_one(delta: list[float], decay: list[float]) -> list[float]:
 
 def normalised(advantages: Array, valid: Array) -> Array:
     """Advantages [T, E], centred and scaled to deviation 1 over the steps that count: where valid [T, E] is 1.0, not 0.0."""
-    count = max(1.0, float(valid.sum()))
-    centred = advantages - total(advantages * valid) / count
-    scaled: Array = centred / (deviation_of(centred * centred, valid) + LEAST_DEVIATION)
+    middle = centred(advantages, valid)
+    scaled: Array = middle / (deviation_of(middle * middle, valid) + LEAST_DEVIATION)
     return scaled
+
+
+def centred(x: Array, valid: Array) -> Array:
+    """x [T, E] less its mean over the steps that count."""
+    return x - total(x * valid) / max(1.0, float(valid.sum()))
 
 
 def deviation_of(squares: Array, valid: Array) -> float:

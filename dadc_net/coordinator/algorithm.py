@@ -6,6 +6,7 @@ entry in ``algorithms.registry``.
 
     parameters     groups of tensors beside the state approximator's, digested and saved with it
     state          further arrays that later bits depend on: target networks, counters
+    kept           arrays that later updates depend on, and the rule does not
     memory         a replay memory, for those that learn from more than the present batch
     behaviour(n)   scores of the behaviour after n updates: logits, from whose softmax the coordinator draws, or means
     own(n)         what psi has beside scores: deviation of a Gaussian, coupling of several factors
@@ -98,6 +99,10 @@ class Algorithm(ABC):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Further arrays of the learner's state by full name, not copied; empty for most."""
+        return {}
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Arrays by full name, not copied, that later updates depend on and the learned rule does not; empty for most."""
         return {}
 
     def restore_state(self, snapshot: Mapping[str, NDArray[Any]]) -> None:

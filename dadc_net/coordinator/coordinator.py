@@ -187,7 +187,7 @@ class Coordinator:
     @property
     def _state(self) -> dict[str, NDArray[Any]]:
         """Arrays beside parameters and what is carried, not copied."""
-        return {**self.algorithm.state(), **self.rewards.state()}
+        return {**self.algorithm.state(), **self.algorithm.kept(), **self.rewards.state()}
 
     def tensor_digests(self) -> dict[str, bytes]:
         """Full name -> digest of every tensor of the learner's state."""
@@ -226,6 +226,8 @@ class Coordinator:
         for group in self.groups:
             group.restore(snapshot)
         self.algorithm.restore_state(snapshot)
+        for name, array in self.algorithm.kept().items():
+            array[...] = snapshot[name]
         self.rewards.restore(snapshot)
         if self.memory is not None:
             self.memory.restore(snapshot)

@@ -28,6 +28,13 @@ def entropy_weight(settings: CoordinatorSettings, update: int) -> float:
     return learner.entropy_weight * max(0.0, 1.0 - passed)
 
 
+def imitation_weight(settings: CoordinatorSettings, update: int) -> float:
+    """Weight of self-imitation at ``update`` (1..): it falls linearly, and is 0 after ``imitation_share`` of the run."""
+    learner = settings.learner
+    passed = (update - 1) / (settings.updates * learner.imitation_share)
+    return learner.imitation_weight * max(0.0, 1.0 - passed)
+
+
 def geometric(start: float, end: float, update: int, updates: int) -> float:
     """The value at ``update`` (0..updates): from ``start`` to ``end`` by equal factors; both in 2^-30 .. 8."""
     logs = log(np.array([start, end]))

@@ -4,6 +4,7 @@
                                                          over several factors, or a Gaussian over the box of theta
     value loss     mean smoothL1(V(x_t) - (A_t + V_old(x_t)))
     entropy bonus  -w mean H(psi(. | x_t)), w falling linearly to 0
+    self-imitation where it is asked for: see ``best_windows``
 
 Deviation: the paper's equation (6) weighs log psi with a Q critic; E.1 has a value head instead, so the weight is an
 advantage. The entropy bonus is not in the paper: without it the rule becomes deterministic before the critic is right.
@@ -12,18 +13,20 @@ advantage. The entropy bonus is not in the paper: without it the rule becomes de
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.best_windows import BestWindows, Repeated
 from dadc_net.coordinator.networks.actor_critic import ActorCriticNetwork
 from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
 from dadc_net.coordinator.networks.parameters import ParameterGroup
-from dadc_net.coordinator.schedule import entropy_weight, step_size
+from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
@@ -46,6 +49,8 @@ class Targets(NamedTuple):
     """number of valid rows, at least 1"""
     credit: Tensor | None
     """[n, F] which choices answer for what followed; None: all"""
+    repeated: Repeated | None = None
+    """what is followed again beside the batch; None: nothing"""
 
 
 def targets(
@@ -105,6 +110,7 @@ class ActorCritic(Algorithm):
             parts.initial("actor-critic"),
             parts.approximator.exponent,
         )
+        self._best = BestWindows(parts) if settings.learner.imitation_weight > 0.0 else None
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -122,10 +128,19 @@ class ActorCritic(Algorithm):
     def value(self) -> Callable[[Array], Array]:
         return self.network.values
 
+    def kept(self) -> dict[str, NDArray[Any]]:
+        return {} if self._best is None else self._best.arrays()
+
+    def targets(self, batch: Batch, states: Array, update: int) -> Targets:
+        """What the losses of a batch compare with, and what is followed again beside it."""
+        goal = targets(self.network.values, batch, states, self.settings)
+        if self._best is None or imitation_weight(self.settings, update) == 0.0:
+            return goal
+        return goal._replace(repeated=self._best.repeated(self.network.values, batch, states))
+
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One gradient step of actor and critic."""
-        settings = self.settings
-        goal = targets(self.network.values, batch, states, settings)
+        goal = self.targets(batch, states, update)
         psi, values = self.network.forward(goal.states, goal.drawn)
         policy = masked_mean(psi.log_density(goal.credit) * goal.advantages, goal)
         return self.descend(policy, values, psi, goal, update)
@@ -136,6 +151,8 @@ class ActorCritic(Algorithm):
         value = value_loss(values, goal)
         entropy = masked_mean(psi.entropy(), goal)
         gain = policy + entropy * entropy_weight(settings, update)
+        if goal.repeated is not None:
+            gain = gain + self._imitation(goal.repeated, goal.rows) * imitation_weight(settings, update)
         if settings.is_uniform(update - 1):
             gain = gain * 0.0  # The prescriptions were not the actor's, which stays where it is.
         loss = value * settings.learner.value_loss_weight - gain
@@ -144,3 +161,8 @@ class ActorCritic(Algorithm):
         group.descend(loss, rates, settings.learner.gradient_norm)
         self.distribution.clamp(group)
         return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
+
+    def _imitation(self, repeated: Repeated, rows: float) -> Tensor:
+        """Gain of following ``repeated`` again, per row of the batch."""
+        psi, _ = self.network.forward(repeated.states, repeated.drawn)
+        return functions.mean(psi.log_density(repeated.credit) * repeated.weights, rows)

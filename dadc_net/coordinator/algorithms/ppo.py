@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean, targets
+from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean
 from dadc_net.coordinator.algorithms.registry import PpoSettings
 from dadc_net.coordinator.batch import Batch
 from dadc_net.exact import functions
@@ -35,7 +35,7 @@ class ProximalPolicyOptimisation(ActorCritic):
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """``ppo.epochs`` gradient steps of actor and critic; the losses are those of the last step."""
         ppo = self.settings.section(PpoSettings)
-        goal = targets(self.network.values, batch, states, self.settings)
+        goal = self.targets(batch, states, update)
         old: Tensor | None = None
         losses: dict[str, float] = {}
         for _ in range(ppo.epochs):

@@ -192,25 +192,39 @@ _PLANNING_TRIAL = PlanningSettings(
 _NAF_TRIAL = NafSettings(memory_steps=24, steps=1, windows=3, window=2, warm_up=1, first_steps=0, hidden_size=4)
 
 _TABLE = (
-    AlgorithmSpec("actor-critic", "actor_critic:ActorCritic", credits_used=True),
-    AlgorithmSpec("ppo", "ppo:ProximalPolicyOptimisation", PpoSettings(), credits_used=True),
+    AlgorithmSpec(name="actor-critic", implementation="actor_critic:ActorCritic", credits_used=True, imitates=True),
     AlgorithmSpec(
-        *("trpo", "trpo:TrustRegion"),
-        TrpoSettings(),
+        name="ppo",
+        implementation="ppo:ProximalPolicyOptimisation",
+        settings=PpoSettings(),
+        credits_used=True,
+        imitates=True,
+    ),
+    AlgorithmSpec(
+        name="trpo",
+        implementation="trpo:TrustRegion",
+        settings=TrpoSettings(),
         trial=TrpoSettings(conjugate_gradient_steps=2, line_search_steps=2, value_steps=1),
     ),
-    AlgorithmSpec("q-actor-critic", "q_actor_critic:QActorCritic", QActorCriticSettings(), thetas=("menu", "factored")),
     AlgorithmSpec(
-        *("ais-planning", "ais_planning:AisPlanning"),
-        PlanningSettings(),
+        name="q-actor-critic",
+        implementation="q_actor_critic:QActorCritic",
+        settings=QActorCriticSettings(),
+        thetas=("menu", "factored"),
+    ),
+    AlgorithmSpec(
+        name="ais-planning",
+        implementation="ais_planning:AisPlanning",
+        settings=PlanningSettings(),
         thetas=("menu",),
         refuse=_refuse_planning,
         knows_termination=False,
         trial=_PLANNING_TRIAL,
     ),
     AlgorithmSpec(
-        *("naf-dqn", "naf_dqn:NafDqn"),
-        NafSettings(),
+        name="naf-dqn",
+        implementation="naf_dqn:NafDqn",
+        settings=NafSettings(),
         thetas=("box",),
         plays_corners=_plays_corners,
         trial=_NAF_TRIAL,

@@ -57,7 +57,7 @@ def _never(own: Any) -> bool:
     return False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AlgorithmSpec:
     """One algorithm."""
 
@@ -75,6 +75,8 @@ class AlgorithmSpec:
     """Whether, with these settings of its own, only the corners of the box of theta are played."""
     credits_used: bool = False
     """Whether it can leave out the choices of a factored prescription that did not act."""
+    imitates: bool = False
+    """Whether it can follow again what went well (``learner.imitation_weight``)."""
     knows_termination: bool = True
     """Whether episodes may terminate; they may always be truncated."""
     trial: Checked | None = None

@@ -70,6 +70,7 @@ class CoordinatorSettings:
         able = [name for name, spec in ALGORITHMS.items() if kind_of(theta) in spec.thetas]
         self.spec.check(Situation(self.own_section, self.ais, common, theta), able)
         self._check_credit()
+        self._check_imitation()
         check_size(self.learner, self.ais, self.own_section, common, theta)
 
     def _check_credit(self) -> None:
@@ -83,6 +84,15 @@ class CoordinatorSettings:
             raise ConfigError(
                 f"factored.credit is 'used', but the algorithm {self.algorithm} gives credit to all choices. Nothing was "
                 f"started. Set factored.credit=all, or choose an algorithm that can: {', '.join(able)}."
+            )
+
+    def _check_imitation(self) -> None:
+        if self.learner.imitation_weight > 0.0 and not self.spec.imitates:
+            able = [name for name, spec in ALGORITHMS.items() if spec.imitates]
+            raise ConfigError(
+                f"learner.imitation_weight is {self.learner.imitation_weight}, but the algorithm {self.algorithm} follows "
+                "nothing again. Nothing was started. Set learner.imitation_weight=0, or choose an algorithm that can: "
+                f"{', '.join(able)}."
             )
 
     @property

@@ -43,6 +43,13 @@ class LearnerSettings(Checked, section="learner"):
     scale_rewards: bool = False
     """Whether losses take rewards divided by the running deviation of the discounted return, so that no other setting
     depends on their unit."""
+    imitation_weight: Weight = 0.0
+    """Weight of steps that once earned more than the critic expected, in the policy gradient: self-imitation, for what
+    several agents must do at once. It falls linearly to 0, because it takes luck for skill. In actor-critic and ppo."""
+    imitation_share: Annotated[float, Range(0, 1, "Give a number in (0, 1].", above=True)] = 0.5
+    """Share of the run after which it is gone."""
+    imitation_windows: Width = 16
+    """Batches of one copy that are kept for it."""
     value_loss_weight: Weight = 0.5
     """Weight of the critic's loss beside the actor's."""
     gradient_norm: Weight = 0.0

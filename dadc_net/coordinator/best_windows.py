@@ -1,0 +1,141 @@
+"""Self-imitation (Oh et al., 2018): what went better than the critic expects is followed again, long after it was drawn.
+
+Where success takes several agents at once it is rare while prescriptions are random, and what each agent can have alone is
+learned before chance has shown it twice: a batch with one success in it moves a rule by next to nothing. Columns of batches
+that held such steps are kept, and their scores join every policy gradient,
+
+    policy gain    + w sum over kept steps of max(0, G_t - V(x_t)) log psi(theta_t | x_t) / steps of the batch
+
+G_t is the return to the window's end, where V(x_T) stands for the rest. If advantages are normalised, the difference is in
+deviations of the present batch's, at most LARGEST. Only steps after a begin within the window count: their AIS is made anew
+by the present encoder. What is kept is chosen at every update, by the same differences with the present critic, so that a
+window goes once the critic expects what happened there.
+
+Bias: luck is taken for skill. A return above V may be chance, and only such returns are followed. Hence w falls to 0, after
+which the rule learns from its own batches alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dadc_net.coordinator.advantage import LEAST_DEVIATION, centred, deviation_of, generalised_advantages
+from dadc_net.coordinator.algorithm import Parts
+from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.networks.distribution import drawn_rows
+from dadc_net.exact.array import Array
+from dadc_net.exact.grid import column_sums
+
+LARGEST = 20.0
+"""Deviations that one step counts for at most."""
+Value = Callable[[Array], Array]
+"""AIS [n, X] -> V [n]"""
+
+
+class Repeated(NamedTuple):
+    """The kept steps of n = T N rows; all data, no graph."""
+
+    states: Tensor
+    """[n, X]"""
+    drawn: Tensor
+    """theta as it was drawn: int64 [n] or [n, F], or float64 [n, D]"""
+    weights: Tensor
+    """[n] max(0, G - V), 0 where a step does not count"""
+    credit: Tensor | None
+    """[n, F] which choices answer for what followed; None: all"""
+
+
+class BestWindows:
+    """The N columns, of T lock-steps each, that went best beyond expectation."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Whether choices are credited one by one is the settings' ``revealed``."""
+        settings = parts.settings
+        steps, kept = settings.learner.batch_lock_steps, settings.learner.imitation_windows
+        self._parts, self._kept = parts, kept
+        self._rows: dict[str, NDArray[Any]] = {
+            "inputs": np.zeros((steps + 1, kept, parts.space.feature_size + parts.theta.code_size)),
+            "keep": np.ones((steps + 1, kept, 1)),
+            "prescriptions": parts.theta.zeros(steps, kept),
+            "rewards": np.zeros((steps, kept)),
+            "ended": np.zeros((steps + 1, kept), dtype=np.uint8),
+        }
+        if settings.revealed:
+            self._rows["credit"] = np.zeros((steps, kept, self._rows["prescriptions"].shape[2]))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is kept, by full name, not copied; names are the same however much it is."""
+        return {f"imitation/{name}": rows for name, rows in self._rows.items()}
+
+    def repeated(self, value: Value, batch: Batch, states: Array) -> Repeated:
+        """Choose from what is kept and from ``batch`` what is kept from now on, and is to be followed again.
+
+        Args:
+            states: [T+1, E, X] AIS of the batch.
+        """
+        kept = self._kept_batch(batch)
+        again = self._parts.approximator.encode(kept).detach().numpy()
+        past, now = self._advantages(value, kept, again), self._advantages(value, batch, states)
+        beyond = np.concatenate((_beyond(kept, past), _beyond(batch, now)), axis=1)
+        if self._parts.settings.learner.normalise_advantages:
+            beyond = np.minimum(beyond / _deviation(batch, now), LARGEST)
+        chosen: NDArray[np.int64] = np.argsort(-column_sums(beyond), kind="stable")[: self._kept]
+        self._keep(batch, chosen)
+        rows, credit = batch.steps * self._kept, self._rows.get("credit")
+        return Repeated(
+            torch.from_numpy(np.concatenate((again, states), axis=1)[:-1, chosen].reshape(rows, -1)),
+            torch.from_numpy(drawn_rows(self._rows["prescriptions"].copy(), rows)),
+            torch.from_numpy(beyond[:, chosen].reshape(rows)),
+            None if credit is None else torch.from_numpy(credit.copy().reshape(rows, -1)),
+        )
+
+    def _advantages(self, value: Value, batch: Batch, states: Array) -> Array:
+        """G_t - V(x_t) [T, E]."""
+        values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
+        return generalised_advantages(batch, values, self._parts.settings.discount, 1.0)
+
+    def _keep(self, batch: Batch, chosen: NDArray[np.int64]) -> None:
+        given: dict[str, NDArray[Any] | None] = {
+            "inputs": batch.inputs,
+            "keep": batch.keep,
+            "prescriptions": batch.prescriptions,
+            "rewards": batch.rewards,
+            "ended": batch.ended,
+            "credit": batch.credit,
+        }
+        for name, columns in given.items():
+            if name in self._rows and columns is not None:
+                self._rows[name][...] = np.concatenate((self._rows[name], columns), axis=1)[:, chosen]
+
+    def _kept_batch(self, batch: Batch) -> Batch:
+        """What is kept, as a batch of N copies on the present scale; nobody looks at its z."""
+        rows = self._rows
+        return Batch(
+            inputs=rows["inputs"],
+            keep=rows["keep"],
+            start=np.zeros((self._kept, self._parts.approximator.size)),
+            common_index=batch.common_index[:, :0],
+            prescriptions=rows["prescriptions"],
+            rewards=rows["rewards"],
+            ended=rows["ended"],
+            reward_scale=batch.reward_scale,
+        )
+
+
+def _beyond(batch: Batch, advantages: Array) -> Array:
+    """max(0, G - V) [T, E] where an episode has begun in the window; elsewhere 0."""
+    begun = np.maximum.accumulate(batch.keep[:-1, :, 0] == 0.0, axis=0)
+    beyond: Array = np.maximum(advantages, 0.0) * (batch.valid * begun)
+    return beyond
+
+
+def _deviation(batch: Batch, advantages: Array) -> float:
+    """Of advantages [T, E] over the steps that happened."""
+    middle = centred(advantages, batch.valid)
+    return deviation_of(middle * middle, batch.valid) + LEAST_DEVIATION
