@@ -320,7 +320,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
         preset=name,
         replayable=spec.replayable,
         settings=CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}}),
-        evaluation=from_plain(EvaluationSettings, _evaluation(spec, sections, given), "evaluation."),
+        evaluation=from_plain(EvaluationSettings, _evaluation(task, spec, sections, given), "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
     _check_kept(config)
@@ -358,10 +358,12 @@ def _check_kept(config: RunConfig) -> None:
             )
 
 
-def _evaluation(spec: EnvironmentSpec, sections: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _evaluation(
+    task: Task, spec: EnvironmentSpec, sections: Mapping[str, Any], given: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """The section evaluation. To value a rule is to drive the environment: what cannot be wound back is left alone."""
     own, still = given.get("evaluation", {}), {} if spec.replayable else dict.fromkeys(DRIVING, 0)
-    return {**sections["evaluation"], **still, **own}
+    return {**sections["evaluation"], **task.evaluation, **still, **own}
 
 
 def _structure(task: Task, section: Mapping[str, Any]) -> InformationStructure:

@@ -14,8 +14,6 @@ from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task, find_task
 from dadc_net.team.user_code import blame_owner
 
-_PETTINGZOO = "pettingzoo:"
-
 
 def load_task(name: str) -> Task:
     """A built-in task by name, that of a .dpomdp file or a PettingZoo environment, or what a user's factory returns."""
@@ -23,8 +21,8 @@ def load_task(name: str) -> Task:
         return load_model_task(name)
     if ":" not in name:
         return find_task(name)
-    if name.startswith(_PETTINGZOO):
-        return _parallel_task(name.removeprefix(_PETTINGZOO))
+    if name.startswith(user_code.PETTINGZOO):
+        return _parallel_task(name.removeprefix(user_code.PETTINGZOO))
     factory = named_code(name, "task", "package.module:factory, or as FILE.py:factory")
     task = called(f"the factory of the task {name}", factory)
     if not isinstance(task, Task):
@@ -46,6 +44,9 @@ def _parallel_task(name: str) -> Task:
     # An extra: gymnasium is not there for everybody.
     from dadc_net.team.pettingzoo.task import parallel_task
 
+    _look_here_too()
+    if ":" in name:
+        return parallel_task(name, named_code(name, "PettingZoo environment", "pettingzoo:FILE.py:function"))
     return parallel_task(name)
 
 
@@ -56,8 +57,7 @@ def named_code(name: str, what: str, form: str) -> Any:
         UsageError: if it is not there.
         UserCodeError: if its module fails while it is imported.
     """
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
+    _look_here_too()
     try:
         return user_code.load(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -70,6 +70,11 @@ def named_code(name: str, what: str, form: str) -> Any:
             f"the module of the {what} {name} failed while it was imported. It is not part of dadc-net, and no run was "
             "started. Mend it, then give the same command again."
         ) from error
+
+
+def _look_here_too() -> None:
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def called(what: str, made: Callable[..., object], *arguments: object) -> object:

@@ -36,7 +36,9 @@ class EvaluationSettings(Checked, section="evaluation"):
     progress_trajectories: _Trajectories = 200
     """The same during the run, where evaluation competes with the team for cores; 0: none."""
     monte_carlo_trajectories: _Trajectories = 100
-    """Plain Monte-Carlo returns, the paper's protocol: as many copies of the environment; 0: none."""
+    """Plain Monte-Carlo returns, the paper's protocol; 0: none."""
+    copies: Annotated[int, Range(0, 10**7, "Give 0 to 10000000.")] = 0
+    """Copies of the environment that plain returns are taken from at once, again and again; 0: as many as returns."""
     plan_seconds: Annotated[float, Range(0, 1e7, "Give 0 to 10000000 seconds.")] = 5.0
     """How long the bounds of a finite task's optimum may be searched for, to value rules beside it by exact beliefs, which
     takes some seconds more; 0: the optimum stays unknown, and rules are valued by plain returns."""

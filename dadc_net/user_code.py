@@ -15,6 +15,8 @@ from typing import Any
 
 from dadc_net.exact.digest import digest
 
+PETTINGZOO = "pettingzoo:"
+"""What a TASK begins with that is a PettingZoo environment."""
 _ENDING = ".py"
 
 
@@ -25,8 +27,9 @@ def is_file_name(name: str) -> bool:
 
 def absolute(name: str) -> str:
     """``FILE.py:attribute`` with the whole path: a run is taken up again from wherever one stands. Others as they are."""
-    path, _, attribute = name.rpartition(":")
-    return f"{Path(path).absolute()}:{attribute}" if is_file_name(name) else name
+    kind = PETTINGZOO if name.startswith(PETTINGZOO) else ""
+    path, _, attribute = name.removeprefix(kind).rpartition(":")
+    return f"{kind}{Path(path).absolute()}:{attribute}" if is_file_name(name) else name
 
 
 def load(name: str) -> Any:

@@ -6,12 +6,13 @@ that is; otherwise they are means of plain returns, with their standard errors.
 
 Without a planner the best constant is searched for in three rounds with random numbers of their own: all candidates, the
 best few of them, and the best one, whose value is that of the last round alone. A maximum of noisy values would be too
-large.
+large. Where prescriptions are too many to try each, the candidates are those under which every agent always does one thing.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.evaluation import Estimate, Rule, blind_value, mean_estimate
 from dadc_net.planning.monte_carlo import IndependentRules, plain_returns
 from dadc_net.planning.planners import Plan
+from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.prescriptions import PrescriptionFamily, finite_theta
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, ProductSpace
@@ -31,7 +33,9 @@ from dadc_net.team.spaces import BoxSpace, FiniteSpace, ProductSpace
 _SEED = seed_bytes(0)
 _MOST_CANDIDATES = 4096
 _COPIES = 4096
-"""Returns of the first round, over all candidates."""
+"""Returns of each of the first two rounds, over all candidates, at most."""
+_ROUND = 4
+"""They are this many times as many as those behind a value, at most: where values are costly, so is the search."""
 _FEW = 8
 _TOO_MANY = "not looked for: there are too many prescriptions to try each"
 
@@ -51,23 +55,35 @@ class Baselines:
     looked for. It does look at what is common, and stands between blind rules and those that remember."""
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Constant prescriptions to try."""
+
+    thetas: NDArray[Any]
+    """[M], [M, F] or [M, D]"""
+    named: Callable[[int], str]
+    """One of them, 0 .. M-1, in words"""
+
+
 class ConstantRule:
     """The same theta at every step; a Rule of the planning room."""
 
     is_memoryless = True
 
     def __init__(self, theta: NDArray[Any]) -> None:
-        """``theta``: one for all copies, or one per copy along the first axis."""
+        """``theta``: one for all copies, or one for each along the first axis."""
         self._theta = theta
-        self._copies = 0
+        self._next = 0
+        self._chosen = theta[:0]
 
     def begin(self, copies: int) -> None:
-        """Start n copies afresh."""
-        self._copies = copies
+        """Start n copies afresh: with the next n of the thetas, from the first again after the last."""
+        self._chosen = self._theta[(self._next + np.arange(copies)) % len(self._theta)]
+        self._next += copies
 
     def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
         """Theta [n] or [n, D], whatever happened."""
-        return np.resize(self._theta, (self._copies, *self._theta.shape[1:]))
+        return self._chosen.copy()
 
 
 class RandomRule:
@@ -83,8 +99,8 @@ class RandomRule:
         self._copies = self._step = 0
 
     def begin(self, copies: int) -> None:
-        """Start n copies afresh."""
-        self._copies, self._step = copies, 0
+        """Start n copies afresh, with random numbers that were not used before."""
+        self._copies = copies
 
     def choose(self, common: NDArray[np.int64]) -> NDArray[Any]:
         """Theta [n], [n, F] or [n, D]."""
@@ -112,6 +128,28 @@ def candidates(family: PrescriptionFamily) -> NDArray[Any] | None:
     return np.array(list(itertools.product(*zip(space.low, space.high, strict=True))))
 
 
+def one_action_each(family: PrescriptionFamily, spec: EnvironmentSpec) -> Candidates | None:
+    """Those under which every agent always does one thing; None if they are too many, or the family cannot say which."""
+    own = [agent.action_space.num_values for agent in spec.agents]
+    shared = family.shape[0] == 1
+    joint = FiniteSpace((min(own),) if shared else tuple(own))
+    if joint.num_values > _MOST_CANDIDATES:
+        return None
+    actions = joint.values(np.arange(joint.num_values))
+    thetas = family.always(actions)
+    whose = "of each agent" if shared else f"of agents 1 to {len(own)}"
+    return None if thetas is None else Candidates(
+        thetas, lambda entry: f"action {'/'.join(map(str, actions[entry]))} {whose}, whatever is seen"
+    )
+
+
+def _tried(config: RunConfig) -> Candidates | None:
+    family, thetas = config.family, candidates(config.family)
+    if thetas is not None:
+        return Candidates(thetas, lambda entry: described(family, thetas[entry]))
+    return one_action_each(family, config.task.environment(config.parameters, 1).spec)
+
+
 class _ManyCopies(Stream):
     """Random words for thousands of copies: drawn in one go, not copy by copy. What they are depends on how many there are,
     which is nothing to a value."""
@@ -134,6 +172,7 @@ def returns_of(config: RunConfig, rule: Rule | IndependentRules, trajectories: i
         *(config.task, config.parameters, config.family, discount, rule, trajectories),
         *streams,
         structure=config.structure,
+        copies=config.evaluation.copies,
     )
 
 
@@ -148,14 +187,14 @@ def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baseli
     if not config.settings.mode.one_learner:
         why = "not looked for: learners are independent, and no coordinator prescribes anything"
         return Baselines(random=None, constant=None, prescription=why)
-    tried = candidates(config.family)
     if plan is not None:
-        return _by_planner(config, plan, tried, trajectories)
+        return _by_planner(config, plan, candidates(config.family), trajectories)
+    tried = _tried(config)
     random = mean_estimate(returns_of(config, RandomRule(config.family), trajectories, "baselines"))
     if tried is None:
         return Baselines(random=random, constant=None, prescription=_TOO_MANY)
-    constant, entry = _searched(config, tried, trajectories)
-    return Baselines(random=random, constant=constant, prescription=described(config.family, entry))
+    constant, entry = _searched(config, tried.thetas, trajectories)
+    return Baselines(random=random, constant=constant, prescription=tried.named(entry))
 
 
 def _known(value: float | None) -> Estimate | None:
@@ -183,22 +222,26 @@ def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, traje
     return Baselines(random=random, constant=found[first], prescription=described(config.family, tried[first]))
 
 
-def _searched(config: RunConfig, tried: NDArray[Any], trajectories: int) -> tuple[Estimate, NDArray[Any]]:
-    """The best of the candidates [M], [M, F] or [M, D] by plain returns, and its value."""
-    for round_number, (kept, copies) in enumerate(((_FEW, _COPIES), (1, _COPIES))):
+def _searched(config: RunConfig, thetas: NDArray[Any], trajectories: int) -> tuple[Estimate, int]:
+    """The value of the best of the candidates [M], [M, F] or [M, D] by plain returns, and which it is."""
+    tried, copies = np.arange(len(thetas)), min(_COPIES, _ROUND * trajectories)
+    for round_number, kept in enumerate((_FEW, 1)):
         if len(tried) <= kept:
             continue
         each = max(2, copies // len(tried))
-        rule = ConstantRule(np.repeat(tried, each, axis=0))
+        rule = ConstantRule(np.repeat(thetas[tried], each, axis=0))
         found = returns_of(config, rule, each * len(tried), f"baselines/round-{round_number}")
         order = np.argsort(-found.reshape(len(tried), each).mean(axis=1), kind="stable")
         tried = tried[np.sort(order[:kept])]
-    return mean_estimate(returns_of(config, ConstantRule(tried), trajectories, "baselines")), tried[0]
+    best = returns_of(config, ConstantRule(thetas[tried]), trajectories, "baselines")
+    return mean_estimate(best), int(tried[0])
 
 
 def described(family: PrescriptionFamily, theta: NDArray[Any]) -> str:
     """A prescription in words."""
     if isinstance(family, PrescriptionMenu):
         return family.entries[int(theta)]
+    if family.shape[1] == 0:
+        return f"the map {np.round(theta, 2).tolist()}"
     chances = np.round(family.probabilities(theta[None])[0], 2).tolist()
     return f"chances of the actions at each local value {chances}"

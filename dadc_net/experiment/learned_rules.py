@@ -132,4 +132,5 @@ def plain_returns(config: RunConfig, rule: GreedyRule | IndependentRules, trajec
         Stream("evaluation/monte-carlo", EVALUATION_SEED),
         Stream("evaluation/monte-carlo/agents", EVALUATION_SEED),
         structure=config.structure,
+        copies=config.evaluation.copies,
     )

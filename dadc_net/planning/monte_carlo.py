@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dadc_net.exact.streams import Stream
 from dadc_net.planning.evaluation import Estimate, Rule, horizon, mean_estimate
+from dadc_net.team.environment import Environment
 from dadc_net.team.local_memory import LocalMemory, group_alike
 from dadc_net.team.lockstep import LockStep
 from dadc_net.team.prescriptions import PrescriptionFamily
@@ -46,6 +47,7 @@ def plain_returns(
     private: Stream,
     steps: int | None = None,
     structure: InformationStructure | None = None,
+    copies: int = 0,
 ) -> NDArray[np.float64]:
     """Discounted returns [n] of n = ``trajectories`` episodes, from their start to their horizon or until gamma^t < 1e-5.
 
@@ -53,30 +55,57 @@ def plain_returns(
 
     ``stream`` moves the environment, ``private`` draws the agents' actions where prescriptions are randomised.
 
+    ``copies`` of the environment are stepped at once, and again until there are enough returns; 0: as many as returns.
+
     Raises:
         UsageError: if the prescriptions cannot be given the task's local information.
     """
-    environment = task.environment(parameters, trajectories)
-    spec, structure = environment.spec, structure or task.structure
+    at_once = min(copies or trajectories, trajectories)
+    environment = task.environment(parameters, at_once)
+    last = steps or environment.spec.horizon or horizon(discount)
+    given = environment, structure or task.structure, family, discount, rule, stream, private
+    found = [_episodes(*given, range(first, first + last + 1)) for first in _starts(trajectories, at_once, last + 1)]
+    return np.concatenate(found)[:trajectories]
+
+
+def _starts(trajectories: int, at_once: int, length: int) -> range:
+    """The first lock-step of each group of episodes."""
+    return range(0, -(-trajectories // at_once) * length, length)
+
+
+def _episodes(
+    environment: Environment,
+    structure: InformationStructure,
+    family: PrescriptionFamily,
+    discount: float,
+    rule: Rule | IndependentRules,
+    stream: Stream,
+    private: Stream,
+    lock_steps: range,
+) -> NDArray[np.float64]:
+    """The return of one episode in each copy: [E]. ``lock_steps``: the addresses of its random numbers."""
+    spec, copies = environment.spec, environment.num_envs
     everyone = range(1, spec.num_agents + 1)
     alike = [(agents, own) for own, agents in group_alike(everyone, spec.agents).items()]
     # Rules of their own give agents theta of their own, also where agents are alike.
     each = [([agent], own) for agent, own in zip(everyone, spec.agents, strict=True)]
     groups = each if isinstance(rule, IndependentRules) else alike
-    memories = [LocalMemory(agents, own, trajectories, structure, family) for agents, own in groups]
-    action = np.zeros((trajectories, spec.num_agents), dtype=np.int64)
+    memories = [LocalMemory(agents, own, copies, structure, family) for agents, own in groups]
+    action = np.zeros((copies, spec.num_agents), dtype=np.int64)
     lockstep = LockStep(environment, structure)
-    returns = np.zeros(trajectories)
-    alive = np.ones(trajectories)
-    rule.begin(trajectories)
-    for t in range((steps or spec.horizon or horizon(discount)) + 1):
+    returns = np.zeros(copies)
+    alive = np.ones(copies)
+    rule.begin(copies)
+    for t, at in enumerate(lock_steps):
         # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
-        now = lockstep.advance(t, action, stream.uniforms(t, trajectories, spec.draws_per_step))
+        now = lockstep.advance(at, action, stream.uniforms(at, copies, spec.draws_per_step))
         if t > 0:
             returns += discount ** (t - 1) * alive * now.rewards
         alive = alive * (now.ended == 0)
+        if not alive.any():
+            break
         seen = [now.observations[:, place] for place in spec.observation_places]
-        words = private.words(t, spec.num_agents, trajectories).T if family.is_random else None
+        words = private.words(at, spec.num_agents, copies).T if family.is_random else None
         chosen = rule.choose(now.common, seen) if isinstance(rule, IndependentRules) else [rule.choose(now.common)]
         chosen *= len(memories) // len(chosen)
         for memory, theta in zip(memories, chosen, strict=True):
@@ -97,9 +126,10 @@ def monte_carlo(
     private: Stream,
     steps: int | None = None,
     structure: InformationStructure | None = None,
+    copies: int = 0,
 ) -> Estimate:
     """Mean of ``plain_returns``, which has the same arguments and errors."""
     streams = stream, private
     return mean_estimate(
-        plain_returns(task, parameters, family, discount, rule, trajectories, *streams, steps, structure)
+        plain_returns(task, parameters, family, discount, rule, trajectories, *streams, steps, structure, copies)
     )

@@ -89,6 +89,12 @@ class FactoredFamily(PrescriptionFamily):
             tables[:, where[:, 0], where[:, 1]] = self._actions[np.arange(len(where)), chosen]
         return tables
 
+    def always(self, actions: NDArray[np.int64]) -> Theta:
+        """Where an agent cannot choose the action, it takes the first that it can."""
+        columns = [actions[:, table, None] == np.array(self.allowed[table][value]) for table, value in self._free]
+        chosen = [np.argmax(column, axis=1) for column in columns]
+        return np.stack(chosen, axis=1) if chosen else np.zeros((len(actions), 1), dtype=np.int64)
+
     def weights(self, theta: Theta) -> NDArray[np.int64]:
         """1 for the chosen action: [n, K or 1, L, A]."""
         return certain_weights(self.tables(theta), self.shape[2])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dadc_net.errors import ProtocolError
 from dadc_net.exact import elementary
 from dadc_net.exact.grid import ceil_log2
-from dadc_net.team.prescriptions import PrescriptionFamily, Theta
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta, sure_logits
 from dadc_net.team.spaces import BoxSpace
 
 _EXP_BITS = 30
@@ -52,6 +52,10 @@ class GibbsFamily(PrescriptionFamily):
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.tables, self.local_values, self.num_actions
+
+    def always(self, actions: NDArray[np.int64]) -> Theta:
+        rows = sure_logits(actions, self.num_actions, self.bound)
+        return np.repeat(rows[:, :, None], self.local_values, axis=2).reshape(len(actions), -1)
 
     def weights(self, theta: Theta) -> NDArray[np.int64]:
         _, weights = elementary.softmax_weights(theta.reshape(-1, self.num_actions))

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
-from dadc_net.team.vectors import VectorFamily, affine, own_actions
+from dadc_net.team.vectors import VectorFamily, affine, only_constants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +25,8 @@ class LinearFamily(VectorFamily):
     def map_size(self) -> int:
         return self.num_actions * (self.features + 1)
 
+    def constant_maps(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return only_constants(logits, self.features)
+
     def logits(self, maps: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
         return affine(maps.reshape(*maps.shape[:2], self.num_actions, self.features + 1), phi)
-
-
-def linear_family(spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
-    """A linear map for each agent of what it observes now; an entry for ``Task.families``, whatever the task."""
-    most, own = own_actions(spec)
-    widest = max(agent.observation_space.feature_size for agent in spec.agents)
-    return LinearFamily(
-        name="linear", tables=spec.num_agents, features=widest, num_actions=most, bound=theta.bound, own_actions=own
-    )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact import elementary
-from dadc_net.team.vectors import VectorFamily, affine
+from dadc_net.team.vectors import VectorFamily, affine, only_constants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,10 @@ class NeuralFamily(VectorFamily):
     @property
     def map_size(self) -> int:
         return self._hidden + self.num_actions * (self.units + 1)
+
+    def constant_maps(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        last = only_constants(logits, self.units)
+        return np.concatenate((np.zeros((*last.shape[:-1], self._hidden)), last), axis=-1)
 
     def logits(self, maps: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
         first, second = maps[..., : self._hidden], maps[..., self._hidden :]

@@ -40,6 +40,12 @@ def certain_weights(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.
     return weights
 
 
+def sure_logits(actions: NDArray[np.int64], num_actions: int, bound: float) -> NDArray[np.float64]:
+    """Logits in [-bound, bound] that make ``actions`` [...] as likely as there they can be: [..., A]."""
+    logits: NDArray[np.float64] = bound * (2.0 * certain_weights(actions, num_actions).astype(np.float64) - 1.0)
+    return logits
+
+
 @dataclass(frozen=True)
 class ThetaSettings(Checked, section="theta"):
     """The set that theta lies in, where it is continuous and the family does not say it itself."""
@@ -94,6 +100,17 @@ class PrescriptionFamily(ABC):
     def is_random(self) -> bool:
         """Whether an agent draws its action; otherwise the prescription says it."""
         return True
+
+    def always(self, actions: NDArray[np.int64]) -> Theta | None:
+        """Prescriptions to take one action whatever is known, as nearly as there are any; None where nobody can tell.
+
+        Args:
+            actions: [n, K], or [n, 1] where all agents share one table or map.
+
+        Returns:
+            theta [n, F] or [n, D].
+        """
+        return None
 
     def probabilities(self, theta: Theta) -> NDArray[np.float64]:
         """h^k(a | l): [n, K or 1, L, A]."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.schema import closest
-from dadc_net.team.any_task import ALL, ANY_TASK, VECTORS, choices, vector_family
+from dadc_net.team.any_task import ALL, ANY_TASK, GIBBS, VECTORS, choices, vector_family
 from dadc_net.team.demand_response import DETERMINISTIC, DemandResponse, DemandResponseParameters
 from dadc_net.team.environment import Environment, EnvironmentSpec
 from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
@@ -59,6 +59,8 @@ class Task:
     presets: str | Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Preset -> algorithm -> what a run of it uses when nobody says otherwise, in the form of a configuration; or where a
     TOML file with such tables lies, as ``package:file``."""
+    evaluation: Mapping[str, int] = field(default_factory=dict)
+    """Keys of the section ``evaluation``, where copies or steps of the environment are costly; they go before presets."""
     notes: tuple[str, ...] = ()
     """What a user should be told before a run."""
     finite_model: Callable[[], FiniteModel] | None = None
@@ -120,8 +122,6 @@ def finite_task(
     """
     made = cache(make_model)
     small = menu_size([len(own) for own in actions], [len(own) for own in observations]) <= LARGEST_MENU
-    choices = tuple(map(len, actions))
-    values = max(map(len, observations))
     return Task(
         name=name,
         parameters_type=FiniteParameters,
@@ -130,17 +130,7 @@ def finite_task(
         menus={ALL: deterministic_menu(ALL, actions, tuple(map(len, observations)))} if small else {},
         default_menu=ALL if small else "",
         default_discount=discount,
-        families={
-            "gibbs": lambda spec, theta: GibbsFamily(
-                name="gibbs",
-                tables=spec.num_agents,
-                local_values=values,
-                num_actions=max(choices),
-                bound=theta.bound,
-                own_actions=choices if len(set(choices)) > 1 else (),
-            )
-        },
-        default_prescriptions=MENU if small else "gibbs",
+        default_prescriptions=MENU if small else GIBBS,
         default_algorithm="actor-critic" if small else "ppo",
         finite_model=made,
         action_names=actions,
@@ -162,9 +152,6 @@ TASKS: dict[str, Task] = {
         planner="dadc_net.planning.broadcast_plan:solve_broadcast",
         families={
             "opportunity": lambda spec, _: OpportunityFamily("opportunity", spec.num_agents),
-            "gibbs": lambda spec, theta: GibbsFamily(
-                name="gibbs", tables=spec.num_agents, local_values=2, num_actions=2, bound=theta.bound
-            ),
         },
     ),
     "demand-response": Task(

@@ -23,7 +23,7 @@ from dadc_net.exact import elementary
 from dadc_net.exact.grid import ceil_log2
 from dadc_net.exact.streams import categorical
 from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.prescriptions import PrescriptionFamily, Theta
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta, sure_logits
 from dadc_net.team.spaces import BoxSpace, Space, space_text
 
 _EXP_BITS = 30
@@ -54,6 +54,14 @@ class VectorFamily(PrescriptionFamily):
     @abstractmethod
     def logits(self, maps: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the actions [n, m, A]: ``maps`` [n, m, map size] of ``phi`` [n, m, F'], where F' <= F and the rest is 0."""
+
+    @abstractmethod
+    def constant_maps(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The maps [n, m, map size] that give ``logits`` [n, m, A] whatever phi is."""
+
+    def always(self, actions: NDArray[np.int64]) -> Theta:
+        maps = self.constant_maps(sure_logits(actions, self.num_actions, self.bound))
+        return maps.reshape(len(actions), -1)
 
     @property
     def space(self) -> BoxSpace:
@@ -130,6 +138,13 @@ def affine(maps: NDArray[np.float64], inputs: NDArray[np.float64]) -> NDArray[np
     for column in range(inputs.shape[-1]):
         result += maps[..., column] * inputs[..., None, column]
     return result
+
+
+def only_constants(logits: NDArray[np.float64], inputs: int) -> NDArray[np.float64]:
+    """Flat maps [..., O (I+1)] of ``affine`` with b = ``logits`` [..., O] and no weights of their I ``inputs``."""
+    maps = np.zeros((*logits.shape, inputs + 1))
+    maps[..., -1] = logits
+    return maps.reshape(*logits.shape[:-1], -1)
 
 
 def own_actions(spec: EnvironmentSpec) -> tuple[int, tuple[int, ...]]:

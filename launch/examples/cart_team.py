@@ -15,7 +15,6 @@ import numpy as np
 
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
-from dadc_net.team.linear import linear_family
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 from dadc_net.team.structures.own_memory import ControlSharing
 from dadc_net.team.tasks import Task
@@ -74,7 +73,6 @@ def make_task() -> Task:
         menus={},
         default_menu="",
         default_discount=0.9,
-        families={"linear": linear_family},
         default_prescriptions="linear",
         default_algorithm="ppo",
     )

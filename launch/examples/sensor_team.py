@@ -16,7 +16,6 @@ import numpy as np
 
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
-from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.delayed import DelayedSharing
 from dadc_net.team.tasks import Task
@@ -86,11 +85,6 @@ def make_task() -> Task:
         menus={},
         default_menu="",
         default_discount=0.9,
-        families={
-            "gibbs": lambda spec, theta: GibbsFamily(
-                name="gibbs", tables=2, local_values=3, num_actions=3, bound=theta.bound, own_actions=(2, 3)
-            )
-        },
         default_prescriptions="gibbs",
         default_algorithm="ppo",
     )

@@ -9,7 +9,7 @@ import pytest
 
 from dadc_net.config import resolve
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.experiment.baselines import Baselines, ConstantRule, baselines, candidates, returns_of
+from dadc_net.experiment.baselines import Baselines, ConstantRule, baselines, candidates, one_action_each, returns_of
 from dadc_net.experiment.comparison import Comparison
 from dadc_net.experiment.evaluation import Evaluator
 from dadc_net.experiment.simulation import Simulation
@@ -80,13 +80,48 @@ def test_where_a_planner_values_rules_corners_of_the_box_are_tried() -> None:
     assert plan.random < plan.extra["doing_nothing"] - 1e-9 <= found.constant.value <= plan.value
 
 
+def test_where_prescriptions_are_too_many_each_agent_always_does_one_thing() -> None:
+    found = baselines(resolve("demand-response", ["env.agents=6", "prescriptions=one-each"]), None, 20)
+    assert found.constant is not None
+    assert "of agents 1 to 6, whatever is seen" in found.prescription
+
+
 def test_too_many_to_try_is_said() -> None:
-    config = resolve("demand-response", ["env.agents=6", "prescriptions=one-each"])
-    space = config.family.space
-    assert isinstance(space, BoxSpace)
-    found = baselines(config, None, 20)
+    """Two to the thirteenth joint actions."""
+    config = resolve("demand-response", ["env.agents=13", "prescriptions=one-each"])
+    assert isinstance(config.family.space, BoxSpace)
+    found = baselines(config, None, 2)
     assert (found.constant, found.prescription) == (None, "not looked for: there are too many prescriptions to try each")
     assert found.random is not None
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", ["gibbs", "factored", "linear", "neural"])
+def test_every_family_can_be_told_to_do_one_thing(name: str, shared: bool) -> None:
+    """What agents draw under it is that action, nearly always, at whatever local value."""
+    config = resolve("dec-tiger", [f"prescriptions={name}", f"theta.shared={str(shared).lower()}"])
+    spec = config.task.environment(config.parameters, 1).spec
+    found = one_action_each(config.family, spec)
+    assert found is not None
+    joint = [(a, a) for a in range(3)] if shared else [(a, b) for a in range(3) for b in range(3)]
+    assert len(found.thetas) == len(joint)
+    local = config.structure.local_space(spec.agents[0].observation_space, spec.agents[0].action_space)
+    asked = np.stack([config.family.look_up(local, np.full((len(joint), 1), value)) for value in (0, 1)], axis=1)
+    words = np.full((len(joint), 2), 1 << 63, dtype=np.uint64)
+    drawn = config.family.draw(found.thetas, np.array([1, 2]), asked, words)
+    assert drawn.tolist() == [list(pair) for pair in joint]
+
+
+def test_returns_come_from_few_copies_as_well_as_from_many() -> None:
+    """Copies bound the memory that a valuation needs; each candidate keeps its own returns."""
+    many, few = resolve("mabc"), resolve("mabc", ["evaluation.copies=64"])
+    rule = np.repeat(np.arange(3), 400)
+    values = [returns_of(one, ConstantRule(rule), 1200, "one").reshape(3, 400) for one in (many, few)]
+    for all_at_once, in_turn in zip(*values, strict=True):
+        doubt = 4.0 * np.hypot(all_at_once.std(), in_turn.std()) / 20.0
+        assert abs(all_at_once.mean() - in_turn.mean()) < doubt
+    # Other random numbers in each group of episodes.
+    assert len(np.unique(values[1][0])) > 100
 
 
 def test_equal_names_have_equal_luck() -> None:

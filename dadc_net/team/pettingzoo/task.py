@@ -14,15 +14,11 @@ from functools import partial
 from typing import Any
 
 from dadc_net.errors import ConfigError, UsageError
-from dadc_net.team.environment import EnvironmentSpec
-from dadc_net.team.gibbs import GibbsFamily
-from dadc_net.team.linear import linear_family
+from dadc_net.team.any_task import GIBBS, LINEAR
 from dadc_net.team.pettingzoo.environment import ParallelEnvironment, ParallelParameters
-from dadc_net.team.prescriptions import PrescriptionFamily, ThetaSettings
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.own_memory import ControlSharing, NoSharing
 from dadc_net.team.tasks import Task
-from dadc_net.team.vectors import own_actions
 
 _MOST_COMMON = 128
 """Joint actions that are made common."""
@@ -30,14 +26,16 @@ _MOST_ROWS = 64
 """Observations for which a table of logits is the default."""
 
 
-def parallel_task(name: str) -> Task:
+def parallel_task(name: str, construct: Callable[..., Any] | None = None) -> Task:
     """The task of the environment ``MODULE.ENV``: a module with ``parallel_env``, or a function or class of a module.
+
+    ``construct``: what makes it, where ``name`` says it in another way.
 
     Raises:
         UsageError: if there is no such environment.
         ConfigError: if its spaces are not known ones.
     """
-    construct = _constructor(name)
+    construct = construct or _constructor(name)
     spec = _make(name, construct, ParallelParameters(), 1).spec
     rows = [agent.observation_space.num_values for agent in spec.agents if isinstance(agent.observation_space, FiniteSpace)]
     few = len(rows) == spec.num_agents and max(rows) <= _MOST_ROWS
@@ -49,9 +47,10 @@ def parallel_task(name: str) -> Task:
         menus={},
         default_menu="",
         default_discount=0.95,
-        families={**({"gibbs": _gibbs} if few else {}), "linear": linear_family},
-        default_prescriptions="gibbs" if few else "linear",
+        default_prescriptions=GIBBS if few else LINEAR,
         default_algorithm="ppo",
+        # Each copy is an object of its own, stepped by itself in Python; MPE's hold a drawing surface of 2 MB.
+        evaluation={"trajectories": 200, "progress_trajectories": 64, "copies": 64},
     )
 
 
@@ -106,12 +105,4 @@ def _argument(text: str) -> tuple[str, Any]:
     raise ConfigError(
         f"env.arguments has {text!r}, which is not name=value with a Python literal. Nothing was made. Write, for example, "
         "--set 'env.arguments=[\"max_cycles=50\"]'."
-    )
-
-
-def _gibbs(spec: EnvironmentSpec, theta: ThetaSettings) -> PrescriptionFamily:
-    most, own = own_actions(spec)
-    rows = [agent.observation_space.num_values for agent in spec.agents if isinstance(agent.observation_space, FiniteSpace)]
-    return GibbsFamily(
-        name="gibbs", tables=spec.num_agents, local_values=max(rows), num_actions=most, bound=theta.bound, own_actions=own
     )
