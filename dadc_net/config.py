@@ -148,10 +148,11 @@ def resolve(
     else:
         given["task"] = user_code.absolute(task_argument)
     name_structure(given)
-    named = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
+    asked = [*map(parse_override, overrides), *((k, v) for k, v in (options or {}).items() if v is not None)]
+    named = [(k, user_code.absolute(v) if k in _CODE and isinstance(v, str) else v) for k, v in asked]
     drop_other_structure(given, named)
     for key, value in named:
-        _assign(given, key, user_code.absolute(value) if key in _CODE and isinstance(value, str) else value)
+        _assign(given, key, value)
     if Path(task_argument).name == RUN_CONFIG:
         _refuse_code(task_argument, "task", str(given.get("task")), "task" in dict(named))
         _refuse_code(task_argument, STRUCTURE, str(structure_name(given)), STRUCTURE in dict(named))
@@ -164,7 +165,8 @@ def _refuse_code(file: str, what: str, name: str, is_named: bool) -> None:
     if ":" in name and not is_named:
         raise UsageError(
             f"{file} names the {what} {name!r}, which is code to be imported and called. A folder may come from anywhere: "
-            f"nothing was imported. If you trust it, name it too: --set {what}={name} (dadc evaluate: --{what} {name})"
+            f"nothing was imported. If you trust it, name it too: --set {what}={name}, or in dadc evaluate and report: "
+            f"--{what} {name}"
         )
 
 

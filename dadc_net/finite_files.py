@@ -13,11 +13,9 @@ from dadc_net.team.finite.dpomdp.reader import DpomdpFile, read_dpomdp
 from dadc_net.team.finite.dpomdp.rewards import ADDED
 from dadc_net.team.finite.dpomdp.writer import write_dpomdp
 from dadc_net.team.finite.model import FiniteModel
-from dadc_net.team.tasks import Task, finite_task
+from dadc_net.team.tasks import USUAL_DISCOUNT, Task, model_task
 
 _ENDINGS = (".dpomdp", ".dpomdp.gz")
-_DISCOUNT = 0.9
-"""Where a file says 1, which sums without end cannot have; what papers without a horizon use whatever their file says."""
 
 
 def is_model_file(name: str) -> bool:
@@ -69,9 +67,7 @@ def _task(path: Path, stamp: tuple[int, int]) -> Task:
     notes = [f"{path.name}: {'; '.join(found.notes)}", *found.warnings]
     if model.discount == 1.0:
         notes.append(
-            f"the file's discount 1 needs a horizon, so {_DISCOUNT} is the default; with --set env.horizon=H, "
+            f"the file's discount 1 needs a horizon, so {USUAL_DISCOUNT} is the default; with --set env.horizon=H, "
             "--set discount=1.0 counts every decision alike"
         )
-    discount = model.discount if 0.0 < model.discount < 1.0 else _DISCOUNT
-    task = finite_task(path.name, lambda: model, model.actions, model.observations, discount)
-    return replace(task, notes=tuple(notes))
+    return replace(model_task(model, path.name), notes=tuple(notes))

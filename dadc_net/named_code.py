@@ -10,8 +10,9 @@ from typing import Any
 from dadc_net import user_code
 from dadc_net.errors import UsageError, UserCodeError
 from dadc_net.finite_files import is_model_file, load_model_task
+from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tasks import Task, find_task
+from dadc_net.team.tasks import Task, find_task, model_task
 from dadc_net.team.user_code import blame_owner
 
 
@@ -25,10 +26,12 @@ def load_task(name: str) -> Task:
         return _parallel_task(name.removeprefix(user_code.PETTINGZOO))
     factory = named_code(name, "task", "package.module:factory, or as FILE.py:factory")
     task = called(f"the factory of the task {name}", factory)
+    if isinstance(task, FiniteModel):
+        return model_task(task)
     if not isinstance(task, Task):
         raise UsageError(
-            f"{name} returned a {type(task).__name__} instead of a dadc_net.team.tasks.Task. No run was started. "
-            "Return a Task that says how to make the environment."
+            f"{name} returned a {type(task).__name__} instead of a dadc_net.Task. No run was started. Return a Task that "
+            "says how to make the environment, or a dadc_net.FiniteModel."
         )
     return task
 

@@ -11,13 +11,16 @@ from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
 from dadc_net.config import RunConfig, build, resolve, split_structure, structure_argument
-from dadc_net.errors import ConfigError, UsageError
+from dadc_net.errors import ConfigError, MismatchError, UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.evaluation import Evaluator, plan_of
+from dadc_net.experiment.run_folders import holds_run
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.finite_files import save_dpomdp
 from dadc_net.planning.monte_carlo import monte_carlo
 from dadc_net.runtime.problem import environment_digest, make_problem
+from dadc_net.storage.run_folder import RunFolder
+from dadc_net.team.conformance import check_chosen
 from dadc_net.team.families import family_from_plain
 from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.gibbs import GibbsFamily
@@ -267,6 +270,13 @@ def test_a_users_own_structure_is_named_as_other_code_is(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"names the structure .*code to be imported.*--set structure="):
         resolve(str(kept))
     assert resolve(str(kept), [f"structure={name}"]).structure == config.structure
+    # So it can be taken up again with the same command, and not under another.
+    folder = RunFolder(tmp_path)
+    assert holds_run(tmp_path, config, seed_bytes(0))
+    with pytest.raises(MismatchError, match=r"run under the structure .*overheard.*, and 'control-sharing' was given"):
+        holds_run(tmp_path, under("mabc"), seed_bytes(0))
+    assert folder.config == kept
+    assert check_chosen(config.task, config.parameters, config.structure, copies=2, steps=16) == []
     for wrong, message in (
         (f"{tmp_path}/none.py:Overheard", "there is no file"),
         (f"{file}:Nobody", "has no attribute 'Nobody'"),

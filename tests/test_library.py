@@ -77,6 +77,16 @@ def test_a_file_is_named_with_its_whole_path_and_its_structure_is_found_by_agent
         with pytest.raises(UsageError, match=said):
             resolve(name)
     assert user_code.absolute("tests.user_task:make_task") == "tests.user_task:make_task"
+    assert user_code.absolute("pettingzoo:sea.py:Buoys") == f"pettingzoo:{tmp_path}/sea.py:Buoys"
+    assert user_code.absolute("pettingzoo:mpe2.simple_spread_v3") == "pettingzoo:mpe2.simple_spread_v3"
+
+
+def test_a_factory_may_return_a_finite_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiger.py").write_text(
+        "from dadc_net.team.finite.models.shipped import SHIPPED\nmake = SHIPPED['dec-tiger']\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert resolve("tiger.py:make").settings == resolve("dec-tiger").settings
 
 
 @pytest.mark.process

@@ -18,8 +18,8 @@ TASK is one of
   box-pushing, fire-fighting               problems of the field
   FILE.dpomdp                              a model in the field's format
   FILE.toml                                a configuration; dadc config TASK writes one
-  FILE.py:function, package.module:function    code of yours that returns a Task
-  pettingzoo:MODULE.ENV                    an environment of PettingZoo"""
+  FILE.py:function, package.module:function    code of yours that returns a Task or FiniteModel
+  pettingzoo:MODULE.ENV, pettingzoo:FILE.py:function    an environment of PettingZoo"""
 
 
 class LazyCommand(NamedTuple):

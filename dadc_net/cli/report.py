@@ -25,6 +25,7 @@ from dadc_net.cli.figures_text import size_text
 )
 @click.option("--title", default="", help="Its heading.  [default: the runs' names]")
 @click.option("--task", metavar="MODULE:FACTORY", help="The runs' task, where that is code of yours.")
+@click.option("--structure", metavar="MODULE:CLASS", help="Their information structure, where that is code of yours.")
 @click.option("--together", is_flag=True, help="RUNS are state folders of the parties of one run, from several hosts.")
 @click.option("--no-value", is_flag=True, help="Do not value a rule that was not valued.")
 @click.option("--no-check", is_flag=True, help="Do not compare journals, which takes long for a long run.")
@@ -34,6 +35,7 @@ def report_command(
     out: Path,
     title: str,
     task: str | None,
+    structure: str | None,
     together: bool,
     no_value: bool,
     no_check: bool,
@@ -49,7 +51,8 @@ def report_command(
     from dadc_net.storage.kept_run import find_run
 
     found = [find_run(runs)] if together else [find_run([run]) for run in runs]
-    stories = [tell(run, task, not no_value, not no_check, lambda said: click.echo(said, err=True)) for run in found]
+    own = task, structure
+    stories = [tell(run, own, not no_value, not no_check, lambda said: click.echo(said, err=True)) for run in found]
     heading = title or ", ".join(run.path.name or str(run.path) for run in found)
     content = page(heading, stories, dadc_net.__version__, history_text).encode("utf-8")
     try:

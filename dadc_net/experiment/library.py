@@ -20,6 +20,7 @@ from dadc_net.coordinator.settings.learning import INDEPENDENT, Snapshot
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.evaluation import Evaluator, Valuation, plan_of
+from dadc_net.experiment.kept_runs import configuration
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.node.agent.starting_rule import StartingRule
 from dadc_net.planning.planners import Plan
@@ -28,6 +29,7 @@ from dadc_net.runtime.events import Event
 from dadc_net.runtime.learned import load_learner
 from dadc_net.runtime.learned_rule import find_rule
 from dadc_net.storage.kept_run import find_run
+from dadc_net.structure_section import STRUCTURE
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.families import family_from_plain
 from dadc_net.team.finite.model import FiniteModel
@@ -36,7 +38,8 @@ from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import FiniteSpace, space_from_plain
 from dadc_net.team.structures.by_name import structure_from_plain
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tasks import Task, finite_task
+from dadc_net.team.tasks import Task, model_task
+from dadc_net.user_code import absolute
 
 TaskLike = str | Task | FiniteModel
 ENVIRONMENT_SEED = 20_260_101
@@ -180,9 +183,7 @@ def configured(task: TaskLike, settings: Mapping[str, Any] | None = None) -> Run
     if isinstance(task, str):
         return resolve(task, (), dict(settings or {}))
     if isinstance(task, FiniteModel):
-        model = task
-        discount = model.discount if 0.0 < model.discount < 1.0 else 0.9
-        task = finite_task(model.name, lambda: model, model.actions, model.observations, discount)
+        task = model_task(task)
     given: dict[str, Any] = {"task": task.name}
     for key, value in (settings or {}).items():
         section, dot, name = key.partition(".")
@@ -222,35 +223,38 @@ def plan(task: TaskLike, settings: Mapping[str, Any] | None = None) -> Plan:
     return plan_of(configured(task, settings))
 
 
-def evaluate(run: str | Path, task: str | None = None) -> Valuation:
-    """What the learned rule in the folder of a run is worth; ``task``: its name where it is somebody's code."""
-    config, snapshot = _kept(Path(run), task)
+def evaluate(run: str | Path, task: str | None = None, structure: str | None = None) -> Valuation:
+    """What the learned rule in the folder of a run is worth; ``task``, ``structure``: their names where they are code."""
+    config, snapshot = _kept(Path(run), task, structure)
     return Evaluator(config).valuation(snapshot)
 
 
-def load_rule(run: str | Path, task: str | None = None) -> LearnedRule:
-    """The rule in the folder of a run or in a file of ``dadc export``; ``task``: its name where it is somebody's code.
+def load_rule(run: str | Path, task: str | None = None, structure: str | None = None) -> LearnedRule:
+    """The rule in the folder of a run or in a file of ``dadc export``.
+
+    Args:
+        task, structure: their names where they are somebody's code.
 
     Raises:
         UsageError: if there is none.
         CorruptStateError: if it is damaged.
-        MismatchError: if ``task`` is another one than it was learned for.
+        MismatchError: if ``task`` or ``structure`` is another one than it was learned for.
     """
     if not Path(run).is_file():
-        config, snapshot = _kept(Path(run), task)
+        config, snapshot = _kept(Path(run), task, structure)
         return LearnedRule(RuleProblem.of(config), snapshot)
     rule = find_rule(Path(run))
     if task is None:
         return LearnedRule(RuleProblem.told_by(rule), rule.arrays)
-    structure = {"name": rule.structure["name"], **rule.structure["parameters"]}
-    config = resolve(task, (), {"structure": structure}, rule.settings)
+    own = {"name": absolute(structure or rule.structure["name"]), **rule.structure["parameters"]}
+    config = resolve(task, (), {STRUCTURE: own}, rule.settings)
     rule.check_problem(config.settings, config.structure.to_plain(), config.family.to_plain())
     return LearnedRule(RuleProblem.of(config), rule.arrays)
 
 
-def _kept(run: Path, task: str | None) -> tuple[RunConfig, Snapshot]:
+def _kept(run: Path, task: str | None, structure: str | None) -> tuple[RunConfig, Snapshot]:
     kept = find_run([run])
-    config = resolve(str(kept.require_config()), (), {"task": task})
+    config = configuration(kept, task, None, structure)
     snapshot, _ = load_learner(kept, config)
     return config, snapshot
 

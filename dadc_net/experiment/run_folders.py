@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from dadc_net.config import RunConfig, resolve, task_of
+from dadc_net.config import RunConfig, read_configuration, resolve, task_of
 from dadc_net.errors import CorruptStateError, MismatchError, UsageError
 from dadc_net.node.agent.identity import commitment
 from dadc_net.schema import differences
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.run_folder import RunFolder
+from dadc_net.structure_section import STRUCTURE, structure_name
 
 
 def holds_run(path: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
@@ -30,8 +31,15 @@ def holds_run(path: Path | None, config: RunConfig, shared_seed: bytes) -> bool:
             f"--out {path} holds a run of the task {task!r}, and {config.task_argument!r} was given. Nothing was changed, "
             "and nothing that the folder names was imported. Give the task of that run to resume it, or another folder."
         )
-    named = {"task": config.task_argument}
-    held, given = resolve(str(folder.config), (), named).to_plain(), config.to_plain()
+    given = config.to_plain()
+    structure = str(structure_name(read_configuration(folder.config)))
+    if ":" in structure and structure != given[STRUCTURE]["name"]:
+        raise MismatchError(
+            f"--out {path} holds a run under the structure {structure!r}, and {given[STRUCTURE]['name']!r} was given. "
+            "Nothing was changed, and nothing that the folder names was imported. Give the structure of that run to resume "
+            "it, or another folder."
+        )
+    held = resolve(str(folder.config), (), {"task": config.task_argument, STRUCTURE: structure or None}).to_plain()
     for section in ("runtime", "evaluation"):
         del held[section], given[section]
     if held != given:

@@ -49,11 +49,14 @@ class RunStory:
     troubles: list[str]
 
 
-def tell(run: KeptRun, task: str | None, valued: bool, checked: bool, say: Callable[[str], None]) -> RunStory:
+def tell(
+    run: KeptRun, own: tuple[str | None, str | None], valued: bool, checked: bool, say: Callable[[str], None]
+) -> RunStory:
     """The story of ``run``.
 
     Args:
-        task: its name, where it is the user's own code; without it nothing is imported, and the rule is not played.
+        own: names of task and information structure, where they are the user's own code; without them nothing is
+            imported, and the rule is not played.
         valued: value the rule, if that was not done.
         checked: compare the journals.
         say: told before what takes long.
@@ -64,7 +67,7 @@ def tell(run: KeptRun, task: str | None, valued: bool, checked: bool, say: Calla
     rule: list[TableRow] | None = None
     note = "The rule was not played."
     try:
-        config = configuration(run, task)
+        config = configuration(run, own[0], None, own[1])
         snapshot, _ = load_learner(run, config)
         if valued and not result.get("valued"):
             say(f"valuing the rule of {run.path}")

@@ -137,6 +137,16 @@ def finite_task(
     )
 
 
+USUAL_DISCOUNT = 0.9
+"""Of a finite model that says none, or 1, which needs a horizon."""
+
+
+def model_task(model: FiniteModel, name: str = "") -> Task:
+    """The task of a model that is there, under its own name or another."""
+    discount = model.discount if 0.0 < model.discount < 1.0 else USUAL_DISCOUNT
+    return finite_task(name or model.name, lambda: model, model.actions, model.observations, discount)
+
+
 TASKS: dict[str, Task] = {
     "mabc": Task(
         name="mabc",

@@ -61,6 +61,13 @@ def test_a_structure_and_maps_from_ones_own_file(tmp_path: Path) -> None:
     assert named.code == 0, named.err
     other = run(tmp_path, "dadc", "evaluate", "r", "--structure", "own.py:Strange")
     assert "Give the structure of the run" in other.err
+    # The same command takes the run up, here one that has ended; under another structure nothing is touched.
+    again = run(tmp_path, "dadc", "run", "mabc", *chosen, *SMALL, *QUIET, "--out", "r")
+    assert (again.code, again.last["agent_digests"]) == (0, real.last["agent_digests"]), again.err
+    other = run(tmp_path, "dadc", "run", "mabc", "--set", "structure=own.py:Strange", *SMALL, *QUIET, "--out", "r")
+    assert other.code != 0
+    page = run(tmp_path, "dadc", "report", "r", "--structure", "own.py:Overheard", "-o", "r.html")
+    assert (page.code, "code to be imported" in (tmp_path / "r.html").read_text(encoding="utf-8")) == (0, False)
 
 
 def test_a_structure_that_does_not_fit_ends_before_anything_starts(tmp_path: Path) -> None:

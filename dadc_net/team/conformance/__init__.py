@@ -20,7 +20,7 @@ one episode; ``local`` cannot see common information, (L1); local values stay in
 
 from __future__ import annotations
 
-from dadc_net.team.conformance.entry import check_environment, check_task
+from dadc_net.team.conformance.entry import check_chosen, check_environment, check_task
 from dadc_net.team.conformance.finding import Finding
 
-__all__ = ["Finding", "check_environment", "check_task"]
+__all__ = ["Finding", "check_chosen", "check_environment", "check_task"]

@@ -97,6 +97,19 @@ def check_task(task: Task, parameters: Any = None, copies: int = 4, steps: int =
     return found
 
 
+def check_chosen(
+    task: Task, parameters: Any, structure: InformationStructure, copies: int = 4, steps: int = 96, seed: int = 0
+) -> list[Finding]:
+    """Check a task as a run has it: with these parameters, under this structure instead of its own.
+
+    Its menus are made for its own structure, and are checked where that is the one.
+    """
+    if structure == task.structure:
+        return check_task(task, parameters, copies, steps, seed)
+    found = collect("task", partial(_check_declaration, task))
+    return found or check_environment(partial(task.make, parameters), structure, copies, steps, seed)
+
+
 def _check_declaration(task: Task) -> Iterator[Finding]:
     if not isinstance(task, Task):
         kind = type(task).__name__

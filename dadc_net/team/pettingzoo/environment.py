@@ -23,7 +23,7 @@ from dadc_net.schema import closest, require
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.pettingzoo.spaces import Actions, observed, observed_space
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
 SUM, MEAN = "sum", "mean"
 _SEEDS = 2.0**31
@@ -41,6 +41,9 @@ class ParallelParameters:
     """For the environment's own constructor, as ``name=value`` with a Python literal: ``max_cycles=50``."""
     bound: float = 10.0
     """Where an observation has no bound of its own: it is taken into [-bound, bound]."""
+    public_reward: float = 0.0
+    """Where positive: the team's last reward, taken into [-this, this], is a public observation. Rewards are common anyway,
+    but only what is observed tells the state approximator and the critic how an episode stands."""
     levels: int = 3
     """Of each coordinate of an action that is a box."""
     restart_steps: int = 500
@@ -50,6 +53,7 @@ class ParallelParameters:
 
     def __post_init__(self) -> None:
         require(0 < self.bound < math.inf, "env.bound", self.bound, "Give a positive number.")
+        require(0 <= self.public_reward < math.inf, "env.public_reward", self.public_reward, "Give 0 (not) or more.")
         require(2 <= self.levels <= 101, "env.levels", self.levels, "Give 2 to 101.")
         require(self.restart_steps >= 0, "env.restart_steps", self.restart_steps, "Give 0 (never) or more.")
 
@@ -87,7 +91,7 @@ class ParallelEnvironment:
         self._spec = EnvironmentSpec(
             name=name,
             agents=tuple(AgentSpec(one, act.space) for one, act in zip(seen, self._actions, strict=True)),
-            public_space=FiniteSpace((1,)),
+            public_space=BoxSpace((-most,), (most,)) if (most := parameters.public_reward) else FiniteSpace((1,)),
             draws_per_step=1,
             truncates=True,
             replayable=parameters.replayable,
@@ -99,7 +103,7 @@ class ParallelEnvironment:
 
     @property
     def spec(self) -> EnvironmentSpec:
-        """The environment's ``possible_agents``; nothing is public."""
+        """The environment's ``possible_agents``; nothing is public but, where it is asked for, the last reward."""
         return self._spec
 
     @property
@@ -126,7 +130,12 @@ class ParallelEnvironment:
             else:
                 rewards[e], ended[e] = self._step(copy, tuple(joint_action[e].tolist()))
         observations = [np.stack([copy.seen[k] for copy in self._copies]) for k in range(len(self._agents))]
-        return Outcome(observations, np.zeros((self._num_envs, 1), dtype=np.int64), rewards, ended)
+        return Outcome(observations, self._public(rewards), rewards, ended)
+
+    def _public(self, rewards: NDArray[np.float64]) -> NDArray[Any]:
+        if most := self._parameters.public_reward:
+            return np.clip(rewards, -most, most)[:, None]
+        return np.zeros((self._num_envs, 1), dtype=np.int64)
 
     def _reset(self, copy: _Copy, seed: int) -> None:
         found, _ = self._guarded(lambda: copy.native.reset(seed=seed), f"at reset(seed={seed})")
