@@ -93,25 +93,27 @@ def _episodes(
     memories = [LocalMemory(agents, own, copies, structure, family) for agents, own in groups]
     action = np.zeros((copies, spec.num_agents), dtype=np.int64)
     lockstep = LockStep(environment, structure)
+    places, types = spec.observation_places, [agent.observation_space.dtype for agent in spec.agents]
     returns = np.zeros(copies)
     alive = np.ones(copies)
     rule.begin(copies)
-    for t, at in enumerate(lock_steps):
+    for t, now_at in enumerate(lock_steps):
         # A copy that has ended begins again, as in a run, so that no environment is stepped past its end; it is not counted.
-        now = lockstep.advance(at, action, stream.uniforms(at, copies, spec.draws_per_step))
+        now = lockstep.advance(now_at, action, stream.uniforms(now_at, copies, spec.draws_per_step))
         if t > 0:
             returns += discount ** (t - 1) * alive * now.rewards
         alive = alive * (now.ended == 0)
         if not alive.any():
             break
-        seen = [now.observations[:, place] for place in spec.observation_places]
-        words = private.words(at, spec.num_agents, copies).T if family.is_random else None
+        # Where one agent measures real numbers, all stand side by side as such.
+        seen = [now.observations[:, at].astype(own, copy=False) for at, own in zip(places, types, strict=True)]
+        words = private.words(now_at, spec.num_agents, copies).T if family.is_random else None
         chosen = rule.choose(now.common, seen) if isinstance(rule, IndependentRules) else [rule.choose(now.common)]
         chosen *= len(memories) // len(chosen)
         for memory, theta in zip(memories, chosen, strict=True):
-            places = memory.agents - 1
-            memory.observe(np.concatenate([seen[place] for place in places]), now.step_in_episode)
-            action[:, places] = memory.act(theta, None if words is None else words[:, places])
+            members = memory.agents - 1
+            memory.observe(np.concatenate([seen[member] for member in members]), now.step_in_episode)
+            action[:, members] = memory.act(theta, None if words is None else words[:, members])
     return returns
 
 
