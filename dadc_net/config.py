@@ -165,8 +165,7 @@ def _refuse_code(file: str, what: str, name: str, is_named: bool) -> None:
     if ":" in name and not is_named:
         raise UsageError(
             f"{file} names the {what} {name!r}, which is code to be imported and called. A folder may come from anywhere: "
-            f"nothing was imported. If you trust it, name it too: --set {what}={name}, or in dadc evaluate and report: "
-            f"--{what} {name}"
+            f"nothing was imported. If you trust it, name it too: --set {what}={name}, or as --{what} {name}"
         )
 
 
@@ -322,7 +321,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
         preset=name,
         replayable=spec.replayable,
         settings=CoordinatorSettings.from_plain({**told, **{key: sections[key] for key in _LEARNER_SECTIONS}}),
-        evaluation=from_plain(EvaluationSettings, _evaluation(task, spec, sections, given), "evaluation."),
+        evaluation=from_plain(EvaluationSettings, _evaluation(task, spec, sections["evaluation"], given), "evaluation."),
         runtime=from_plain(RuntimeSettings, sections["runtime"], "runtime."),
     )
     _check_kept(config)
@@ -360,12 +359,9 @@ def _check_kept(config: RunConfig) -> None:
             )
 
 
-def _evaluation(
-    task: Task, spec: EnvironmentSpec, sections: Mapping[str, Any], given: Mapping[str, Any]
-) -> Mapping[str, Any]:
+def _evaluation(task: Task, spec: EnvironmentSpec, held: dict[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
     """The section evaluation. To value a rule is to drive the environment: what cannot be wound back is left alone."""
-    own, still = given.get("evaluation", {}), {} if spec.replayable else dict.fromkeys(DRIVING, 0)
-    return {**sections["evaluation"], **task.evaluation, **still, **own}
+    return {**held, **task.evaluation, **({} if spec.replayable else dict.fromkeys(DRIVING, 0)), **own.get("evaluation", {})}
 
 
 def _structure(task: Task, section: Mapping[str, Any]) -> InformationStructure:

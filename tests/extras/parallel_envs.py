@@ -83,3 +83,49 @@ class Broken(Mixed):
     def reset(self, seed: int | None = None, options: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Raise."""
         raise ValueError("out of order")
+
+
+class Lonely(Mixed):
+    """Nobody is there."""
+
+    possible_agents: ClassVar[list[str]] = []
+
+
+class Old(Mixed):
+    """As PettingZoo once was: no infos at reset."""
+
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        """Observations alone."""
+        return super().reset(seed)[0]
+
+
+class Four(Mixed):
+    """As it once was: no truncations."""
+
+    def step(self, actions: dict[str, Any]) -> Any:
+        """Four things."""
+        return super().step(actions)[:4]
+
+
+class Silent(Mixed):
+    """Tells one of its agents nothing."""
+
+    def _seen(self) -> dict[str, Any]:
+        return {agent: seen for agent, seen in super()._seen().items() if agent != "late"}
+
+
+class Short(Mixed):
+    """Leaves out a number."""
+
+    def _seen(self) -> dict[str, Any]:
+        seen = super()._seen()
+        return {**seen, "late": seen["late"][:1]} if "late" in seen else seen
+
+
+class Wordily(Mixed):
+    """Pays in words."""
+
+    def step(self, actions: dict[str, Any]) -> Any:
+        """What is earned is no number."""
+        seen, rewards, *rest = super().step(actions)
+        return seen, dict.fromkeys(rewards, "much"), *rest

@@ -14,6 +14,7 @@ import dadc_net
 from dadc_net.config import resolve
 from dadc_net.errors import ConfigError, NumericError, UsageError, UserCodeError
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.experiment.baselines import baselines
 from dadc_net.named_code import load_task
 from dadc_net.runtime.problem import try_environment
 from dadc_net.team.conformance import check_task
@@ -94,6 +95,52 @@ def test_words_for_what_cannot_be_run() -> None:
     broken = task.make(task.parameters_type(), 1)
     with pytest.raises(NumericError, match=r"raised ValueError: out of order"):
         broken.advance(np.zeros((1, 2), np.int64), np.ones(1, np.bool_), np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("Lonely", r"has no possible_agents"),
+        ("Old", r"returned a dict at reset\(seed=0\), where a tuple of observations, infos belongs"),
+        ("Four", r"returned a tuple of 4 at step 1 .*PettingZoo's present ParallelEnv"),
+        ("Silent", r"gives late no observation at reset"),
+        ("Short", r"gives late an observation of 1 numbers at reset.*one of 2 numbers"),
+        ("Wordily", r"raised ValueError: could not convert string to float: 'much', at step 1"),
+    ],
+)
+def test_what_is_no_parallel_env_is_told(kind: str, message: str) -> None:
+    def driven() -> None:
+        task = load_task(f"pettingzoo:tests.extras.parallel_envs.{kind}")
+        environment = task.make(task.parameters_type(), 1)
+        for begin in (True, False):
+            environment.advance(np.zeros((1, 2), np.int64), np.array([begin]), np.zeros((1, 1)))
+
+    with pytest.raises((ConfigError, NumericError), match=message):
+        driven()
+
+
+def test_the_last_reward_can_be_public() -> None:
+    config = resolve(MIXED, (*SMALL, "env.public_reward=2.5"))
+    assert check_task(config.task, config.parameters, copies=2, steps=40) == []
+    environment = config.task.make(config.parameters, 1)
+    seen = []
+    for begin in (True, False, False, False):
+        found = environment.advance(np.ones((1, 2), np.int64), np.array([begin]), np.zeros((1, 1)))
+        seen.append((float(found.rewards[0]), found.public[0].tolist()))
+    assert seen == [(0.0, [0.0]), (3.0, [2.5]), (3.0, [2.5]), (2.0, [2.0])]
+
+
+def test_a_team_that_counts_and_measures_is_valued_beside_rules_that_do_one_thing() -> None:
+    """One agent's observations are whole numbers, the other's are not."""
+    config = resolve(MIXED, SMALL)
+    assert (config.evaluation.trajectories, config.evaluation.copies) == (200, 64)
+    found = baselines(config, None, 8)
+    # Whatever is done earns 3 for two steps and 2 for two more.
+    worth = 3.0 + 3.0 * 0.95 + 2.0 * 0.95**2 + 2.0 * 0.95**3
+    assert found.random is not None
+    assert found.constant is not None
+    assert (found.random.value, found.constant.value) == pytest.approx((worth, worth))
+    assert "of agents 1 to 2, whatever is seen" in found.prescription
 
 
 @pytest.mark.process

@@ -118,7 +118,9 @@ def _read_run(path: Path) -> Record:
         learning = {key: [line[key] for line in seen] for key in ("env_steps", "value")}
         final = report["value_monte_carlo"] if report["value"] is None else report["value"]
         if final is None:
-            raise ValueError("its rule was not valued")
+            if (rewards := _read_rewards(path)) is not None:
+                return rewards
+            raise ValueError("its rule was not valued, and its metrics tell of no rewards")
         if learning["env_steps"][-1:] == [report["env_steps"]]:
             learning["value"][-1] = final
         else:

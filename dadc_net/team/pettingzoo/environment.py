@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,10 @@ from dadc_net.team.pettingzoo.spaces import Actions, observed, observed_space
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
 SUM, MEAN = "sum", "mean"
+_Found = TypeVar("_Found")
 _SEEDS = 2.0**31
+_AT_RESET = ("observations", "infos")
+_AT_STEP = ("observations", "rewards", "terminations", "truncations", "infos")
 _NONE = -1
 """Seed of a copy that has not begun."""
 
@@ -138,28 +141,52 @@ class ParallelEnvironment:
         return np.zeros((self._num_envs, 1), dtype=np.int64)
 
     def _reset(self, copy: _Copy, seed: int) -> None:
-        found, _ = self._guarded(lambda: copy.native.reset(seed=seed), f"at reset(seed={seed})")
+        where = f"at reset(seed={seed})"
+        found, _ = self._asked(lambda: copy.native.reset(seed=seed), _AT_RESET, where)
         copy.seed, copy.actions = seed, []
         copy.seen = [part.copy() for part in self._nothing]
-        self._look(copy, found)
+        self._look(copy, found, where)
 
     def _step(self, copy: _Copy, joint_action: tuple[int, ...]) -> tuple[float, Ended]:
         alive = list(copy.native.agents)
         order = zip(self._agents, self._actions, joint_action, strict=True)
         told = {agent: actions.native(index) for agent, actions, index in order if agent in alive}
         where = f"at step {len(copy.actions) + 1} after reset(seed={copy.seed})"
-        found, earned, terminated, *_ = self._guarded(lambda: copy.native.step(told), where)
+        found, earned, terminated, *_ = self._asked(lambda: copy.native.step(told), _AT_STEP, where)
         copy.actions.append(joint_action)
-        self._look(copy, found)
+        self._look(copy, found, where)
         over = Ended.NO
         if not copy.native.agents:
             over = Ended.TERMINATED if all(terminated.get(agent, False) for agent in alive) else Ended.TRUNCATED
-        return self._team_reward(earned), over
+        return self._guarded(lambda: self._team_reward(earned), where), over
 
-    def _look(self, copy: _Copy, found: Mapping[Any, Any]) -> None:
+    def _asked(self, call: Callable[[], Any], parts: tuple[str, ...], where: str) -> Any:
+        """What ``call`` returns. Raises NumericError if those are not ``parts``."""
+        returned = self._guarded(call, where)
+        if isinstance(returned, tuple) and len(returned) == len(parts):
+            return returned
+        count = f" of {len(returned)}" if isinstance(returned, tuple) else ""
+        raise NumericError(
+            f"the environment {self._spec.name} returned a {type(returned).__name__}{count} {where}, where a tuple of "
+            f"{', '.join(parts)} belongs. The run cannot go on. Bring it up to PettingZoo's present ParallelEnv."
+        )
+
+    def _look(self, copy: _Copy, found: Mapping[Any, Any], where: str) -> None:
         for k, (agent, space) in enumerate(zip(self._agents, self._spaces, strict=True)):
             if agent in found:
-                copy.seen[k] = observed(space, found[agent], self._parameters.bound)
+                seen = self._guarded(lambda: observed(space, found[agent], self._parameters.bound), where)  # noqa: B023
+                if len(seen) == len(self._nothing[k]):
+                    copy.seen[k] = seen
+                    continue
+                what = f"gives {agent} an observation of {len(seen)} numbers"
+            elif agent in copy.native.agents:
+                what = f"gives {agent} no observation"
+            else:
+                continue
+            raise NumericError(
+                f"the environment {self._spec.name} {what} {where}, where one of {len(self._nothing[k])} numbers, a value "
+                f"of {space}, belongs. The run cannot go on. Correct the environment."
+            )
 
     def _team_reward(self, earned: Mapping[Any, Any]) -> float:
         kind = self._parameters.reward
@@ -167,7 +194,7 @@ class ParallelEnvironment:
         total = sum(float(earned.get(agent, 0.0)) for agent in whose)
         return total / len(self._agents) if kind == MEAN else total
 
-    def _guarded(self, call: Callable[[], Any], where: str) -> Any:
+    def _guarded(self, call: Callable[[], _Found], where: str) -> _Found:
         try:
             return call()
         except Exception as error:  # It is somebody else's program.

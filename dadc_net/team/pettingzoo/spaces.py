@@ -71,10 +71,12 @@ def observed_space(space: Any, bound: float, whose: str) -> Space:
 
 
 def observed(space: Any, value: Any, bound: float) -> NDArray[np.float64]:
-    """A value of ``space`` as the columns of ``observed_space``: [C]."""
+    """A value of ``space`` as the columns of ``observed_space``: [C]; fewer or more where it is none."""
     if (parts := _parts(space)) is not None:
         return np.concatenate([observed(part, value[key], bound) for key, part in parts])
     flat = np.ravel(np.asarray(value)).astype(np.float64)
+    if flat.size != math.prod(space.shape):
+        return flat  # One number must not be spread over several columns.
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return flat - np.ravel(space.start)
     if isinstance(space, spaces.Box):

@@ -90,6 +90,11 @@ def _make(name: str, construct: Callable[..., Any], parameters: ParallelParamete
                 f"{name} makes a {type(made).__name__}, which has no possible_agents or observation_space(agent). It is no "
                 "ParallelEnv. Name a module with parallel_env."
             )
+        if not made.possible_agents:
+            raise ConfigError(
+                f"{name} has no possible_agents: {made.possible_agents!r}. A team has at least one agent, and all are named "
+                "before a run. Correct the environment."
+            )
         return made
 
     return ParallelEnvironment(name, native, parameters, copies)
