@@ -12,6 +12,9 @@ from dadc_net.cli import shell
 if TYPE_CHECKING:
     from dadc_net.config import RunConfig
 
+_LONG_READING = 1.0
+"""Seconds that a user should know of."""
+
 
 @click.command("plan")
 @shell.task_argument
@@ -43,10 +46,12 @@ def plan_command(
     """
     from dadc_net.config import parse_override, resolve, split_structure
 
+    begun = time.monotonic()
     others, parameters = split_structure(overrides)
     structure = parameters.pop("name", None)
     # Which task it is stands in the argument, or beside it where that is the folder of a run.
     is_finite = resolve(task, [o for o in others if parse_override(o)[0] == "task"]).task.finite_model is not None
+    read = time.monotonic() - begun
     if not is_finite and horizon is None:
         _plan_by_name(resolve(task, overrides), as_json)
         return
@@ -69,9 +74,11 @@ def plan_command(
     )
     found, took = plan_finite(config, request, None if as_json else lambda line: click.echo(line, err=True))
     if as_json:
-        shell.print_json(plan_record(config.task.name, found, took))
+        shell.print_json(plan_record(config.task.name, found, took) | {"model_seconds": read})
     else:
         click.echo(plan_text(config.task.name, found, took))
+        if read > _LONG_READING:
+            click.echo(f"(reading the model took {read:.1f} s beside --time)", err=True)
 
 
 def _plan_by_name(config: RunConfig, as_json: bool) -> None:

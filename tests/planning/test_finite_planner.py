@@ -121,6 +121,26 @@ def test_bounds_hold_whenever_time_is_up(looks: int) -> None:
     assert plan.upper - plan.lower > 1e-3
 
 
+@pytest.mark.parametrize("looks", [0, 1, 10, 300, 700])
+@pytest.mark.parametrize(
+    ("name", "parameters", "least", "most"),
+    [
+        ("full-sharing", {}, 59.817420, 59.817420),
+        ("delayed-sharing", {"delay_steps": 2}, 18.338389, 18.338389),
+        ("no-sharing", {}, 13.448553, 18.338389),
+    ],
+)
+def test_bounds_without_end_hold_while_what_bounds_is_made(
+    name: str, parameters: dict[str, int], least: float, most: float, looks: int
+) -> None:
+    chosen = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=Calls(looks))
+    plan = tiger(None, Sharing.from_record(name, parameters), chosen, 0.9)
+    assert plan.stopped == "time"
+    assert plan.lower - 2e-5 <= most
+    assert plan.upper + 2e-5 >= least
+    assert plan.upper - plan.lower > 1e-3
+
+
 def test_bounds_hold_when_memory_is_used_up() -> None:
     small = plan_team(
         SHIPPED["box-pushing"](), Sharing.from_record("no-sharing"), horizon=5, discount=1.0, limits=limits(memory=1 << 19)

@@ -47,7 +47,7 @@ Found = tuple[Search, SearchNode, float, float]
 
 def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Watch, progress: Progress) -> Found:
     """Bound the optimum without end until the bounds are within ``gap`` of each other, or ``watch`` says stop."""
-    outlook = DiscountedOutlook(beliefs.joint, discount, beliefs.sharing.phases, _ENUMERATED)
+    outlook = DiscountedOutlook(beliefs.joint, discount, beliefs.sharing.phases, _ENUMERATED, watch)
     cascade = watch.beside = DelayCascade(beliefs, outlook, discount, gap, watch)
     sharing = beliefs.sharing
     if cascade.fits():

@@ -7,6 +7,7 @@ without one it is the phase of the structure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ from dadc_net.planning.finite.relaxations import FullSharingValues, StateValues
 
 _CLOSE = 1e-13
 _MOST_OUTCOMES = 3_000_000
+_TOGETHER = 1_000_000
+"""States of beliefs after joint actions that are looked at between two questions for the time."""
 
 
 class Outlook(Protocol):
@@ -120,13 +123,16 @@ class DiscountedOutlook:
     first_budget = 1
     worthwhile = 0.02
 
-    def __init__(self, joint: JointBeliefs, discount: float, phases: int, most: int) -> None:
-        """Enumerate joint beliefs while there are at most ``most``; beyond them V_mdp is used."""
+    def __init__(
+        self, joint: JointBeliefs, discount: float, phases: int, most: int, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Enumerate joint beliefs while there are at most ``most``, and until ``stop``; beyond them V_mdp is used."""
         self.start = 0
         self._phases = phases
         self._joint = joint
         self._discount = discount
-        states = StateValues(joint.model, discount, endless=True)
+        self._stop = stop
+        states = StateValues(joint.model, discount, endless=True, stop=stop)
         self._best = states.best(0)
         self.vectors = states.repeated(0)
         """[S, V] by state, values of policies that begin without memory, after which anything may have happened before; the
@@ -203,8 +209,9 @@ class DiscountedOutlook:
         """[N, JA] Q_full of joint beliefs: value iteration from V_mdp on those whose successors are known."""
         joint, actions = self._joint, self._joint.model.num_joint_actions
         done, outcomes = 0, 0
-        while done < len(joint) and len(joint) <= most and outcomes <= _MOST_OUTCOMES:
-            upto = min(len(joint), done + 256)
+        together = max(8, min(256, _TOGETHER // (actions * joint.model.num_states)))
+        while done < len(joint) and len(joint) <= most and outcomes <= _MOST_OUTCOMES and not self._stop():
+            upto = min(len(joint), done + together)
             numbers = np.arange(done, upto)
             try:
                 found = joint.following(np.repeat(numbers, actions), np.tile(np.arange(actions), len(numbers)))
@@ -217,16 +224,17 @@ class DiscountedOutlook:
             return np.zeros((0, actions))
         found = joint.following(np.repeat(numbers, actions), np.tile(np.arange(actions), done))
         value = joint.expected(np.arange(len(joint)), self._best)
-        reward, change = joint.reward(numbers), np.inf
-        q = reward
-        while change > _CLOSE * max(1.0, float(np.abs(value).max())):
+        reward = joint.reward(numbers)
+        while True:
             ahead = np.bincount(found.pair, weights=found.probability * value[found.belief], minlength=done * actions)
             q = reward + self._discount * ahead.reshape(done, actions)
             improved = np.minimum(value[:done], q.max(axis=1))
             # Only what falls counts: where V_mdp is as tight as V_full, rounding can hold the maximum above it for ever.
             change = float((value[:done] - improved).max())
             value[:done] = improved
-        return q
+            # Every sweep begins from above, so that what it finds is never too little.
+            if change <= _CLOSE * max(1.0, float(np.abs(value).max())) or self._stop():
+                return q
 
 
 class StagedOutlook:

@@ -19,10 +19,17 @@ _CLOSE = 1e-13
 class StateValues:
     """Values with the state common (V_mdp, from above), and of repeating one joint action (from below)."""
 
-    def __init__(self, model: FiniteModel, discount: float, endless: bool = False) -> None:
-        """``endless``: after the decisions that are counted come others without end; the discount must be below 1."""
+    def __init__(
+        self, model: FiniteModel, discount: float, endless: bool = False, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        """
+        Args:
+            endless: after the decisions that are counted come others without end; the discount must be below 1.
+            stop: ends sweeps early, with values that bound all the same.
+        """
         self._model = model
         self._discount = discount
+        self._stop = stop
         self._best: list[Array] = [np.zeros(model.num_states)]
         self._repeated: list[Array] = [np.zeros((model.num_states, model.num_joint_actions))]
         if endless:
@@ -32,7 +39,7 @@ class StateValues:
         """[S] V_mdp, by value iteration from above, so that it is never too little."""
         best = np.full(self._model.num_states, float(self._model.expected_rewards.max()) / (1.0 - self._discount))
         change = np.inf
-        while change > _CLOSE * max(1.0, float(np.abs(best).max())):
+        while change > _CLOSE * max(1.0, float(np.abs(best).max())) and not self._stop():
             improved = np.minimum(best, self.improved(best).max(axis=1))
             change = float(np.abs(improved - best).max())
             best = improved
@@ -42,7 +49,7 @@ class StateValues:
         """[S, JA] values of one joint action for ever, from below."""
         value = np.full(self._repeated[0].shape, float(self._model.expected_rewards.min()) / (1.0 - self._discount))
         change = np.inf
-        while change > _CLOSE * max(1.0, float(np.abs(value).max())):
+        while change > _CLOSE * max(1.0, float(np.abs(value).max())) and not self._stop():
             improved = np.maximum(value, self._once_more(value))
             change = float(np.abs(improved - value).max())
             value = improved

@@ -32,7 +32,9 @@ def settle(search: BoundSearch, change: float) -> None:
     untried = np.array([nodes[i].untried_bound for i in owners])
     lower, upper = np.array([node.lower for node in nodes]), np.array([node.upper for node in nodes])
     worth = reward
-    for _ in range(_MOST_SWEEPS):
+    for sweep in range(_MOST_SWEEPS):
+        if sweep and search.stop():
+            break
         worth = reward + search.discount * np.add.reduceat(chance * lower[child], firsts)
         promised = reward + search.discount * np.add.reduceat(chance * upper[child], firsts)
         raised = np.maximum(lower[owners], np.maximum.reduceat(worth, starts))
