@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
 from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.outlook import Outlook
@@ -97,6 +98,7 @@ class Search(Protocol):
     outlook: Any
     root: Any
     origins: dict[int, Node]
+    begun: dict[int, Begun]
 
     def node(self, stage: int, belief: TeamBelief) -> Any:
         """The node of a belief."""
@@ -136,6 +138,8 @@ class BoundSearch:
         """Options, at all nodes."""
         self.origins: dict[int, Node] = {}
         """Vectors of the outlook that are values of policies found here -> the node with which the policy begins."""
+        self.begun: dict[int, Begun] = {}
+        """Vectors that are values of controllers."""
         self._nested = 0
         self._looks_ahead = True
         space = beliefs.joint.model.joint_actions

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dadc_net.planning.finite.bound_search import Node
+from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.outlook import DiscountedOutlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch
@@ -127,6 +128,7 @@ class DelayedSearch:
         self.tried = 0
         self.origins: dict[int, Node] = {}
         """No policies found here are begun anew."""
+        self.begun: dict[int, Begun] = {}
         self._coarser = coarser
         self._revealed: dict[bytes, Revealed] = {}
         space = self.joint.model.joint_actions

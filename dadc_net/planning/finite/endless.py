@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from dadc_net.planning.finite.bound_search import BoundSearch, Node, Search, SearchNode
+from dadc_net.planning.finite.controller_search import ControllerSearch
+from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
@@ -111,8 +115,10 @@ class _Staged:
         self._search = BoundSearch(beliefs, self._outlook, discount, tolerance, watch)
         watch.search = self._search
         self._full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
+        self._controllers = ControllerSearch(beliefs.joint.model, discount, watch)
         self._learns = beliefs.sharing.keeps_whole_words
         self._learnt = 0
+        self._controlled = -np.inf
         self.root = self._search.root
         self.upper = self._search.root.upper
 
@@ -122,6 +128,9 @@ class _Staged:
         horizon = 1
         while horizon <= _MOST_PRACTISED and self._practise(horizon):
             horizon += 1
+        self._controllers.first()
+        self._know_controller()
+        self._note(self.root)
         for _ in range(_LOOKS):
             if self._cascade.entries <= _SMALL:
                 self._cascade.look()
@@ -161,10 +170,29 @@ class _Staged:
         better = [vector for vector in starting_over(search, start, known) if (vector > enough).any()]
         for vector in better:
             self._search.origins[self._endless.add(vector)] = start
-        if better and not self.root.options:
+        self._raise_root()
+        return bool(better)
+
+    def _raise_root(self) -> None:
+        """What has been added is better at once, before anything is looked at."""
+        if not self.root.options:
             lower = float(self._endless.lower(0, self.root.belief.numbers).max())
             self.root.lower = max(self.root.lower, min(lower, self.root.upper))
-        return bool(better)
+
+    def _know_controller(self) -> None:
+        """Know the best controller from each of its joint nodes where that is better than what was known."""
+        found = self._controllers.best
+        if found is None or found.value <= self._controlled + self._gap:
+            return
+        self._controlled = found.value
+        sizes = [len(actions) for actions in found.controller.actions]
+        # From the one that is best at the start on, so that those which are worse everywhere are left out.
+        for place in np.roll(np.arange(len(found.values)), -found.node).tolist():
+            if (found.values[place] > self._endless.vectors.max(axis=1) + self._gap).any():
+                nodes = tuple(int(n) for n in np.unravel_index(place, sizes))
+                self._search.begun[self._endless.add(found.values[place])] = Begun(found.controller, nodes)
+        self._raise_root()
+        self._spread()
 
     def _note(self, stage: Node) -> None:
         """Every stage bounds the same optimum."""
@@ -176,13 +204,19 @@ class _Staged:
     def _learn(self, stage: Node) -> None:
         """Make what has been found a policy to start over with, as long as that helps."""
         self._learnt = self._search.tried
+        self._controllers.more()
+        self._know_controller()
         for _ in range(_MOST_LEARNT if self._learns else 0):
             if not self._add(self._search, stage) or self._watch():
                 return
-            for node in self._search.nodes.values():
-                if node.options:
-                    continue  # It is settled from those that follow.
-                lower = float((node.belief.weights @ self._endless.lower(0, node.belief.numbers)).max())
-                if lower > node.lower:
-                    node.lower, node.best = min(lower, node.upper), None
-            settle(self._search, _SETTLED_CHANGE * self._gap)
+            self._spread()
+
+    def _spread(self) -> None:
+        """Tell all that has been looked at what has been added."""
+        for node in self._search.nodes.values():
+            if node.options:
+                continue  # It is settled from those that follow.
+            lower = float((node.belief.weights @ self._endless.lower(0, node.belief.numbers)).max())
+            if lower > node.lower:
+                node.lower, node.best = min(lower, node.upper), None
+        settle(self._search, _SETTLED_CHANGE * self._gap)

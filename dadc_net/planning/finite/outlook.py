@@ -196,13 +196,13 @@ class DiscountedOutlook:
         return int(self.vectors.shape[1]) - 1
 
     def distance(self) -> float:
-        """How far the bounds can be apart."""
+        """How far the bounds can be apart at a team belief, whose joint beliefs all have to do with one policy."""
         if self._distance is None:
             if len(self._known) < len(self._joint):
-                self._distance = float((self._best - self.vectors.max(axis=1)).max())
+                apart = self._best[:, None] - self.vectors
             else:
-                lower = self.lower(0, np.arange(len(self._known))).max(axis=1)
-                self._distance = float((self._known.max(axis=1) - lower).max())
+                apart = self._known.max(axis=1)[:, None] - self.lower(0, np.arange(len(self._known)))
+            self._distance = float(apart.max(axis=0).min())
         return self._distance
 
     def _enumerate(self, most: int) -> Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dadc_net.planning.finite.bound_search import Search, SearchNode
+from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.planning.finite.plan import TeamPlan
 
@@ -29,10 +30,16 @@ def describe_plan(plan: TeamPlan) -> str:
     decisions = plan.horizon or _MOST_DECISIONS
     level: list[tuple[float, SearchNode, Histories]] = [(1.0, plan.root, [{0: [""]} for _ in range(agents)])]
     lines: list[str] = []
+    controllers: list[Begun] = []
     for decision in range(1, decisions + 1):
         said: dict[str, float] = {}
         following: list[tuple[float, SearchNode, Histories]] = []
         for chance, found, known in level:
+            controller = _begun(plan.search, found)
+            if controller is not None:
+                text = f"every agent begins controller {_numbered(controllers, controller)}"
+                said[text] = said.get(text, 0.0) + chance
+                continue
             node, histories = _started_over(plan.search, found, known)
             actions = _actions(plan.search, node)
             text = _sentence(plan.search, node, actions, histories)
@@ -48,7 +55,45 @@ def describe_plan(plan: TeamPlan) -> str:
             break
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], "and so on"]
+    for number, controller in enumerate(controllers, start=1):
+        lines += _controller_lines(plan.search, number, controller)
     return "\n".join(lines)
+
+
+def _begun(search: Search, node: SearchNode) -> Begun | None:
+    """The controller that the lower bound of a node rests on, if it is one."""
+    if node.best is not None or node.last_actions is not None:
+        return None
+    return search.begun.get(_vector(search, node))
+
+
+def _numbered(controllers: list[Begun], controller: Begun) -> int:
+    """Which of the controllers it is, from 1 on; a new one if it has not been met."""
+    for number, known in enumerate(controllers, start=1):
+        if known is controller:
+            return number
+    controllers.append(controller)
+    return len(controllers)
+
+
+def _controller_lines(search: Search, number: int, controller: Begun) -> list[str]:
+    """Each agent's nodes that it can come to, from 1, where it begins: what it does there, and where it goes after what."""
+    model, lines = search.joint.model, []
+    for agent, first in enumerate(controller.nodes):
+        actions, following = controller.controller.actions[agent], controller.controller.following[agent].tolist()
+        met = [first]
+        for node in met:
+            met += [after for after in dict.fromkeys(following[node]) if after not in met]
+        parts = []
+        for place, node in enumerate(met, start=1):
+            seen: dict[int, list[str]] = {}
+            for observation, after in zip(model.observations[agent], following[node], strict=True):
+                seen.setdefault(met.index(after) + 1, []).append(observation)
+            ways = ", ".join(f"{after} after {_listed(names)}" for after, names in seen.items())
+            then = f"then {next(iter(seen))}" if len(seen) == 1 else f"then {ways}"
+            parts.append(f"{place} {model.actions[agent][actions[node]]}, {then}")
+        lines.append(f"controller {number}, agent {agent + 1}: {'; '.join(parts)}")
+    return lines
 
 
 def _started_over(search: Search, node: SearchNode, histories: Histories) -> tuple[SearchNode, Histories]:
