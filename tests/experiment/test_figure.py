@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dadc_net.cli.main import dadc
 from dadc_net.errors import CorruptStateError, UsageError
 from dadc_net.experiment.sweep.collection import read_results
-from dadc_net.experiment.sweep.figure import draw, limits, panels
+from dadc_net.experiment.sweep.figure import draw, grid, limits, panels
 
 
 def _record(curve: str, seed: int, value: list[float], **changed: Any) -> dict[str, Any]:
@@ -51,6 +51,21 @@ def test_one_panel_is_one_problem() -> None:
     assert [panel.optimum for panel in shown] == [1.0, 2.0]
     (unknown,) = panels([_record("a", 0, [0.0] * 3, optimum=None, round_robin=None)])
     assert (unknown.optimum, unknown.round_robin) == (None, None)
+
+
+def test_the_best_constant_is_shown_where_all_records_say_the_same() -> None:
+    one, same = _record("a", 0, [0.0] * 3, best_constant=-2.0), _record("a", 1, [0.0] * 3, best_constant=-2.0)
+    (panel,) = panels([one, same])
+    assert panel.best_constant == -2.0
+    assert limits(panel)[0] < -2.0
+    for other in ({"best_constant": -1.5}, {}):
+        (panel,) = panels([one, _record("a", 1, [0.0] * 3, **other)])
+        assert panel.best_constant is None
+
+
+@pytest.mark.parametrize(("count", "places"), [(1, (1, 1)), (4, (1, 4)), (5, (2, 3)), (8, (2, 4)), (10, (3, 4))])
+def test_many_panels_stand_in_rows(count: int, places: tuple[int, int]) -> None:
+    assert grid(count) == places
 
 
 def test_a_finished_run_is_one_seed_of_a_curve(tmp_path: Path) -> None:
