@@ -53,7 +53,7 @@ def test_simulate_tells_of_every_update_and_its_rule_acts() -> None:
     assert dadc_net.plan("mabc").value == pytest.approx(0.868426, abs=1e-6)
 
 
-@pytest.mark.parametrize("example", ["sensor_team", "cart_team", "three_transmitters"])
+@pytest.mark.parametrize("example", ["sensor_team", "cart_team", "three_transmitters", "random_team"])
 def test_examples_conform_and_learn(example: str) -> None:
     name = f"{EXAMPLES / example}.py:make_task"
     assert check_task(load_task(name)) == []

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from dadc_net.cli.main import dadc
 from tests.docs.console import ROOT
 from tests.docs.references import pages
+from tests.docs.results_tables import with_tables
 
 
 def written() -> dict[str, str]:
@@ -14,6 +15,8 @@ def written() -> dict[str, str]:
     made = {path.relative_to(ROOT).as_posix(): text for path, text in pages().items()}
     printed = CliRunner().invoke(dadc, ["config", "mabc"], catch_exceptions=False)
     made["launch/multi-access-broadcast.toml"] = printed.stdout
+    page = ROOT / "dadc_net/docs/algorithms-and-results.md"
+    made[page.relative_to(ROOT).as_posix()] = with_tables(page.read_text(encoding="utf-8"))
     return made
 
 

@@ -360,3 +360,32 @@ def test_the_benchmark_of_teams_has_one_setting_for_all(monkeypatch: pytest.Monk
     assert len(problems) >= 8
     assert set().union(*problems.values()) == set(ALGORITHMS)
     assert all({"ppo", "actor-critic", "trpo"} <= known for known in problems.values())
+
+
+def test_the_further_teams_have_the_same_setting_and_problems_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    curves = read_sweep(Path("launch/further-teams.toml")).curves
+    known = {curve.config.task.name for curve in read_sweep(Path("launch/teams.toml")).curves}
+    assert len({curve.config.task.name for curve in curves} - known) == len(curves) == 3
+    for curve in curves:
+        chosen = {"preset": "general", "algorithm": "ppo", "prescriptions": curve.config.prescriptions}
+        usual = resolve(curve.config.task_argument, (), chosen).settings
+        assert (curve.config.settings.learner, curve.config.settings.ais) == (usual.learner, usual.ais)
+
+
+@pytest.mark.parametrize("name", ["teams", "further-teams"])
+def test_the_committed_results_are_those_of_the_sweep_as_it_stands(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    curves = {curve.name: curve for curve in read_sweep(Path(f"launch/{name}.toml")).curves}
+    for record in collection.read_results([Path(f"launch/results/{name}.json")]):
+        curve = curves[record["curve"]]
+        trial = Trial(
+            curve=curve.name,
+            panel=curve.panel,
+            label=curve.label,
+            folder=curve.folder,
+            seed=record["seed"],
+            environment_seed=record["environment_seed"],
+            configuration=curve.config.to_plain(),
+        )
+        assert changes({**record, "digest": ""}, trial) == []
