@@ -30,7 +30,7 @@ def load_task(name: str) -> Task:
         return model_task(task)
     if not isinstance(task, Task):
         raise UsageError(
-            f"{name} returned a {type(task).__name__} instead of a dadc_net.Task. No run was started. Return a Task that "
+            f"{name} returned {task!r:.60} instead of a dadc_net.Task. No run was started. Return a Task that "
             "says how to make the environment, or a dadc_net.FiniteModel."
         )
     return task

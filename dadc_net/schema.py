@@ -126,11 +126,21 @@ def flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+_MOST_DIFFERENCES, _MOST_CHARACTERS = 8, 100
+"""That a message tells: theta may have thousands of bounds."""
+
+
 def differences(held: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """In which keys two configurations differ, with both values: ``updates = 300 (given 301)``; empty if in none."""
     before, now = flat(held), flat(given)
     keys = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
-    return ", ".join(f"{key} = {before.get(key, 'absent')!r} (given {now.get(key, 'absent')!r})" for key in keys)
+    told = [f"{key} = {_brief(before.get(key, 'absent'))} (given {_brief(now.get(key, 'absent'))})" for key in keys]
+    return ", ".join(told[:_MOST_DIFFERENCES]) + (f" and {more} more" if (more := len(told) - _MOST_DIFFERENCES) > 0 else "")
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 20]}... ({len(text)} characters)"
 
 
 def sections_of(kind: type[Any]) -> dict[str, type[Checked]]:

@@ -21,10 +21,22 @@ from dadc_net.errors import ConfigError, UsageError
 from dadc_net.exact import canonical
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.runtime.problem import environment_digest
-from dadc_net.schema import from_plain, to_plain
+from dadc_net.schema import differences, from_plain, to_plain
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcastParameters
 from dadc_net.team.tasks import TASKS, Task
 from dadc_net.toml_text import read_toml, without_none, write_toml
+
+
+def test_differences_are_told_in_few_characters() -> None:
+    """Theta may have thousands of bounds, and a task hundreds of keys."""
+    told = differences({"low": [-5.0] * 999, "updates": 3}, {"low": [-5.0] * 998, "updates": 4})
+    assert told.endswith("updates = 3 (given 4)")
+    assert "... (5994 characters)" in told
+    assert len(told) < 300
+    many = {str(key): key for key in range(20)}
+    assert differences(many, {}).endswith("and 12 more")
+    assert differences(many, dict(many)) == ""
+
 
 # --- TOML ---------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @click.option("--structure", metavar="MODULE:CLASS", help="The run's information structure, where that is code of yours.")
 @click.option("--agent", type=int, default=1, show_default=True, metavar="N", help="Whose learner to value.")
 @click.option("--trajectories", type=int, metavar="N", help="Trajectories of the low-variance estimator.")
-@click.option("--returns", type=int, metavar="N", help="Plain Monte-Carlo returns, as many copies at once; 0: none.")
+@click.option("--returns", type=int, metavar="N", help="Plain Monte-Carlo returns; 0: none.")
+@click.option("--copies", type=int, metavar="N", help="Copies of the environment at once.  [default: that of the run]")
 @click.option("--certificate", is_flag=True, help="Theorem 5: epsilon, delta, kappa and the bound, next to the true gap.")
 @shell.json_option
 def evaluate_command(
@@ -31,6 +32,7 @@ def evaluate_command(
     agent: int,
     trajectories: int | None,
     returns: int | None,
+    copies: int | None,
     certificate: bool,
     as_json: bool,
 ) -> None:
@@ -46,6 +48,7 @@ def evaluate_command(
 
     run = find_run(runs)
     asked = {"evaluation.trajectories": trajectories, "evaluation.monte_carlo_trajectories": returns}
+    asked["evaluation.copies"] = copies
     config = configuration(run, task, asked, structure)
     snapshot, meta = load_learner(run, config, agent)
     evaluator = Evaluator(config)

@@ -243,6 +243,7 @@ def attempt(value: Callable[[], _Found | None], key: str, troubles: list[str]) -
         said = error.__cause__ or error
         troubles.append(
             f"the learned rule could not be valued: {type(said).__name__}: {said}. What was learned is kept. Give "
-            f"evaluation.{key} a number of copies that the environment can make, or 0 to leave this valuation out."
+            f"evaluation.copies a number that the environment can make, or evaluation.{key} fewer returns, or 0 to leave "
+            "this valuation out."
         )
         return None

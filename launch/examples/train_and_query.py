@@ -21,9 +21,10 @@ plt.xlabel("update")
 plt.ylabel("reward per step")
 plt.savefig("learning.png")
 
-# Query: nobody has transmitted yet, both agents have a packet.
+# Query: three steps of an episode in which nobody, then agent 1, then agent 2 transmits.
 rule = learned.rule()
+menu = rule.problem.family.entries
 for common in ([0, 0, 0], [1, 0, 0], [0, 1, 0]):
-    print("common", common, "prescription", rule.prescription([common]))
+    print("common", common, "prescription:", menu[int(rule.prescription([common])[0])])
 rule.begin()
-print("actions", rule.act([[0, 0, 0]], [[[1]], [[1]]]))
+print("both have a packet: actions", rule.act([[0, 0, 0]], [[[1]], [[1]]])[0])

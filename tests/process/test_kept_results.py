@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dadc_net.experiment.sweep.collection import read_results
 from dadc_net.runtime.metrics import read_metrics
 from tests.process.commands import SMALL, run, start
 from tests.process.test_recovery import wait_for_update
@@ -105,6 +106,10 @@ def test_an_environment_without_the_copies_for_an_evaluation_keeps_what_was_lear
     off = run(tmp_path, "dadc", "simulate", task, *SMALL, *none, "--out", "off")
     assert (off.code, "could not" in off.err) == (0, False), off.err
     assert "not valued by plain Monte Carlo" in off.out
+    (shown,) = read_results([tmp_path / "off"])  # Of a rule that nobody has valued, dadc plot shows what was earned.
+    assert len(shown["learning"]["value"]) > 0
+    few = run(tmp_path, "dadc", "evaluate", "run", "--task", task, "--copies", "8", "--json")
+    assert (few.code, few.last["value_monte_carlo"] is not None) == (0, True), few.err
     curve = f'[[curve]]\nname = "c"\ntask = "{task}"\nseeds = 1\nupdates = 2\n'
     copies = "[curve.learner]\nnum_envs = 4\nbatch_steps = 40\n"
     (tmp_path / "f.toml").write_text(curve + copies, encoding="utf-8")
