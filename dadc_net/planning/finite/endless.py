@@ -9,7 +9,7 @@ import numpy as np
 
 from dadc_net.planning.finite.bound_search import BoundSearch, Node, Search, SearchNode
 from dadc_net.planning.finite.controller_search import ControllerSearch
-from dadc_net.planning.finite.controllers import Begun
+from dadc_net.planning.finite.controllers import Begun, Valued
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
@@ -23,6 +23,8 @@ _SETTLED_GROWTH, _SETTLED_CHANGE = 1.05, 1e-3
 """All bounds are settled when the tried options have grown so much, until they move by less than this share of the gap."""
 _LOOKS, _SMALL = 64, 2_000
 """Looks at what bounds from above before anything else, while its tables have so few entries."""
+_CONTROLLED = 200
+"""Options tried before a controller is looked for where beliefs come up again: such problems are often easy."""
 _LEARNT_GROWTH, _MOST_LEARNT = 1.5, 8
 """New policies to start over with are made when the tried options have grown so much, and then so often at most."""
 _PRACTISED, _MOST_PRACTISED = 200, 4
@@ -84,15 +86,56 @@ def _recurring(
     """Where beliefs come up again and again, all trials are from one root, and all bounds are settled now and then."""
     discount, gap = asked
     search = watch.search = BoundSearch(beliefs, outlook, discount, _SHARE_OF_GAP * gap, watch)
-    root, options = search.root, 0
+    root, options, controlled = search.root, 0, _CONTROLLED
+    controllers = ControllerSearch(beliefs.joint.model, discount, watch)
     while min(root.upper, cascade.value) - root.lower > gap and not watch():
         search.trial(root)
         cascade.look()
+        # Where memory is cut off, agents cannot know at which node of a controller they are.
+        if search.tried > controlled and beliefs.sharing.memory_steps is None:
+            controlled = int(_LEARNT_GROWTH * search.tried)
+            if controllers.best is None:
+                controllers.first()
+            controllers.more()
+            if _know(controllers.best, search, outlook, gap):
+                _raise(root, outlook)
+                _spread(search, outlook, gap)
         if search.tried > _SETTLED_GROWTH * options:
             options = search.tried
             settle(search, _SETTLED_CHANGE * gap)
         progress(root.lower, min(root.upper, cascade.value), len(search.nodes))
     return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
+
+
+def _know(found: Valued | None, search: BoundSearch, outlook: DiscountedOutlook, gap: float) -> bool:
+    """Know a controller from each of its joint nodes where that is better than what was known; whether one was."""
+    if found is None:
+        return False
+    better = False
+    sizes = [len(actions) for actions in found.controller.actions]
+    # From the one that is best at the start on, so that those which are worse everywhere are left out.
+    for place in np.roll(np.arange(len(found.values)), -found.node).tolist():
+        if (found.values[place] > outlook.vectors.max(axis=1) + gap).any():
+            nodes = tuple(int(n) for n in np.unravel_index(place, sizes))
+            search.begun[outlook.add(found.values[place])] = Begun(found.controller, nodes)
+            better = True
+    return better
+
+
+def _spread(search: BoundSearch, outlook: DiscountedOutlook, gap: float) -> None:
+    """Tell all that has been looked at what has been added to what bounds from below."""
+    for node in search.nodes.values():
+        if node.options:
+            continue  # It is settled from those that follow.
+        _raise(node, outlook)
+    settle(search, _SETTLED_CHANGE * gap)
+
+
+def _raise(node: Node, outlook: DiscountedOutlook) -> None:
+    """Begin at ``node`` with what is known from every state, if that is better than what was found for it."""
+    lower = float((node.belief.weights @ outlook.lower(0, node.belief.numbers)).max())
+    if lower > node.lower:
+        node.lower, node.best = min(lower, node.upper), None
 
 
 class _Staged:
@@ -180,19 +223,14 @@ class _Staged:
             self.root.lower = max(self.root.lower, min(lower, self.root.upper))
 
     def _know_controller(self) -> None:
-        """Know the best controller from each of its joint nodes where that is better than what was known."""
+        """Know the best controller where that is better than what was known."""
         found = self._controllers.best
         if found is None or found.value <= self._controlled + self._gap:
             return
         self._controlled = found.value
-        sizes = [len(actions) for actions in found.controller.actions]
-        # From the one that is best at the start on, so that those which are worse everywhere are left out.
-        for place in np.roll(np.arange(len(found.values)), -found.node).tolist():
-            if (found.values[place] > self._endless.vectors.max(axis=1) + self._gap).any():
-                nodes = tuple(int(n) for n in np.unravel_index(place, sizes))
-                self._search.begun[self._endless.add(found.values[place])] = Begun(found.controller, nodes)
+        _know(found, self._search, self._endless, self._gap)
         self._raise_root()
-        self._spread()
+        _spread(self._search, self._endless, self._gap)
 
     def _note(self, stage: Node) -> None:
         """Every stage bounds the same optimum."""
@@ -209,14 +247,4 @@ class _Staged:
         for _ in range(_MOST_LEARNT if self._learns else 0):
             if not self._add(self._search, stage) or self._watch():
                 return
-            self._spread()
-
-    def _spread(self) -> None:
-        """Tell all that has been looked at what has been added."""
-        for node in self._search.nodes.values():
-            if node.options:
-                continue  # It is settled from those that follow.
-            lower = float((node.belief.weights @ self._endless.lower(0, node.belief.numbers)).max())
-            if lower > node.lower:
-                node.lower, node.best = min(lower, node.upper), None
-        settle(self._search, _SETTLED_CHANGE * self._gap)
+            _spread(self._search, self._endless, self._gap)
