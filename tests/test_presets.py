@@ -57,7 +57,7 @@ def test_every_built_in_preset_resolves_to_what_it_says(task: str, name: str, al
 def test_the_files_belong_to_the_package() -> None:
     """They lie beside the tasks, and the patterns of pyproject.toml carry them into a wheel."""
     house = Path(dadc_net.__file__).parent
-    project = tomllib.loads((house.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     carried = {path for pattern in project["tool"]["setuptools"]["package-data"]["dadc_net"] for path in house.glob(pattern)}
     assert house / "general.toml" in carried
     named = [task.presets.partition(":") for task in TASKS.values() if isinstance(task.presets, str)]

@@ -19,9 +19,9 @@ from dadc_net.config import resolve
 from dadc_net.errors import error_for_exit_code
 from dadc_net.team.structures.by_name import BUILT_IN
 from dadc_net.team.tasks import TASKS
-from tests.docs.console import PAGES, ROOT, Block, blocks, matches, run_blocks
+from tests.docs.console import HOUSE, PAGES, ROOT, Block, blocks, matches, run_blocks
 from tests.docs.references import REGENERATE, all_commands
-from tests.docs.regenerate import written
+from tests.docs.regenerate import place, written
 from tests.process.commands import command, environment
 
 ENTRY = {"dadc": dadc, "dadc-env": environment_command, "dadc-agent": agent_command}
@@ -146,16 +146,16 @@ def test_a_word_that_does_not_exist_is_caught() -> None:
 
 @pytest.mark.parametrize("name", written())
 def test_what_is_generated_is_up_to_date(name: str) -> None:
-    assert written()[name] == (ROOT / name).read_text(encoding="utf-8"), f"{name} is stale: run {REGENERATE}"
+    assert written()[name] == place(name).read_text(encoding="utf-8"), f"{name} is stale: run {REGENERATE}"
 
 
 def test_every_command_stands_in_the_reference() -> None:
-    told = (ROOT / "dadc_net" / "docs" / "commands.md").read_text(encoding="utf-8")
+    told = (HOUSE / "docs" / "commands.md").read_text(encoding="utf-8")
     assert {name for name, _ in all_commands()} == set(re.findall(r"^## (dadc.*)$", told, re.MULTILINE))
 
 
 def test_every_exit_code_stands_in_its_page() -> None:
-    page = (ROOT / "dadc_net" / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+    page = (HOUSE / "docs" / "exit-codes.md").read_text(encoding="utf-8")
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     known = {code for code in range(2, 256) if type(error_for_exit_code(code, "")).__name__ != "DadcError"}
     assert told == known | {0, 1}
@@ -185,7 +185,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
         if target.startswith(("http:", "https:")):
             continue
-        path = (page.parent / target).resolve() if target else page
+        path = page if not target else place(target) if page.parent == ROOT else (page.parent / target).resolve()
         assert path.exists(), f"{page.name} links to {target}"
         if anchor:
             titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -194,14 +194,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_site_and_its_first_page_name_every_page() -> None:
     site = (ROOT / "launch" / "mkdocs.yml").read_text(encoding="utf-8")
-    index = (ROOT / "dadc_net" / "docs" / "index.md").read_text(encoding="utf-8")
-    for page in (ROOT / "dadc_net" / "docs").glob("*.md"):
+    index = (HOUSE / "docs" / "index.md").read_text(encoding="utf-8")
+    for page in (HOUSE / "docs").glob("*.md"):
         assert f"docs/{page.name}" in site, page
         assert page.name == "index.md" or f"]({page.name})" in index, page
 
 
 def test_the_lanes_of_the_checks_exist() -> None:
-    page = (ROOT / "dadc_net" / "docs" / "reading-the-code.md").read_text(encoding="utf-8")
+    page = (HOUSE / "docs" / "reading-the-code.md").read_text(encoding="utf-8")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
     lanes = {marker.partition(":")[0] for marker in settings["markers"]} - {"process", "shared_models", "browser"}
     assert set(re.findall(r"^\$ python -m pytest -m (\w+)", page, re.MULTILINE)) == lanes
