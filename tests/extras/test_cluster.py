@@ -121,7 +121,7 @@ def test_ctrl_c_frees_the_workers(cluster: Cluster, tmp_path: Path) -> None:
     ended = finish(sweep)
     assert ended.code == 130, ended.err
     assert "Traceback" not in ended.err
-    wait_for(lambda: cluster.running() == 0, "idle workers", 20)
+    wait_for(lambda: cluster.running() == 0, "idle workers", 60)
 
 
 def test_no_scheduler_and_no_address(tmp_path: Path) -> None:
