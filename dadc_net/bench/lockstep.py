@@ -40,7 +40,7 @@ _MOST_SECONDS = 120.0
 """How long the raw loop's processes may take to end."""
 
 
-class Pace(NamedTuple):
+class LockStepRate(NamedTuple):
     """How fast lock-steps are, and what they cost."""
 
     rate: float
@@ -128,7 +128,7 @@ def configured(num_agents: int, num_envs: int, steps: int, journal: str = "proce
     return resolve(task, [*overrides, *own], {"updates": 2 + max(1, steps // _BATCH_LOCK_STEPS)})
 
 
-def raw_pace(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path) -> Pace:
+def raw_pace(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path) -> LockStepRate:
     """Of the raw loop, with frames as large as those of the run."""
     agents, world = config.settings.num_agents, World(make_problem(config), seed_bytes(1))
     row = world.first()
@@ -152,7 +152,7 @@ def raw_pace(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path)
         if child.process.exitcode != 0:
             raise InvariantError(f"{child.name} of the raw loop ended with {child.process.exitcode}")
         child.connection.close()
-    return Pace(steps / seconds, cpu / steps)
+    return LockStepRate(steps / seconds, cpu / steps)
 
 
 class Updates:
@@ -167,7 +167,7 @@ class Updates:
             self.heard.append((event, processor_time.of_descendants()))
 
 
-def full_pace(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> Pace:
+def full_pace(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> LockStepRate:
     """Of a real run: learner, digests, journals, keys and all.
 
     The first batch is left out: agents build their learners in it, and libraries finish loading. The raw loop is measured
@@ -179,7 +179,7 @@ def full_pace(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> Pac
     (first, begun), (last, ended) = updates.heard[0], updates.heard[-2]
     lock_steps = last.lock_steps - first.lock_steps
     cpu = None if begun is None or ended is None else (ended - begun) / lock_steps
-    return Pace(lock_steps / (last.seconds - first.seconds), cpu)
+    return LockStepRate(lock_steps / (last.seconds - first.seconds), cpu)
 
 
 def bench(num_agents: int, num_envs: int, steps: int, rounds: int) -> BenchResult:

@@ -36,7 +36,7 @@ Progress = Callable[[float, float, int], None]
 """(lower, upper, beliefs) now and then"""
 
 
-class Watch(Protocol):
+class SearchWatch(Protocol):
     """Says when to stop, and is told what there is."""
 
     search: Search | None
@@ -51,7 +51,7 @@ Found = tuple[Search, SearchNode, float, float]
 """(search, the node whose policy the lower bound is, lower, upper)"""
 
 
-def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Watch, progress: Progress) -> Found:
+def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: SearchWatch, progress: Progress) -> Found:
     """Bound the optimum without end until the bounds are within ``gap`` of each other, or ``watch`` says stop."""
     outlook = DiscountedOutlook(beliefs.joint, discount, beliefs.sharing.phases, _ENUMERATED, watch)
     cascade = watch.beside = DelayCascade(beliefs, outlook, discount, gap, watch)
@@ -63,7 +63,7 @@ def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Watch
     return _Staged(beliefs, outlook, cascade, (discount, gap), watch, progress).run()
 
 
-def _delayed(cascade: DelayCascade, gap: float, watch: Watch, progress: Progress) -> Found:
+def _delayed(cascade: DelayCascade, gap: float, watch: SearchWatch, progress: Progress) -> Found:
     """Delayed sharing: the last search of the cascade is its own."""
     repeated = cascade.searches[0].root.lower  # Before the first trial it is that of one joint action for ever.
     while not watch() and not (cascade.reached() and cascade.searches[-1].root.gap <= gap):
@@ -80,7 +80,7 @@ def _recurring(
     outlook: DiscountedOutlook,
     cascade: DelayCascade,
     asked: tuple[float, float],
-    watch: Watch,
+    watch: SearchWatch,
     progress: Progress,
 ) -> Found:
     """Where beliefs come up again and again, all trials are from one root, and all bounds are settled now and then."""
@@ -147,7 +147,7 @@ class _Staged:
         endless: DiscountedOutlook,
         cascade: DelayCascade,
         asked: tuple[float, float],
-        watch: Watch,
+        watch: SearchWatch,
         progress: Progress,
     ) -> None:
         discount, self._gap = asked
