@@ -266,7 +266,8 @@ class ServerSocket:
 
     def _watch(self, conduct: Conduct, now: float) -> float:
         """Look at the connections, now and then or when there are many; on the minder's thread. Seconds until the next."""
-        crowded = len(open_descriptors()) > self._connections_max // 2
+        seated = sum(conduct.is_seated(peer) for peer in list(self._agents))
+        crowded = len(open_descriptors()) - seated > self._connections_max // 2
         if crowded or now - self._looked >= INTERVAL_SECONDS:
             self._looked = now
             self._cut_endless(conduct)

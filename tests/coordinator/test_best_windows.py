@@ -12,7 +12,6 @@ from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.best_windows import LARGEST, BestWindows
-from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.encoder import encoder
 from dadc_net.coordinator.prescription import theta_space
 from dadc_net.coordinator.schedule import imitation_weight
@@ -21,7 +20,8 @@ from dadc_net.errors import ConfigError
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.spaces import space_from_plain
-from tests.coordinator.test_learner import THETAS, records, run, settings
+from tests.coordinator.test_general import goes_on_from_a_snapshot
+from tests.coordinator.test_learner import THETAS, run, settings
 
 ON: Mapping[str, Any] = {"imitation_weight": 1.0, "imitation_windows": 2}
 ABLE = [name for name, spec in ALGORITHMS.items() if spec.imitates]
@@ -97,17 +97,7 @@ def test_it_changes_what_is_learned_while_its_weight_lasts(algorithm: str, theta
 @pytest.mark.parametrize("algorithm", ABLE)
 def test_a_learner_that_imitates_goes_on_from_a_snapshot(algorithm: str, theta: str) -> None:
     chosen = settings(6, algorithm=algorithm, theta=theta, learner={**ON, "imitation_share": 1.0})
-    straight, first = Coordinator(chosen, seed_bytes(7)), Coordinator(chosen, seed_bytes(7))
-    second = Coordinator(chosen, seed_bytes(7))
-    for record in records(chosen):
-        straight.receive(record)
-        if record.step < 17:
-            first.receive(record)
-            continue
-        if record.step == 17:
-            second.restore(first.snapshot())
-        second.receive(record)
-    assert second.digest() == straight.digest() != first.digest()
+    assert goes_on_from_a_snapshot(chosen)
 
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name not in ABLE])

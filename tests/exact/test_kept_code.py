@@ -110,6 +110,8 @@ try:
     kernel(-x)
 except ValueError as error:
     assert str(error) == "below"
+else:
+    raise SystemExit("it did not raise")
 print(sum(kernel.stats.cache_hits.values()), "numba.np.arraymath" in sys.modules)
 if "compile" in sys.argv:
     assert compiled(other)(x) == 4.0
