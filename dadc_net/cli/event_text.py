@@ -38,7 +38,8 @@ def trouble_text(event: Event) -> str:
             names = ", ".join(f"agent {agent} ({'busy or stuck' if agent in present else 'gone'})" for agent in agents)
             return f"record {step} still waits for {names}"
         case Silent(agent=agent, seconds=seconds):
-            return f"agent {agent}: the server has been silent for {seconds:.0f} s; connecting anew"
+            why = f"the server has been silent for {seconds:.0f} s" if seconds >= 1 else "the connection broke"
+            return f"agent {agent}: {why}; connecting anew"
         case Troubled(agent=agent, text=text):
             return f"agent {agent}: {text}" if text else ""
         case Refereed(step=step):

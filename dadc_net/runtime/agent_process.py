@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from dadc_net.node.agent.agent_node import AgentNode, Phase, Reaction, Tamper
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.silence import Verdict
 from dadc_net.node.agent.starting_rule import StartingRule
-from dadc_net.node.messages import NO_RUN, Alive, Fault, Probe
+from dadc_net.node.messages import NO_RUN, Alive, Fault, Message, Probe
 from dadc_net.runtime.control import Control
 from dadc_net.runtime.endings import keep_divergence
 from dadc_net.runtime.events import (
@@ -178,9 +179,9 @@ class AgentProcess:
             socket.expect(node.member.record_bytes)
         socket.connect(self.control.wake_fds)
         self._stop_if_asked()
-        socket.send(encode(node.join()))
-        _log.info("agent %d asked to join at %s", self.options.agent, self.options.server)
         node.watch.heard(time.monotonic())
+        self._say(node, socket, [node.join()])
+        _log.info("agent %d asked to join at %s", self.options.agent, self.options.server)
         while node.phase is not Phase.FINISHED:
             self._write_status(node)
             frames = socket.receive(_LOOK_MS, self.control.wake_fds)
@@ -190,8 +191,7 @@ class AgentProcess:
                 continue
             heard = time.monotonic()
             reaction = self._react(node, frames)
-            for message in reaction.messages:
-                socket.send(encode(message))
+            self._say(node, socket, reaction.messages)
             sent = time.monotonic()
             report = None if reaction.account is None else reaction.account.report
             if report is not None and node.member is not None:
@@ -204,6 +204,11 @@ class AgentProcess:
                 self._note_begin(node, socket)
             if report is not None:
                 self._after_update(node, report.update, kept)
+
+    def _say(self, node: AgentNode, socket: AgentSocket, messages: Sequence[Message]) -> None:
+        """What cannot be said is asked for again once the node has joined anew."""
+        if not all(socket.send(encode(message)) for message in messages):
+            self._reconnect(node, socket)
 
     def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
         """Hand a message to the node; at a divergence write down what this agent was."""
@@ -263,14 +268,15 @@ class AgentProcess:
         between may cut, refuse or garble.
         """
         silent = node.watch.silent(time.monotonic())
-        _log.warning("the server has been silent for %.1f s; connecting anew", silent)
+        _log.warning("the connection broke, or the server is silent: its last word came %.1f s ago; connecting anew", silent)
         self._observers.on(Silent(agent=self.options.agent, seconds=silent))
         refused_since: float | None = None
         while True:
             remaining = node.watch.patience_s - node.watch.silent(time.monotonic())
             try:
-                if socket.reopen(self.control.wake_fds, max(0.1, min(remaining, _RECONNECT_SECONDS))):
-                    break
+                opened = socket.reopen(self.control.wake_fds, max(0.1, min(remaining, _RECONNECT_SECONDS)))
+                if opened and socket.send(encode(node.join())):
+                    return
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
                 now = time.monotonic()
@@ -281,7 +287,6 @@ class AgentProcess:
             self._stop_if_asked()
             self._write_status(node)
             node.tick(time.monotonic())
-        socket.send(encode(node.join()))
 
     def _note_begin(self, node: AgentNode, socket: AgentSocket) -> None:
         self._begun = True

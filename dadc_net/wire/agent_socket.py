@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
-from dadc_net.errors import InvariantError, TemporaryError
+from dadc_net.errors import InvariantError
 from dadc_net.wire import options, refusals
 from dadc_net.wire.connections import Unfinished, descriptor_of, shut
 from dadc_net.wire.endpoint import parse_connect, refuse_insecure
@@ -118,20 +118,14 @@ class AgentSocket:
         """Close at once, forgetting what was not sent, and ``connect`` again, within ``timeout_s`` instead."""
         return self.connect(wake_fds, timeout_s)
 
-    def send(self, frames: Sequence[bytes]) -> None:
-        """Send one message. Without a connection it is kept for the next one, so success is no proof of arrival.
+    def send(self, frames: Sequence[bytes]) -> bool:
+        """Send one message, now or never. Without a network it is kept for the next connection: True proves no arrival.
 
-        Raises:
-            TemporaryError: if the queue has been full for some seconds.
+        False: this socket will say nothing more, ``reopen`` it. What came over the connection was damaged, which ends it
+        for good (the owner may have been computing then), or the server has long read nothing.
         """
-        try:
-            with self._lock:
-                send_frames(self._connected(), frames)
-        except zmq.Again as error:
-            raise TemporaryError(
-                f"the server at {self._server} takes no more messages: the queue to it has been full for "
-                f"{options.SEND_TIMEOUT_MS / 1000:g} s. The message was not sent. Check the server, then start again."
-            ) from error
+        with self._lock:
+            return _sent(self._connected(), frames)
 
     def try_send(self, frames: Sequence[bytes]) -> bool:
         """Send one message if that is possible now; for a farewell, which must not fail or wait."""
@@ -159,13 +153,7 @@ class AgentSocket:
             self._context = None
 
     def _try_send(self, frames: Sequence[bytes]) -> bool:
-        if self._socket is None:
-            return False
-        try:
-            send_frames(self._socket, frames, NOW)
-        except zmq.ZMQError:
-            return False
-        return True
+        return self._socket is not None and _sent(self._socket, frames)
 
     def _while_away(self, _now: float) -> None:
         if self._intake is not None:
@@ -289,6 +277,14 @@ class _Patience:
     def over(self) -> bool:
         """Whether the server has hung up for so long that it means it."""
         return self._since is not None and time.monotonic() - self._since >= _PATIENCE_SECONDS
+
+
+def _sent(socket: Socket, frames: Sequence[bytes]) -> bool:
+    try:
+        send_frames(socket, frames, NOW)
+    except zmq.ZMQError:
+        return False
+    return True
 
 
 def _woken(wake_fds: Sequence[int], timeout_ms: int) -> bool:

@@ -79,6 +79,20 @@ def test_flipped_lost_and_doubled_bytes(way: Way, team: MakeTeam, undisturbed: D
 
 
 @long_lane
+def test_records_that_come_twice_to_agents_that_compute(team: MakeTeam, undisturbed: Digest) -> None:
+    """What is wrong behind a record ends the connection just before the answer to it is sent."""
+    with behind_proxies(team, LONGER) as (running, proxies):
+        slowly(proxies)
+        running.start("agent-1", "agent-2")
+        for count in range(1, 5):
+            under_way(running, proxies, 20_000 * count)
+            proxies[count % 2].double(Way.TO_AGENT)
+        running.supervise(120)
+        assert sum(proxy.counts["doubled"] for proxy in proxies) == 4
+    assert_undisturbed(running, undisturbed(LONGER))
+
+
+@long_lane
 @pytest.mark.parametrize("ways", [BOTH, BOTH[:1], BOTH[1:]], ids=["both ways", "to the server", "to the agent"])
 def test_a_partition_longer_than_the_heartbeat_heals(ways: tuple[Way, ...], team: MakeTeam, undisturbed: Digest) -> None:
     with behind_proxies(team, LONGER) as (running, proxies):

@@ -390,21 +390,13 @@ def test_the_last_message_of_an_agent_outlives_its_connection(
     assert (second.agent, second.frames) == (1, [b"fault"])
 
 
-def test_sending_with_no_server_left_does_not_hang(
-    server: ServerSocket, agents: Agents, agent_keys: KeysOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(options, "SEND_TIMEOUT_MS", 300)
+def test_sending_with_no_server_left_does_not_hang(server: ServerSocket, agents: Agents, agent_keys: KeysOf) -> None:
     member = agents(server.endpoint, agent_keys(1))
     member.connect()
     server.close(flush=False)
-
-    def send_on_and_on() -> None:
-        for _ in range(200):
-            member.send([b"x"])
-            time.sleep(0.01)
-
-    with no_longer_than(10), pytest.raises(TemporaryError, match="takes no more messages"):
-        send_on_and_on()
+    with no_longer_than(10):
+        said = [member.send([b"x"]) for _ in range(2000)]
+    assert said.index(False) <= 1000, "what is kept for the next connection has an end"
     assert not member.try_send([b"x"])
     with no_longer_than(5):
         member.close()  # Two seconds for what cannot be sent any more, and not for ever.

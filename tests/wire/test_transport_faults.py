@@ -49,19 +49,22 @@ class Echoing:
 
 
 def converse(member: AgentSocket, hurt: Callable[[int], None]) -> int:
-    """Send every number until it is answered; on silence make the socket anew. Returns how often that was needed."""
+    """Send every number until it is answered; where none can be sent, and on silence, make the socket anew.
+
+    Returns how often that was needed.
+    """
     reopened = 0
     for number in range(_MESSAGES):
         hurt(number)
         deadline = time.monotonic() + 30
-        member.send([b"h", body(number)])
-        while (answer := member.receive(800)) != [b"h", body(number)]:
-            assert answer is None or answer[-1] in map(body, range(number)), "a changed message arrived"
+        said = member.send([b"h", body(number)])
+        while not said or (answer := member.receive(800)) != [b"h", body(number)]:
+            assert not said or answer is None or answer[-1] in map(body, range(number)), "a changed message arrived"
             assert time.monotonic() < deadline
-            if answer is None:
+            if not said or answer is None:
                 reopened += 1
                 member.reopen()
-                member.send([b"h", body(number)])
+                said = member.send([b"h", body(number)])
     return reopened
 
 
@@ -96,6 +99,28 @@ def test_nothing_wrong_arrives_and_the_conversation_goes_on(
         seen = echoing.stop()
     allowed = set(map(body, range(_MESSAGES)))
     assert set(seen) == allowed
+
+
+def test_who_was_computing_when_its_connection_was_damaged_learns_it_at_once(
+    server: ServerSocket, agents: Agents, agent_keys: KeysOf
+) -> None:
+    """The transport ends such a connection for good. An agent that waited for it would give up a run that goes on."""
+    with FaultProxy(int(server.endpoint.rpartition(":")[2]), seed=5) as proxy:
+        member = agents(proxy.address, agent_keys(1))
+        member.connect()
+        assert member.send([b"hello"])
+        (hello,) = server.receive(10_000)
+        proxy.double(Way.TO_AGENT)
+        assert server.send(hello.peer, [b"record"])
+        assert member.receive(10_000) == [b"record"]
+        deadline = time.monotonic() + 30
+        while member.send([b"answer"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert member.reopen()
+        assert member.send([b"answer, again"])
+        while (received := server.receive(10_000))[-1].frames != [b"answer, again"]:
+            assert received
 
 
 def test_without_encryption_a_flipped_bit_does_arrive(agents: Agents) -> None:
