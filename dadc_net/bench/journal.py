@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dadc_net.bench.lockstep import configured, full_pace
 from dadc_net.bench.memory_journal import IN_MEMORY
+from dadc_net.bench.paces import configured, full_pace
 from dadc_net.storage.journals import ON_DISK
 
 WITHOUT = "none"

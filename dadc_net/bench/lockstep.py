@@ -9,44 +9,33 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from dadc_net.bench import processor_time
+from dadc_net import config as configuration
+from dadc_net.bench.paces import LockStepRate, TooSlowError, configured, full_pace, raw_pace
 from dadc_net.bench.shares import Shares, shares_of
-from dadc_net.config import RunConfig, resolve
+from dadc_net.config import RunConfig
 from dadc_net.errors import InvariantError
-from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.messages import DIGEST_BYTES, NO_RUN, Act, Step
-from dadc_net.node.server.world import World
-from dadc_net.runtime.control import StopRequest
-from dadc_net.runtime.events import Event, Updated
 from dadc_net.runtime.fork_server import ForkServer
-from dadc_net.runtime.launcher import Launcher, LaunchOptions
-from dadc_net.runtime.problem import make_problem
-from dadc_net.storage.journals import ON_DISK, Journals
-from dadc_net.wire import ceiling
-from dadc_net.wire.agent_socket import AgentSocket
-from dadc_net.wire.framing import encode
-from dadc_net.wire.keys import load_agent_keys, load_server_keys, write_keys
-from dadc_net.wire.server_socket import ServerSocket
+from dadc_net.wire.keys import write_keys
 
-_BATCH_LOCK_STEPS = 300
-_MOST_SECONDS = 120.0
-"""How long the raw loop's processes may take to end."""
+_RAW_SHARE = 0.2
+"""Of a round's time."""
+_WARM_UP_STEPS = 500
 
 
-class LockStepRate(NamedTuple):
-    """How fast lock-steps are, and what they cost."""
+class Effort(NamedTuple):
+    """How much is measured for a row."""
 
-    rate: float
-    """Lock-steps per second."""
-    cpu: float | None
-    """CPU seconds of a lock-step, of all processes together; None where this system does not tell."""
+    steps: int
+    """Lock-steps of a round."""
+    rounds: int
+    seconds: float
+    """Of all rounds together, at most; starts and ends of processes are not in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,151 +58,100 @@ class BenchResult:
     raw_rounds: list[float]
     num_agents: int
     num_envs: int
-    steps: int
+    start_s: float
+    """Seconds from the start of a full run until all agents have begun; in no rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawOrder:
-    """What a process of the raw loop is told."""
+class Unmeasured:
+    """A row that there is not."""
 
-    agent: int
-    """0: the server."""
-    agents: int
-    """K"""
-    steps: int
-    frames: tuple[int, ...]
-    """Sizes of the frames it sends."""
-    keys: Path
-    server: str = "tcp://127.0.0.1:0"
+    num_agents: int
+    num_envs: int
+    reason: str
 
 
-def raw_server_child(order: RawOrder, connection: Connection) -> None:
-    """Body of the raw loop's server; reports its endpoint, then the seconds and CPU seconds that the steps took."""
-    socket = ServerSocket(order.server, load_server_keys(order.keys))
+Row = BenchResult | Unmeasured
+
+
+class _SharesOrder(NamedTuple):
+    """What the process is told that measures the parts of a lock-step."""
+
+    configuration: Mapping[str, Any]
+    raw: float
+    """Seconds of a lock-step of the raw loop."""
+    full: float
+    """Seconds of a full one."""
+    folder: Path
+
+
+def _shares_child(order: _SharesOrder, connection: Connection) -> None:
+    connection.send(shares_of(configuration.build(order.configuration), order.raw, order.full, order.folder))
+
+
+def _shares(fork_server: ForkServer, order: _SharesOrder) -> Shares:
+    child = fork_server.start("shares", _shares_child, order)
     try:
-        connection.send(socket.endpoint)
-        peers = ceiling.wait_for_agents(socket, order.agents, _MOST_SECONDS)
-        begun = time.process_time()
-        seconds = ceiling.raw_server(socket, peers, order.steps, [bytes(size) for size in order.frames])
-        connection.send((seconds, time.process_time() - begun))
-        ceiling.stop_agents(socket, peers)
+        shares: Shares = child.connection.recv()
+    except EOFError as error:
+        raise InvariantError("the process that measures shares has ended without a word") from error
     finally:
-        socket.close()
-
-
-def raw_agent_child(order: RawOrder, connection: Connection) -> None:
-    """Body of a raw loop's agent; reports its CPU seconds."""
-    socket = AgentSocket(order.server, load_agent_keys(order.keys, order.agent))
-    try:
-        socket.connect()
-        begun = time.process_time()
-        ceiling.raw_agent(socket, [bytes(size) for size in order.frames])
-        connection.send(time.process_time() - begun)
-    finally:
-        socket.close()
-
-
-def configured(num_agents: int, num_envs: int, steps: int, journal: str = "process") -> RunConfig:
-    """The run that is measured: an update every 300 lock-steps.
-
-    Two batches more than are measured: libraries load in the first one, and in the last one processes begin to end.
-    """
-    overrides = [
-        f"learner.num_envs={num_envs}",
-        f"learner.batch_steps={num_envs * _BATCH_LOCK_STEPS}",
-        "evaluation.every_updates=1000000",
-        f"runtime.journal={journal}",
-    ]
-    task, own = ("mabc", []) if num_agents == 2 else ("demand-response", [f"env.agents={num_agents}"])
-    return resolve(task, [*overrides, *own], {"updates": 2 + max(1, steps // _BATCH_LOCK_STEPS)})
-
-
-def raw_pace(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path) -> LockStepRate:
-    """Of the raw loop, with frames as large as those of the run."""
-    agents, world = config.settings.num_agents, World(make_problem(config), seed_bytes(1))
-    row = world.first()
-    step = Step(NO_RUN, 0, row.record, max(row.observations, key=len))
-    actions = bytes(max(layout.size for layout in world.actions))
-    act = Act(NO_RUN, 0, 1, 0, actions, step_digest=bytes(DIGEST_BYTES), learner_digest=b"")
-    step_sizes, act_sizes = (tuple(map(len, encode(message))) for message in (step, act))
-    order = RawOrder(agent=0, agents=agents, steps=steps, frames=step_sizes, keys=keys)
-    server = fork_server.start("raw-server", raw_server_child, order)
-    endpoint = server.connection.recv()
-    answering = [
-        fork_server.start(
-            f"raw-agent-{agent}", raw_agent_child, replace(order, agent=agent, frames=act_sizes, server=endpoint)
-        )
-        for agent in range(1, agents + 1)
-    ]
-    seconds, cpu = server.connection.recv()
-    cpu += sum(child.connection.recv() for child in answering)
-    for child in (server, *answering):
-        child.process.join(_MOST_SECONDS)
-        if child.process.exitcode != 0:
-            raise InvariantError(f"{child.name} of the raw loop ended with {child.process.exitcode}")
+        child.process.join()
         child.connection.close()
-    return LockStepRate(steps / seconds, cpu / steps)
+    return shares
 
 
-class Updates:
-    """The observer that remembers all updates, and the CPU seconds that processes had taken then."""
+class LockStepBench:
+    """Measures rows, one after another, with one fork server for all of their processes."""
 
-    def __init__(self) -> None:
-        self.heard: list[tuple[Updated, float | None]] = []
+    def __init__(self, folder: Path, effort: Effort) -> None:
+        """``folder``: for runs and keys; it is thrown away by who made it."""
+        self._folder, self._effort = folder, effort
+        self._fork_server = ForkServer()
+        self._warm = False
 
-    def on(self, event: Event) -> None:
-        """Remember it, if it is one."""
-        if isinstance(event, Updated):
-            self.heard.append((event, processor_time.of_descendants()))
-
-
-def full_pace(config: RunConfig, out: Path, journals: Journals = ON_DISK) -> LockStepRate:
-    """Of a real run: learner, digests, journals, keys and all.
-
-    The first batch is left out: agents build their learners in it, and libraries finish loading. The raw loop is measured
-    after its start, too. So is the last one, in which processes end and their times can no longer be read.
-    """
-    options = LaunchOptions(config, seed_bytes(0), seed_bytes(1), out, journals=journals)
-    updates = Updates()
-    Launcher(options, updates, StopRequest()).run()
-    (first, begun), (last, ended) = updates.heard[0], updates.heard[-2]
-    lock_steps = last.lock_steps - first.lock_steps
-    cpu = None if begun is None or ended is None else (ended - begun) / lock_steps
-    return LockStepRate(lock_steps / (last.seconds - first.seconds), cpu)
-
-
-def bench(num_agents: int, num_envs: int, steps: int, rounds: int) -> BenchResult:
-    """Alternate raw and full runs of ``steps`` lock-steps, ``rounds`` times each, after one unmeasured round."""
-    config = configured(num_agents, num_envs, steps)
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
+    def row(self, num_agents: int, num_envs: int) -> Row:
+        """Alternate raw and full runs, after one raw run that is not measured."""
+        config = configured(num_agents, num_envs, self._effort.steps)
+        base = self._folder / f"{num_agents}-{num_envs}"
         keys = base / "keys"
         write_keys(keys, num_agents)
-        fork_server = ForkServer()
-        raw_pace(fork_server, config, min(steps, 500), keys)
-        paces = [
-            (raw_pace(fork_server, config, steps, keys), full_pace(config, base / f"run-{index}")) for index in range(rounds)
-        ]
+        if not self._warm:
+            raw_pace(self._fork_server, config, min(self._effort.steps, _WARM_UP_STEPS), keys)
+            self._warm = True
+        try:
+            paces = [self._round(config, base / f"run-{index}", keys) for index in range(self._effort.rounds)]
+        except TooSlowError as error:
+            return Unmeasured(num_agents=num_agents, num_envs=num_envs, reason=str(error))
         raw, full = [own.rate for own, _ in paces], [own.rate for _, own in paces]
-        parts = shares_of(config, 1.0 / statistics.median(raw), 1.0 / statistics.median(full), base / "shares")
-    costs = [(one.cpu, other.cpu) for one, other in paces if one.cpu is not None and other.cpu]
-    return BenchResult(
-        cpu_full=statistics.median(own for _, own in costs) if costs else None,
-        cpu_raw=statistics.median(own for own, _ in costs) if costs else None,
-        cpu_ratio=statistics.median(one / other for one, other in costs) if costs else None,
-        full=statistics.median(full),
-        raw=statistics.median(raw),
-        ratio=statistics.median(f / r for f, r in zip(full, raw, strict=True)),
-        env_steps=num_envs * statistics.median(full),
-        shares=parts,
-        full_rounds=full,
-        raw_rounds=raw,
-        num_agents=num_agents,
-        num_envs=num_envs,
-        steps=steps,
-    )
+        parts = _SharesOrder(config.to_plain(), 1.0 / statistics.median(raw), 1.0 / statistics.median(full), base / "shares")
+        costs = [(one.cpu, other.cpu) for one, other in paces if one.cpu is not None and other.cpu]
+        return BenchResult(
+            cpu_full=statistics.median(own for _, own in costs) if costs else None,
+            cpu_raw=statistics.median(own for own, _ in costs) if costs else None,
+            cpu_ratio=statistics.median(one / other for one, other in costs) if costs else None,
+            full=statistics.median(full),
+            raw=statistics.median(raw),
+            ratio=statistics.median(f / r for f, r in zip(full, raw, strict=True)),
+            env_steps=num_envs * statistics.median(full),
+            shares=_shares(self._fork_server, parts),
+            full_rounds=full,
+            raw_rounds=raw,
+            num_agents=num_agents,
+            num_envs=num_envs,
+            start_s=statistics.median(own.start_s for _, own in paces),
+        )
+
+    def _round(self, config: RunConfig, out: Path, keys: Path) -> tuple[LockStepRate, LockStepRate]:
+        """The raw loop's pace and a full run's."""
+        steps, seconds = self._effort.steps, self._effort.seconds / self._effort.rounds
+        raw = raw_pace(self._fork_server, config, steps, keys, _RAW_SHARE * seconds)
+        return raw, full_pace(config, out, steps=steps, seconds=(1.0 - _RAW_SHARE) * seconds)
 
 
-def table(agents: Sequence[int], copies: Sequence[int], steps: int, rounds: int) -> list[BenchResult]:
-    """Every number of agents with every number of copies."""
-    return [bench(num_agents, num_envs, steps, rounds) for num_agents in agents for num_envs in copies]
+def rows(cells: Sequence[tuple[int, int]], effort: Effort) -> Iterator[Row]:
+    """A row for each (K, E), as soon as it is measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = LockStepBench(Path(folder), effort)
+        for num_agents, num_envs in cells:
+            yield bench.row(num_agents, num_envs)

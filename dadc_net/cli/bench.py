@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dadc_net.cli import shell
 from dadc_net.cli.help import CommandGroup
+
+if TYPE_CHECKING:
+    from dadc_net.bench.lockstep import Effort, Row
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
@@ -31,38 +37,81 @@ def _shown(number: float | None, unit: float, width: int) -> str:
     "--steps", type=click.IntRange(300), default=3000, show_default=True, metavar="N", help="Lock-steps per round."
 )
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rounds of each kind.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1.0, 86_400.0),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="What all rounds of a line may take together; starts of processes are not counted.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Written anew after each line, as JSON; lines that it holds are not measured again.",
+)
 @shell.json_option
 @click.pass_context
-def bench_command(
-    context: click.Context, agents: tuple[int, ...], num_envs: tuple[int, ...], steps: int, rounds: int, as_json: bool
-) -> None:
+def bench_command(context: click.Context, /, agents: tuple[int, ...], num_envs: tuple[int, ...], **options: Any) -> None:
     """Lock-step rate of a full run step against a raw ZeroMQ lock-step with the same sockets, options and bytes.
 
-    One line for each number of agents and of copies: rates and their ratio; CPU time of all processes per lock-step, the
-    raw loop's, and its share; and shares of a lock-step's time, server and one agent measured alone. The rest is waiting:
-    for one another, and for processors where processes are more than these.
+    One line for each number of agents and of copies, as soon as it is measured: rates and their ratio; CPU time of all
+    processes per lock-step, the raw loop's, and its share; shares of a lock-step's time, server and one agent measured
+    alone; and the seconds until all agents had begun, which are in no rate. The rest is waiting: for one another, and for
+    processors where processes are more than these.
     """
     if context.invoked_subcommand is not None:
         return
-    from dadc_net.bench.lockstep import table
+    from dadc_net.bench.lockstep import Effort
 
-    rows = table(agents, num_envs, steps, rounds)
-    if as_json:
-        shell.print_json({"bench": [asdict(row) for row in rows]})
-        return
+    cells = [(num_agents, copies) for num_agents in agents for copies in num_envs]
+    _measure(cells, Effort(options["steps"], options["rounds"], options["seconds"]), options["out"], options["as_json"])
+
+
+def _measure(cells: Sequence[tuple[int, int]], effort: Effort, out: Path | None, as_json: bool) -> None:
+    """Print and keep each line as soon as it is there; with ``as_json`` for people on standard error."""
+    from dadc_net.bench.lockstep import rows
+    from dadc_net.bench.table_file import TableFile, terms_of
+
+    table = TableFile(out, terms_of(effort))
+    missing = [cell for cell in cells if cell not in table]
+    if len(missing) < len(cells):
+        click.echo(f"{len(cells) - len(missing)} lines are in {out} already and are not measured again", err=True)
     click.echo(
-        f"CurveZMQ on, digests and journals on, {steps} lock-steps a round, medians of {rounds} rounds in turn\n"
-        "   K    E  lock-steps/s   raw loop  ratio  CPU ms   raw  ratio  env steps/s | act learn  env journal transport wait"
+        f"CurveZMQ on, digests and journals on, {effort.steps} lock-steps a round, at most {effort.seconds:g} s a line, "
+        f"medians of {effort.rounds} rounds in turn\n{_HEAD}",
+        err=as_json,
     )
-    for row in rows:
-        parts = row.shares
-        shown = (parts.acting, parts.learning, parts.environment, parts.journal, parts.transport, parts.waiting)
-        act, learn, env, journal, transport, wait = (f"{100 * share:.0f}%" for share in shown)
-        cpu = " ".join(_shown(*pair) for pair in ((row.cpu_full, 1e3, 7), (row.cpu_raw, 1e3, 5), (row.cpu_ratio, 1.0, 6)))
-        click.echo(
-            f"{row.num_agents:4} {row.num_envs:4}  {row.full:12.0f} {row.raw:10.0f} {row.ratio:6.2f} {cpu} "
-            f"{row.env_steps:12.0f} | {act:>3} {learn:>5} {env:>4} {journal:>7} {transport:>9} {wait:>4}"
-        )
+    try:
+        for row in rows(missing, effort):
+            table.add(row)
+            click.echo(_line(row), err=as_json)
+    finally:  # Also after Ctrl-C: what was measured is not lost.
+        if as_json:
+            shell.print_json(table.to_plain())
+
+
+_HEAD = (
+    "   K    E  lock-steps/s   raw loop  ratio  CPU ms   raw  ratio  env steps/s | act learn  env journal transport wait | "
+    "start s"
+)
+
+
+def _line(row: Row) -> str:
+    from dadc_net.bench.lockstep import Unmeasured
+
+    if isinstance(row, Unmeasured):
+        return f"{row.num_agents:4} {row.num_envs:4}  not measured: {row.reason}"
+    parts = row.shares
+    shown = (parts.acting, parts.learning, parts.environment, parts.journal, parts.transport, parts.waiting)
+    act, learn, env, journal, transport, wait = (f"{100 * share:.0f}%" for share in shown)
+    cpu = " ".join(_shown(*pair) for pair in ((row.cpu_full, 1e3, 7), (row.cpu_raw, 1e3, 5), (row.cpu_ratio, 1.0, 6)))
+    return (
+        f"{row.num_agents:4} {row.num_envs:4}  {row.full:12.0f} {row.raw:10.0f} {row.ratio:6.2f} {cpu} "
+        f"{row.env_steps:12.0f} | {act:>3} {learn:>5} {env:>4} {journal:>7} {transport:>9} {wait:>4} | {row.start_s:7.1f}"
+    )
 
 
 @bench_command.command("journal")

@@ -16,7 +16,7 @@ import click
 def plot_command(results: tuple[Path, ...], out: Path, title: str) -> None:
     """Median and quartiles over seeds beside the optimum; RESULTS: folders or --collect files of sweeps, or run folders.
 
-    Or files with what dadc bench --json printed: then rates over the number of copies, with quartiles over rounds.
+    Or tables of dadc bench, printed or kept: then rates over the number of copies, with quartiles over rounds.
     """
     from dadc_net.experiment.bench_figure import bench_panels, read_tables
     from dadc_net.experiment.sweep.collection import read_results

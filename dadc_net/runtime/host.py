@@ -49,13 +49,34 @@ def selftest() -> SelftestResult:
     return run_selftest(kernels_allowed(), LEARNERS)
 
 
+inherited: dict[bool, SelftestResult] = {}
+"""With kernels, without: what the process found that this one was forked from (``template_selftest``)."""
+
+
 def checked_selftest() -> SelftestResult:
-    """Run the self-test and return it.
+    """Run the self-test and return it; a fork of a process that has made it a moment ago takes its result.
+
+    Such a fork has the same code, libraries and settings in memory, and runs on the same host. What may have changed all
+    the same, whether subnormals are flushed, is looked at.
 
     Raises:
         SelftestError: if this host's arithmetic does not give the specified bits.
     """
-    return selftest().require_ok()
+    from dadc_net.exact.selftest import flushes_subnormals
+
+    with_kernels = kernels_allowed()
+    found = inherited.get(with_kernels)
+    if found is None or flushes_subnormals():
+        return selftest().require_ok()
+    _use_kernels(with_kernels)
+    return found.require_ok()
+
+
+def _use_kernels(wanted: bool) -> None:
+    if wanted:
+        compiled.load()
+    else:
+        compiled.unload()
 
 
 _passed: set[bool] = set()
@@ -71,17 +92,13 @@ def pass_selftest() -> None:
     Raises:
         SelftestError: if this host's arithmetic does not give the specified bits.
     """
-    from dadc_net.exact import compiled
     from dadc_net.exact.selftest import flushes_subnormals
 
     with_kernels = kernels_allowed()
     if with_kernels not in _passed or flushes_subnormals():
         checked_selftest()
         _passed.add(with_kernels)
-    elif with_kernels:
-        compiled.load()
-    else:
-        compiled.unload()
+    _use_kernels(with_kernels)
 
 
 def require_subnormals(update: int) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from dadc_net.cli.event_text import history_text
+from dadc_net.runtime import host
+from dadc_net.runtime.fork_server import ForkServer
 from dadc_net.runtime.history import read_history
 from tests.process.commands import (
     ENVIRONMENT_SEED,
@@ -307,11 +311,23 @@ def test_plan_and_selftest_speak_json(tmp_path: Path) -> None:
     assert {"ok", "digest", "fingerprint"} <= set(tested.last)
 
 
+def _tell_inherited(_order: object, connection: Connection) -> None:
+    connection.send({with_kernels: found.ok for with_kernels, found in host.inherited.items()})
+
+
+def test_children_take_the_self_test_of_the_process_that_forks_them() -> None:
+    child = ForkServer().start("child", _tell_inherited, None)
+    assert child.connection.poll(120)
+    assert child.connection.recv() == {host.kernels_allowed(): True}
+    child.process.join()
+
+
 def test_bench_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
-    options = ["-K", "2", "--num-envs", "1", "--steps", "300", "--rounds", "1"]
+    options = ["-K", "2", "--num-envs", "1", "--steps", "300", "--rounds", "1", "--out", "table.json"]
     ended = run(tmp_path, "dadc", "bench", *options, "--json")
     assert ended.code == 0, ended.err
     rows = ended.last["bench"]
+    assert json.loads((tmp_path / "table.json").read_text(encoding="utf-8")) == ended.last
     assert [(row["num_agents"], row["num_envs"]) for row in rows] == [(2, 1)]
     for row in rows:
         assert min(row["raw"], row["full"]) > 0

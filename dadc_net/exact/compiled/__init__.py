@@ -22,13 +22,18 @@ kernels: ModuleType | None = None
 """The kernels in use; None: NumPy."""
 
 
+def installed() -> bool:
+    """Whether there is numba here to compile kernels with."""
+    return importlib.util.find_spec("numba") is not None
+
+
 def load() -> bool:
     """Use the kernels if numba is installed; whether they are in use.
 
     A kernel is compiled when it is first called, which takes seconds once per host and is remembered on disk.
     """
     global kernels
-    if kernels is None and importlib.util.find_spec("numba") is not None:
+    if kernels is None and installed():
         kernels = importlib.import_module("dadc_net.exact.compiled.kernels")
     return kernels is not None
 
