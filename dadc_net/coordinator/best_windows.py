@@ -12,7 +12,9 @@ by the present encoder. What is kept is chosen at every update, by the same diff
 window goes once the critic expects what happened there.
 
 Bias: luck is taken for skill. A return above V may be chance, and only such returns are followed. Hence w falls to 0, after
-which the rule learns from its own batches alone.
+which the rule learns from its own batches alone; and steps count only from ``imitation_least`` deviations on. A success of
+probability p lies sqrt((1 - p) / p) deviations above the mean: a bound of 3 lets rare success through, leaves it to the
+batches once it comes up in a tenth of them, and leaves out what luck does at every step.
 """
 
 from __future__ import annotations
@@ -82,9 +84,11 @@ class BestWindows:
         kept = self._kept_batch(batch)
         again = self._parts.approximator.encode(kept).detach().numpy()
         past, now = self._advantages(value, kept, again), self._advantages(value, batch, states)
+        learner, deviation = self._parts.settings.learner, _deviation(batch, now)
         beyond = np.concatenate((_beyond(kept, past), _beyond(batch, now)), axis=1)
-        if self._parts.settings.learner.normalise_advantages:
-            beyond = np.minimum(beyond / _deviation(batch, now), LARGEST)
+        beyond = np.where(beyond >= learner.imitation_least * deviation, beyond, 0.0)
+        if learner.normalise_advantages:
+            beyond = np.minimum(beyond / deviation, LARGEST)
         chosen: NDArray[np.int64] = np.argsort(-column_sums(beyond), kind="stable")[: self._kept]
         self._keep(batch, chosen)
         rows, credit = batch.steps * self._kept, self._rows.get("credit")

@@ -80,6 +80,21 @@ def test_what_is_followed_is_measured_in_deviations_and_bounded() -> None:
     assert found.weights.tolist() == [LARGEST, pytest.approx(1000.0 / np.std(rewards))]
 
 
+def test_only_what_is_rare_is_followed_where_that_is_asked_for() -> None:
+    rewards, begins = np.zeros((1, 600)), np.ones((2, 600))
+    rewards[0, 0], rewards[0, 1:301] = 40.0, 1.0  # One success in 600, and the luck of every second copy.
+    deviation = np.std(rewards)
+    for least, followed in ((0.0, 40.0 + 1.0), (3.0, 40.0), (20.0, 40.0), (0.2, 40.0 + 1.0)):
+        windows = best_windows(settings(1, 600, 1, learner={**ON, "imitation_least": least}))
+        found = windows.repeated(nothing, batch_of(rewards, begins), np.zeros((2, 600, 5)))
+        assert found.weights.sum() == followed
+        assert (least * deviation <= 1.0) == (followed == 41.0)
+    # A success that every fifth copy has is nothing rare any more: its like is left to the batches themselves.
+    rewards[0, ::5] = 40.0
+    windows = best_windows(settings(1, 600, 1, learner={**ON, "imitation_least": 3.0}))
+    assert windows.repeated(nothing, batch_of(rewards, begins), np.zeros((2, 600, 5))).weights.sum() == 0.0
+
+
 @pytest.mark.parametrize("theta", THETAS)
 @pytest.mark.parametrize("algorithm", ABLE)
 def test_it_changes_what_is_learned_while_its_weight_lasts(algorithm: str, theta: str) -> None:

@@ -48,6 +48,8 @@ class LearnerSettings(Checked, section="learner"):
     several agents must do at once. It falls linearly to 0, because it takes luck for skill. In actor-critic and ppo."""
     imitation_share: Annotated[float, Range(0, 1, "Give a number in (0, 1].", above=True)] = 0.5
     """Share of the run after which it is gone."""
+    imitation_least: Annotated[float, Range(0, 20)] = 0.0
+    """Deviations by which a step must have earned more than expected to be followed: rare success is, common luck is not."""
     imitation_windows: Width = 16
     """Batches of one copy that are kept for it."""
     value_loss_weight: Weight = 0.5
