@@ -62,6 +62,19 @@ def test_a_search_stops_above_a_threshold_with_a_bound_that_holds() -> None:
     assert search.bound >= best.value
 
 
+def test_a_bound_that_is_low_enough_is_not_made_tighter() -> None:
+    rng = np.random.default_rng(5)
+    memories = np.array(list(itertools.product(range(4), range(4))))
+    table = rng.normal(size=(16, 9))
+    tight = PrescriptionSearch(memories, table, (3, 3)).bound
+    loose = PrescriptionSearch(memories, table, (3, 3), enough=np.inf).bound
+    between = PrescriptionSearch(memories, table, (3, 3), enough=0.5 * (tight + loose)).bound
+    best = PrescriptionSearch(memories, table, (3, 3)).pop()
+    assert best is not None
+    assert best.value <= tight + 1e-9
+    assert tight <= between <= 0.5 * (tight + loose) < loose
+
+
 def test_tightening_keeps_all_values_and_lowers_the_bound() -> None:
     def bound(table: np.ndarray) -> float:
         return float(table.max(axis=1).sum(axis=0).max(axis=1).sum())

@@ -17,12 +17,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
+from dadc_net.planning.finite.alike import Alike, Kin
 from dadc_net.planning.finite.controllers import Begun
-from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
+from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.outlook import Outlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
@@ -61,6 +61,8 @@ class Node:
     """The option that ``lower`` comes from; None: repeating a joint action, or the last decision."""
     last_actions: Numbers | None = None
     """[T, K] what to do at the last decision, or at the last but one where both were found as one"""
+    kin: Kin | None = None
+    """What is known of all beliefs like this one, where models have symmetries."""
 
     @property
     def gap(self) -> float:
@@ -75,50 +77,23 @@ class Node:
         return np.inf if self.untried is None else self.untried.bound
 
 
-class SearchNode(Protocol):
-    """What a policy's description reads of a node."""
-
-    stage: int
-    belief: TeamBelief
-    lower: float
-    upper: float
-    best: Any
-    """What the lower bound rests on, with its ``actions`` [T, K], or None."""
-    last_actions: Numbers | None
-
-
-class Search(Protocol):
-    """A search of either kind, after it is over."""
-
-    beliefs: TeamBeliefs
-    joint: JointBeliefs
-    nodes: Any
-    bytes_held: int
-    deviation: float
-    outlook: Any
-    root: Any
-    origins: dict[int, Node]
-    begun: dict[int, Begun]
-
-    def node(self, stage: int, belief: TeamBelief) -> Any:
-        """The node of a belief."""
-        ...
-
-    def spell_out(self, node: Any) -> None:
-        """Give a node the actions that its lower bound rests on."""
-        ...
-
-
 class BoundSearch:
     """The search, its nodes, and its root."""
 
     def __init__(
-        self, beliefs: TeamBeliefs, outlook: Outlook, discount: float, tolerance: float, stop: Callable[[], bool]
+        self,
+        beliefs: TeamBeliefs,
+        outlook: Outlook,
+        discount: float,
+        tolerance: float,
+        stop: Callable[[], bool],
+        alike: Alike | None = None,
     ) -> None:
         """
         Args:
             tolerance: gaps of at most this are closed.
             stop: asked now and then; when it is true the search ends early, with bounds that hold.
+            alike: finds beliefs that are the same by a symmetry of the model.
         """
         self.beliefs = beliefs
         self.joint = beliefs.joint
@@ -134,6 +109,7 @@ class BoundSearch:
         self.deviation = 0.0
         """The largest distance in total mass of beliefs that were taken for one."""
         self._last_two = LastTwo(self.joint, discount)
+        self._alike = alike
         self.tried = 0
         """Options, at all nodes."""
         self.origins: dict[int, Node] = {}
@@ -157,9 +133,27 @@ class BoundSearch:
             lower = float((belief.weights @ self.outlook.lower(stage, belief.numbers)).max())
             found = self.nodes[key] = Node(stage, belief, min(lower, upper), upper)
             self.bytes_held += _NODE_BYTES + 3 * belief.memories.nbytes + 4 * belief.weights.nbytes
+            if self._alike is not None:
+                before = self._alike.bytes_held
+                found.kin = self._alike.kin(stage, belief)
+                self.bytes_held += self._alike.bytes_held - before
+                self.deviation = max(self.deviation, self._alike.deviation)
+                self._share(found)
         else:
             self.deviation = max(self.deviation, float(np.abs(found.belief.weights - belief.weights).sum()))
         return found
+
+    def _share(self, node: Node) -> None:
+        """Whatever bounds one of the beliefs that are alike bounds all; a policy is each one's own."""
+        kin = node.kin
+        if kin is not None:
+            kin.upper, kin.lower = min(kin.upper, node.upper), max(kin.lower, node.lower)
+            node.upper = max(node.lower, kin.upper)
+
+    def _is_known(self, node: Node) -> bool:
+        """Whether it, or one like it, is closed."""
+        known = node.gap if node.kin is None else node.upper - node.kin.lower
+        return known <= max(self.tolerance, self.outlook.floor(node.stage))
 
     def is_closed(self, node: Node) -> bool:
         """Whether the bounds are as near to each other as they need be, or can be at this stage."""
@@ -174,10 +168,10 @@ class BoundSearch:
     def trial(self, start: Node) -> None:
         """Go down once from ``start`` and take the bounds back up."""
         path: list[tuple[Node, Option]] = []
-        node, allowed = start, self.tolerance
+        node, allowed, enough = start, self.tolerance, -np.inf
         deepest = self.outlook.depth_ahead if self._nested else np.inf
         while not self.stop():
-            option = self._choose(node)
+            option = self._choose(node, enough)
             if option is None:
                 break
             path.append((node, option))
@@ -185,20 +179,30 @@ class BoundSearch:
                 break
             allowed = allowed / self.discount if self.discount > 0.0 else np.inf
             closed = max(allowed, self.outlook.floor(self.outlook.next(node.stage)))
-            _, child = max(option.children, key=lambda pair: pair[0] * (pair[1].gap - closed))
+            chance, child = max(option.children, key=lambda pair: pair[0] * (pair[1].gap - closed))
             if child.gap <= closed:
                 break
+            enough = self._enough(option, max(enough, node.lower), chance, child)
             node = child
         for node, option in reversed(path):
             self._back_up(node, option)
 
-    def _choose(self, node: Node) -> Option | None:
-        """The option to follow, tried now if need be; None where there is nothing left to learn."""
-        if self.outlook.is_over(node.stage) or self.is_closed(node):
+    def _enough(self, option: Option, value: float, chance: float, child: Node) -> float:
+        """What ``child`` must be worth at least for ``option`` to be worth more than ``value``."""
+        missing = value - self._worth(option)
+        return child.upper + missing / (self.discount * chance) if self.discount > 0.0 else -np.inf
+
+    def _choose(self, node: Node, enough: float) -> Option | None:
+        """The option to follow, tried now if need be; None where there is nothing left to learn.
+
+        An upper bound that is no more than ``enough`` need not fall further: the way to this node is not worth taking then.
+        """
+        self._share(node)
+        if self.outlook.is_over(node.stage) or self.is_closed(node) or node.upper <= enough:
             return None
         if node.untried is None:
             if self._ends_at_once(node):
-                self._settle_last_two(node)
+                self._settle_last_two(node, enough)
                 return None
             self._open(node)
             if self.outlook.is_last(node.stage):
@@ -234,6 +238,7 @@ class BoundSearch:
                 node.lower = node.upper = promise.value
                 node.last_actions, node.untried = promise.actions, None
                 self.bytes_held += promise.actions.nbytes
+            self._share(node)
 
     def _ends_at_once(self, node: Node) -> bool:
         """Whether two decisions are left with nothing becoming common in between, and plans for them are few."""
@@ -241,17 +246,18 @@ class BoundSearch:
         two = not self.outlook.is_last(node.stage) and self.outlook.is_last(self.outlook.next(node.stage))
         return whole and two and node.last_actions is None and self._last_two.is_worth_it(len(node.belief.weights))
 
-    def _settle_last_two(self, node: Node) -> None:
+    def _settle_last_two(self, node: Node, enough: float) -> None:
         belief = node.belief
         table = self._last_two.table(belief.numbers) * belief.weights[:, None]
-        search = PrescriptionSearch(belief.memories, table, self._last_two.sizes)
-        plans = search.pop(stop=self.stop)
+        search = PrescriptionSearch(belief.memories, table, self._last_two.sizes, enough)
+        plans = search.pop(enough, self.stop)
         if plans is None:
             node.upper = min(node.upper, search.bound)
         else:
             node.lower = node.upper = plans.value
             node.last_actions = self._last_two.first_actions(plans.actions)
             self.bytes_held += node.last_actions.nbytes
+        self._share(node)
 
     def spell_out(self, node: Node) -> None:
         """Give a node whose last two decisions were found as one its option, and what follows."""
@@ -311,7 +317,7 @@ class BoundSearch:
             self._nested += 1
             for _, child in self._ahead[pair]:
                 for _ in range(self.outlook.first_budget * 4**rounds):
-                    if self.is_closed(child) or self.stop():
+                    if self._is_known(child) or self.stop():
                         break
                     self.trial(child)
             self._nested -= 1
@@ -364,6 +370,7 @@ class BoundSearch:
     def _lower_upper(self, node: Node, option: Option | None) -> None:
         best = max(node.untried_bound, option.upper if option else -np.inf)
         node.upper = max(node.lower, min(node.upper, best))
+        self._share(node)
 
     def _back_up(self, node: Node, option: Option) -> None:
         lower = option.reward + self.discount * sum(chance * child.lower for chance, child in option.children)

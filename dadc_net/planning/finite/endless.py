@@ -7,12 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node, Search, SearchNode
+from dadc_net.planning.finite.bound_search import BoundSearch, Node
 from dadc_net.planning.finite.controller_search import ControllerSearch
 from dadc_net.planning.finite.controllers import Begun, Valued
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
+from dadc_net.planning.finite.search_view import Search, SearchNode
 from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.starting_over import starting_over
 from dadc_net.planning.finite.team_belief import TeamBeliefs, fresh

@@ -30,7 +30,9 @@ class LastTwo:
         """[K] functions from own observations to own actions"""
         self.sizes = tuple(a * f for a, f in zip(self._actions, self._answers, strict=True))
         """[K] plans of each agent: action times number of answers plus answer"""
-        self._known: dict[int, Array] = {}
+        self._known = np.zeros((0, math.prod(self.sizes)))
+        self._row = np.zeros(0, dtype=np.int64)
+        """[N] where in ``_known`` a joint belief's values are; -1: nowhere"""
         self._functions: list[Numbers] = []
 
     def is_worth_it(self, memories: int) -> bool:
@@ -39,10 +41,14 @@ class LastTwo:
 
     def table(self, numbers: Numbers) -> Array:
         """[T, product of sizes] value of each joint plan at joint beliefs [T]."""
-        for number in np.unique(numbers).tolist():
-            if number not in self._known:
-                self._known[number] = self._values(number)
-        return np.stack([self._known[number] for number in numbers.tolist()])
+        if len(self._row) < len(self._joint):
+            self._row = np.concatenate((self._row, np.full(2 * len(self._joint) - len(self._row), -1)))
+        missing = np.unique(numbers[self._row[numbers] < 0])
+        if len(missing):
+            self._row[missing] = len(self._known) + np.arange(len(missing))
+            self._known = np.concatenate((self._known, *(self._values(n)[None] for n in missing.tolist())))
+        table: Array = self._known[self._row[numbers]]
+        return table
 
     def first_actions(self, plans: Numbers) -> Numbers:
         """[T, K] the actions with which plans [T, K] begin."""

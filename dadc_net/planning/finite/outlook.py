@@ -112,7 +112,7 @@ class HorizonOutlook:
 
     def lower(self, stage: int, numbers: Numbers) -> Array:
         """[n, JA] the value of repeating a joint action."""
-        return self._full.joint.expected(numbers, self._full.states.repeated(stage))
+        return self._full.repeated(stage, numbers)
 
 
 class DiscountedOutlook:

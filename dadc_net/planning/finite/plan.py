@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dadc_net.errors import UsageError
-from dadc_net.planning.finite.bound_search import BoundSearch, Search, SearchNode
+from dadc_net.planning.finite.alike import alike
+from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.endless import Found, Progress, plan_endless
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs, TooManyBeliefsError
 from dadc_net.planning.finite.outlook import HorizonOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
+from dadc_net.planning.finite.search_view import Search, SearchNode
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 from dadc_net.team.finite.model import FiniteModel
@@ -180,7 +182,7 @@ def _with_horizon(
     # A policy before time is spent on anything else. What it tries is no good beginning of the search, so it is another one.
     scout = BoundSearch(beliefs, outlook, discount, tolerance, watch)
     scout.scout(scout.root)
-    search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch)
+    search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch, alike(beliefs))
     root = search.root
     while root.gap > max(limits.gap, tolerance) and not watch():
         search.trial(root)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import Search, SearchNode
 from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.planning.finite.plan import TeamPlan
+from dadc_net.planning.finite.search_view import Search, SearchNode
 
 _MOST_LINES = 24
 _MOST_HISTORIES = 12

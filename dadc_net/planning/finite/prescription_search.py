@@ -59,8 +59,14 @@ class _Answers:
 class PrescriptionSearch:
     """Yields joint prescriptions by falling value."""
 
-    def __init__(self, memories: Numbers, table: Array, actions: tuple[int, ...]) -> None:
-        """``memories`` [T, K]; ``table`` [T, JA] value of a joint memory and action, weight included."""
+    def __init__(self, memories: Numbers, table: Array, actions: tuple[int, ...], enough: float = -np.inf) -> None:
+        """
+        Args:
+            memories: [T, K]
+            table: [T, JA] value of a joint memory and action, weight included.
+            enough: a bound that is no greater need not be tighter.
+        """
+        self._enough = enough
         self._sizes = actions
         self._agents = len(actions)
         self._ranks = [np.unique(memories[:, k], return_inverse=True)[1].reshape(-1) for k in range(self._agents)]
@@ -106,20 +112,21 @@ class PrescriptionSearch:
             np.add.at(per_memory, self._ranks[last], self._table[(rows, *taken)])
             self._answer(per_memory, before, parent)
             return
-        gain = np.zeros((self._count[agent], self._count[last], self._sizes[agent], self._sizes[last]))
-        where = (self._ranks[agent], self._ranks[last])
+        gain = np.zeros((self._count[agent], self._sizes[agent], self._count[last], self._sizes[last]))
         if self._agents == 2:
-            gain[where] = self._table
+            gain[self._ranks[agent], :, self._ranks[last]] = self._table
         else:
-            np.add.at(gain, where, self._open[agent][(rows, *taken)])
-        gain = np.ascontiguousarray(gain.transpose(0, 2, 1, 3))
-        if gain.shape[0] > 1 and gain.shape[2] > 1:
-            tighten(gain, SWEEPS)
-        most = gain.max(axis=1)
+            by_memory = gain.transpose(0, 2, 1, 3)
+            np.add.at(by_memory, (self._ranks[agent], self._ranks[last]), self._open[agent][(rows, *taken)])
+        bound, most = _bounded(gain)
+        for sweeps in SWEEPS if gain.shape[0] > 1 and gain.shape[2] > 1 else ():
+            if bound <= self._enough:
+                break
+            tighten(gain, sweeps)
+            bound, most = _bounded(gain)
         rest = np.zeros((len(gain) + 1, *most.shape[1:]))
         rest[:-1] = np.cumsum(most[::-1], axis=0)[::-1]
-        level = _Level(gain, rest, before)
-        self._push(float(rest[0].max(axis=1).sum()), parent, level, (), np.zeros(most.shape[1:]))
+        self._push(bound, parent, _Level(gain, rest, before), (), np.zeros(most.shape[1:]))
 
     def _answer(self, per_memory: Array, before: tuple[tuple[int, ...], ...], parent: float) -> None:
         order = np.argsort(-per_memory, axis=1, kind="stable")
@@ -176,3 +183,9 @@ class PrescriptionSearch:
         answer = at.order[np.arange(len(rank)), rank]
         columns = [np.array(at.before[k])[self._ranks[k]] for k in range(self._agents - 1)] + [answer[self._ranks[-1]]]
         return np.stack(columns, axis=1).astype(np.int64)
+
+
+def _bounded(gain: Array) -> tuple[float, Array]:
+    """The bound where every own memory may act differently against each of the others, and [l, m, b] what it rests on."""
+    most: Array = gain.max(axis=1)
+    return float(most.sum(axis=0).max(axis=1).sum()), most

@@ -97,6 +97,7 @@ class FullSharingValues:
         self._given_up = False
         self._best: dict[int, Array] = {}
         self._q: dict[int, Array] = {}
+        self._repeated: dict[int, Array] = {}
 
     @property
     def is_exact(self) -> bool:
@@ -124,6 +125,14 @@ class FullSharingValues:
             pairs = self._ahead(remaining, np.repeat(missing, actions), np.tile(np.arange(actions), len(missing)))
             table = self._grown(self._q, remaining, (actions,))
             table[missing] = pairs.reshape(-1, actions)
+        return table[numbers]
+
+    def repeated(self, remaining: int, numbers: Numbers) -> Array:
+        """[n, JA] values of repeating a joint action."""
+        table = self._grown(self._repeated, remaining, (self.joint.model.num_joint_actions,))
+        missing = np.unique(numbers[np.isnan(table[numbers, 0])])
+        if len(missing):
+            table[missing] = self.joint.expected(missing, self.states.repeated(remaining))
         return table[numbers]
 
     def _grown(self, tables: dict[int, Array], remaining: int, shape: tuple[int, ...]) -> Array:

@@ -16,7 +16,8 @@ import numpy as np
 
 from dadc_net.planning.finite.joint_beliefs import Array
 
-SWEEPS = 12
+SWEEPS = (2, 3, 7)
+"""In turn, as long as the bound is not good enough."""
 
 
 def tighten_numpy(gain: Array, sweeps: int) -> None:
