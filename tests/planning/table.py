@@ -2,9 +2,11 @@
 
     python -m tests.planning.table [--seconds 4] [--out launch/results/planning] [FILE.dpomdp:HORIZON ...]
     python -m tests.planning.table --seconds 4 --out launch/results/planning-files --folder $DADC_DPOMDP_DIR
+    python -m tests.planning.table --seconds 60 --out launch/results/planning-known --known
 
 Without files, the models of the package at the horizons of ``test_finite_known_values``, whose values must lie between the
-bounds. With a folder, all its files, at the horizons of ``FILES``; reading one is not part of its seconds.
+bounds. With a folder, all its files, at the horizons of ``FILES`` and without end; reading one is not part of its seconds.
+With ``--known`` every known value, and whether it is met, contained between bounds that are apart, or missed.
 Seconds are CPU seconds of one process, so that a machine which others use, too, gives the same table. Each cell is written
 as soon as it is there; OUT.json holds all of them, OUT.md the table.
 """
@@ -14,7 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,8 @@ from dadc_net.team.finite.models.shipped import SHIPPED
 from tests.planning.test_finite_known_values import COLUMNS, ORDER, TABLE
 
 Known = tuple[float | None, ...]
+Row = tuple[Callable[[], FiniteModel], int | None, float, Known]
+"""How to make the model, decisions, discount (1 without end: the model's own, or 0.9), known values by structure"""
 ROWS: list[tuple[str, int | None, float]] = [
     *(("dec-tiger", h, 1.0) for h in (4, 5, 6)),
     *(("recycling", h, 1.0) for h in (5, 10)),
@@ -44,6 +50,7 @@ ROWS: list[tuple[str, int | None, float]] = [
 ENDLESS: dict[str, Known] = {
     "dec-tiger": (None, None, 18.338389, 32.772269, None, 59.817420),
     "recycling": (None, None, 31.929128, 32.211392, None, 33.847871),
+    "broadcast-channel": (None, None, 9.271005, 9.271013, None, 9.271013),
     "box-pushing": (None,) * 6,
     "meeting-corners": (None, None, None, 5.841257, None, 5.947212),
 }
@@ -57,9 +64,23 @@ FILES: dict[str, int] = {"dectiger": 5, "recycling": 5, "broadcastChannel": 5, "
 """Decisions by file; 3 for all others."""
 SHARES = {"to_1_percent": 0.01, "to_0.1_percent": 0.001}
 _LONG_READING = 1.0
+_DISCOUNT = 0.9
 TOLERANCE = 2e-5
 ROUNDED = 1e-3
 """Of fire fighting, whose known values come from a file with rounded probabilities."""
+
+
+MET = 1e-4
+"""Bounds no farther than this from a known value meet it; without end known values are known to 1e-5 themselves."""
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """Whether a known value is met, lies between bounds that are apart, or does not."""
+    value, allowed = found["known"], ROUNDED if found["model"] == "fire-fighting" else TOLERANCE
+    if not found["lower"] - allowed <= value <= found["upper"] + allowed:
+        return "MISSED"
+    apart = max(value - found["lower"], found["upper"] - value)
+    return "met" if apart <= max(MET, allowed) else "contained"
 
 
 def cell(model: FiniteModel, column: str, horizon: int | None, discount: float, seconds: float) -> dict[str, Any]:
@@ -100,6 +121,7 @@ def line(found: dict[str, Any]) -> str:
     h = "endless" if found["horizon"] is None else found["horizon"]
     bounds = f"{found['lower']:.6f} | {found['upper']:.6f}"
     ended = "" if found["stopped"] == "gap" else found["stopped"]
+    ended += f", {found['verdict']}" if ended and found["verdict"] else found["verdict"] or ""
     published = PUBLISHED.get((found["model"], found["horizon"], found["structure"]), "")
     known = "" if found["known"] is None else f"{found['known']:.6f}"
     return (
@@ -109,9 +131,36 @@ def line(found: dict[str, Any]) -> str:
 
 
 HEAD = (
-    "| model | h | discount | structure | lower | upper | known | beliefs | s to 1 % | s to 0.1 % | s | stopped by | "
-    "published |"
+    "| model | h | discount | structure | lower | upper | known | beliefs | s to 1 % | s to 0.1 % | s | ended by, known "
+    "value | published |"
 )
+
+
+def own_rows() -> list[Row]:
+    """The models of the package."""
+    return [(SHIPPED[t], h, d, ENDLESS[t] if h is None else TABLE.get((t, h), (None,) * 6)) for t, h, d in ROWS]
+
+
+def known_rows() -> list[Row]:
+    """All of which a value is known."""
+    endless: list[Row] = [(SHIPPED[t], None, 0.9, values) for t, values in ENDLESS.items() if any(values)]
+    return [*((SHIPPED[t], h, 1.0, values) for (t, h), values in TABLE.items()), *endless]
+
+
+def file_rows(files: list[str]) -> list[Row]:
+    """FILE:HORIZON, each with its horizon and without end."""
+    rows: list[Row] = []
+    read = cache(lambda path: load_dpomdp(Path(path)).model)
+    for file in files:
+        path, _, horizon = file.rpartition(":")
+        rows += [(partial(read, path), h, 1.0, (None,) * 6) for h in (int(horizon), None)]
+    return rows
+
+
+def counted(cells: list[dict[str, Any]]) -> str:
+    """How many known values are met, contained and missed."""
+    said = Counter(found["verdict"] for found in cells if found["verdict"])
+    return f"Known values: {said['met']} met, {said['contained']} between bounds that are apart, {said['MISSED']} missed."
 
 
 def main() -> None:
@@ -120,16 +169,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="CPU seconds of one cell")
     parser.add_argument("--out", type=Path)
     parser.add_argument("files", nargs="*", help="FILE:HORIZON")
+    parser.add_argument("--known", action="store_true", help="every known value, and no other cell")
     parser.add_argument("--folder", type=Path, help="all .dpomdp files in it, plain or compressed")
     asked = parser.parse_args()
     if asked.folder is not None:
         asked.files += files_in(asked.folder)
-    work: list[tuple[Callable[[], FiniteModel], int | None, float, Known]] = []
-    for task, h, discount in ROWS if not asked.files else []:
-        work.append((SHIPPED[task], h, discount, ENDLESS[task] if h is None else TABLE.get((task, h), (None,) * 6)))
-    for file in asked.files:
-        path, _, horizon = file.rpartition(":")
-        work.append((lambda path=path: load_dpomdp(Path(path)).model, int(horizon), 1.0, (None,) * 6))  # type: ignore[misc]
+    work = known_rows() if asked.known else file_rows(asked.files) if asked.files else own_rows()
     cells: list[dict[str, Any]] = []
     said_below: list[str] = []
     print(HEAD, flush=True)
@@ -139,26 +184,30 @@ def main() -> None:
         try:
             model = make()
         except UsageError as error:
-            said_below.append(f"Refused: {error}")
-            print(said_below[-1], flush=True)
+            if f"Refused: {error}" not in said_below:
+                said_below.append(f"Refused: {error}")
+                print(said_below[-1], flush=True)
             continue
+        if h is None and discount >= 1.0:
+            discount = model.discount if model.discount < 1.0 else _DISCOUNT
         read = time.process_time() - begun
         if read > _LONG_READING:
             said_below.append(f"Reading {model.name} takes {read:.1f} CPU seconds beside its cells'.")
         for column, value in zip(ORDER, values, strict=True):
+            if asked.known and value is None:
+                continue
             found = cell(model, column, h, discount, asked.seconds)
             found["known"] = value
-            allowed = ROUNDED if model.name == "fire-fighting" else TOLERANCE
-            if value is not None and not found["lower"] - allowed <= value <= found["upper"] + allowed:
-                found["stopped"] += ", KNOWN VALUE NOT BETWEEN"
+            found["verdict"] = None if value is None else verdict(found)
             cells.append(found)
             print(line(found), flush=True)
             if asked.out is not None:
+                below = [*said_below, counted(cells)] if any(found["verdict"] for found in cells) else said_below
                 lines = [
                     HEAD,
                     "|" + " --- |" * (HEAD.count("|") - 1),
                     *map(line, cells),
-                    *(f"\n{text}" for text in said_below),
+                    *(f"\n{text}" for text in below),
                 ]
                 asked.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
                 asked.out.with_suffix(".json").write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")

@@ -58,6 +58,8 @@ TABLE: dict[tuple[str, int], tuple[float | None, ...]] = {
     ("fire-fighting", 3): (-5.736969, None, None, -5.735973, None, -5.722851),
     ("fire-fighting", 4): (-6.578834, None, None, -6.565366, None, -6.518586),
     # Without sharing alone: published, and what good planners reach.
+    ("dec-tiger", 8): (12.217263, None, None, None, None, None),
+    ("dec-tiger", 10): (15.184, None, None, None, None, None),
     ("box-pushing", 5): (107.729851, None, None, None, None, None),
 }
 LONG = {
@@ -68,7 +70,10 @@ LONG = {
     ("fire-fighting", 3),
     ("fire-fighting", 4),
     ("box-pushing", 5),
+    ("dec-tiger", 8),
 }
+OPEN = {("dec-tiger", 10)}
+"""Too large to be closed in a test; ``table --known`` says how near the bounds come."""
 ALLOWED = {"fire-fighting": 1e-3}
 """The table has six digits, one of them cut off instead of rounded. The field's file of fire fighting, which the table was
 made from, holds rounded probabilities; ours are exact."""
@@ -76,7 +81,7 @@ CELLS = [
     (task, horizon, column)
     for (task, horizon), row in TABLE.items()
     for column, v in zip(ORDER, row, strict=True)
-    if v is not None
+    if v is not None and (task, horizon) not in OPEN
 ]
 
 

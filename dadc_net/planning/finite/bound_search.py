@@ -112,6 +112,8 @@ class BoundSearch:
         self._alike = alike
         self.tried = 0
         """Options, at all nodes."""
+        self.rows = 0
+        """Joint memories in the beliefs that follow them."""
         self.origins: dict[int, Node] = {}
         """Vectors of the outlook that are values of policies found here -> the node with which the policy begins."""
         self.begun: dict[int, Begun] = {}
@@ -349,6 +351,7 @@ class BoundSearch:
         option = Option(promise.actions, reward, [(p, self.node(following, after)) for p, after in found], np.inf)
         option.upper = min(promise.value, self._worth(option))
         self.tried += 1
+        self.rows += sum(len(child.belief.weights) for _, child in option.children)
         heapq.heappush(node.options, (-option.upper, -self.tried, option))
         self.bytes_held += 2 * promise.actions.nbytes + 150 * len(option.children) + 300
         return option

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
 from dadc_net.planning.finite.bound_search import BoundSearch, Node
-from dadc_net.planning.finite.controller_search import ControllerSearch
-from dadc_net.planning.finite.controllers import Begun, Valued
 from dadc_net.planning.finite.delay_cascade import DelayCascade
+from dadc_net.planning.finite.imitation import Imitation, begin_anew, spread, spread_delayed
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
 from dadc_net.planning.finite.search_view import Search, SearchNode
@@ -24,8 +21,8 @@ _SETTLED_GROWTH, _SETTLED_CHANGE = 1.05, 1e-3
 """All bounds are settled when the tried options have grown so much, until they move by less than this share of the gap."""
 _LOOKS, _SMALL = 64, 2_000
 """Looks at what bounds from above before anything else, while its tables have so few entries."""
-_CONTROLLED = 200
-"""Options tried before a controller is looked for where beliefs come up again: such problems are often easy."""
+_SOON_SOLVED, _TABLES = 500, 2
+"""Moves of a model for which a delay is solved soon, so that policies can wait; as many options an entry of a table is."""
 _LEARNT_GROWTH, _MOST_LEARNT = 1.5, 8
 """New policies to start over with are made when the tried options have grown so much, and then so often at most."""
 _PRACTISED, _MOST_PRACTISED = 200, 4
@@ -58,20 +55,39 @@ def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Searc
     cascade = watch.beside = DelayCascade(beliefs, outlook, discount, gap, watch)
     sharing = beliefs.sharing
     if cascade.fits():
-        return _delayed(cascade, gap, watch, progress)
+        return _delayed(beliefs, outlook, cascade, (discount, gap), watch, progress)
     if sharing.name in ("full-sharing", "periodic-sharing") or sharing.delay_steps == 1 or sharing.memory_steps is not None:
         return _recurring(beliefs, outlook, cascade, (discount, gap), watch, progress)
     return _Staged(beliefs, outlook, cascade, (discount, gap), watch, progress).run()
 
 
-def _delayed(cascade: DelayCascade, gap: float, watch: SearchWatch, progress: Progress) -> Found:
+def _delayed(
+    beliefs: TeamBeliefs,
+    outlook: DiscountedOutlook,
+    cascade: DelayCascade,
+    asked: tuple[float, float],
+    watch: SearchWatch,
+    progress: Progress,
+) -> Found:
     """Delayed sharing: the last search of the cascade is its own."""
-    repeated = cascade.searches[0].root.lower  # Before the first trial it is that of one joint action for ever.
+    discount, gap = asked
+
+    def tell() -> None:
+        for search in cascade.searches:
+            spread_delayed(search, outlook)
+
+    imitation = Imitation(beliefs, outlook, discount, gap, watch, tell)
+    if sum(len(moves.data) for moves in beliefs.joint.model.transitions) > _SOON_SOLVED:
+        imitation.start()
     while not watch() and not (cascade.reached() and cascade.searches[-1].root.gap <= gap):
         cascade.look()
-        root = cascade.searches[-1].root
-        progress(root.lower if cascade.reached() else repeated, cascade.value, len(cascade.searches[-1].nodes))
+        imitation.look(_TABLES * sum(search.tried for search in cascade.searches), 0)
+        last = cascade.searches[-1]
+        # What bounds a shorter delay from below is none of this one's, but what needs no memory is.
+        lower = last.root.lower if cascade.reached() else float(outlook.lower(0, last.root.belief.numbers).max())
+        progress(lower, cascade.value, len(last.nodes))
     search = watch.search = cascade.own()
+    search.begun = imitation.begun
     root = search.root
     return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
 
@@ -86,57 +102,28 @@ def _recurring(
 ) -> Found:
     """Where beliefs come up again and again, all trials are from one root, and all bounds are settled now and then."""
     discount, gap = asked
-    search = watch.search = BoundSearch(beliefs, outlook, discount, _SHARE_OF_GAP * gap, watch)
-    root, options, controlled = search.root, 0, _CONTROLLED
-    controllers = ControllerSearch(beliefs.joint.model, discount, watch)
+
+    def tell() -> None:
+        begin_anew(root, outlook)
+        spread(search, outlook, _SETTLED_CHANGE * gap)
+
+    def due() -> bool:
+        # One trial can take all the time there is, so that it is left where a policy is due.
+        return watch() or imitation.is_due(search.tried, search.rows)
+
+    imitation = Imitation(beliefs, outlook, discount, gap, watch, tell)
+    search = watch.search = BoundSearch(beliefs, outlook, discount, _SHARE_OF_GAP * gap, due)
+    search.begun = imitation.begun
+    root, options = search.root, 0
     while min(root.upper, cascade.value) - root.lower > gap and not watch():
         search.trial(root)
         cascade.look()
-        # Where memory is cut off, agents cannot know at which node of a controller they are.
-        if search.tried > controlled and beliefs.sharing.memory_steps is None:
-            controlled = int(_LEARNT_GROWTH * search.tried)
-            if controllers.best is None:
-                controllers.first()
-            controllers.more()
-            if _know(controllers.best, search, outlook, gap):
-                _raise(root, outlook)
-                _spread(search, outlook, gap)
+        imitation.look(search.tried, search.rows)
         if search.tried > _SETTLED_GROWTH * options:
             options = search.tried
             settle(search, _SETTLED_CHANGE * gap)
         progress(root.lower, min(root.upper, cascade.value), len(search.nodes))
     return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
-
-
-def _know(found: Valued | None, search: BoundSearch, outlook: DiscountedOutlook, gap: float) -> bool:
-    """Know a controller from each of its joint nodes where that is better than what was known; whether one was."""
-    if found is None:
-        return False
-    better = False
-    sizes = [len(actions) for actions in found.controller.actions]
-    # From the one that is best at the start on, so that those which are worse everywhere are left out.
-    for place in np.roll(np.arange(len(found.values)), -found.node).tolist():
-        if (found.values[place] > outlook.vectors.max(axis=1) + gap).any():
-            nodes = tuple(int(n) for n in np.unravel_index(place, sizes))
-            search.begun[outlook.add(found.values[place])] = Begun(found.controller, nodes)
-            better = True
-    return better
-
-
-def _spread(search: BoundSearch, outlook: DiscountedOutlook, gap: float) -> None:
-    """Tell all that has been looked at what has been added to what bounds from below."""
-    for node in search.nodes.values():
-        if node.options:
-            continue  # It is settled from those that follow.
-        _raise(node, outlook)
-    settle(search, _SETTLED_CHANGE * gap)
-
-
-def _raise(node: Node, outlook: DiscountedOutlook) -> None:
-    """Begin at ``node`` with what is known from every state, if that is better than what was found for it."""
-    lower = float((node.belief.weights @ outlook.lower(0, node.belief.numbers)).max())
-    if lower > node.lower:
-        node.lower, node.best = min(lower, node.upper), None
 
 
 class _Staged:
@@ -159,10 +146,10 @@ class _Staged:
         self._search = BoundSearch(beliefs, self._outlook, discount, tolerance, watch)
         watch.search = self._search
         self._full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
-        self._controllers = ControllerSearch(beliefs.joint.model, discount, watch)
+        self._imitation = Imitation(beliefs, endless, discount, self._gap, watch, self._tell)
+        self._search.begun = self._imitation.begun
         self._learns = beliefs.sharing.keeps_whole_words
         self._learnt = 0
-        self._controlled = -np.inf
         self.root = self._search.root
         self.upper = self._search.root.upper
 
@@ -172,8 +159,7 @@ class _Staged:
         horizon = 1
         while horizon <= _MOST_PRACTISED and self._practise(horizon):
             horizon += 1
-        self._controllers.first()
-        self._know_controller()
+        self._imitation.begin()
         self._note(self.root)
         for _ in range(_LOOKS):
             if self._cascade.entries <= _SMALL:
@@ -223,15 +209,10 @@ class _Staged:
             lower = float(self._endless.lower(0, self.root.belief.numbers).max())
             self.root.lower = max(self.root.lower, min(lower, self.root.upper))
 
-    def _know_controller(self) -> None:
-        """Know the best controller where that is better than what was known."""
-        found = self._controllers.best
-        if found is None or found.value <= self._controlled + self._gap:
-            return
-        self._controlled = found.value
-        _know(found, self._search, self._endless, self._gap)
+    def _tell(self) -> None:
+        """Tell what has been looked at what the outlook knows now."""
         self._raise_root()
-        _spread(self._search, self._endless, self._gap)
+        spread(self._search, self._endless, _SETTLED_CHANGE * self._gap)
 
     def _note(self, stage: Node) -> None:
         """Every stage bounds the same optimum."""
@@ -243,9 +224,8 @@ class _Staged:
     def _learn(self, stage: Node) -> None:
         """Make what has been found a policy to start over with, as long as that helps."""
         self._learnt = self._search.tried
-        self._controllers.more()
-        self._know_controller()
+        self._imitation.more()
         for _ in range(_MOST_LEARNT if self._learns else 0):
             if not self._add(self._search, stage) or self._watch():
                 return
-            _spread(self._search, self._endless, self._gap)
+            spread(self._search, self._endless, _SETTLED_CHANGE * self._gap)
