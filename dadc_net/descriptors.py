@@ -12,8 +12,8 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dadc_net.errors import UsageError
@@ -21,6 +21,7 @@ from dadc_net.errors import UsageError
 SPARE_DESCRIPTORS = 512
 """Of the process that connections may not have: half of them are for files alone, half for what comes between two looks."""
 _FOR_FILES = 256
+_NONE_LEFT = -2
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 20.0, 0.02
 _ENOUGH_DESCRIPTORS = 65_536
 """A larger limit only makes it slower to look through them."""
@@ -42,6 +43,10 @@ class _Kept:
             self._any = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
         self.limits = limits
 
+    def plenty(self) -> bool:
+        """Whether connections have not taken half of what they may: what is opened now needs nothing that is kept."""
+        return self.limits is None or ((lowest := self._lowest()) >= 0 and lowest < self.limits[0] // 2)
+
     def change(self, users: int) -> None:
         """One user more, or one less; the first one raises the limit, and the last one lowers it."""
         if self.limits is None:
@@ -57,12 +62,17 @@ class _Kept:
         """Whether most of what is kept for files is free; new descriptors are the lowest free numbers."""
         if self.limits is None:
             return True
+        lowest = self._lowest()
+        return lowest != _NONE_LEFT and lowest < self.limits[0] + _FOR_FILES // 4
+
+    def _lowest(self) -> int:
+        """The number that the next descriptor would have; -1 where there is none for another reason than their number."""
         try:
             lowest = os.dup(self._any)
         except OSError as error:
-            return error.errno != errno.EMFILE
+            return _NONE_LEFT if error.errno == errno.EMFILE else -1
         os.close(lowest)
-        return lowest < self.limits[0] + _FOR_FILES // 4
+        return lowest
 
 
 _kept = _Kept()
@@ -90,23 +100,28 @@ def require_descriptors(num_agents: int) -> int:
     return (_ENOUGH_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) - SPARE_DESCRIPTORS
 
 
-@contextmanager
-def for_files() -> Iterator[None]:
+class for_files:
     """In here files may be opened also when connections have taken all that they may. Any thread, also nested.
 
     Short: meanwhile connections may have more, too. Where they have taken too much of what is kept for files, it is waited
-    until some of them have been cut; after ``_PATIENCE_SECONDS`` the caller meets what there is.
+    until some of them have been cut; after ``_PATIENCE_SECONDS`` the caller meets what there is. Where they have hardly
+    taken any, there is nothing to do.
     """
-    _kept.change(1)
-    try:
+
+    def __enter__(self) -> None:
+        self._raised = not _kept.plenty()
+        if not self._raised:
+            return
+        _kept.change(1)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _kept.has_room() and time.monotonic() < deadline:
             _kept.change(-1)
             time.sleep(_PAUSE_SECONDS)
             _kept.change(1)
-        yield
-    finally:
-        _kept.change(-1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._raised:
+            _kept.change(-1)
 
 
 def opened(path: Path, flags: int, mode: int = 0o600) -> int:

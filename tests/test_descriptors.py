@@ -55,6 +55,23 @@ def test_where_connections_have_that_as_well_it_is_waited_until_they_are_cut(tak
     cut.join()
 
 
+def test_the_limit_stays_where_connections_have_taken_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "_kept", descriptors._Kept())
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open("/", os.O_RDONLY)
+    try:
+        descriptors._kept.keep((2 * lowest + 100, 2 * lowest + 101))  # Not set: it is seen whether it is.
+        with descriptors.for_files():
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+        descriptors._kept.keep((2 * lowest, 2 * lowest + 100))
+        with descriptors.for_files():
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2 * lowest + 100
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2 * lowest
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        os.close(lowest)
+
+
 def test_an_agent_keeps_nothing_and_waits_for_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(descriptors, "_kept", descriptors._Kept())
     before = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -38,6 +38,10 @@ Act = Callable[[Array, Array, Array, NDArray[np.uint64]], tuple[Array, Theta]]
 """The same with words [E, words] -> x_t, and theta as it is drawn."""
 
 
+_TABLE_ENTRIES = 256
+"""Of the largest menu whose codes are a table."""
+
+
 class ThetaSpace(ABC):
     """Where theta lies."""
 
@@ -95,6 +99,8 @@ class Menu(ThetaSpace):
     def __init__(self, entries: int) -> None:
         self.code_size = entries
         self._entries = np.arange(entries)
+        self._codes = np.eye(entries) if entries <= _TABLE_ENTRIES else None
+        """[M, M] of a small menu."""
 
     def zeros(self, *shape: int) -> Theta:
         return np.zeros(shape, dtype=np.int64)
@@ -118,6 +124,8 @@ class Menu(ThetaSpace):
         return drawn
 
     def codes(self, theta: Theta) -> Array:
+        if self._codes is not None:
+            return self._codes[theta]
         coded: Array = (theta[..., None] == self._entries).astype(np.float64)
         return coded
 

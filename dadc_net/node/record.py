@@ -30,6 +30,10 @@ _BYTES_BESIDE_Z = 10
 _REWARD = np.dtype("<f8")
 _CUT = 2
 """Of begin."""
+_FLAGS = bytes(range(_CUT + 1))
+"""All that begin and ended may be."""
+_SHORT_BYTES, _REMEMBERED_MAX = 16, 1024
+"""Finite values so short come again and again, and are remembered, up to so many."""
 
 
 class Record(NamedTuple):
@@ -85,6 +89,8 @@ class ValueLayout:
         """Bytes."""
         self.only_type = self._blocks[0].kind if len(self._blocks) == 1 else None
         """The type of all columns; None where they have several."""
+        self._is_short = self.size <= _SHORT_BYTES and all(block.least is None for block in self._blocks)
+        self._remembered: dict[bytes, NDArray[Any]] = {}
 
     def pack(self, values: NDArray[Any]) -> bytes:
         """Values [E, C], which must lie in the space."""
@@ -94,6 +100,19 @@ class ValueLayout:
 
     def find(self, raw: bytes, at: int = 0) -> NDArray[Any] | None:
         """The inverse of ``pack``, from byte ``at`` on; None if a value lies outside the space. ``size`` bytes are there."""
+        if not self._is_short:
+            return self._parsed(raw, at)
+        own = raw[at : at + self.size]
+        known = self._remembered.get(own)
+        if known is None:
+            known = self._parsed(own, 0)
+            if known is None:
+                return None
+            if len(self._remembered) < _REMEMBERED_MAX:
+                self._remembered[own] = known
+        return known.copy()
+
+    def _parsed(self, raw: bytes, at: int) -> NDArray[Any] | None:
         pieces = []
         for kind, _, numbers, least, most in self._blocks:
             found = np.frombuffer(raw, kind, numbers, at)
@@ -122,8 +141,6 @@ class CommonLayout:
         """``space``: of z_t."""
         self._copies = copies
         self._values = ValueLayout(space, copies)
-        self._flags_most = np.repeat(np.array([_CUT, 2], dtype=np.uint8), copies)
-        """Of begin and ended."""
         self._values_at = _BYTES_BESIDE_Z * copies
         self.size = self._values_at + self._values.size
         """Bytes."""
@@ -150,16 +167,15 @@ class CommonLayout:
         copies = self._copies
         if len(raw) != self.size:
             raise self._refusal(record)
-        rewards = np.frombuffer(raw, _REWARD, copies)
-        flags = np.frombuffer(raw, np.uint8, 2 * copies, 8 * copies)
-        fits = b"\0" not in (flags <= self._flags_most).tobytes() + np.isfinite(rewards).tobytes()
+        rewards, ended = np.frombuffer(raw, _REWARD, copies), np.frombuffer(raw, np.uint8, copies, 9 * copies)
+        fits = not raw[8 * copies : 10 * copies].strip(_FLAGS) and b"\0" not in np.isfinite(rewards).tobytes()
         common = self._values.find(raw, self._values_at) if fits else None
         if common is None:
             raise self._refusal(record)
-        begin, ended = flags[:copies], flags[copies:]
-        if b"\2" in begin.tobytes():
-            return CommonRecord(step, common, rewards, begin > 0, ended, begin == _CUT)
-        return CommonRecord(step, common, rewards, begin.view(np.bool_), ended)
+        if raw.find(_CUT, 8 * copies, 9 * copies) < 0:
+            return CommonRecord(step, common, rewards, np.frombuffer(raw, np.bool_, copies, 8 * copies), ended)
+        begin = np.frombuffer(raw, np.uint8, copies, 8 * copies)
+        return CommonRecord(step, common, rewards, begin > 0, ended, begin == _CUT)
 
     def _refusal(self, record: Record) -> ProtocolError:
         raw, copies, what = record.common, self._copies, f"the common part of record {record.step}"

@@ -8,6 +8,9 @@ import numpy as np
 
 from dadc_net.node.rows import ServerJournal
 
+_TOGETHER = 256
+"""Records whose rewards are summed at once."""
+
 
 class BatchReward:
     """Sums the rewards of the records of one batch, in their order, from common bytes that were checked before."""
@@ -15,15 +18,26 @@ class BatchReward:
     def __init__(self, copies: int) -> None:
         self._copies = copies
         self._sum, self._count = 0.0, 0
+        self._waiting: list[bytes] = []
+        """Rewards of records that are not in the sum yet."""
 
     def add(self, common: bytes) -> None:
         """The next record: R_{t-1} of the copies that do not begin there."""
-        rewards = np.frombuffer(common, dtype="<f8", count=self._copies)
-        self._sum += float(rewards.sum())
+        self._waiting.append(common[: 8 * self._copies])
         self._count += common.count(0, 8 * self._copies, 9 * self._copies)  # Flags, of which 0 says that none begins.
+        if len(self._waiting) >= _TOGETHER:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Add the sum of each record, one after another."""
+        rewards = np.frombuffer(b"".join(self._waiting), dtype="<f8").reshape(len(self._waiting), self._copies)
+        for of_record in rewards.sum(axis=1).tolist():
+            self._sum += of_record
+        self._waiting.clear()
 
     def close(self) -> float:
         """Mean reward of a step, 0 where there was none; the next record begins a new batch."""
+        self._settle()
         mean = self._sum / max(1, self._count)
         self._sum, self._count = 0.0, 0
         return mean

@@ -2,7 +2,7 @@
 
 Every lock-step waits for its record to be written down. A transaction of SQLite costs several times what the appending of
 one entry to a file does, so the entry in the tail *is* the transaction: answers to record t, record t+1 and the state of
-the environment after it, whole or not at all. Some dozens of entries later, while the agents compute and nobody waits for
+the environment after it, whole or not at all. Some hundreds of entries later, while the agents compute and nobody waits for
 the server (``settle``), their rows go into the database in one transaction, and then the tail is cut. Killed in between,
 the server finds in the tail what the database has already, and puts it there again: rows replace what has their place.
 
@@ -41,7 +41,7 @@ CREATE TABLE worlds (step INTEGER PRIMARY KEY, state BLOB NOT NULL, checked BLOB
 """
 _WORLDS_KEPT = 2
 _OLD_WORLDS = "DELETE FROM worlds WHERE step NOT IN (SELECT step FROM worlds ORDER BY step DESC LIMIT ?)"
-GROUP_ENTRIES = 64
+GROUP_ENTRIES = 256
 _GROUP_BYTES = 4 * 2**20
 _ENTRIES_MAX = 1024
 """How many entries wait at most where nobody calls ``settle``."""

@@ -74,6 +74,9 @@ class PrescriptionMenu(PrescriptionFamily):
         words: NDArray[np.uint64] | None = None,
     ) -> NDArray[np.int64]:
         """The actions of ``agents`` [m] under entries theta [n] at local values [n, m]: [n, m]; no word is used."""
+        if len(agents) == 1:
+            own: NDArray[np.int64] = self._table[theta, min(int(agents[0]), self._table.shape[1]) - 1, local_index[:, 0]]
+            return own[:, None]
         tables = np.zeros_like(agents) if self._table.shape[1] == 1 else agents - 1
         actions: NDArray[np.int64] = self._table[theta[:, None], tables[None, :], local_index]
         return actions

@@ -90,15 +90,15 @@ class MultiAccessBroadcast:
     def __init__(self, parameters: MultiAccessBroadcastParameters, num_envs: int) -> None:
         self.parameters = parameters
         self._num_envs = num_envs
-        self._buffers = np.zeros((num_envs, 2), dtype=np.int64)
-        self._busy = np.zeros(num_envs, dtype=np.int64)
+        self._state = np.zeros(num_envs, dtype=np.int64)
+        """[E] both buffers and the channel, as a binary number."""
         self._spec = EnvironmentSpec(
             name="multi-access-broadcast",
             agents=equal_agents(2, FiniteSpace((2,)), FiniteSpace((2,))),
             public_space=FiniteSpace((3,)),
             draws_per_step=_DRAWS,
         )
-        self._next, self._chances, self._rewards, self._symbols = _tables(parameters)
+        self._chances, self._rewards, self._symbols = _tables(parameters)
         self._nobody = np.full(num_envs, Ended.NO, dtype=np.uint8)
 
     @property
@@ -113,35 +113,36 @@ class MultiAccessBroadcast:
 
     def advance(self, joint_action: NDArray[np.int64], begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
         """One lock-step. Draws per copy: arrival at 1, arrival at 2, channel."""
-        case = joint_action @ _ACTION_PLACES + self._buffers @ _BUFFER_PLACES + self._busy
-        case = np.where(begin, _BEGINS, case)
-        moved = self._next[case] | (draws < self._chances[case])
-        self._buffers, self._busy = moved[:, :2], moved[:, 2]
-        return Outcome(moved[:, :2, None].copy(), self._symbols[case], self._rewards[case], self._nobody.copy())
+        case = joint_action @ _ACTION_PLACES + self._state
+        if b"\1" in begin.tobytes():
+            case = np.where(begin, _BEGINS, case)
+        moved = (draws < self._chances[case]).astype(np.int64)
+        self._state = moved @ _STATE_PLACES
+        return Outcome(moved[:, :2, None], self._symbols[case], self._rewards[case], self._nobody.copy())
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Buffers [E, 2] and channels [E]."""
-        return {"buffers": self._buffers.copy(), "busy": self._busy.copy()}
+        digits = self._state[:, None] >> _STATE_SHIFTS & 1
+        return {"buffers": digits[:, :2].copy(), "busy": digits[:, 2].copy()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take buffers and channels from ``state``."""
-        self._buffers = state["buffers"].copy()
-        self._busy = state["busy"].copy()
+        self._state = np.column_stack((state["buffers"], state["busy"])) @ _STATE_PLACES
 
 
-_ACTION_PLACES, _BUFFER_PLACES = np.array([16, 8]), np.array([4, 2])
+_ACTION_PLACES, _STATE_PLACES, _STATE_SHIFTS = np.array([16, 8]), np.array([4, 2, 1]), np.array([2, 1, 0])
 _BEGINS = 32
 """The case of a copy that begins; cases before it are both actions, both buffers and the channel, as a binary number."""
 
 
 def _tables(
     parameters: MultiAccessBroadcastParameters,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """What follows in each of the 33 cases: the model of this module, worked out once.
 
     Returns:
-        Of the next state, buffers and channel: what it is for certain [33, 3], and the probability with which it becomes 1
-        all the same [33, 3]. Rewards [33], and channel symbols [33, 1].
+        The probability with which each of the next buffers and the channel becomes 1 [33, 3]; every draw is below it where
+        it is certain. Rewards [33], and channel symbols [33, 1].
     """
     digits = np.arange(_BEGINS)[:, None] >> np.arange(4, -1, -1) & 1
     actions, buffers, busy = digits[:, :2], digits[:, 2:4], digits[:, 4]
@@ -149,12 +150,11 @@ def _tables(
     transmitters = transmissions.sum(axis=1)
     success = (transmitters == 1) & (busy == IDLE)
     rewards = parameters.success_reward * success - parameters.transmission_cost * transmitters
-    kept = np.zeros((_BEGINS + 1, 3), dtype=np.int64)
-    kept[:_BEGINS, :2] = buffers - transmissions * success[:, None]
+    kept = buffers - transmissions * success[:, None]
     idle_stays, busy_stays = parameters.stay_probabilities
     chances = np.zeros((_BEGINS + 1, 3))
-    chances[:_BEGINS, :2] = parameters.arrival_probabilities
+    chances[:_BEGINS, :2] = np.where(kept == 1, 1.0, parameters.arrival_probabilities)
     chances[:_BEGINS, 2] = np.array([1.0 - idle_stays, busy_stays])[busy]
     chances[_BEGINS, 2] = parameters.initial_busy_probability
     symbols = np.append(np.where(transmitters > 0, busy, BLANK), parameters.start_symbol)
-    return kept, chances, np.append(rewards, 0.0), symbols[:, None]
+    return chances, np.append(rewards, 0.0), symbols[:, None]

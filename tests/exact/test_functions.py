@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dadc_net.exact import canonical, functions, grid, scan
-from dadc_net.exact.digest import chain, derive_key, digest, keyed
+from dadc_net.exact.digest import KeyedDigest, chain, derive_key, digest, keyed
 
 
 def leaf(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
@@ -177,3 +178,16 @@ def test_digests_frame_their_parts() -> None:
     assert chain(bytes(32), b"x") != chain(digest(b""), b"x")
     assert keyed(derive_key("a", b"s"), b"x") != keyed(derive_key("b", b"s"), b"x")
     assert len(digest()) == len(derive_key("a", b"")) == 32
+
+
+@pytest.mark.parametrize("size", [0, 1, 32, 64])
+def test_a_keyed_digest_is_the_hmac_of_its_framed_parts_again_and_again(size: int) -> None:
+    key, of_key = bytes(range(size)), KeyedDigest(bytes(range(size)))
+    for parts in ((), (b"",), (b"a", bytes(100)), (b"a", b"", bytes(32))):
+        framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        assert of_key(*parts) == keyed(key, *parts) == hmac.digest(key, framed, "sha256")
+
+
+def test_a_key_that_hmac_would_hash_first_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 64 bytes, not 65"):
+        KeyedDigest(bytes(65))

@@ -55,6 +55,28 @@ def test_a_common_record_comes_back(space: Space) -> None:
     assert reward.close() == 0.0
 
 
+@pytest.mark.parametrize("copies", [1, 3, 64, 300])
+def test_rewards_are_summed_record_by_record_to_the_last_bit(copies: int) -> None:
+    layout, reward, total = CommonLayout(FiniteSpace((3,)), copies), BatchReward(copies), 0.0
+    draw = np.random.Generator(np.random.PCG64(copies))
+    for step in range(300):
+        rewards = draw.normal(size=copies) * 10.0 ** draw.integers(-9, 9)
+        begins, nobody = np.zeros(copies, dtype=bool), np.zeros(copies, dtype=np.uint8)
+        reward.add(layout.pack(CommonRecord(step, np.zeros((copies, 1), dtype=np.int64), rewards, begins, nobody)))
+        total += float(rewards.sum())
+    assert reward.close() == total / (300 * copies)
+
+
+def test_values_that_are_remembered_are_nobody_elses() -> None:
+    layout = ValueLayout(FiniteSpace((2, 3)), 2)
+    for _ in range(3):
+        found = layout.find(b"?\1\2\0\1", 1)
+        assert found is not None
+        assert found.tolist() == [[1, 2], [0, 1]]
+        found[:] = 7
+        assert layout.find(b"\1\3\0\1") is None, "it is refused each time"
+
+
 def test_what_no_server_says_is_refused() -> None:
     layout, told = CommonLayout(MIXED, 2), common_record(MIXED, 2)
     raw = layout.pack(told)

@@ -19,7 +19,8 @@ from dadc_net.node.agent.starting_rule import named
 from dadc_net.node.messages import Begin
 from dadc_net.node.rows import AgentJournal, AgentRow, Arrays
 
-GROUP_ROWS = 64
+GROUP_ROWS = 256
+_GROUP_BYTES = 4 * 2**20
 PENDING_ROWS_MAX = 10_000
 """How many rows an agent whose disk is full holds in memory before it gives up."""
 CHECKPOINT_SECONDS = 10.0
@@ -33,6 +34,8 @@ class AgentLog:
     def __init__(self, store: AgentJournal) -> None:
         self.store = store
         self._pending: dict[int, AgentRow] = {}
+        self._bytes = 0
+        """Of rows that came since the last attempt to write them."""
         self.full = False
         """Whether what waits is a group that is worth writing."""
         self._saved: float | None = None
@@ -43,7 +46,8 @@ class AgentLog:
     def add(self, row: AgentRow) -> None:
         """Remember one record; ``settle`` writes it."""
         self._pending[row.record.step] = row
-        self.full = len(self._pending) % GROUP_ROWS == 0
+        self._bytes += len(row.record.common) + len(row.observation) + len(row.actions)
+        self.full = len(self._pending) % GROUP_ROWS == 0 or self._bytes >= _GROUP_BYTES
 
     def row(self, step: int) -> AgentRow:
         """A record that was answered.
@@ -68,6 +72,7 @@ class AgentLog:
         """
         if not self._pending or not (due or self.full):
             return
+        self._bytes = 0
         try:
             self.store.write(list(self._pending.values()))
         except TemporaryError as error:

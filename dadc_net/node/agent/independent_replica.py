@@ -18,7 +18,7 @@ import numpy as np
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import InvariantError
-from dadc_net.exact.digest import derive_key
+from dadc_net.exact.digest import KeyedDigest, derive_key
 from dadc_net.node.agent.replica import Replica
 from dadc_net.node.agent.starting_rule import StartingRule, start_of
 from dadc_net.node.record import CommonLayout, ObservationLayout, Record
@@ -56,7 +56,7 @@ class IndependentReplica(Replica):
         super().__init__(own_settings(settings, observation_space), own_seed(shared_seed, agent), start)
         copies = settings.learner.num_envs
         self.settings = settings
-        self._key = derive_key("step digest", shared_seed)
+        self._keyed = KeyedDigest(derive_key("step digest", shared_seed))
         self._layout = CommonLayout(space_from_plain(settings.common_space), copies)
         self._own_layout = ObservationLayout(observation_space, copies)
         self._shown: tuple[int, bytes] | None = None

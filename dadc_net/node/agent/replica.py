@@ -19,7 +19,7 @@ from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import InvariantError, ProtocolError
-from dadc_net.exact.digest import GENESIS, chain, derive_key, digest, keyed
+from dadc_net.exact.digest import GENESIS, KeyedDigest, chain, derive_key, digest
 from dadc_net.node.record import CommonLayout, Record
 from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.team.common_record import CommonRecord
@@ -62,7 +62,7 @@ class Replica:
         if start is not None:
             self.coordinator.begin_with(start)
         self.head = GENESIS
-        self._key = derive_key("step digest", shared_seed)
+        self._keyed = KeyedDigest(derive_key("step digest", shared_seed))
         space = space_from_plain(settings.common_space)
         self._layout = CommonLayout(space, settings.learner.num_envs)
         self._hashed: list[bytes] = []
@@ -91,7 +91,7 @@ class Replica:
         parameters, ais, chosen = self._parameters, digest(_bytes(decision.ais)), decision.prescriptions
         prescription = digest(b"" if chosen is None else _bytes(chosen))
         compared = (parameters, ais, prescription) if self.compares_learners else ()
-        step_digest = keyed(self._key, _STEP.pack(step), head, *compared)
+        step_digest = self._keyed(_STEP.pack(step), head, *compared)
         return StepAccount(
             record, StepDigests(parameters, ais, prescription, step_digest), chosen, told.begin, decision.update
         )
@@ -102,7 +102,7 @@ class Replica:
 
     def keyed_components(self, digests: Mapping[str, bytes]) -> dict[str, bytes]:
         """Digests by name as the server may see them: it can compare them and guess nothing."""
-        return {name: keyed(self._key, b"component", name.encode("utf-8"), value) for name, value in digests.items()}
+        return {name: self._keyed(b"component", name.encode("utf-8"), value) for name, value in digests.items()}
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]], head: bytes) -> None:
         """Take the coordinator's state and the chain head after the same record."""
