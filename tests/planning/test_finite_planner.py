@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -60,6 +61,31 @@ def test_a_search_stops_above_a_threshold_with_a_bound_that_holds() -> None:
     search = PrescriptionSearch(memories, table, (3, 3))
     assert search.pop(above=best.value + 1.0) is None
     assert search.bound >= best.value
+
+
+@pytest.mark.parametrize("agents", [2, 3])
+def test_a_search_that_goes_wide_says_how_much_it_holds_and_can_be_stopped_for_it(agents: int) -> None:
+    """Also in the middle of looking for one prescription; what it says is what Python's allocator says, but for a part."""
+    own = 48 if agents == 2 else 9
+    memories = np.array(list(itertools.product(range(own), repeat=agents)))
+    table = np.random.default_rng(1).normal(size=(len(memories), 2**agents))
+    told = [0]
+
+    def hold(change: int) -> None:
+        told[0] += change
+
+    tracemalloc.start()
+    try:
+        search = PrescriptionSearch(memories, table, (2,) * agents, hold=hold)
+        while search.pop(stop=lambda: told[0] > 6 * 2**20) is not None:
+            pass
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert told[0] > 6 * 2**20
+    assert 0.5 * told[0] < held < 1.5 * told[0]
+    search.release()
+    assert told[0] == 0
 
 
 def test_a_bound_that_is_low_enough_is_not_made_tighter() -> None:

@@ -227,20 +227,23 @@ class BoundSearch:
         belief = node.belief
         better = self._better_at(node.stage)[belief.numbers]
         table = np.minimum(self.outlook.upper_q(node.stage, belief.numbers), better) * belief.weights[:, None]
-        before = node.untried.bytes_held if node.untried else 0
-        node.untried = PrescriptionSearch(belief.memories, table, self._sizes)
+        if node.untried is not None:
+            node.untried.release()
+        node.untried = PrescriptionSearch(belief.memories, table, self._sizes, hold=self._hold)
         node.promise = None
-        if not self.outlook.is_last(node.stage):
-            self.bytes_held += node.untried.bytes_held - before
         if self.outlook.is_last(node.stage):
             promise = node.untried.pop(stop=self.stop)
             if promise is None:
                 node.upper = min(node.upper, node.untried.bound)
             else:
+                node.untried.release()
                 node.lower = node.upper = promise.value
                 node.last_actions, node.untried = promise.actions, None
-                self.bytes_held += promise.actions.nbytes
+                self._hold(promise.actions.nbytes)
             self._share(node)
+
+    def _hold(self, change: int) -> None:
+        self.bytes_held += change
 
     def _ends_at_once(self, node: Node) -> bool:
         """Whether two decisions are left with nothing becoming common in between, and plans for them are few."""
@@ -251,8 +254,9 @@ class BoundSearch:
     def _settle_last_two(self, node: Node, enough: float) -> None:
         belief = node.belief
         table = self._last_two.table(belief.numbers) * belief.weights[:, None]
-        search = PrescriptionSearch(belief.memories, table, self._last_two.sizes, enough)
+        search = PrescriptionSearch(belief.memories, table, self._last_two.sizes, enough, self._hold)
         plans = search.pop(enough, self.stop)
+        search.release()
         if plans is None:
             node.upper = min(node.upper, search.bound)
         else:
@@ -274,9 +278,7 @@ class BoundSearch:
         while node.promise is None:
             if untried is None:
                 return None  # It has not been opened.
-            before = untried.bytes_held
             promise = untried.pop(above, self.stop)
-            self.bytes_held += untried.bytes_held - before
             if promise is None:
                 return None
             if promise.actions.tobytes() not in node.tried:

@@ -319,6 +319,9 @@ class DelayedSearch:
             actions[:, k] = int(numbers[k]) // action**place % action
         return actions
 
+    def _hold(self, change: int) -> None:
+        self.bytes_held += change
+
     def _best_choice(self, node: DelayedNode) -> tuple[float, tuple[int, ...]]:
         """The greatest sum of tables over joint functions, and the entry of each part."""
         sizes = self._sizes(node.belief.length - 1 if self._reveals(node.belief) else node.belief.length)
@@ -333,8 +336,9 @@ class DelayedSearch:
         if best is not None:
             value, chosen = best
         else:
-            search = PrescriptionSearch(symbols, table, sizes)
+            search = PrescriptionSearch(symbols, table, sizes, hold=self._hold)
             promise = search.pop(stop=self.stop)
+            search.release()
             if promise is None:
                 return search.bound, node.choice
             value, chosen = promise.value, promise.actions

@@ -20,6 +20,8 @@ from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.tightening import SWEEPS, tighten
 
 _POPS_BETWEEN_LOOKS = 64
+_ENTRY_BYTES = 400
+"""Of what is open, choices and arrays aside."""
 _NOTHING: Array = np.zeros(0)
 
 
@@ -41,6 +43,13 @@ class _Level:
     """[l + 1, m, b] the most that memories from the l-th on can add"""
     before: tuple[tuple[int, ...], ...]
     """The earlier agents' actions, memory by memory"""
+    entries: int = 0
+    """How many of what is open need it"""
+
+    @property
+    def bytes_held(self) -> int:
+        """Of its arrays and actions."""
+        return self.gain.nbytes + self.rest.nbytes + 8 * sum(map(len, self.before))
 
 
 @dataclass(eq=False)
@@ -54,17 +63,32 @@ class _Answers:
     before: tuple[tuple[int, ...], ...]
     by_cost: Numbers
     """[m] memories by what their second best answer costs"""
+    entries: int = 0
+    """How many of what is open need it"""
+
+    @property
+    def bytes_held(self) -> int:
+        """Of its arrays and actions."""
+        return self.values.nbytes + self.order.nbytes + self.by_cost.nbytes + 8 * sum(map(len, self.before))
 
 
 class PrescriptionSearch:
     """Yields joint prescriptions by falling value."""
 
-    def __init__(self, memories: Numbers, table: Array, actions: tuple[int, ...], enough: float = -np.inf) -> None:
+    def __init__(
+        self,
+        memories: Numbers,
+        table: Array,
+        actions: tuple[int, ...],
+        enough: float = -np.inf,
+        hold: Callable[[int], None] = lambda change: None,
+    ) -> None:
         """
         Args:
             memories: [T, K]
             table: [T, JA] value of a joint memory and action, weight included.
             enough: a bound that is no greater need not be tighter.
+            hold: told by how many bytes what is held has grown, also in the middle of a ``pop``, before ``stop`` is asked.
         """
         self._enough = enough
         self._sizes = actions
@@ -82,14 +106,21 @@ class PrescriptionSearch:
             self._open.insert(0, self._open[0].max(axis=k + 1))
         self._heap: list[tuple[float, int, _Answers | _Level, tuple[int, ...], Array]] = []
         self._made = 0
+        self._bytes, self._hold, self._told = 3 * self._table.nbytes, hold, 0
         # Bounds that differ by float64's own error are equal: a search that told them apart would go wide.
         self._noise = 1e-13 * max(1.0, float(np.abs(table).sum()))
         self._enter(0, (), np.inf)
+        self._tell()
 
-    @property
-    def bytes_held(self) -> int:
-        """Bytes of tables and of what is open, roughly."""
-        return 3 * self._table.nbytes + 400 * len(self._heap)
+    def release(self) -> None:
+        """It is not needed any more: what was held is given back."""
+        self._hold(-self._told)
+        self._told = 0
+
+    def _tell(self) -> None:
+        change = self._bytes - self._told
+        self._told += change
+        self._hold(change)
 
     @property
     def bound(self) -> float:
@@ -101,6 +132,14 @@ class PrescriptionSearch:
             bound = parent if parent < np.inf else bound
         self._made -= 1  # the newest of equal bounds first: deep before wide
         heapq.heappush(self._heap, (-bound, self._made, at, chosen, gained))
+        self._bytes += _ENTRY_BYTES + 8 * len(chosen) + gained.nbytes + (0 if at.entries else at.bytes_held)
+        at.entries += 1
+
+    def _take(self) -> tuple[float, _Answers | _Level, tuple[int, ...], Array]:
+        negative, _, at, chosen, gained = heapq.heappop(self._heap)
+        at.entries -= 1
+        self._bytes -= _ENTRY_BYTES + 8 * len(chosen) + gained.nbytes + (0 if at.entries else at.bytes_held)
+        return -negative, at, chosen, gained
 
     def _enter(self, agent: int, before: tuple[tuple[int, ...], ...], parent: float) -> None:
         """Open the choice of ``agent``, the earlier ones having chosen."""
@@ -142,23 +181,33 @@ class PrescriptionSearch:
 
         None if it is no better than ``above``, or if ``stop`` says so: ``bound`` holds all the same.
         """
+        found: Promise | None = None
         pops = 0
-        while self._heap and -self._heap[0][0] > above:
+        while found is None and self._heap and -self._heap[0][0] > above:
             pops += 1
-            if pops % _POPS_BETWEEN_LOOKS == 0 and stop():
-                return None
-            negative, _, at, chosen, gained = heapq.heappop(self._heap)
-            if isinstance(at, _Answers):
-                self._push_next_answers(-negative, at, chosen)
-                return Promise(-negative, self._spell(at, chosen))
-            position = len(chosen)
-            if position == len(at.gain):
-                self._enter(len(at.before) + 1, (*at.before, chosen), -negative)
-                continue
-            options = gained + at.gain[position]
-            bounds = (options + at.rest[position + 1]).max(axis=2).sum(axis=1)
-            for action in np.argsort(bounds, kind="stable").tolist():
-                self._push(float(bounds[action]), -negative, at, (*chosen, action), options[action])
+            if pops % _POPS_BETWEEN_LOOKS == 0:
+                self._tell()
+                if stop():
+                    break
+            found = self._step()
+        self._tell()
+        return found
+
+    def _step(self) -> Promise | None:
+        """Take what promises most: a joint prescription is yielded, of anything else its successors are opened."""
+        value, at, chosen, gained = self._take()
+        if isinstance(at, _Answers):
+            self._push_next_answers(value, at, chosen)
+            return Promise(value, self._spell(at, chosen))
+        position = len(chosen)
+        if position == len(at.gain):
+            self._enter(len(at.before) + 1, (*at.before, chosen), value)
+            return None
+        options = gained + at.gain[position]
+        bounds = (options + at.rest[position + 1]).max(axis=2).sum(axis=1)
+        for action in np.argsort(bounds, kind="stable").tolist():
+            # A copy: a view would keep all options alive for one.
+            self._push(float(bounds[action]), value, at, (*chosen, action), options[action].copy())
         return None
 
     def _push_next_answers(self, value: float, at: _Answers, ranks: tuple[int, ...]) -> None:
