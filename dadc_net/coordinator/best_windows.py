@@ -59,7 +59,7 @@ class BestWindows:
     def __init__(self, parts: Parts) -> None:
         """Whether choices are credited one by one is the settings' ``revealed``."""
         settings = parts.settings
-        steps, kept = settings.learner.batch_lock_steps, settings.learner.imitation_windows
+        steps, kept = settings.learner.batch_lock_steps, settings.learner.kept_windows
         self._parts, self._kept = parts, kept
         self._rows: dict[str, NDArray[Any]] = {
             "inputs": np.zeros((steps + 1, kept, parts.space.feature_size + parts.theta.code_size)),

@@ -72,6 +72,12 @@ def test_the_columns_that_earned_most_since_a_begin_are_kept_until_better_ones_c
     assert found.weights.tolist() == [0.0] * 6
 
 
+def test_no_more_is_kept_than_there_are_copies() -> None:
+    for copies, kept in ((1, 1), (5, 2)):
+        windows = best_windows(settings(1, copies, 3, learner=ON))
+        assert windows.arrays()["imitation/rewards"].shape == (3, kept)
+
+
 def test_what_is_followed_is_measured_in_deviations_and_bounded() -> None:
     windows = best_windows(settings(1, 600, 1, learner={**ON, "normalise_advantages": True}))
     rewards, begins = np.zeros((1, 600)), np.ones((2, 600))

@@ -51,7 +51,7 @@ class LearnerSettings(Checked, section="learner"):
     imitation_least: Annotated[float, Range(0, 20)] = 0.0
     """Deviations by which a step must have earned more than expected to be followed: rare success is, common luck is not."""
     imitation_windows: Width = 16
-    """Batches of one copy that are kept for it."""
+    """Batches of one copy that are kept for it, at most as many as there are copies: it costs no more than the batch."""
     value_loss_weight: Weight = 0.5
     """Weight of the critic's loss beside the actor's."""
     gradient_norm: Weight = 0.0
@@ -71,3 +71,8 @@ class LearnerSettings(Checked, section="learner"):
     def batch_lock_steps(self) -> int:
         """T, the lock-steps of one batch."""
         return self.batch_steps // self.num_envs
+
+    @property
+    def kept_windows(self) -> int:
+        """Batches of one copy that are kept for imitation."""
+        return min(self.imitation_windows, self.num_envs)

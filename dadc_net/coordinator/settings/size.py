@@ -56,7 +56,7 @@ def _of_a_batch(learner: LearnerSettings, ais: AisSettings, common: int, theta: 
     made = steps * (width + ais.size) * learner.hidden_layers
     yield Demand("what the networks make of a batch", f"{given}, {units}", made)
     if learner.imitation_weight > 0.0:
-        kept = learner.imitation_windows * (learner.batch_lock_steps + 1)
+        kept = learner.kept_windows * (learner.batch_lock_steps + 1)
         also = f"learner.imitation_windows is {learner.imitation_windows}"
         yield Demand("what is kept for imitation", f"{given}, {also}", kept * (common + theta + ais.size + width + _BESIDE))
 
