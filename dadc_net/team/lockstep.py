@@ -50,15 +50,20 @@ class EpisodeClock:
     def __init__(self, num_envs: int, restart_steps: int) -> None:
         """``restart_steps`` 0: never cut off."""
         self._restart_steps = restart_steps
+        self._sure = 0
+        """Records before which no copy is as old as that: a copy that begins anew is only younger."""
         self.step_in_episode: NDArray[np.int64] = np.zeros(num_envs, dtype=np.int64)
         """[E] how many steps ago each copy began, at the record that is about to be made; 0: it begins there."""
 
     def observe(self, ended: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Count this record; the environment's ``ended`` [E] with the clock's truncations added: [E]."""
         at = self.step_in_episode
-        late = at >= self._restart_steps
-        if self._restart_steps > 0 and b"\1" in late.tobytes():
+        if self._sure > 0:
+            self._sure -= 1
+        elif self._restart_steps > 0:
+            late = at >= self._restart_steps
             ended = np.where(late & (ended == Ended.NO), np.uint8(Ended.TRUNCATED), ended)
+            self._sure = max(0, self._restart_steps - 1 - int(np.where(late, -1, at).max()))
         self.step_in_episode = at + 1
         if ended.tobytes().strip(b"\0"):
             self.step_in_episode[ended != Ended.NO] = 0
@@ -71,6 +76,7 @@ class EpisodeClock:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take the ages from ``state``."""
         self.step_in_episode = state["ages"] + 1
+        self._sure = 0
 
 
 class LockStep:

@@ -20,6 +20,8 @@ from dadc_net.team.spaces import BoxSpace, FiniteSpace, Space, is_whole, space_t
 _EXACT = 2**53
 """Every whole number up to this is a float64."""
 _ENDED = bytes(Ended)
+_SHORT_BYTES, _KNOWN_MAX = 128, 1024
+"""Values so short come again and again, and are remembered, up to so many."""
 _PRIVATE = "something else (it is private, and not told here)"
 """Instead of an observation: every agent reads the sentence."""
 
@@ -45,6 +47,9 @@ class Gate:
         self._shape = (copies, space.columns)
         self._dtype = space.dtype
         self._sizes = np.array(space.sizes, dtype=np.uint64) if isinstance(space, FiniteSpace) else None
+        self._is_short = 8 * copies * space.columns <= _SHORT_BYTES
+        self._known: set[bytes] = set()
+        """Short finite values that were looked at and lie in the space."""
 
     def __call__(self, values: Any) -> bool:
         """False: it is not, or has to be looked at and converted."""
@@ -52,8 +57,14 @@ class Gate:
             return False
         if self._sizes is None:
             return self._space.contains(values)
+        own = values.tobytes() if self._is_short else b""
+        if own in self._known:
+            return True
         # As unsigned numbers, negative values lie above every limit; as bytes, a few truth values are read at once.
-        return b"\0" not in (values.view(np.uint64) < self._sizes).tobytes()
+        fits = b"\0" not in (values.view(np.uint64) < self._sizes).tobytes()
+        if fits and self._is_short and len(self._known) < _KNOWN_MAX:
+            self._known.add(own)
+        return fits
 
 
 class Admission:

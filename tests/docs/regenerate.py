@@ -17,8 +17,9 @@ def written() -> dict[str, str]:
     made = {path.relative_to(HOUSE.parent).as_posix(): text for path, text in pages().items()}
     printed = CliRunner().invoke(dadc, ["config", "mabc"], catch_exceptions=False)
     made["launch/multi-access-broadcast.toml"] = printed.stdout
-    page = HOUSE / "docs/algorithms-and-results.md"
-    made[page.relative_to(HOUSE.parent).as_posix()] = with_tables(page.read_text(encoding="utf-8"))
+    for name in ("algorithms-and-results.md", "performance.md"):
+        page = HOUSE / "docs" / name
+        made[page.relative_to(HOUSE.parent).as_posix()] = with_tables(page.read_text(encoding="utf-8"))
     return made
 
 

@@ -1,13 +1,17 @@
-"""Tables that pages have from committed results of sweeps: ``<!-- table of FILE -->`` .. ``<!-- end of table -->``."""
+"""Tables that pages have from committed results of sweeps and of ``dadc bench``.
+
+They stand between ``<!-- table of FILE -->`` and ``<!-- end of table -->``.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dadc_net.experiment.bench_figure import read_tables
 from dadc_net.experiment.sweep.collection import read_results
 from dadc_net.experiment.sweep.summary import Quartiles, summarise
 from tests.docs.console import ROOT
@@ -16,6 +20,10 @@ _PLACE = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end of table -->)", re
 _HEAD = (
     *("problem", "structure", "algorithm", "V*", "random", "best constant", "value", "of random to V*"),
     *("of constant to V*", "seeds", "steps", "CPU s"),
+)
+_BENCH_HEAD = (
+    *("agents", "copies", "lock-steps/s", "raw loop", "ratio of rates [least, most]"),
+    *("CPU ms", "raw loop, CPU ms", "its share", "env steps/s", "start, s"),
 )
 _DIGITS = 3
 
@@ -26,7 +34,31 @@ def with_tables(text: str) -> str:
 
 
 def table(path: Path) -> str:
-    """One row for each curve of a collection of results."""
+    """One row for each curve of a collection of results, or for each of a table of ``dadc bench``."""
+    measured = read_tables([path])
+    return _bench_table(measured) if measured else _curves_table(path)
+
+
+def _bench_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [_row(_BENCH_HEAD), _row(("---",) * len(_BENCH_HEAD))]
+    for row in rows:
+        ratios = sorted(full / raw for full, raw in zip(row["full_rounds"], row["raw_rounds"], strict=True))
+        costs = ((row["cpu_full"], 1e3), (row["cpu_raw"], 1e3), (row["cpu_ratio"], 1.0))
+        lines.append(
+            _row(
+                (
+                    *(str(row["num_agents"]), str(row["num_envs"])),
+                    *(f"{row['full']:.0f}", f"{row['raw']:.0f}"),
+                    f"{row['ratio']:.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]",
+                    *("-" if value is None else f"{unit * value:.2f}" for value, unit in costs),
+                    *(f"{row['env_steps']:,.0f}", f"{row['start_s']:.1f}"),
+                )
+            )
+        )
+    return "\n".join(lines)
+
+
+def _curves_table(path: Path) -> str:
     curves = {curve["curve"]: curve for curve in json.loads(path.read_text(encoding="utf-8"))["curves"]}
     lines = [_row(_HEAD), _row(("---",) * len(_HEAD))]
     for found in summarise(read_results([path])):

@@ -165,6 +165,22 @@ def test_clock_truncates_and_restarts() -> None:
     assert [row[0] for row in codes][:6] == [0, 2, 0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("restart_steps", [1, 2, 7])
+def test_clock_cuts_each_copy_by_its_own_age(restart_steps: int) -> None:
+    draw = np.random.Generator(np.random.PCG64(restart_steps))
+    clock, ages = EpisodeClock(3, restart_steps), [0, 0, 0]
+    for step in range(200):
+        assert clock.step_in_episode.tolist() == ages
+        terminated = (draw.random(3) < 0.1).astype(np.uint8) * int(Ended.TERMINATED)
+        cut = [int(Ended.TRUNCATED) if age >= restart_steps else 0 for age in ages]
+        expected = [own or late for own, late in zip(terminated.tolist(), cut, strict=True)]
+        assert clock.observe(terminated).tolist() == expected
+        ages = [0 if own else age + 1 for own, age in zip(expected, ages, strict=True)]
+        if step == 100:
+            kept, clock = clock.state(), EpisodeClock(3, restart_steps)
+            clock.restore(kept)
+
+
 def test_clock_never_truncates_when_asked_so() -> None:
     clock = EpisodeClock(1, 0)
     assert all(clock.observe(np.zeros(1, dtype=np.uint8))[0] == Ended.NO for _ in range(1000))

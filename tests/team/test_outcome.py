@@ -11,7 +11,7 @@ from dadc_net.errors import NumericError
 from dadc_net.team.agent_spec import AgentSpec, equal_agents
 from dadc_net.team.environment import EnvironmentSpec, Outcome
 from dadc_net.team.lockstep import LockStep
-from dadc_net.team.outcome import admitted, exactly
+from dadc_net.team.outcome import Gate, admitted, exactly
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
 from tests.measuring_team import Parameters, Quantised, Room
 
@@ -120,3 +120,11 @@ def test_narrow_types_change_nothing_that_is_exact() -> None:
         assert np.array_equal(one.common, other.common)
         assert np.array_equal(one.step_in_episode, other.step_in_episode)
         assert one.begin.tolist() == [step % 4 == 0] * 4
+
+
+@pytest.mark.parametrize("copies", [1, 64])
+def test_a_value_that_was_refused_is_refused_again_and_one_that_fits_fits(copies: int) -> None:
+    gate = Gate(FiniteSpace((2, 3)), copies)
+    good, bad, negative = (np.tile(np.array([pair]), (copies, 1)) for pair in ((1, 2), (1, 3), (-1, 0)))
+    for _ in range(3):
+        assert [gate(good), gate(bad), gate(negative), gate(good.astype(np.int32))] == [True, False, False, False]
