@@ -53,10 +53,13 @@ def inverse_normal(p: Array) -> Array:
     q = p - 0.5
     square = _CENTRE_SQUARE - q * q
     central = q * _ratio(_CENTRE, np.maximum(square, 0.0))
+    is_central = np.abs(q) <= _CENTRE_HALF_WIDTH
+    if b"\0" not in is_central.tobytes():
+        return central  # As the last line says, without what it does not choose: of a few numbers often all.
     tail = np.minimum(p, 1.0 - p)
     depth = np.sqrt(-log(np.maximum(tail, LOG_MIN))) - _TAIL_SHIFT
     size = _ratio(_TAIL, depth)
-    result: Array = np.where(np.abs(q) <= _CENTRE_HALF_WIDTH, central, np.where(q < 0.0, -size, size))
+    result: Array = np.where(is_central, central, np.where(q < 0.0, -size, size))
     return result
 
 

@@ -27,6 +27,12 @@ def test_the_inverse_is_odd_and_ends_where_the_logarithm_does() -> None:
     assert ends[0] == -ends[1] == inverse_normal(np.array([2.0**-30]))[0]
 
 
+def test_a_number_is_the_same_alone_and_beside_others() -> None:
+    p = np.concatenate((np.linspace(0.001, 0.999, 201), np.array([0.075, 0.925, 2.0**-29])))
+    alone = np.concatenate([inverse_normal(p[place : place + 1]) for place in range(p.size)])
+    assert alone.tobytes() == inverse_normal(p).tobytes()
+
+
 def test_normals_have_the_moments_of_a_standard_normal() -> None:
     z = normals(Stream("normals", seed_bytes(1)).words(0, 100, 1000))
     assert z.shape == (100, 1000)
