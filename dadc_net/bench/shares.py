@@ -17,6 +17,7 @@ import numpy as np
 
 from dadc_net.config import RunConfig
 from dadc_net.exact.streams import seed_bytes
+from dadc_net.node.agent.agent_log import GROUP_ROWS
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.messages import DIGEST_BYTES
@@ -83,7 +84,7 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
         with watch.on(part):
             account, actions = member.advance(row.record, row.observations[0])
         rows.append(AgentRow(row.record, row.observations[0], actions, account.digests, None))
-        if len(rows) == 64:
+        if len(rows) == GROUP_ROWS:
             with watch.on("journal"):
                 own.write(rows)
             rows.clear()
