@@ -155,11 +155,12 @@ class _Staged:
 
     def run(self) -> Found:
         """The search until it is over."""
-        # First a policy: what bounds from above can take all the time there is.
+        # A policy before what bounds from above, which can take all the time there is; and first what all structures can
+        # imitate, so that none has less when time is up.
+        self._imitation.begin()
         horizon = 1
         while horizon <= _MOST_PRACTISED and self._practise(horizon):
             horizon += 1
-        self._imitation.begin()
         self._note(self.root)
         for _ in range(_LOOKS):
             if self._cascade.entries <= _SMALL:

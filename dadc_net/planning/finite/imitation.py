@@ -71,8 +71,8 @@ class Imitation:
         """Look for first ones of either kind."""
         self._has_begun = True
         if self._applies:
-            self.practise()
             self.begin()
+            self.practise()
 
     def practise(self) -> None:
         """Know what optimal policies of short problems without sharing are worth, begun again and again."""

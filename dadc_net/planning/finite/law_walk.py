@@ -25,7 +25,7 @@ from dadc_net.team.finite.sparse_rows import sums_at
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace, Space
 
-_MOST_ENTRIES = 300_000
+_MOST_ENTRIES = 30_000
 """Copies times prescriptions times common observations that are looked at together."""
 _MOST_OUTCOMES = 4096
 

@@ -17,7 +17,7 @@ from dadc_net.planning.finite.relaxations import FullSharingValues, StateValues
 
 _CLOSE = 1e-13
 _MOST_OUTCOMES = 3_000_000
-_TOGETHER = 1_000_000
+_TOGETHER = 300_000
 """States of beliefs after joint actions that are looked at between two questions for the time."""
 
 
