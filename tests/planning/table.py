@@ -163,6 +163,34 @@ def counted(cells: list[dict[str, Any]]) -> str:
     return f"Known values: {said['met']} met, {said['contained']} between bounds that are apart, {said['MISSED']} missed."
 
 
+NAMES = {
+    ("dec-tiger", 6): "Dec-Tiger, 6 decisions",
+    ("recycling", 10): "recycling robots, 10",
+    ("box-pushing", 4): "box pushing, 4",
+    ("meeting-corners", 4): "meeting in corners, 4",
+    ("fire-fighting", 3): "fire fighting, 3",
+    ("dec-tiger", None): "Dec-Tiger",
+    ("recycling", None): "recycling robots",
+    ("box-pushing", None): "box pushing",
+    ("meeting-corners", None): "meeting in corners",
+}
+
+
+def page_rows(cells: list[dict[str, Any]]) -> list[str]:
+    """The rows of the page on planning."""
+    rows = []
+    for (task, horizon), title in NAMES.items():
+        said = []
+        for found in (cell for cell in cells if (cell["model"], cell["horizon"]) == (task, horizon)):
+            if horizon is not None:
+                said.append(f"{0.5 * (found['lower'] + found['upper']):.4f} ({found['seconds']:.1f})")
+                continue
+            times = ", ".join("-" if found[share] is None else f"{found[share]:.1f}" for share in SHARES)
+            said.append(f"{found['lower']:.4f} .. {found['upper']:.4f} ({times})")
+        rows.append(f"| {title} | {' | '.join(said)} |")
+    return rows
+
+
 def main() -> None:
     """Make the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

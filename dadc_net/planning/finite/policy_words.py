@@ -35,6 +35,7 @@ def describe_plan(plan: TeamPlan) -> str:
         said: dict[str, float] = {}
         following: list[tuple[float, SearchNode, Histories]] = []
         for chance, found, known in level:
+            plan.search.spell_out(found)
             controller = _begun(plan.search, found)
             if controller is not None:
                 text = f"every agent begins controller {_numbered(controllers, controller)}"
