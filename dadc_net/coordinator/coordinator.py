@@ -109,13 +109,14 @@ class Coordinator:
         explored = self.settings.updates if frozen else update
         self._encode = self.approximator.behaviour()
         own, is_uniform = self.algorithm.own(explored), not frozen and self.settings.is_uniform(update)
+        self._is_uniform = is_uniform
         if frozen == "greedy":
             self._act = self._greedily(self.algorithm.greedy(), own)
         else:
             self._act = self.theta.act(self._encode, None if is_uniform else self.algorithm.behaviour(explored), own)
 
     def _greedily(self, scores: Scores, own: Array) -> Act:
-        def act(inputs: Array, keep: Array, previous: Array, words: NDArray[np.uint64]) -> tuple[Array, Theta]:
+        def act(inputs: Array, keep: Array, previous: Array, _noise: NDArray[Any]) -> tuple[Array, Theta]:
             ais = self._encode(inputs, keep, previous)
             return ais, self.theta.greedy(scores(ais), own)
 
@@ -144,8 +145,8 @@ class Coordinator:
             report = self._update(update, carried)
         if step == self.last_step:
             return Decision(None, self._ais, report)
-        words = self.stream.words(step, len(inputs), self.theta.words)
-        self._ais, drawn = self._act(inputs, keep, carried, words)
+        noise = self.theta.noise(self.stream, step, len(inputs), self._is_uniform)
+        self._ais, drawn = self._act(inputs, keep, carried, noise)
         self._window.prescriptions[row] = drawn
         self._previous = self.theta.codes(drawn)
         return Decision(self.theta.played(drawn), self._ais, report)

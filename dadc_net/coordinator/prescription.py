@@ -28,14 +28,15 @@ from dadc_net.coordinator.factors import Factors
 from dadc_net.exact.acting import EntryStep, PreparedTower, RecurrentEncoder, draw
 from dadc_net.exact.array import Array
 from dadc_net.exact.normal import normals
+from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
 
 Theta = NDArray[Any]
 """int64 [...] of a menu, int64 [..., F] of several factors, float64 [..., D] of a box"""
 Encode = Callable[[Array, Array, Array], Array]
 """Encoder inputs [E, I], 0.0 where a copy begins [E, 1], x_{t-1} [E, X] -> x_t [E, X]"""
-Act = Callable[[Array, Array, Array, NDArray[np.uint64]], tuple[Array, Theta]]
-"""The same with words [E, words] -> x_t, and theta as it is drawn."""
+Act = Callable[[Array, Array, Array, NDArray[Any]], tuple[Array, Theta]]
+"""The same with ``ThetaSpace.noise`` -> x_t, and theta as it is drawn."""
 
 
 _TABLE_ENTRIES = 256
@@ -69,12 +70,20 @@ class ThetaSpace(ABC):
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         """Draw theta uniformly from the whole space; words [E, words]."""
 
+    def noise(self, stream: Stream, step: int, copies: int, is_uniform: bool) -> NDArray[Any]:
+        """What theta is drawn with at lock-step ``step``, ``is_uniform`` or from psi: words [E, words], or made of them."""
+        return stream.words(step, copies, self.words)
+
+    def place(self, scores: Array, own: Array, noise: NDArray[Any]) -> Theta:
+        """``draw`` with noise instead of words."""
+        return self.draw(scores, own, noise)
+
     def act(self, encode: Encode, scores: Callable[[Array], Array] | None, own: Array) -> Act:
         """One record's way from the encoder to the drawn theta; ``scores`` of x, as in ``draw``, None: uniformly."""
 
-        def act(inputs: Array, keep: Array, previous: Array, words: NDArray[np.uint64]) -> tuple[Array, Theta]:
+        def act(inputs: Array, keep: Array, previous: Array, noise: NDArray[Any]) -> tuple[Array, Theta]:
             ais = encode(inputs, keep, previous)
-            return ais, self.uniform(words) if scores is None else self.draw(scores(ais), own, words)
+            return ais, self.uniform(noise) if scores is None else self.place(scores(ais), own, noise)
 
         return act
 
@@ -170,7 +179,15 @@ class Box(ThetaSpace):
         return np.zeros((*shape, self.code_size))
 
     def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
-        drawn: Array = scores + own * normals(words)
+        return self.place(scores, own, normals(words))
+
+    def noise(self, stream: Stream, step: int, copies: int, is_uniform: bool) -> NDArray[Any]:
+        if is_uniform:
+            return super().noise(stream, step, copies, is_uniform)
+        return stream.normals(step, copies, self.words)
+
+    def place(self, scores: Array, own: Array, noise: NDArray[Any]) -> Theta:
+        drawn: Array = scores + own * noise
         return drawn
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
@@ -194,8 +211,8 @@ class Box(ThetaSpace):
 class Corners(Box):
     """A corner of a box: where only the extremes of every dimension of theta are to be tried and played."""
 
-    def draw(self, scores: Array, own: Array, words: NDArray[np.uint64]) -> Theta:
-        return self.greedy(super().draw(scores, own, words), own)
+    def place(self, scores: Array, own: Array, noise: NDArray[Any]) -> Theta:
+        return self.greedy(super().place(scores, own, noise), own)
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         return self.greedy(super().uniform(words), np.zeros(0))

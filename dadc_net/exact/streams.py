@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.digest import digest
+from dadc_net.exact.normal import normals
 
 _WORDS_PER_BLOCK = 4
 _CHUNK_STEPS = 64
@@ -82,6 +83,8 @@ class Stream:
         self._words: NDArray[np.uint64] = np.zeros((0, 0, 0), dtype=np.uint64)
         self._uniforms: NDArray[np.float64] | None = None
         """Of the words of the cache, once somebody has asked for them."""
+        self._normals: NDArray[np.float64] | None = None
+        """Likewise."""
 
     def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
         """Words of lock-step ``step`` for copies 0..E-1 and draws 0..D-1: uint64 [E, D], read-only."""
@@ -108,6 +111,20 @@ class Stream:
         uniforms: NDArray[np.float64] = self._uniforms[place].copy()
         return uniforms
 
+    def normals(self, step: int, copies: int, draws: int) -> NDArray[np.float64]:
+        """Standard normal numbers, one of each word (``normal.normals``): float64 [E, D], read-only.
+
+        They are made for many lock-steps at once, because of a few numbers NumPy's calls are the cost.
+        """
+        place = step - self._first
+        if not 0 <= place < self._length or self._shape != (copies, draws):
+            place = self._fill(step, copies, draws)
+        if self._normals is None:
+            self._normals = normals(self._words)
+            self._normals.flags.writeable = False
+        found: NDArray[np.float64] = self._normals[place]
+        return found
+
     def _fill(self, step: int, copies: int, draws: int) -> int:
         """Make the words of the chunk of ``step``; its place there."""
         blocks = -(-draws // _WORDS_PER_BLOCK)
@@ -120,7 +137,7 @@ class Stream:
         # What is handed out is a view of the cache: whoever wrote into it would change the stream.
         chunk.flags.writeable = False
         self._words = chunk.reshape(length, copies, blocks * _WORDS_PER_BLOCK)[:, :, :draws]
-        self._uniforms = None
+        self._uniforms = self._normals = None
         self._first, self._length, self._shape = first, length, (copies, draws)
         return step - first
 

@@ -34,6 +34,9 @@ class _AheadStream(Stream):
     def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
         return super().words(step + 1, copies, draws)
 
+    def normals(self, step: int, copies: int, draws: int) -> NDArray[np.float64]:
+        return super().normals(step + 1, copies, draws)
+
 
 def _one_ulp_up(x: Array) -> Array:
     result: Array = np.nextafter(np.sqrt(x), np.inf)

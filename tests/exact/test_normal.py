@@ -33,6 +33,15 @@ def test_a_number_is_the_same_alone_and_beside_others() -> None:
     assert alone.tobytes() == inverse_normal(p).tobytes()
 
 
+@pytest.mark.parametrize(("copies", "draws"), [(1, 1), (3, 5)])
+def test_a_stream_gives_the_normals_of_its_words_at_any_address(copies: int, draws: int) -> None:
+    stream, other = (Stream("normals", seed_bytes(1)) for _ in range(2))
+    for step in (0, 1, 63, 64, 200, 3):
+        found = stream.normals(step, copies, draws)
+        assert found.tobytes() == normals(other.words(step, copies, draws)).tobytes()
+        assert not found.flags.writeable, "whoever wrote into it would change the stream"
+
+
 def test_normals_have_the_moments_of_a_standard_normal() -> None:
     z = normals(Stream("normals", seed_bytes(1)).words(0, 100, 1000))
     assert z.shape == (100, 1000)
