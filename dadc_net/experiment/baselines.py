@@ -50,6 +50,8 @@ class Baselines:
     """Of the best constant prescription; None where the candidates are too many to be tried."""
     prescription: str
     """That prescription in words, or why there is none."""
+    theta: NDArray[Any] | None = None
+    """[1], [1, F] or [1, D] that prescription, where its value is a mean of plain returns"""
     memoryless: Estimate | None = None
     """Of the best rule that was found among those that look at the present common observation alone; None where none was
     looked for. It does look at what is common, and stands between blind rules and those that remember."""
@@ -138,8 +140,10 @@ def one_action_each(family: PrescriptionFamily, spec: EnvironmentSpec) -> Candid
     actions = joint.values(np.arange(joint.num_values))
     thetas = family.always(actions)
     whose = "of each agent" if shared else f"of agents 1 to {len(own)}"
-    return None if thetas is None else Candidates(
-        thetas, lambda entry: f"action {'/'.join(map(str, actions[entry]))} {whose}, whatever is seen"
+    return (
+        None
+        if thetas is None
+        else Candidates(thetas, lambda entry: f"action {'/'.join(map(str, actions[entry]))} {whose}, whatever is seen")
     )
 
 
@@ -194,7 +198,9 @@ def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baseli
     if tried is None:
         return Baselines(random=random, constant=None, prescription=_TOO_MANY)
     constant, entry = _searched(config, tried.thetas, trajectories)
-    return Baselines(random=random, constant=constant, prescription=tried.named(entry))
+    return Baselines(
+        random=random, constant=constant, prescription=tried.named(entry), theta=tried.thetas[entry : entry + 1]
+    )
 
 
 def _known(value: float | None) -> Estimate | None:

@@ -33,6 +33,8 @@ class Comparison:
     baselines: Baselines
     ais_rank: float | None
     """Directions that the AIS used in the last batch; None where there is none, or none was told."""
+    beyond: Estimate | None = None
+    """J beyond the best constant prescription's value, both with the same luck; None where not both are plain returns"""
 
     @property
     def share(self) -> float | None:
@@ -49,8 +51,9 @@ class Comparison:
         constant = self.baselines.constant
         if constant is None or (self.optimum is not None and self.share is None):
             return False
-        doubt = _DOUBT * math.hypot(self.value.stderr, constant.stderr)
-        return self.value.value - constant.value <= doubt + _NOTHING * max(1.0, abs(constant.value))
+        apart = Estimate(self.value.value - constant.value, math.hypot(self.value.stderr, constant.stderr))
+        beyond = self.beyond or apart
+        return beyond.value <= _DOUBT * beyond.stderr + _NOTHING * max(1.0, abs(constant.value))
 
     @property
     def has_collapsed(self) -> bool:

@@ -14,11 +14,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
 from dadc_net.errors import UsageError
 from dadc_net.exact.streams import Stream
-from dadc_net.experiment.baselines import Baselines, baselines, returns_of
+from dadc_net.experiment.baselines import Baselines, ConstantRule, baselines, returns_of
 from dadc_net.experiment.comparison import Comparison, ais_rank
 from dadc_net.experiment.learned_rules import EVALUATION_SEED, learned_rules, plain_returns
 from dadc_net.planning.certificate import Certificate, EnumeratedBeliefs, certify
@@ -123,6 +126,7 @@ class Evaluator:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self._learned = learned_rules(config)
+        self._blind_returns: dict[int, NDArray[np.float64]] = {}
         self.plan: Plan | None = None
         self._planless: tuple[str, ...] = ()
         """Why no optimum stands beside the rule where one could be expected, as a sentence among the troubles."""
@@ -195,16 +199,28 @@ class Evaluator:
         """The greedy rule of ``snapshot`` beside what is earned blindly.
 
         Args:
-            found: its value by the planner; where there is none, ``trajectories`` plain returns are taken, with the luck
-                that the best constant prescription had if they are as many.
+            found: its value by the planner; where there is none, ``trajectories`` plain returns are taken, and as many of
+                the best constant prescription with the same luck.
             losses: what the last update told.
         """
-        if found is not None:
-            value = Estimate(found.value, found.stderr)
-        else:
-            value = mean_estimate(returns_of(self.config, self._learned.rule(snapshot), trajectories, "baselines"))
         rank = ais_rank(losses) if self.config.settings.ais.encoder != "none" else None
-        return Comparison(value, None if found is None else found.optimum, self.baselines, rank)
+        if found is not None:
+            return Comparison(Estimate(found.value, found.stderr), found.optimum, self.baselines, rank)
+        returns = returns_of(self.config, self._learned.rule(snapshot), trajectories, "baselines")
+        value, blind = mean_estimate(returns), self._blind(trajectories)
+        if blind is None or self.baselines.constant is None:
+            return Comparison(value, None, self.baselines, rank)
+        # Few returns share one luck over a whole run; what the best constant has in it, and has in more, takes it out.
+        beyond, constant = mean_estimate(returns - blind), self.baselines.constant
+        corrected = Estimate(constant.value + beyond.value, math.hypot(constant.stderr, beyond.stderr))
+        return Comparison(min(value, corrected, key=lambda one: one.stderr), None, self.baselines, rank, beyond)
+
+    def _blind(self, trajectories: int) -> NDArray[np.float64] | None:
+        """Plain returns [n] of the best constant prescription; None where its value is none of such returns."""
+        if trajectories not in self._blind_returns and self.baselines.theta is not None:
+            rule = ConstantRule(self.baselines.theta)
+            self._blind_returns[trajectories] = returns_of(self.config, rule, trajectories, "baselines")
+        return self._blind_returns.get(trajectories)
 
     def progress(self, snapshot: Snapshot, trajectories: int) -> Estimate:
         """The best estimate that the task allows: low-variance with a planner, plain returns without."""

@@ -168,4 +168,16 @@ def test_a_constant_rule_is_found_out_by_the_evaluator() -> None:
     found = evaluator.comparison(snapshot, None, 200, {"ais_rank": 1.0})
     assert found.is_blind
     assert found.has_collapsed
-    assert not replace(found, value=Estimate(0.0, 0.0)).is_blind
+    assert not replace(found, value=Estimate(0.0, 0.0), beyond=None).is_blind
+    few = evaluator.comparison(snapshot, None, 20, {})
+    assert found.baselines.constant is not None
+    assert few.beyond == Estimate(0.0, 0.0)
+    assert few.value.value == pytest.approx(found.baselines.constant.value), "few returns have luck of their own"
+    assert few.is_blind
+
+
+def test_a_rule_is_told_from_a_blind_one_by_returns_with_the_same_luck() -> None:
+    unsure = compared(2.1, 0.5)
+    assert unsure.is_blind
+    assert not replace(unsure, beyond=Estimate(0.4, 0.1)).is_blind
+    assert replace(compared(2.9, 0.05), beyond=Estimate(0.1, 0.1)).is_blind
