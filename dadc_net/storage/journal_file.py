@@ -197,6 +197,15 @@ class JournalFile:
                 connection.close()
 
 
+DAMAGE = (sqlite3.DatabaseError, MemoryError)
+"""What reading a damaged file raises: lengths and encodings that are wrong make SQLite say that it has no memory."""
+
+
+def damage(error: BaseException) -> str:
+    """Why a file cannot be read, in words."""
+    return str(error) or "what it says of a row would need more memory than there is"
+
+
 class Translated:
     """Turns errors of SQLite and of the disk, at the file ``path``, into ours."""
 
@@ -218,9 +227,9 @@ class Translated:
                 f"{self._path} cannot be written or read: {error}. Nothing was sent that is not written down. Make room on "
                 f"the volume of {self._path.parent}, or look at its disk, then start the same command again."
             ) from error
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, DAMAGE):
             raise CorruptStateError(
-                f"{self._path} cannot be read: {error}. The file is damaged, or its -wal file was not copied with it. "
+                f"{self._path} cannot be read: {damage(error)}. The file is damaged, or its -wal file was not copied with it. "
                 "Restore the party's folder whole from a copy."
             ) from error
 
@@ -252,8 +261,8 @@ def read_facts(connection: sqlite3.Connection) -> Facts:
     try:
         rows = connection.execute("SELECT name, value FROM facts")
         facts = Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise sqlite3.DatabaseError(f"a fact is no JSON: {damage(error)}") from error
     for name, kind in _FACT_TYPES.items():
         value = facts.get(name)
         if name in facts and (not isinstance(value, kind) or isinstance(value, bool) or not _is_hex(name, value)):

@@ -12,9 +12,11 @@ from dadc_net.node.record import Record
 from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.storage.agent_journal import unpack_tensors
 from dadc_net.storage.journal_file import (
+    DAMAGE,
     JOURNAL_NAME,
     WAL_SUFFIX,
     Translated,
+    damage,
     read_facts,
     refuse_format,
     refuse_without,
@@ -176,9 +178,9 @@ class JournalReader:
             # No "yield from": that would close the cursor of a reader who stopped early, after the file was closed.
             for row in self._database.execute(statement, values):  # noqa: UP028
                 yield row
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise CorruptStateError(
-                f"{self.path} is damaged: {error}. What was read before it is sound. Restore the party's folder from a copy."
+                f"{self.path} is damaged: {damage(error)}. What was read before it is sound. Restore the party's folder from a copy."
             ) from error
 
 
