@@ -32,7 +32,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,12 @@ class JournalFile:
 
     def query(self, statement: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
         """The first row of an answer, or None."""
+        return next(iter(self.rows(statement, values)), None)
+
+    def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of an answer, from tables other than facts."""
         with Translated(self.path):
-            found: tuple[Any, ...] | None = self.database.execute(statement, values).fetchone()
-            return found
+            return list(typed_rows(self.database.execute(statement, values)))
 
     def note(self, name: str, value: Any) -> None:
         """Write one fact (JSON data)."""
@@ -160,8 +163,8 @@ class JournalFile:
     @property
     def tip(self) -> int:
         """Number of the last record of the common log, -1 before the first."""
-        found = self.query("SELECT MAX(step) FROM records")
-        return -1 if found is None or found[0] is None else int(found[0])
+        found = self.query("SELECT step FROM records ORDER BY step DESC LIMIT 1")
+        return -1 if found is None else int(found[0])
 
     def record(self, step: int, previous: bytes | None = None) -> Record | None:
         """Record ``step``, checked against the head before it; None where there is none.
@@ -206,6 +209,19 @@ def damage(error: BaseException) -> str:
     return str(error) or "what it says of a row would need more memory than there is"
 
 
+_NUMBERS = ("step", "number")
+"""Columns of numbers; all others hold bytes."""
+
+
+def typed_rows(cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+    """Rows of a table other than facts. Raises sqlite3.DatabaseError at one with columns of another type."""
+    kinds = [int if name in _NUMBERS else bytes for name, *_ in cursor.description]
+    for row in cursor:
+        if list(map(type, row)) != kinds:
+            raise sqlite3.DatabaseError(f"a row holds {repr(row)[:80]}")
+        yield row
+
+
 class Translated:
     """Turns errors of SQLite and of the disk, at the file ``path``, into ours."""
 
@@ -229,8 +245,8 @@ class Translated:
             ) from error
         if isinstance(error, DAMAGE):
             raise CorruptStateError(
-                f"{self._path} cannot be read: {damage(error)}. The file is damaged, or its -wal file was not copied with it. "
-                "Restore the party's folder whole from a copy."
+                f"{self._path} cannot be read: {damage(error)}. The file is damaged, or its -wal file was not copied with "
+                "it. Restore the party's folder whole from a copy."
             ) from error
 
 

@@ -20,6 +20,7 @@ from dadc_net.storage.journal_file import (
     read_facts,
     refuse_format,
     refuse_without,
+    typed_rows,
 )
 from dadc_net.storage.run_folder import PRUNED_FILE
 from dadc_net.storage.server_journal import tail_key
@@ -176,11 +177,12 @@ class JournalReader:
     def _query(self, statement: str, *values: Any) -> Iterator[Row]:
         try:
             # No "yield from": that would close the cursor of a reader who stopped early, after the file was closed.
-            for row in self._database.execute(statement, values):  # noqa: UP028
+            for row in typed_rows(self._database.execute(statement, values)):  # noqa: UP028
                 yield row
         except DAMAGE as error:
             raise CorruptStateError(
-                f"{self.path} is damaged: {damage(error)}. What was read before it is sound. Restore the party's folder from a copy."
+                f"{self.path} is damaged: {damage(error)}. What was read before it is sound. Restore the party's folder "
+                "from a copy."
             ) from error
 
 

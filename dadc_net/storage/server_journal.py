@@ -177,7 +177,7 @@ class ServerJournalFile:
 
     def worlds(self) -> Sequence[int]:
         """Records after which the environment's state was kept, newest first."""
-        rows = self._file.database.execute("SELECT step FROM worlds").fetchall()
+        rows = self._file.rows("SELECT step FROM worlds")
         pending = {step for step, body in self._made.items() if TailEntry.unpack(body).world}
         return sorted({int(step) for (step,) in rows} | pending, reverse=True)[:_WORLDS_KEPT]
 

@@ -168,6 +168,25 @@ def test_a_rotten_byte_at_an_agent_is_noticed_and_named(table: str, column: str,
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "changed"), [("updates", "tensors", "text"), ("records", "head", 7), ("steps", "ais", 0.5)]
+)
+def test_a_column_of_another_type_is_damage(table: str, column: str, changed: object, tmp_path: Path) -> None:
+    agent_store(tmp_path).close()
+    database = sqlite3.connect(tmp_path / JOURNAL_NAME)
+    database.execute(f"UPDATE {table} SET {column} = ? WHERE step = 4", (changed,))
+    database.commit()
+    database.close()
+    reader = JournalReader(tmp_path)
+    with pytest.raises(CorruptStateError, match=r"is damaged: a row holds .*What was read before it is sound"):
+        list(reader.updates() if table == "updates" else reader.steps())
+    reader.close()
+    store = agent_store(tmp_path)
+    with pytest.raises(CorruptStateError, match="cannot be read: a row holds"):
+        store.row(4)
+    store.close()
+
+
 def _rot(folder: Path, table: str, column: str, step: int = 3) -> None:
     database = sqlite3.connect(folder / JOURNAL_NAME)
     (value,) = database.execute(f"SELECT {column} FROM {table} WHERE step = ?", (step,)).fetchone()
