@@ -107,7 +107,9 @@ def test_an_algorithm_without_a_table_has_the_recipe_of_the_others(monkeypatch: 
     monkeypatch.setitem(ALGORITHMS, "newest", replace(ALGORITHMS["actor-critic"], name="newest"))
     config = resolve("mabc", [], {"algorithm": "newest"})
     assert config.preset == "general"
-    assert config.settings.learner == resolve("mabc", ["preset=general"], {"algorithm": "actor-critic"}).settings.learner
+    usual = resolve("mabc", ["preset=general"], {"algorithm": "actor-critic"}).settings.learner
+    assert usual.imitation_weight > 0.0
+    assert config.settings.learner == replace(usual, imitation_weight=0.0, imitation_least=0.0)
 
 
 def test_the_recipe_begins_afresh_when_little_is_left_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
