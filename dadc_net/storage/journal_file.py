@@ -140,7 +140,7 @@ class JournalFile:
     def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of an answer, from tables other than facts."""
         with Translated(self.path):
-            return list(typed_rows(self.database.execute(statement, values)))
+            return list(typed_rows(self.database, statement, values))
 
     def note(self, name: str, value: Any) -> None:
         """Write one fact (JSON data)."""
@@ -193,33 +193,36 @@ class JournalFile:
         with for_files():
             try:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",))
+                return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] in ("delete", b"delete"))
             except sqlite3.Error:
                 return False  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
             finally:
                 connection.close()
 
 
-DAMAGE = (sqlite3.DatabaseError, MemoryError)
-"""What reading a damaged file raises: lengths and encodings that are wrong make SQLite say that it has no memory."""
-
-
-def damage(error: BaseException) -> str:
-    """Why a file cannot be read, in words."""
-    return str(error) or "what it says of a row would need more memory than there is"
-
-
 _NUMBERS = ("step", "number")
 """Columns of numbers; all others hold bytes."""
+_NO_MEMORY = "a row would need more memory than there is"
 
 
-def typed_rows(cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
-    """Rows of a table other than facts. Raises sqlite3.DatabaseError at one with columns of another type."""
-    kinds = [int if name in _NUMBERS else bytes for name, *_ in cursor.description]
-    for row in cursor:
-        if list(map(type, row)) != kinds:
-            raise sqlite3.DatabaseError(f"a row holds {repr(row)[:80]}")
-        yield row
+def typed_rows(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Rows of one table other than facts. What a row holds is told to nobody: it may be one agent's alone.
+
+    Raises:
+        sqlite3.DatabaseError: at a row with a column of another type, or with wrong lengths.
+    """
+    connection.text_factory = bytes  # A type that has rotted is no reason to decode, and the row's check sees the rest.
+    try:
+        cursor = connection.execute(statement, values)
+        names = [name for name, *_ in cursor.description]
+        kinds = [int if name in _NUMBERS else bytes for name in names]
+        for row in cursor:
+            if list(map(type, row)) != kinds:
+                wrong = next(place for place, kind in enumerate(kinds) if type(row[place]) is not kind)
+                raise sqlite3.DatabaseError(f"the column {names[wrong]} of a row holds {type(row[wrong]).__name__}")
+            yield row
+    except MemoryError as error:
+        raise sqlite3.DatabaseError(_NO_MEMORY) from error
 
 
 class Translated:
@@ -243,9 +246,9 @@ class Translated:
                 f"{self._path} cannot be written or read: {error}. Nothing was sent that is not written down. Make room on "
                 f"the volume of {self._path.parent}, or look at its disk, then start the same command again."
             ) from error
-        if isinstance(error, DAMAGE):
+        if isinstance(error, sqlite3.DatabaseError):
             raise CorruptStateError(
-                f"{self._path} cannot be read: {damage(error)}. The file is damaged, or its -wal file was not copied with "
+                f"{self._path} cannot be read: {error}. The file is damaged, or its -wal file was not copied with "
                 "it. Restore the party's folder whole from a copy."
             ) from error
 
@@ -275,10 +278,13 @@ _FACT_TYPES: dict[str, type] = {
 def read_facts(connection: sqlite3.Connection) -> Facts:
     """All facts. Raises sqlite3.DatabaseError if one of them is no JSON any more, or of another type."""
     try:
+        connection.text_factory = bytes
         rows = connection.execute("SELECT name, value FROM facts")
-        facts = Facts((str(name), json.loads(value, object_hook=Facts)) for name, value in rows)
-    except (ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise sqlite3.DatabaseError(f"a fact is no JSON: {damage(error)}") from error
+        facts = Facts((name.decode("utf-8"), json.loads(value, object_hook=Facts)) for name, value in rows)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise sqlite3.DatabaseError(f"a fact is no JSON: {error}") from error
+    except MemoryError as error:
+        raise sqlite3.DatabaseError(_NO_MEMORY) from error
     for name, kind in _FACT_TYPES.items():
         value = facts.get(name)
         if name in facts and (not isinstance(value, kind) or isinstance(value, bool) or not _is_hex(name, value)):

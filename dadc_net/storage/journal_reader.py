@@ -12,11 +12,9 @@ from dadc_net.node.record import Record
 from dadc_net.node.rows import StepDigests, UpdateRow
 from dadc_net.storage.agent_journal import unpack_tensors
 from dadc_net.storage.journal_file import (
-    DAMAGE,
     JOURNAL_NAME,
     WAL_SUFFIX,
     Translated,
-    damage,
     read_facts,
     refuse_format,
     refuse_without,
@@ -177,11 +175,11 @@ class JournalReader:
     def _query(self, statement: str, *values: Any) -> Iterator[Row]:
         try:
             # No "yield from": that would close the cursor of a reader who stopped early, after the file was closed.
-            for row in typed_rows(self._database.execute(statement, values)):  # noqa: UP028
+            for row in typed_rows(self._database, statement, values):  # noqa: UP028
                 yield row
-        except DAMAGE as error:
+        except sqlite3.DatabaseError as error:
             raise CorruptStateError(
-                f"{self.path} is damaged: {damage(error)}. What was read before it is sound. Restore the party's folder "
+                f"{self.path} is damaged: {error}. What was read before it is sound. Restore the party's folder "
                 "from a copy."
             ) from error
 

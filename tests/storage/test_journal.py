@@ -169,7 +169,7 @@ def test_a_rotten_byte_at_an_agent_is_noticed_and_named(table: str, column: str,
 
 
 @pytest.mark.parametrize(
-    ("table", "column", "changed"), [("updates", "tensors", "text"), ("records", "head", 7), ("steps", "ais", 0.5)]
+    ("table", "column", "changed"), [("updates", "tensors", 3), ("records", "head", 7), ("private", "observation", 0.5)]
 )
 def test_a_column_of_another_type_is_damage(table: str, column: str, changed: object, tmp_path: Path) -> None:
     agent_store(tmp_path).close()
@@ -178,12 +178,27 @@ def test_a_column_of_another_type_is_damage(table: str, column: str, changed: ob
     database.commit()
     database.close()
     reader = JournalReader(tmp_path)
-    with pytest.raises(CorruptStateError, match=r"is damaged: a row holds .*What was read before it is sound"):
-        list(reader.updates() if table == "updates" else reader.steps())
+    with pytest.raises(CorruptStateError, match=f"is damaged: the column {column} of a row holds .*before it is sound"):
+        list({"updates": reader.updates, "records": reader.steps, "private": reader.private}[table]())
     reader.close()
     store = agent_store(tmp_path)
-    with pytest.raises(CorruptStateError, match="cannot be read: a row holds"):
+    with pytest.raises(CorruptStateError, match=f"cannot be read: the column {column} of a row holds (int|float)"):
         store.row(4)
+    store.close()
+
+
+@pytest.mark.parametrize("said", [b"PRIVATE", b"\xff\x80PRIVATE"])
+def test_what_a_damaged_row_holds_is_told_to_nobody(said: bytes, tmp_path: Path) -> None:
+    """The type of a column has rotted, and its content too; the words may be sent to all agents."""
+    agent_store(tmp_path).close()
+    database = sqlite3.connect(tmp_path / JOURNAL_NAME)
+    database.execute("UPDATE private SET observation = CAST(? AS TEXT) WHERE step = 3", (said,))
+    database.commit()
+    database.close()
+    store = agent_store(tmp_path)
+    with pytest.raises(CorruptStateError, match="the row of record 3 in table private") as caught:
+        store.row(3)
+    assert "PRIVATE" not in str(caught.value)
     store.close()
 
 
