@@ -190,8 +190,12 @@ class Evaluator:
     @cached_property
     def baselines(self) -> Baselines:
         """What is earned blindly."""
-        evaluation = self.config.evaluation
-        return baselines(self.config, self.plan, evaluation.trajectories or evaluation.progress_trajectories)
+        return baselines(self.config, self.plan, self._most)
+
+    @property
+    def _most(self) -> int:
+        """Plain returns behind the best constant prescription's value, where no planner gives it."""
+        return self.config.evaluation.trajectories or self.config.evaluation.progress_trajectories
 
     def comparison(
         self, snapshot: Snapshot, found: Exact | None, trajectories: int, losses: Mapping[str, float]
@@ -212,7 +216,10 @@ class Evaluator:
             return Comparison(value, None, self.baselines, rank)
         # Few returns share one luck over a whole run; what the best constant has in it, and has in more, takes it out.
         beyond, constant = mean_estimate(returns - blind), self.baselines.constant
-        corrected = Estimate(constant.value + beyond.value, math.hypot(constant.stderr, beyond.stderr))
+        # The same episodes are among those behind the constant's value.
+        shared = 2.0 * float(np.cov(blind, returns - blind)[0, 1]) / self._most
+        variance = constant.stderr**2 + beyond.stderr**2 + shared
+        corrected = Estimate(constant.value + beyond.value, math.sqrt(max(0.0, variance)))
         return Comparison(min(value, corrected, key=lambda one: one.stderr), None, self.baselines, rank, beyond)
 
     def _blind(self, trajectories: int) -> NDArray[np.float64] | None:

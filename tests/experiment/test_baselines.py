@@ -9,11 +9,12 @@ import pytest
 
 from dadc_net.config import resolve
 from dadc_net.exact.streams import seed_bytes
+from dadc_net.experiment import evaluation
 from dadc_net.experiment.baselines import Baselines, ConstantRule, baselines, candidates, one_action_each, returns_of
 from dadc_net.experiment.comparison import Comparison
 from dadc_net.experiment.evaluation import Evaluator
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.planning.evaluation import Estimate, blind_value
+from dadc_net.planning.evaluation import Estimate, blind_value, mean_estimate
 from dadc_net.team.spaces import BoxSpace
 
 QUICK = ("updates=2", "learner.num_envs=2", "learner.batch_steps=8", "learner.hidden_size=4", "ais.size=4")
@@ -174,6 +175,24 @@ def test_a_constant_rule_is_found_out_by_the_evaluator() -> None:
     assert few.beyond == Estimate(0.0, 0.0)
     assert few.value.value == pytest.approx(found.baselines.constant.value), "few returns have luck of their own"
     assert few.is_blind
+
+
+def test_the_error_of_a_value_beside_the_best_constant_is_that_of_its_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many returns, in the same episodes: the correction is none, and must not make the error look smaller."""
+    chance = np.random.default_rng(3)
+    blind = chance.normal(size=200)
+    returns = 2.0 * blind + 0.1 * chance.normal(size=200)
+    config = resolve("dec-tiger", [*QUICK, "evaluation.trajectories=200", "evaluation.plan_seconds=0"])
+    evaluator = Evaluator(config)
+    snapshot = dict(Simulation(config, seed_bytes(0), seed_bytes(1)).run().snapshot)
+    known = Baselines(random=None, constant=mean_estimate(blind), prescription="", theta=np.array([0]))
+    monkeypatch.setattr(evaluation, "baselines", lambda *_: known)
+    drawn = {True: blind, False: returns}
+    monkeypatch.setattr(evaluation, "returns_of", lambda _config, rule, *_: drawn[isinstance(rule, ConstantRule)])
+    found = evaluator.comparison(snapshot, None, 200, {})
+    assert found.value.value == pytest.approx(returns.mean())
+    assert found.value.stderr == pytest.approx(mean_estimate(returns).stderr)
+    assert found.beyond == mean_estimate(returns - blind)
 
 
 def test_a_rule_is_told_from_a_blind_one_by_returns_with_the_same_luck() -> None:
