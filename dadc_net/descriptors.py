@@ -8,6 +8,7 @@ so a server sets itself a lower limit than it may have: connections end there, a
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import threading
@@ -44,8 +45,20 @@ class _Kept:
         self.limits = limits
 
     def plenty(self) -> bool:
-        """Whether connections have not taken half of what they may: what is opened now needs nothing that is kept."""
-        return self.limits is None or ((lowest := self._lowest()) >= 0 and lowest < self.limits[0] // 2)
+        """Whether connections have not taken half of what they may: what is opened now needs nothing that is kept.
+
+        Numbers are given from the lowest on. A low one may have been cut a moment ago; that one in the middle and the last
+        are free says more.
+        """
+        return self.limits is None or all(self._is_free(number) for number in (self.limits[0] // 2, self.limits[0] - 1))
+
+    def _is_free(self, number: int) -> bool:
+        try:
+            given = fcntl.fcntl(self._any, fcntl.F_DUPFD_CLOEXEC, number)
+        except OSError:
+            return False
+        os.close(given)
+        return given == number
 
     def change(self, users: int) -> None:
         """One user more, or one less; the first one raises the limit, and the last one lowers it."""

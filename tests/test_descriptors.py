@@ -55,6 +55,14 @@ def test_where_connections_have_that_as_well_it_is_waited_until_they_are_cut(tak
     cut.join()
 
 
+def test_a_low_number_that_was_cut_a_moment_ago_is_not_plenty(taken: list[int], tmp_path: Path) -> None:
+    os.close(taken.pop(len(taken) // 4))
+    with descriptors.for_files():
+        files = [os.open(tmp_path / name, os.O_CREAT | os.O_WRONLY) for name in ("one", "two")]
+    for descriptor in files:
+        os.close(descriptor)
+
+
 def test_the_limit_stays_where_connections_have_taken_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors, "_kept", descriptors._Kept())
     before = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -277,6 +277,8 @@ class AgentProcess:
                 opened = socket.reopen(self.control.wake_fds, max(0.1, min(remaining, _RECONNECT_SECONDS)))
                 if opened and socket.send(encode(node.join())):
                     return
+                if opened:  # It broke at once. What breaks it may do so again.
+                    time.sleep(_LOOK_MS / 1000)
             except (TemporaryError, ProtocolError, AuthenticationError) as error:
                 _log.info("not connected yet: %s", error)
                 now = time.monotonic()

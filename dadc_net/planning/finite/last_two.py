@@ -45,8 +45,9 @@ class LastTwo:
             self._row = np.concatenate((self._row, np.full(2 * len(self._joint) - len(self._row), -1)))
         missing = np.unique(numbers[self._row[numbers] < 0])
         if len(missing):
+            found = [self._values(number)[None] for number in missing.tolist()]  # Memory may end here.
             self._row[missing] = len(self._known) + np.arange(len(missing))
-            self._known = np.concatenate((self._known, *(self._values(n)[None] for n in missing.tolist())))
+            self._known = np.concatenate((self._known, *found))
         table: Array = self._known[self._row[numbers]]
         return table
 
