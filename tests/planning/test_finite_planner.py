@@ -271,3 +271,36 @@ def test_what_is_worth_more_with_more_information_bounds_from_above(
     # A structure that shares observations at once is not bounded by it.
     more = tiger(None, Sharing.from_record("periodic-sharing"), limits(gap=0.5), 0.9)
     assert more.lower > 49.0
+
+
+@pytest.mark.parametrize(("horizon", "looks"), [(4, 26), (5, 80)])
+def test_a_policy_is_told_to_its_end_also_when_time_is_up(horizon: int, looks: int) -> None:
+    """Its last two decisions were found as one. A joint action repeated would be worth less than the bound."""
+    asked = itertools.count()
+    limits = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=lambda: next(asked) >= looks)
+    plan = plan_team(
+        SHIPPED["dec-tiger"](), Sharing.from_record("no-sharing", {}), horizon=horizon, discount=1.0, limits=limits
+    )
+    assert plan.stopped == "time"
+    assert plan.lower > 4.0
+    assert "open-left after" in describe_plan(plan).splitlines()[-1]
+
+
+def test_a_policy_that_begins_again_is_told_as_the_search_knows_it_that_found_it() -> None:
+    """Without end the bound rests on one that another search found; always listening is worth -20."""
+    found: list[float] = []
+    limits = Limits(gap=1e-3, memory_bytes=1 << 30, is_late=lambda: bool(found))
+
+    def progress(lower: float, _upper: float, _beliefs: int) -> None:
+        if lower > 0.0:
+            found.append(lower)
+
+    plan = plan_team(
+        *(SHIPPED["dec-tiger"](), Sharing.from_record("no-sharing", {})),
+        horizon=None,
+        discount=0.9,
+        limits=limits,
+        progress=progress,
+    )
+    assert plan.lower > 0.0
+    assert "open-left after" in describe_plan(plan)

@@ -15,6 +15,7 @@ heuristics is that of RS-MAA*, Koops, Jansen, Junges and Simao 2023).
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Pro
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
 
 _MOST_ROUNDS = 5
+_LOOKS_TO_SPELL_OUT = 1000
 _NODE_BYTES = 700
 
 
@@ -114,7 +116,7 @@ class BoundSearch:
         """Options, at all nodes."""
         self.rows = 0
         """Joint memories in the beliefs that follow them."""
-        self.origins: dict[int, Node] = {}
+        self.origins: dict[int, tuple[BoundSearch, Node]] = {}
         """Vectors of the outlook that are values of policies found here -> the node with which the policy begins."""
         self.begun: dict[int, Begun] = {}
         """Vectors that are values of controllers."""
@@ -265,12 +267,23 @@ class BoundSearch:
             self.bytes_held += node.last_actions.nbytes
         self._share(node)
 
-    def spell_out(self, node: Node) -> None:
-        """Give a node whose last two decisions were found as one its option, and what follows."""
-        if node.last_actions is not None and not self.outlook.is_last(node.stage) and node.best is None:
+    def spell_out(self, node: Node) -> bool:
+        """Give a node whose last two decisions were found as one its option, and what follows; also when time is up.
+
+        Returns:
+            Whether all that follows was found within some looks.
+        """
+        if node.last_actions is None or self.outlook.is_last(node.stage) or node.best is not None:
+            return True
+        looks, stop = itertools.count(), self.stop
+        self.stop = lambda: next(looks) >= _LOOKS_TO_SPELL_OUT
+        try:
             node.best = self._try(node, Promise(node.upper, node.last_actions))
             for _, child in node.best.children:
                 self.trial(child)
+        finally:
+            self.stop = stop
+        return all(child.last_actions is not None for _, child in node.best.children)
 
     def _peek(self, node: Node, above: float) -> Promise | None:
         """The best of the untried, if it promises more than ``above``."""

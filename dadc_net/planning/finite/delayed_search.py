@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import Node
+from dadc_net.planning.finite.bound_search import BoundSearch, Node
 from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.outlook import DiscountedOutlook
@@ -126,7 +126,7 @@ class DelayedSearch:
         self.deviation = 0.0
         """The largest distance in total mass of beliefs that were taken for one."""
         self.tried = 0
-        self.origins: dict[int, Node] = {}
+        self.origins: dict[int, tuple[BoundSearch, Node]] = {}
         """No policies found here are begun anew."""
         self.begun: dict[int, Begun] = {}
         self._coarser = coarser
@@ -218,13 +218,14 @@ class DelayedSearch:
         """Whether words are so long that their oldest symbols become common."""
         return belief.length == self.beliefs.sharing.delay_steps
 
-    def spell_out(self, node: DelayedNode) -> None:
-        """Give a node the actions that its lower bound rests on, memory by memory."""
+    def spell_out(self, node: DelayedNode) -> bool:
+        """Give a node the actions that its lower bound rests on, memory by memory; True: they are known."""
         if node.lower_choice:
             actions = np.empty_like(node.belief.memories)
             for part, entry, split in zip(node.parts, node.lower_choice, self._split(node.belief), strict=True):
                 actions[split[3]] = part.revealed.tried[entry].actions
             node.best = Step(actions, 0.0, [])
+        return True
 
     def _split(self, belief: TeamBelief) -> Iterator[tuple[float, tuple[int, ...], TeamBelief, Numbers]]:
         """Chances, oldest symbols [K] and beliefs once they are common, and which rows of the whole belief they are."""

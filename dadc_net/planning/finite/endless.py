@@ -200,7 +200,7 @@ class _Staged:
         enough = known.max(axis=1) + self._gap
         better = [vector for vector in starting_over(search, start, known) if (vector > enough).any()]
         for vector in better:
-            self._search.origins[self._endless.add(vector)] = start
+            self._search.origins[self._endless.add(vector)] = search, start
         self._raise_root()
         return bool(better)
 

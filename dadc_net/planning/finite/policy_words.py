@@ -28,27 +28,33 @@ def describe_plan(plan: TeamPlan) -> str:
     """The policy whose value is the lower bound, in at most a screenful."""
     agents = plan.search.beliefs.agents
     decisions = plan.horizon or _MOST_DECISIONS
-    level: list[tuple[float, SearchNode, Histories]] = [(1.0, plan.root, [{0: [""]} for _ in range(agents)])]
+    level: list[tuple[float, Search, SearchNode, Histories]] = [
+        (1.0, plan.search, plan.root, [{0: [""]} for _ in range(agents)])
+    ]
     lines: list[str] = []
+    is_whole = True
     controllers: list[Begun] = []
     for decision in range(1, decisions + 1):
         said: dict[str, float] = {}
-        following: list[tuple[float, SearchNode, Histories]] = []
-        for chance, found, known in level:
-            plan.search.spell_out(found)
-            controller = _begun(plan.search, found)
+        following: list[tuple[float, Search, SearchNode, Histories]] = []
+        for chance, within, found, known in level:
+            is_whole = within.spell_out(found) and is_whole
+            controller = _begun(within, found)
             if controller is not None:
                 text = f"every agent begins controller {_numbered(controllers, controller)}"
                 said[text] = said.get(text, 0.0) + chance
                 continue
-            node, histories = _started_over(plan.search, found, known)
-            actions = _actions(plan.search, node)
-            text = _sentence(plan.search, node, actions, histories)
+            search, node, histories = _started_over(within, found, known)
+            is_whole = search.spell_out(node) and is_whole
+            actions = _actions(search, node)
+            text = _sentence(search, node, actions, histories)
             if node.best is None and node.last_actions is None and decision != plan.horizon:
                 text += ", whatever happens, from now on"
+            elif node.best is None and plan.horizon is None:
+                text += ", and begins again"
             said[text] = said.get(text, 0.0) + chance
             if node.best is not None:
-                following += _after(plan.search, chance, node, actions, histories)
+                following += _after(search, chance, node, actions, histories)
         for text, chance in sorted(said.items(), key=lambda item: -item[1]):
             lines.append(f"decision {decision} ({100.0 * chance:.1f} %): {text}")
         level = following
@@ -58,6 +64,8 @@ def describe_plan(plan: TeamPlan) -> str:
         lines = [*lines[:_MOST_LINES], "and so on"]
     for number, controller in enumerate(controllers, start=1):
         lines += _controller_lines(plan.search, number, controller)
+    if not is_whole:
+        lines.append("not all last actions were found again in a short time: some above may be worth less than the bound")
     return "\n".join(lines)
 
 
@@ -97,12 +105,15 @@ def _controller_lines(search: Search, number: int, controller: Begun) -> list[st
     return lines
 
 
-def _started_over(search: Search, node: SearchNode, histories: Histories) -> tuple[SearchNode, Histories]:
-    """Where the lower bound rests on a policy that is begun again with nothing remembered, its first node."""
+def _started_over(search: Search, node: SearchNode, histories: Histories) -> tuple[Search, SearchNode, Histories]:
+    """Where the lower bound rests on a policy that is begun again with nothing remembered, its first node.
+
+    What follows that node is known to the search that found the policy, which may be another one.
+    """
     if node.best is not None or node.last_actions is not None:
-        return node, histories
+        return search, node, histories
     origin = search.origins.get(_vector(search, node))
-    return (node, histories) if origin is None else (origin, [{0: [""]} for _ in histories])
+    return (search, node, histories) if origin is None else (*origin, [{0: [""]} for _ in histories])
 
 
 def _vector(search: Search, node: SearchNode) -> int:
@@ -112,7 +123,6 @@ def _vector(search: Search, node: SearchNode) -> int:
 
 def _actions(search: Search, node: SearchNode) -> Numbers:
     """[T, K] what the lower bound rests on: an option, the last decision, or one joint action repeated."""
-    search.spell_out(node)
     if node.best is not None:
         actions: Numbers = node.best.actions
         return actions
@@ -145,11 +155,11 @@ def _listed(histories: list[str]) -> str:
 
 def _after(
     search: Search, chance: float, node: SearchNode, actions: Numbers, histories: Histories
-) -> list[tuple[float, SearchNode, Histories]]:
+) -> list[tuple[float, Search, SearchNode, Histories]]:
     """The nodes that may follow, with the private histories that each memory stands for there."""
     step = search.outlook.step(node.stage) + 1
     beliefs, names = search.beliefs, search.joint.model.observations
-    result = []
+    result: list[tuple[float, Search, SearchNode, Histories]] = []
     for probability, belief in beliefs.following(node.belief, actions, step):
         after: Histories = [{} for _ in range(beliefs.agents)]
         for agent in range(beliefs.agents):
@@ -170,7 +180,7 @@ def _after(
                             played + names[agent][observation],
                             search,
                         )
-        result.append((chance * probability, search.node(search.outlook.next(node.stage), belief), after))
+        result.append((chance * probability, search, search.node(search.outlook.next(node.stage), belief), after))
     return result
 
 

@@ -31,13 +31,13 @@ class Search(Protocol):
     deviation: float
     outlook: Any
     root: Any
-    origins: dict[int, Any]
+    origins: dict[int, tuple[Any, Any]]
     begun: dict[int, Begun]
 
     def node(self, stage: int, belief: TeamBelief) -> Any:
         """The node of a belief."""
         ...
 
-    def spell_out(self, node: Any) -> None:
-        """Give a node the actions that its lower bound rests on."""
+    def spell_out(self, node: Any) -> bool:
+        """Give a node the actions that its lower bound rests on, also when time is up; whether all were found soon."""
         ...
