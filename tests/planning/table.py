@@ -1,7 +1,7 @@
 """The table of problems and information structures: bounds, and how soon they are within 1 % and 0.1 % of each other.
 
     python -m tests.planning.table [--seconds 4] [--out launch/results/planning] [FILE.dpomdp:HORIZON ...]
-    python -m tests.planning.table --seconds 4 --out launch/results/planning-files --folder $DADC_DPOMDP_DIR
+    python -m tests.planning.table --seconds 2 --out launch/results/planning-files --folder $DADC_DPOMDP_DIR
     python -m tests.planning.table --seconds 60 --out launch/results/planning-known --known
 
 Without files, the models of the package at the horizons of ``test_finite_known_values``, whose values must lie between the
