@@ -232,7 +232,31 @@ class SpoilsDraws(Before):
         return joint_action, begin, draws
 
 
-class KeepsPackets(Radio):
+class Arrays(Radio):
+    """Keeps buffers and channel as arrays, for others to get them wrong."""
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(num_envs)
+        self._take()
+
+    def _take(self) -> None:
+        state = Radio.state(self)
+        self._buffers, self._busy = state["buffers"], state["busy"]
+
+    def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
+        Radio.restore(self, {"buffers": self._buffers, "busy": self._busy})
+        outcome = super().advance(joint_action, begin, draws)
+        self._take()
+        return outcome
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"buffers": self._buffers.copy(), "busy": self._busy.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._buffers, self._busy = state["buffers"].copy(), state["busy"].copy()
+
+
+class KeepsPackets(Arrays):
     """Begins with the buffers of the episode before."""
 
     def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
@@ -242,7 +266,7 @@ class KeepsPackets(Radio):
         return _changed(outcome, observations=self._buffers[:, :, None].copy())
 
 
-class ActsAtBegin(Radio):
+class ActsAtBegin(Arrays):
     """A copy that begins has what its action asked for."""
 
     def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
@@ -251,7 +275,7 @@ class ActsAtBegin(Radio):
         return _changed(outcome, observations=self._buffers[:, :, None].copy())
 
 
-class InPlace(Radio):
+class InPlace(Arrays):
     """Updates its buffers in place, so whoever got the array sees it change."""
 
     def advance(self, joint_action: Integers, begin: NDArray[np.bool_], draws: NDArray[np.float64]) -> Outcome:
@@ -272,7 +296,7 @@ class KeepsRestored(InPlace):
         self._buffers, self._busy = state["buffers"], state["busy"].copy()
 
 
-class ForgetsChannel(Radio):
+class ForgetsChannel(Arrays):
     def state(self) -> dict[str, NDArray[Any]]:
         return {"buffers": self._buffers.copy()}
 
@@ -280,7 +304,7 @@ class ForgetsChannel(Radio):
         self._buffers = state["buffers"].copy()
 
 
-class ListState(Radio):
+class ListState(Arrays):
     def state(self) -> dict[str, NDArray[Any]]:
         return {"buffers": self._buffers.tolist()}  # type: ignore[dict-item]
 
