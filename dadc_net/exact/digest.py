@@ -12,6 +12,7 @@ Parts are length-prefixed, so that no two different lists of parts have the same
 from __future__ import annotations
 
 import hashlib
+import hmac
 import itertools
 import struct
 
@@ -19,8 +20,6 @@ DIGEST_BYTES = 32
 GENESIS = bytes(DIGEST_BYTES)
 """The head of an empty log."""
 _length = struct.Struct(">Q").pack
-_BLOCK_BYTES = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def _framed(parts: tuple[bytes, ...]) -> bytes:
@@ -41,28 +40,19 @@ def chain(previous: bytes, entry: bytes) -> bytes:
 
 def keyed(key: bytes, *parts: bytes) -> bytes:
     """HMAC-SHA-256 under ``key`` over the length-prefixed ``parts``; 32 bytes."""
-    return KeyedDigest(key)(*parts)
+    return hmac.digest(key, _framed(parts), "sha256")
 
 
 class KeyedDigest:
-    """``keyed`` for one key and many lists of parts: what HMAC makes of the key is made once (RFC 2104)."""
+    """``keyed`` for one key and many lists of parts: what HMAC makes of the key is made once."""
 
     def __init__(self, key: bytes) -> None:
-        """``key`` has at most 64 bytes.
-
-        Raises:
-            ValueError: if it has more.
-        """
-        if len(key) > _BLOCK_BYTES:
-            raise ValueError(f"a key has at most {_BLOCK_BYTES} bytes, not {len(key)}")
-        block = key.ljust(_BLOCK_BYTES, b"\0")
-        self._inner, self._outer = (hashlib.sha256(block.translate(pad)) for pad in (_INNER, _OUTER))
+        self._begun = hmac.new(key, digestmod="sha256")
 
     def __call__(self, *parts: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(_framed(parts))
-        outer.update(inner.digest())
-        return outer.digest()
+        found = self._begun.copy()
+        found.update(_framed(parts))
+        return found.digest()
 
 
 def derive_key(purpose: str, seed: bytes) -> bytes:

@@ -140,10 +140,8 @@ def one_action_each(family: PrescriptionFamily, spec: EnvironmentSpec) -> Candid
     actions = joint.values(np.arange(joint.num_values))
     thetas = family.always(actions)
     whose = "of each agent" if shared else f"of agents 1 to {len(own)}"
-    return (
-        None
-        if thetas is None
-        else Candidates(thetas, lambda entry: f"action {'/'.join(map(str, actions[entry]))} {whose}, whatever is seen")
+    return None if thetas is None else Candidates(
+        thetas, lambda entry: f"action {'/'.join(map(str, actions[entry]))} {whose}, whatever is seen"
     )
 
 

@@ -56,8 +56,8 @@ inherited: dict[bool, SelftestResult] = {}
 def checked_selftest() -> SelftestResult:
     """Run the self-test and return it; a fork of a process that has made it a moment ago takes its result.
 
-    Such a fork has the same code, libraries and settings in memory, and runs on the same host. What may have changed all
-    the same, whether subnormals are flushed, is looked at.
+    Such a fork has the same libraries in memory, and runs on the same host. A user's code may have been loaded since; what
+    it could change in silence, whether subnormals are flushed, is looked at.
 
     Raises:
         SelftestError: if this host's arithmetic does not give the specified bits.

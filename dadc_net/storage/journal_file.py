@@ -193,7 +193,8 @@ class JournalFile:
         with for_files():
             try:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] in ("delete", b"delete"))
+                mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+                return mode in ("delete", b"delete")
             except sqlite3.Error:
                 return False  # A full disk, or a checker that reads: the -wal file stays beside it, and nothing is lost.
             finally:

@@ -5,7 +5,7 @@
 
 The transport reconnects by itself after a plain disconnection, but not after every failure, and it never says so; and
 the server does not know the new connection before it has carried a Join. The rule for whoever owns this socket: when the
-server has been silent for longer than it may be, ``reopen`` and join again.
+server has been silent for longer than it may be, or nothing can be sent, ``reopen`` and join again.
 """
 
 from __future__ import annotations

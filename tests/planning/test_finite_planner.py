@@ -19,6 +19,7 @@ from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.team.finite.models.paper import broadcast_model
 from dadc_net.team.finite.models.shipped import SHIPPED
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcastParameters
+from tests.planning.looks import LateAfter
 
 
 def limits(gap: float = 1e-9, memory: int = 1 << 30, late: bool = False) -> Limits:
@@ -136,24 +137,13 @@ def test_multi_access_broadcast_is_worth_what_its_own_planner_says_and_what_sign
     assert max(more) > 0.01
 
 
-class Calls:
-    """Is late after so many looks."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    def __call__(self) -> bool:
-        self._left -= 1
-        return self._left < 0
-
-
 def tiger(horizon: int | None, sharing: Sharing, chosen: Limits, discount: float = 1.0) -> TeamPlan:
     return plan_team(SHIPPED["dec-tiger"](), sharing, horizon=horizon, discount=discount, limits=chosen)
 
 
 @pytest.mark.parametrize("looks", [0, 1, 10, 60])
 def test_bounds_hold_whenever_time_is_up(looks: int) -> None:
-    chosen = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=Calls(looks))
+    chosen = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=LateAfter(looks))
     plan = tiger(5, Sharing.from_record("no-sharing"), chosen)
     assert plan.stopped == "time"
     assert plan.lower - 1e-9 <= 7.026451 <= plan.upper + 1e-9
@@ -172,7 +162,7 @@ def test_bounds_hold_whenever_time_is_up(looks: int) -> None:
 def test_bounds_without_end_hold_while_what_bounds_is_made(
     name: str, parameters: dict[str, int], least: float, most: float, looks: int
 ) -> None:
-    chosen = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=Calls(looks))
+    chosen = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=LateAfter(looks))
     plan = tiger(None, Sharing.from_record(name, parameters), chosen, 0.9)
     assert plan.stopped == "time"
     assert plan.lower - 2e-5 <= most
@@ -263,7 +253,7 @@ def test_what_is_worth_more_with_more_information_bounds_from_above(
 ) -> None:
     # Under one-step delay the tiger is worth 32.772269 without end; everything shared, 59.8.
     # Policies to begin with are looked for first, which asks for the time often; then longer delays bound more tightly.
-    late = Limits(gap=1e-4, memory_bytes=1 << 30, is_late=Calls(looks))
+    late = Limits(gap=1e-4, memory_bytes=1 << 30, is_late=LateAfter(looks))
     plan = tiger(None, Sharing.from_record(name, parameters), late, 0.9)
     assert plan.stopped == "time"
     assert plan.lower < 32.772269
@@ -276,8 +266,7 @@ def test_what_is_worth_more_with_more_information_bounds_from_above(
 @pytest.mark.parametrize(("horizon", "looks"), [(4, 26), (5, 80)])
 def test_a_policy_is_told_to_its_end_also_when_time_is_up(horizon: int, looks: int) -> None:
     """Its last two decisions were found as one. A joint action repeated would be worth less than the bound."""
-    asked = itertools.count()
-    limits = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=lambda: next(asked) >= looks)
+    limits = Limits(gap=1e-9, memory_bytes=1 << 30, is_late=LateAfter(looks))
     plan = plan_team(
         SHIPPED["dec-tiger"](), Sharing.from_record("no-sharing", {}), horizon=horizon, discount=1.0, limits=limits
     )

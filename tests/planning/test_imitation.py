@@ -19,6 +19,7 @@ from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models.shipped import SHIPPED
+from tests.planning.looks import LateAfter
 from tests.planning.test_finite_against_force import model_of, team
 
 
@@ -107,19 +108,8 @@ def test_where_memory_is_cut_off_no_controller_is_imitated() -> None:
     assert outlook.vectors.shape[1] == model("dec-tiger").num_joint_actions
 
 
-class Calls:
-    """Is late after so many looks."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    def __call__(self) -> bool:
-        self._left -= 1
-        return self._left < 0
-
-
 def in_time(column: str, parameters: dict[str, int], looks: int) -> TeamPlan:
-    limits = Limits(gap=1e-4, memory_bytes=1 << 30, is_late=Calls(looks))
+    limits = Limits(gap=1e-4, memory_bytes=1 << 30, is_late=LateAfter(looks))
     return plan_team(
         model("meeting-grid"), Sharing.from_record(column, parameters), horizon=None, discount=0.9, limits=limits
     )

@@ -34,8 +34,10 @@ def practised(joint: JointBeliefs, discount: float, gap: float, stop: Callable[[
         search.scout(search.root)
         while search.root.gap > gap and search.tried <= _TRIED and not stop():
             search.trial(search.root)
+        if stop():
+            return  # Spelling a policy out takes time of its own.
         yield controller_of(search)
-        if search.root.gap > gap or stop():
+        if search.root.gap > gap:
             return
 
 
