@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -91,14 +92,16 @@ def test_a_flood_is_cut_and_the_honest_are_not_disturbed(folder: Path, agents: A
     """Tiny messages and thrown away connections, which aborted the process, and a connection that is no longer heard."""
     seated: set[bytes] = set()
     conduct = Conduct(lambda peer: peer in seated)
-    server = ServerSocket("tcp://127.0.0.1:*", load_server_keys(folder), Heartbeat(), conduct=conduct)
-    try:
+    with ExitStack() as stack:
+        server = ServerSocket("tcp://127.0.0.1:*", load_server_keys(folder), Heartbeat(), conduct=conduct)
+        stack.callback(server.close, flush=False)
         honest = agents(server.endpoint, agent_keys(1))
         honest.connect()
         honest.send([b"hello"])
         peer = receive_one(server).peer
         seated.add(peer)
         rogue, kept, sent = Rogue(server.endpoint, folder, 2), 0, 0
+        stack.callback(rogue.close)
         for _ in range(3):
             sent += rogue.reset(time.monotonic() + 0.3)
             assert server.send(peer, [b"record"])
@@ -111,12 +114,9 @@ def test_a_flood_is_cut_and_the_honest_are_not_disturbed(folder: Path, agents: A
                     answered |= received.peer == peer
                     kept += received.peer != peer
             assert answered
-        rogue.close()
         assert conduct.cuts > 0
         assert kept < sent / 3
         assert not conduct.is_cut(peer)
-    finally:
-        server.close(flush=False)
 
 
 def test_a_cut_connection_is_really_gone(folder: Path, agents: Agents, agent_keys: KeysOf) -> None:
