@@ -24,7 +24,7 @@ from dadc_net.exact import canonical
 from dadc_net.finite_files import is_model_file
 from dadc_net.fit import check_discount, check_fit, spec_of
 from dadc_net.named_code import load_structure, load_task
-from dadc_net.presets import default_preset, preset, restarts
+from dadc_net.presets import ais_of_recipe, default_preset, preset, restarts
 from dadc_net.run_sections import DRIVING, EvaluationSettings, RuntimeSettings
 from dadc_net.schema import closest, convert, from_plain, sections_of, shown, to_plain
 from dadc_net.structure_section import STRUCTURE, drop_other_structure, name_structure, structure_name
@@ -36,7 +36,7 @@ from dadc_net.team.structures.structure import InformationStructure
 from dadc_net.team.tasks import Task
 from dadc_net.team.used_choices import credit_record
 from dadc_net.team.user_code import blame_owner
-from dadc_net.toml_text import read_toml, read_toml_file, without_none, write_toml
+from dadc_net.toml_text import parse_override, read_toml, read_toml_file, without_none, write_toml
 
 RUN_CONFIG = "config.toml"
 """What the folder of a run calls its configuration."""
@@ -207,25 +207,6 @@ def read_configuration(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}. No run was started. Correct the file.") from error
 
 
-def parse_override(override: str) -> tuple[str, Any]:
-    """Key and value of ``--set KEY=VALUE``. Raises UsageError for anything else."""
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
-    try:
-        found = read_toml(f"value = {text}")
-        if list(found) == ["value"]:
-            return key.strip(), found["value"]
-        raise ValueError("more than one value")
-    except ValueError:
-        if text and all(character.isalnum() or character in "-_.:/" for character in text):
-            return key.strip(), text
-        raise UsageError(
-            f"--set {override!r} has a value that is not TOML. Nothing was set. "
-            'Write numbers as 0.5, lists as [0.75, 0.75], words as "paper" (quoted for your shell).'
-        ) from None
-
-
 def split_structure(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """The overrides that are not about the information structure, and what the others say, as its section.
 
@@ -287,6 +268,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     learner = from_plain(LearnerSettings, sections["learner"], "learner.")
     learning = top.get("learning", SHARED.name)
     spec = spec_of(task.environment(parameters, learner.num_envs))
+    sections["ais"] = {**ais_of_recipe(name, spec), **sections["ais"]}
     structure = _structure(task, given.get(STRUCTURE, {}))
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     choice = PrescriptionChoice(

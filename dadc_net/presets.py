@@ -17,6 +17,7 @@ from typing import Any
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import ConfigError
 from dadc_net.schema import closest
+from dadc_net.team.environment import EnvironmentSpec
 from dadc_net.team.tasks import Task
 
 DEFAULT_PRESET = "tuned"
@@ -90,3 +91,8 @@ def restarts(task: Task, name: str, discount: float) -> dict[str, int]:
     if name != GENERAL or "restart_steps" not in fields or not 0.0 < discount < 1.0:
         return {}
     return {"restart_steps": max(1, round(2.0 / (1.0 - discount)))}
+
+
+def ais_of_recipe(name: str, spec: EnvironmentSpec) -> dict[str, bool]:
+    """What the recipe says of the AIS by the environment: where episodes are known to end, it predicts the end."""
+    return {"predicts_end": True} if name == GENERAL and (spec.horizon > 0 or spec.truncates) else {}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dadc_net.errors import ConfigError
+from dadc_net.errors import ConfigError, UsageError
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -108,3 +108,22 @@ def _character(character: str) -> str:
         return _ESCAPES[character]
     # Control characters may not stand in a string; the others of these would be taken for the end of a line by some readers.
     return f"\\u{ord(character):04x}" if character < " " or character in "\x7f\x85\u2028\u2029\ufeff" else character
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of ``--set KEY=VALUE``. Raises UsageError for anything else."""
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise UsageError(f"--set {override!r} is not of the form key=value. Nothing was set. Write --set ais.size=16.")
+    try:
+        found = read_toml(f"value = {text}")
+        if list(found) == ["value"]:
+            return key.strip(), found["value"]
+        raise ValueError("more than one value")
+    except ValueError:
+        if text and all(character.isalnum() or character in "-_.:/" for character in text):
+            return key.strip(), text
+        raise UsageError(
+            f"--set {override!r} has a value that is not TOML. Nothing was set. "
+            'Write numbers as 0.5, lists as [0.75, 0.75], words as "paper" (quoted for your shell).'
+        ) from None

@@ -120,6 +120,15 @@ def test_the_recipe_begins_afresh_when_little_is_left_to_come(monkeypatch: pytes
     assert resolve("mabc").parameters.restart_steps == resolve("mabc", ["preset=paper"]).parameters.restart_steps != 20
 
 
+def test_the_recipe_predicts_the_end_where_episodes_are_known_to_end() -> None:
+    assert not resolve("dec-tiger").settings.ais.predicts_end
+    assert resolve("dec-tiger", ["env.horizon=4"]).settings.ais.predicts_end
+    assert not resolve("dec-tiger", ["env.horizon=4", "ais.predicts_end=false"]).settings.ais.predicts_end
+    assert not resolve("dec-tiger", ["env.horizon=4", "preset=tuned"]).settings.ais.predicts_end
+    chosen = resolve("dec-tiger", ["env.horizon=4"])
+    assert build(chosen.to_plain()) == chosen
+
+
 def test_the_recipe_is_the_packages_own(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"have a table 'general', which is the package's recipe"):
         resolve(offer(monkeypatch, {"general": {"ppo": {"updates": 1}}}))

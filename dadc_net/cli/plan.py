@@ -44,7 +44,8 @@ def plan_command(
     A finite task or a .dpomdp file is planned for under any structure, between two proven bounds:
     --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, full-sharing, no-sharing).
     """
-    from dadc_net.config import parse_override, resolve, split_structure
+    from dadc_net.config import resolve, split_structure
+    from dadc_net.toml_text import parse_override
 
     begun = time.monotonic()
     others, parameters = split_structure(overrides)

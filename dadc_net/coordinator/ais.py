@@ -6,9 +6,14 @@
     predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default; see ``outcomes``,
                                                  and ``real_outcomes`` where z holds real numbers
     predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``; instead or beside
+    predicted end         from [x_t, theta_t]              cross-entropy, where ``ais.predicts_end`` is on
 
 The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription. With it
 (P2b) is enough; (P2) beside it shapes the same encoder with both.
+
+Where episodes end, that one is over is part of what everybody observes: L_nu is then the cross-entropy of both. An AIS that
+need not tell it may forget how much time is left, and a critic on it cannot know what is still to come. (The problems of the
+paper go on for ever.)
 
 Deviation: equation (4) is printed as ascent on a loss that is to be minimised; this is descent. L_nu is printed as a sum
 over B - 1 terms beside a mean over B; both are means here, because a sum would drown lambda. The default loss predicts
@@ -24,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.networks.layers import linear, linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
@@ -58,6 +63,7 @@ def _shapes(inputs: int, entries: int, outcomes: Outcomes | RealOutcomes, settin
         reward_inputs += outcomes.code_size
         direct = linear_shapes("reward.direct", reward_inputs, 1)
     beside = {} if settings.beside == "none" else _head_shapes("beside", settings.beside, size + entries, outcomes, settings)
+    ends = {**linear_shapes("end.hidden", size + entries, size), **linear_shapes("end.output", size, 2)}
     return {
         **linear_shapes("encoder.input", inputs, size),
         **linear_shapes("encoder.gates", size, 3 * size),
@@ -67,6 +73,7 @@ def _shapes(inputs: int, entries: int, outcomes: Outcomes | RealOutcomes, settin
         **direct,
         **_head_shapes("transition", settings.loss, size + entries, outcomes, settings),
         **beside,
+        **(ends if settings.predicts_end else {}),
     }
 
 
@@ -137,6 +144,15 @@ class StateApproximator:
 
     def _transition_loss(self, batch: Batch, states: Tensor, known: Tensor) -> Tensor:
         """L_nu of each step: [T E]."""
+        if not self.settings.predicts_end:
+            return self._next_loss(batch, states, known)
+        ways = functions.fork(known, 2)  # As below.
+        over = torch.from_numpy((batch.ended[1:] == ENDED_TERMINATED).astype(np.int64).reshape(-1))
+        told = functions.pick(functions.log_softmax(self._head("end", ways[1])), over)
+        return self._next_loss(batch, states, ways[0]) - told
+
+    def _next_loss(self, batch: Batch, states: Tensor, known: Tensor) -> Tensor:
+        """L_nu of z_{t+1}, x_{t+1} or both: [T E]."""
         if self.settings.loss != "next-observation":
             return self._next_ais_loss(self.settings.loss, self._head("transition", known), states)
         happened = batch.common_index[1:]

@@ -31,6 +31,9 @@ class AisSettings(Checked, section="ais"):
     """Vectors that stand for the predicted law of x_{t+1} in next-ais-energy and next-ais-mmd."""
     reward_input: Literal["prescription", "outcome"] = "prescription"
     """What the reward is predicted from beside the AIS: ``prescription`` alone, or ``outcome``, z_{t+1} as well."""
+    predicts_end: bool = False
+    """Whether the end of an episode is predicted as z_{t+1} is, so that the AIS knows how much time is left. The recipe
+    turns it on where episodes have a number of decisions, or end as somebody else's environment says."""
     truncation: Annotated[int, Range(0, 10**6)] = 0
     """Lock-steps after which backpropagation through time is cut; 0: only where a batch begins."""
     reward_loss_weight: Share = 0.5
