@@ -74,8 +74,8 @@ class TableFile:
                 raise ValueError("its rows have no numbers of agents and copies")
         except (ValueError, LookupError, TypeError) as error:
             raise UsageError(
-                f"{path} is no table of dadc bench: {error!r}. Nothing was measured, and it was left as it is. Name another "
-                "file with --out, or remove it."
+                f"{path} is no table of dadc bench. Nothing was measured, and it was left as it is. Name another file with "
+                "--out, or remove it."
             ) from error
         differing = differences(terms, self._terms)
         if differing:
