@@ -6,7 +6,7 @@
     predicted z_{t+1}     from [x_t, theta_t]              (P2b), cross-entropy: the default; see ``outcomes``,
                                                  and ``real_outcomes`` where z holds real numbers
     predicted x_{t+1}     from [x_t, theta_t]              (P2), one of the losses of ``losses``; instead or beside
-    predicted end         from [x_t, theta_t]              cross-entropy, where ``ais.predicts_end`` is on
+    predicted end         from [x_t, theta_t, z_{t+1}]     cross-entropy, where ``ais.predicts_end`` is on
 
 The encoder's recursion is (P2a): x_{t+1} is a function of x_t, the new common observation and the prescription. With it
 (P2b) is enough; (P2) beside it shapes the same encoder with both.
@@ -63,7 +63,8 @@ def _shapes(inputs: int, entries: int, outcomes: Outcomes | RealOutcomes, settin
         reward_inputs += outcomes.code_size
         direct = linear_shapes("reward.direct", reward_inputs, 1)
     beside = {} if settings.beside == "none" else _head_shapes("beside", settings.beside, size + entries, outcomes, settings)
-    ends = {**linear_shapes("end.hidden", size + entries, size), **linear_shapes("end.output", size, 2)}
+    end_inputs = size + entries + outcomes.code_size
+    ends = {**linear_shapes("end.hidden", end_inputs, size), **linear_shapes("end.output", size, 2)}
     return {
         **linear_shapes("encoder.input", inputs, size),
         **linear_shapes("encoder.gates", size, 3 * size),
@@ -148,7 +149,8 @@ class StateApproximator:
             return self._next_loss(batch, states, known)
         ways = functions.fork(known, 2)  # As below.
         over = torch.from_numpy((batch.ended[1:] == ENDED_TERMINATED).astype(np.int64).reshape(-1))
-        told = functions.pick(functions.log_softmax(self._head("end", ways[1])), over)
+        outcome = torch.from_numpy(self.outcomes.codes(batch.common_index[1:]))
+        told = functions.pick(functions.log_softmax(self._head("end", torch.cat((ways[1], outcome), dim=1))), over)
         return self._next_loss(batch, states, ways[0]) - told
 
     def _next_loss(self, batch: Batch, states: Tensor, known: Tensor) -> Tensor:

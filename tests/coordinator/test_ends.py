@@ -80,7 +80,8 @@ def test_the_loss_is_that_of_both(beside: str) -> None:
         losses.append(approximator.losses(batch, states).transition.item())
     arrays, x = approximator.group.arrays, states.detach().numpy()[:-1].reshape(15, -1)
     theta = approximator.theta.codes(batch.prescriptions).reshape(15, -1)
-    hidden = np.tanh(np.concatenate((x, theta), axis=1) @ arrays["end.hidden.weight"] + arrays["end.hidden.bias"])
+    outcome = approximator.outcomes.codes(batch.common_index[1:])
+    hidden = np.tanh(np.concatenate((x, theta, outcome), axis=1) @ arrays["end.hidden.weight"] + arrays["end.hidden.bias"])
     logits = hidden @ arrays["end.output.weight"] + arrays["end.output.bias"]
     over = (ended[1:] == ENDED_TERMINATED).reshape(15)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
