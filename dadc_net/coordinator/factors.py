@@ -38,7 +38,8 @@ class Factors:
         self.code_size = sum(sizes)
         ends = [sum(sizes[: f + 1]) for f in range(len(sizes))]
         self._starts = np.array([end - size for end, size in zip(ends, sizes, strict=True)], dtype=np.int64)
-        self._spans = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        self.spans = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        """[F] where each factor's choices stand in the code."""
 
     @property
     def count(self) -> int:
@@ -82,7 +83,7 @@ class Factors:
         drawn = np.zeros((len(logits), self.count), dtype=np.int64)
         seen = np.zeros_like(logits)
         by_factor = np.ascontiguousarray(words.T)
-        for f, span in enumerate(self._spans):
+        for f, span in enumerate(self.spans):
             drawn[:, f] = draw(logits[:, span] + seen[:, span], by_factor[f])
             if coupling.size:
                 seen += coupling[self._starts[f] + drawn[:, f]]
@@ -98,7 +99,7 @@ class Factors:
         chosen = np.zeros((len(logits), 1, self.count), dtype=np.int64)
         worth = np.zeros((len(logits), 1))
         seen = np.zeros((len(logits), 1, self.code_size))
-        for f, (span, size) in enumerate(zip(self._spans, self.sizes, strict=True)):
+        for f, (span, size) in enumerate(zip(self.spans, self.sizes, strict=True)):
             conditional = (logits[:, None, span] + seen[:, :, span]).reshape(-1, size)
             longer = (worth[:, :, None] + log_softmax(conditional).reshape(len(logits), -1, size)).reshape(len(logits), -1)
             best = np.argsort(-longer, axis=1, kind="stable")[:, :width]

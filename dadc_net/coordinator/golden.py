@@ -16,6 +16,7 @@ GOLDEN: dict[str, str] = {
     "learner q-actor-critic": "03d5b7c1d379b2c09a05f99b23da083f55e8fe406c86f7b97307258bc1f6d156",
     "learner q-actor-critic, factored theta": "2a181b397cb7c31be1326007b2435a5363afb5887ca29812880ddbfcf6cc8f77",
     "learner ais-planning": "dc56c6a36b38fb170219c7dcfb7293dbe7a8ef348a83a4aa44f92beb86e12b4a",
+    "learner ais-planning, factored theta": "32f9c7ee6c3620f09824862945944c88197aaddd636c1a388f79ab0e16af07a9",
     "learner naf-dqn, continuous theta": "0966eba5701b1fdc77c8b70a93cd21fc7c3118b3393cff21885ec2c2ac57fdfa",
     "learner naf-dqn, corners of theta": "b84a7e9619fae725cfde3fc7e62e06758a9bbf63e2d1ecb438746e370a3ee03e",
 }

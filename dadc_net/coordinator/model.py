@@ -1,13 +1,14 @@
 """The learned model of the coordinated system, and looking one step ahead in it (paper, equation (3)).
 
 The state approximator's heads and encoder, prepared together, are a decision process on the AIS: the probability of each
-next common observation, the reward that comes with it, and the AIS that it leads to. Every number is of fixed scale, and
-sums over outcomes are made in index order, so that one row alone gives the bits that it gives in a batch.
+next common observation, the reward that comes with it, the AIS that it leads to, and where ends are predicted the
+probability that the episode goes on. Every number is of fixed scale, and sums over outcomes are made in index order, so
+that one row alone gives the bits that it gives in a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +24,12 @@ from dadc_net.team.spaces import FiniteSpace
 
 _LEAST_PROBABILITY = 2.0**-10
 """Outcomes that are less likely weigh nothing: what the network says of a step that it never saw is noise."""
+Layers = tuple[PreparedLinear, PreparedLinear]
+"""Hidden, output."""
 
 
 class Expansion(NamedTuple):
-    """What may follow n states; Z counts the outcomes that are looked at, L the pairs of state, prescription and outcome
+    """What may follow n states; Z counts the outcomes that are looked at, L the triples of state, prescription and outcome
     that weigh anything, in row-major order."""
 
     probability: Array
@@ -37,11 +40,14 @@ class Expansion(NamedTuple):
     """[L]"""
     following: Array
     """[L, X] the AIS after each"""
+    goes_on: Array | None = None
+    """[L] probability that the episode is not over then; None: it never is"""
 
     def scores(self, values: Array, discount: float) -> Array:
         """Q [n, M] given V of ``following`` [L]: summed over outcomes in index order."""
+        later = discount * values if self.goes_on is None else discount * (self.goes_on * values)
         worth: Array = np.zeros(self.probability.shape)
-        worth[self.weighs] = self.probability[self.weighs] * (self.reward + discount * values)
+        worth[self.weighs] = self.probability[self.weighs] * (self.reward + later)
         total: Array = worth[:, :, 0] + 0.0
         for outcome in range(1, worth.shape[2]):
             total += worth[:, :, outcome]
@@ -53,57 +59,85 @@ class LearnedModel:
 
     def __init__(self, approximator: StateApproximator, space: FiniteSpace, outcomes: NDArray[np.int64]) -> None:
         """``outcomes`` [Z]: indices of the common observations that can follow, of a space that is enumerated."""
-        group, entries = approximator.group, approximator.theta.code_size
-        self._size, self._entries, self._outcomes = approximator.settings.size, entries, outcomes
-        self._transition = PreparedLinear.of(group, "transition.hidden"), PreparedLinear.of(group, "transition.output")
-        self._reward = PreparedLinear.of(group, "reward.hidden"), PreparedLinear.of(group, "reward.output")
+        self._approximator, self._outcomes = approximator, outcomes
+        self._transition, self._reward = self._layers("transition"), self._layers("reward")
+        self._end = self._layers("end") if approximator.settings.predicts_end else None
         self._sees_outcome = approximator.settings.reward_input == "outcome"
-        self._direct = PreparedLinear.of(group, "reward.direct") if self._sees_outcome else None
-        recurrent = PreparedLinear.of(group, "encoder.recurrent")
+        self._direct = self._linear("reward.direct") if self._sees_outcome else None
+        self._input, self._gates = self._linear("encoder.input"), self._linear("encoder.gates")
+        recurrent = self._linear("encoder.recurrent")
         self._recurrent: tuple[Operand, Array] = recurrent.weight, recurrent.bias
-        features = space.features(space.values(outcomes))
-        inputs = np.concatenate(
-            (np.tile(features, (entries, 1)), np.repeat(np.eye(entries), len(outcomes), axis=0)), axis=1
-        )
-        embedded = tanh(PreparedLinear.of(group, "encoder.input")(inputs))
-        self._gates = PreparedLinear.of(group, "encoder.gates")(embedded)
+        self._features = space.features(space.values(outcomes))
         self._outcome_codes = approximator.outcomes.codes(outcomes)
 
-    def expand(self, states: Array, every: bool = False) -> Expansion:
-        """All prescriptions and outcomes after states [n, X]; ``every``: unlikely outcomes are looked at as well."""
-        count, entries, outcomes = len(states), self._entries, len(self._outcomes)
-        known = np.concatenate((np.repeat(states, entries, axis=0), np.tile(np.eye(entries), (count, 1))), axis=1)
-        logits = self._transition[1](tanh(self._transition[0](known)))
-        probability = elementary.exp(elementary.log_softmax(logits))[:, self._outcomes]
+    def _linear(self, name: str) -> PreparedLinear:
+        return PreparedLinear.of(self._approximator.group, name)
+
+    def _layers(self, name: str) -> Layers:
+        return self._linear(f"{name}.hidden"), self._linear(f"{name}.output")
+
+    @cached_property
+    def _menu(self) -> Array:
+        """[M, C] the codes of all entries of a menu."""
+        return np.eye(self._approximator.theta.code_size)
+
+    @cached_property
+    def _gates_of_menu(self) -> Array:
+        """[M Z, 3 X] what each outcome after each entry of a menu says to the recurrent layer."""
+        entries, outcomes = len(self._menu), len(self._outcomes)
+        return self._gates_of(np.tile(self._features, (entries, 1)), np.repeat(self._menu, outcomes, axis=0))
+
+    def _gates_of(self, features: Array, codes: Array) -> Array:
+        return self._gates(tanh(self._input(np.concatenate((features, codes), axis=1))))
+
+    def expand(self, states: Array, codes: Array | None = None, every: bool = False) -> Expansion:
+        """Prescriptions and outcomes after states [n, X].
+
+        Args:
+            codes: [n, M, C] of the prescriptions that are looked at in each state; None: all entries of a menu.
+            every: whether unlikely outcomes are looked at as well.
+        """
+        count, outcomes = len(states), len(self._outcomes)
+        entries = len(self._menu) if codes is None else codes.shape[1]
+        rows = np.tile(self._menu, (count, 1)) if codes is None else codes.reshape(count * entries, -1)
+        known = np.concatenate((np.repeat(states, entries, axis=0), rows), axis=1)
+        probability = self._probability(known)
+        weighs = np.ones(probability.shape, dtype=np.bool_) if every else probability > 0.0
+        pair, outcome = np.nonzero(weighs)
+        if codes is None:
+            gates = self._gates_of_menu[pair % entries * outcomes + outcome]
+        else:
+            gates = self._gates_of(self._features[outcome], rows[pair])
+        following = scan.step(gates, states[pair // entries] + 0.0, *self._recurrent)
+        shape = (count, entries, outcomes)
+        reward, goes_on = self._rewards(known, pair, outcome), self._goes_on(known, pair, outcome)
+        return Expansion(probability.reshape(shape), weighs.reshape(shape), reward, following, goes_on)
+
+    def _probability(self, known: Array) -> Array:
+        """Of each outcome, from known [n M, X + C]: [n M, Z]."""
+        hidden, output = self._transition
+        probability = elementary.exp(elementary.log_softmax(output(tanh(hidden(known)))))[:, self._outcomes]
         probability[probability < _LEAST_PROBABILITY] = 0.0
         # What is left out would count as an outcome without worth: seven times 2^-10 of V is as much as a mistake costs.
         probability /= np.maximum(row_sums(probability, exponent=0), _LEAST_PROBABILITY)[:, None]
-        weighs = np.ones(probability.shape, dtype=np.bool_) if every else probability > 0.0
-        pair, outcome = np.nonzero(weighs)
-        following = scan.step(
-            self._gates[pair % entries * outcomes + outcome], states[pair // entries] + 0.0, *self._recurrent
-        )
-        shape = (count, entries, outcomes)
-        reward = self._rewards(known, pair, outcome)
-        return Expansion(probability.reshape(shape), weighs.reshape(shape), reward, following)
+        return probability
 
     def _rewards(self, known: Array, pair: NDArray[np.int64], outcome: NDArray[np.int64]) -> Array:
-        """Predicted rewards [L]: known [n M, X + M], of which ``pair`` [L] says the row; and the outcomes [L]."""
+        """Predicted rewards [L]: known [n M, X + C], of which ``pair`` [L] says the row; and the outcomes [L]."""
+        hidden, output = self._reward
         if self._direct is None:
-            predicted: Array = self._reward[1](tanh(self._reward[0](known)))[:, 0]
+            predicted: Array = output(tanh(hidden(known)))[:, 0]
             return predicted[pair]
         both = np.concatenate((known[pair], self._outcome_codes[outcome]), axis=1)
-        told: Array = (self._reward[1](tanh(self._reward[0](both))) + self._direct(both))[:, 0]
+        told: Array = (output(tanh(hidden(both))) + self._direct(both))[:, 0]
         return told
 
-
-class LookAhead:
-    """Q of every prescription at AIS rows: a model and a value function of the AIS that follows."""
-
-    def __init__(self, model: LearnedModel, value: Callable[[Array], Array], discount: float) -> None:
-        self._model, self._value, self._discount = model, value, discount
-
-    def __call__(self, states: Array) -> Array:
-        """AIS [n, X] -> Q [n, M]."""
-        expansion = self._model.expand(states)
-        return expansion.scores(self._value(expansion.following), self._discount)
+    def _goes_on(self, known: Array, pair: NDArray[np.int64], outcome: NDArray[np.int64]) -> Array | None:
+        """[L] probability that the episode is not over; an unlikely end is none."""
+        if self._end is None:
+            return None
+        hidden, output = self._end
+        both = np.concatenate((known[pair], self._outcome_codes[outcome]), axis=1)
+        over = elementary.exp(elementary.log_softmax(output(tanh(hidden(both)))))[:, 1]
+        goes_on: Array = 1.0 - np.where(over < _LEAST_PROBABILITY, 0.0, over)
+        return goes_on

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dadc_net.coordinator.coordinator import Coordinator
-from dadc_net.coordinator.model import LearnedModel, LookAhead
+from dadc_net.coordinator.look_ahead import LookAhead
+from dadc_net.coordinator.model import LearnedModel
 from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact.streams import seed_bytes
 from tests.coordinator.test_learner import run, settings
@@ -49,6 +50,30 @@ def test_looking_ahead_sums_over_outcomes() -> None:
     direct = (found.probability * value).sum(axis=2)
     scores = LookAhead(model, lambda x: x[:, 0].copy(), 0.5)(states)
     assert np.allclose(scores, direct, atol=1e-12)
+
+
+def test_what_comes_after_the_end_is_worth_nothing() -> None:
+    learner = Coordinator(settings(reward_input="outcome", predicts_end=True), seed_bytes(7))
+    group = learner.approximator.group
+    model = LearnedModel(learner.approximator, learner.space, OUTCOMES)
+    states = np.round(np.cos(np.arange(10.0)).reshape(2, 5) * 2**24) / 2**24
+    found = model.expand(states)
+    pair, outcome = np.nonzero(found.probability.reshape(6, 4))
+    codes = learner.approximator.outcomes.codes(OUTCOMES)
+    known = np.concatenate((states[pair // 3], np.eye(3)[pair % 3], codes[outcome]), axis=1)
+    logits = np.tanh(known @ group.arrays["end.hidden.weight"] + group.arrays["end.hidden.bias"])
+    logits = logits @ group.arrays["end.output.weight"] + group.arrays["end.output.bias"]
+    assert found.goes_on is not None
+    assert np.allclose(found.goes_on, 1.0 / (1.0 + np.exp(logits[:, 1] - logits[:, 0])), atol=1e-6)
+    value = np.zeros(found.probability.shape)
+    value[found.weighs] = found.reward + 0.5 * found.goes_on * found.following[:, 0]
+    scores = LookAhead(model, lambda x: x[:, 0].copy(), 0.5)(states)
+    assert np.allclose(scores, (found.probability * value).sum(axis=2), atol=1e-12)
+    group.arrays["end.output.bias"][1] = -40.0
+    never = LearnedModel(learner.approximator, learner.space, OUTCOMES).expand(states)
+    assert never.goes_on is not None
+    assert (never.goes_on == 1.0).all()
+    assert LearnedModel(run(settings()).approximator, learner.space, OUTCOMES).expand(states).goes_on is None
 
 
 def test_outcomes_that_weigh_nothing_change_nothing() -> None:

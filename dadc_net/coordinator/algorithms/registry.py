@@ -83,6 +83,8 @@ class PlanningSettings(Checked, section="planning"):
     """Steps at the start of a window that only warm the AIS up, unless an episode begins."""
     states: Width = 128
     """States of the windows at which the value is fitted."""
+    beginnings: Width = 4
+    """Prescriptions from which the best one is climbed to, where theta has several factors; a menu is looked at whole."""
     value_steps: Width = 4
     """Gradient steps of the value towards one target, after each model step."""
     value_hidden_size: Width = 32
@@ -186,6 +188,7 @@ _PLANNING_TRIAL = PlanningSettings(
     window=4,
     warm_up=1,
     states=3,
+    beginnings=2,
     value_steps=1,
     value_hidden_size=4,
 )
@@ -216,7 +219,7 @@ _TABLE = (
         name="ais-planning",
         implementation="ais_planning:AisPlanning",
         settings=PlanningSettings(),
-        thetas=("menu",),
+        thetas=("menu", "factored"),
         refuse=_refuse_planning,
         knows_termination=False,
         trial=_PLANNING_TRIAL,

@@ -78,7 +78,7 @@ class AlgorithmSpec:
     imitates: bool = False
     """Whether it can follow again what went well (``learner.imitation_weight``)."""
     knows_termination: bool = True
-    """Whether episodes may terminate; they may always be truncated."""
+    """Whether episodes may terminate without ``ais.predicts_end``; they may always be truncated."""
     trial: Checked | None = None
     """Its own settings in the self-test, where it has to be quick; None: its defaults."""
     further_trials: Mapping[str, Checked] = field(default_factory=dict)
