@@ -59,6 +59,7 @@ TABLE: dict[tuple[str, int], tuple[float | None, ...]] = {
     ("fire-fighting", 4): (-6.578834, None, None, -6.565366, None, -6.518586),
     # Without sharing alone: published, and what good planners reach.
     ("dec-tiger", 8): (12.217263, None, None, None, None, None),
+    ("dec-tiger", 9): (15.572437, None, None, None, None, None),
     ("dec-tiger", 10): (15.184, None, None, None, None, None),
     ("box-pushing", 5): (107.729851, None, None, None, None, None),
 }
@@ -71,6 +72,7 @@ LONG = {
     ("fire-fighting", 4),
     ("box-pushing", 5),
     ("dec-tiger", 8),
+    ("dec-tiger", 9),
 }
 OPEN = {("dec-tiger", 10)}
 """Too large to be closed in a test; ``table --known`` says how near the bounds come."""
@@ -100,7 +102,7 @@ def check(task: str, horizon: int, column: str) -> None:
     known = TABLE[task, horizon][ORDER.index(column)]
     assert known is not None
     plan = solved(task, column, horizon)
-    assert plan.upper - plan.lower < 1e-6
+    assert plan.upper - plan.lower < 1e-6 + 2 * plan.merging_error
     allowed = ALLOWED.get(task, 1.1e-6)
     assert plan.lower - allowed <= known <= plan.upper + allowed
 

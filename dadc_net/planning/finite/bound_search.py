@@ -9,7 +9,8 @@ Spaan, Amato and Whiteson 2013).
 What a prescription promises is what it would be worth if all memories became common once, now, and the structure went on as
 it is afterwards. That is never too little. To make it less than far too much, the search looks ahead from such fresh
 beliefs, too: they are problems of the same kind, one stage shorter, few, and met again and again (the idea of recursive
-heuristics is that of RS-MAA*, Koops, Jansen, Junges and Simao 2023).
+heuristics is that of RS-MAA*, Koops, Jansen, Junges and Simao 2023). Where nothing becomes common, two agents' prescriptions
+are also looked at from farther away (``foresight``), once trying them one by one has cost as much.
 """
 
 from __future__ import annotations
@@ -17,66 +18,26 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from dadc_net.planning.finite.alike import Alike, Kin
+from dadc_net.planning.finite.alike import Alike
 from dadc_net.planning.finite.controllers import Begun
+from dadc_net.planning.finite.foresight import Foresight, stages_from
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.outlook import Outlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
+from dadc_net.planning.finite.search_nodes import Node, Option
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
 
 _MOST_ROUNDS = 5
 _LOOKS_TO_SPELL_OUT = 1000
 _NODE_BYTES = 700
-
-
-@dataclass(eq=False, slots=True)
-class Option:
-    """A prescription that has been tried."""
-
-    actions: Numbers
-    """[T, K]"""
-    reward: float
-    children: list[tuple[float, Node]]
-    upper: float
-
-
-@dataclass(eq=False, slots=True)
-class Node:
-    """A team belief and what is known of its value."""
-
-    stage: int
-    belief: TeamBelief
-    lower: float
-    upper: float
-    options: list[tuple[float, int, Option]] = field(default_factory=list)
-    """A heap by falling upper bound."""
-    untried: PrescriptionSearch | None = None
-    promise: Promise | None = None
-    """The best of the untried, where it is known."""
-    tried: set[bytes] = field(default_factory=set)
-    best: Option | None = None
-    """The option that ``lower`` comes from; None: repeating a joint action, or the last decision."""
-    last_actions: Numbers | None = None
-    """[T, K] what to do at the last decision, or at the last but one where both were found as one"""
-    kin: Kin | None = None
-    """What is known of all beliefs like this one, where models have symmetries."""
-
-    @property
-    def gap(self) -> float:
-        """How far the bounds are apart."""
-        return self.upper - self.lower
-
-    @property
-    def untried_bound(self) -> float:
-        """No prescription that has not been tried is worth more."""
-        if self.promise is not None:
-            return self.promise.value
-        return np.inf if self.untried is None else self.untried.bound
+_FARTHEST = 6
+"""Decisions of a look."""
+_WORTHWHILE = 0.02
+"""A look is taken again when fresh beliefs promise less by this share of what it has to fall."""
 
 
 class BoundSearch:
@@ -111,6 +72,10 @@ class BoundSearch:
         self.deviation = 0.0
         """The largest distance in total mass of beliefs that were taken for one."""
         self._last_two = LastTwo(self.joint, discount)
+        whole = beliefs.sharing.name == "no-sharing" and beliefs.sharing.memory_steps is None
+        self._whole = whole
+        """Whether nothing becomes common and nothing is forgotten."""
+        self._foresight = Foresight(self.joint, discount, self._promised) if whole and beliefs.agents == 2 else None
         self._alike = alike
         self.tried = 0
         """Options, at all nodes."""
@@ -135,7 +100,7 @@ class BoundSearch:
         if found is None:
             upper = float(belief.weights @ self.outlook.upper(stage, belief.numbers))
             lower = float((belief.weights @ self.outlook.lower(stage, belief.numbers)).max())
-            found = self.nodes[key] = Node(stage, belief, min(lower, upper), upper)
+            found = self.nodes[key] = Node(stage=stage, belief=belief, lower=min(lower, upper), upper=upper)
             self.bytes_held += _NODE_BYTES + 3 * belief.memories.nbytes + 4 * belief.weights.nbytes
             if self._alike is not None:
                 before = self._alike.bytes_held
@@ -173,7 +138,7 @@ class BoundSearch:
         """Go down once from ``start`` and take the bounds back up."""
         path: list[tuple[Node, Option]] = []
         node, allowed, enough = start, self.tolerance, -np.inf
-        deepest = self.outlook.depth_ahead if self._nested else np.inf
+        deepest, before = self.outlook.depth_ahead if self._nested else np.inf, self.rows
         while not self.stop():
             option = self._choose(node, enough)
             if option is None:
@@ -189,6 +154,7 @@ class BoundSearch:
             enough = self._enough(option, max(enough, node.lower), chance, child)
             node = child
         for node, option in reversed(path):
+            node.spent += self.rows - before
             self._back_up(node, option)
 
     def _enough(self, option: Option, value: float, chance: float, child: Node) -> float:
@@ -214,21 +180,22 @@ class BoundSearch:
         option = self._top(node)
         above = max(option.upper if option else -np.inf, node.lower)
         promise = self._peek(node, above)
+        if promise is not None and self._look_farther(node, enough):
+            promise = self._peek(node, above)
         if promise is not None:
             # Looking ahead may have come by this node, too.
             self._improve_promises(node, promise)
             option = self._top(node)
             promise = self._peek(node, max(option.upper if option else -np.inf, node.lower))
         self._lower_upper(node, option)
-        if self.is_closed(node):
+        if self.is_closed(node) or node.upper <= enough:
             return None
         return option if promise is None else self._try(node, promise)
 
     def _open(self, node: Node) -> None:
         """Order the prescriptions by what they promise, those tried left out."""
         belief = node.belief
-        better = self._better_at(node.stage)[belief.numbers]
-        table = np.minimum(self.outlook.upper_q(node.stage, belief.numbers), better) * belief.weights[:, None]
+        table = self._promised(node.stage, belief.numbers) * belief.weights[:, None]
         if node.untried is not None:
             node.untried.release()
         node.untried = PrescriptionSearch(belief.memories, table, self._sizes, hold=self._hold)
@@ -249,9 +216,8 @@ class BoundSearch:
 
     def _ends_at_once(self, node: Node) -> bool:
         """Whether two decisions are left with nothing becoming common in between, and plans for them are few."""
-        whole = self.beliefs.sharing.name == "no-sharing" and self.beliefs.sharing.memory_steps is None
         two = not self.outlook.is_last(node.stage) and self.outlook.is_last(self.outlook.next(node.stage))
-        return whole and two and node.last_actions is None and self._last_two.is_worth_it(len(node.belief.weights))
+        return self._whole and two and node.last_actions is None and self._last_two.is_worth_it(len(node.belief.weights))
 
     def _settle_last_two(self, node: Node, enough: float) -> None:
         belief = node.belief
@@ -300,8 +266,8 @@ class BoundSearch:
 
     def _improve_promises(self, node: Node, promise: Promise) -> None:
         """Look ahead from the fresh beliefs on which the best promise rests, and order promises anew, until it stays."""
-        if len(node.belief.numbers) == 1:
-            return  # it is a fresh belief, whose options are these
+        if len(node.belief.numbers) == 1 or node.far is not None:
+            return  # It is a fresh belief, whose options are these, or other beliefs promise.
         allowed = 1 + min(_MOST_ROUNDS - 1, len(node.options).bit_length())
         while not self.stop():
             joint_actions = self._index(promise.actions)
@@ -319,6 +285,37 @@ class BoundSearch:
             if found is None:
                 return
             promise = found
+
+    def _look_farther(self, node: Node, enough: float) -> bool:
+        """Order the untried by what they promise some decisions later, if enough was spent; whether they promise less."""
+        belief, rows = node.belief, len(node.belief.numbers)
+        if self._foresight is None or rows == 1 or node.spent < node.next_look:
+            return False
+        node.next_look = 2 * node.spent
+        stages = list(stages_from(node.stage, self.outlook.next, self.outlook.is_last, _FARTHEST))
+        stages = stages[: self._foresight.farthest(rows, node.spent, len(stages))]
+        if len(stages) == 1 or self.stop():
+            return False
+        for rounds in range(_MOST_ROUNDS):
+            look = self._foresight.look(belief, stages, max(enough, node.lower))
+            rest = zip(look.numbers.tolist(), look.actions.tolist(), look.weights.tolist(), strict=True)
+            if look.bound <= enough or self.outlook.is_last(stages[-1]):
+                break
+            less = [weight * self._look_ahead(stages[-1], number, action, 1 + rounds) for number, action, weight in rest]
+            if sum(less) <= max(self.tolerance, _WORTHWHILE * (look.bound - max(enough, node.lower))) or self.stop():
+                break
+        untried = PrescriptionSearch(belief.memories, look.table, self._sizes, hold=self._hold)
+        if untried.bound >= node.untried_bound:
+            untried.release()
+            return False
+        if node.untried is not None:
+            node.untried.release()
+        node.untried, node.promise, node.far = untried, None, look.table
+        return True
+
+    def _promised(self, stage: int, numbers: Numbers) -> Array:
+        """[n, JA] what fresh beliefs promise."""
+        return np.minimum(self.outlook.upper_q(stage, numbers), self._better_at(stage)[numbers])
 
     def _look_ahead(self, stage: int, number: int, action: int, allowed: int) -> float:
         """Spend trials on what follows a fresh belief and a joint action; by how much that promises less now."""

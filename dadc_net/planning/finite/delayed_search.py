@@ -24,11 +24,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.outlook import DiscountedOutlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch
+from dadc_net.planning.finite.search_nodes import Node
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
 
 _MOST_AT_ONCE = 1_000_000

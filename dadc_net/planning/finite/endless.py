@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.imitation import Imitation, begin_anew, spread, spread_delayed
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook, StagedOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
+from dadc_net.planning.finite.search_nodes import Node
 from dadc_net.planning.finite.search_view import Search, SearchNode
 from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.starting_over import starting_over

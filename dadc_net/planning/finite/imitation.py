@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.controller_search import ControllerSearch
 from dadc_net.planning.finite.controllers import Begun, Controllers, Valued
 from dadc_net.planning.finite.delayed_search import DelayedSearch
 from dadc_net.planning.finite.outlook import DiscountedOutlook
 from dadc_net.planning.finite.practice import practised
+from dadc_net.planning.finite.search_nodes import Node
 from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 

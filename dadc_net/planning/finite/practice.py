@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.controllers import Controller
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs, Numbers
 from dadc_net.planning.finite.outlook import HorizonOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
+from dadc_net.planning.finite.search_nodes import Node
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dadc_net.planning.finite.bound_search import BoundSearch, Node
+from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers, joint_moves
+from dadc_net.planning.finite.search_nodes import Node
 from dadc_net.planning.finite.team_belief import TeamBelief
 
 _MOST_CELLS = 4_000_000

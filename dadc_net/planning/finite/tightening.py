@@ -16,7 +16,7 @@ import numpy as np
 
 from dadc_net.planning.finite.joint_beliefs import Array
 
-SWEEPS = (2, 3, 7)
+SWEEPS = (2, 3, 7, 20, 40)
 """In turn, as long as the bound is not good enough."""
 
 
