@@ -11,7 +11,7 @@ from dadc_net.planning.finite import path_tightening
 from dadc_net.planning.finite.foresight import Foresight
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs
 from dadc_net.planning.finite.last_two import LastTwo
-from dadc_net.planning.finite.path_tightening import Shape
+from dadc_net.planning.finite.path_tightening import Paths, Shape
 from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch
 from dadc_net.planning.finite.relaxations import FullSharingValues
@@ -22,10 +22,6 @@ from tests.planning.team_by_force import cut, optimum
 from tests.planning.test_finite_against_force import UNLIMITED, model_of, team
 
 NOTHING = Sharing.from_record("no-sharing")
-
-
-def bound(gain: np.ndarray) -> float:
-    return float(gain.max(axis=(2, 5)).sum())
 
 
 def drawn(rng: np.random.Generator, decisions: int, actions: int, observations: int) -> list[int]:
@@ -44,33 +40,34 @@ def drawn(rng: np.random.Generator, decisions: int, actions: int, observations: 
     ("decisions", "actions", "observations"), [(1, (3, 2), (2, 2)), (2, (3, 2), (2, 3)), (3, (2, 3), (3, 2))]
 )
 def test_tightening_paths_keeps_what_plans_are_worth(
-    decisions: int, actions: tuple[int, int], observations: tuple[int, int]
+    decisions: int, actions: tuple[int, int], observations: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(decisions)
     (sees, hears), shape = (o ** (decisions - 1) for o in observations), Shape(decisions, actions, observations)
-    gain = rng.normal(size=(2, sees, actions[0] ** decisions, 3, hears, actions[1] ** decisions))
-    present = np.ones((2, 3), dtype=np.int64)
-    present[0, 1], gain[0, :, :, 1] = 0, 0.0
-    by_numpy, by_fastest = gain.copy(), gain.copy()
-    path_tightening.tighten_paths_numpy(by_numpy, present, shape, 6)
-    path_tightening.tighten_paths(by_fastest, present, shape, 6)
-    np.testing.assert_allclose(by_numpy, by_fastest, atol=1e-11)
-    assert bound(by_numpy) < 0.9 * bound(gain)
-    assert not by_numpy[0, :, :, 1].any()
+    memories = np.array([[0, 0, 1, 1, 1], [0, 2, 0, 1, 2]])
+    rows = rng.normal(size=(5, sees, hears, actions[0] ** decisions, actions[1] ** decisions))
+    by_fastest, by_numpy = Paths.of(rows, memories), Paths.of(rows, memories)
+    bound = path_tightening.tighten_paths(by_fastest, shape, 6)
+    monkeypatch.setattr(path_tightening, "best_first", path_tightening.best_first_numpy)
+    monkeypatch.setattr(path_tightening, "best_second", path_tightening.best_second_numpy)
+    assert path_tightening.tighten_paths(by_numpy, shape, 6) == bound
+    np.testing.assert_array_equal(by_numpy.whole(), by_fastest.whole())
+    assert bound == pytest.approx(by_fastest.whole().max(axis=(3, 4)).sum(), abs=1e-9)
+    assert bound < 0.9 * rows.max(axis=(3, 4)).sum()
 
     def value(table: np.ndarray, own: list[list[int]], other: list[list[int]]) -> float:
-        places = itertools.product(range(2), range(sees), range(3), range(hears))
-        return float(sum(table[i, p, own[i][p], m, q, other[m][q]] for i, p, m, q in places))
+        pairs = itertools.product(zip(range(5), *memories.tolist(), strict=True), range(sees), range(hears))
+        return float(sum(table[t, p, q, own[i][p], other[m][q]] for (t, i, m), p, q in pairs))
 
     for _ in range(30):
         own = [drawn(rng, decisions, actions[0], observations[0]) for _ in range(2)]
         other = [drawn(rng, decisions, actions[1], observations[1]) for _ in range(3)]
-        assert value(by_numpy, own, other) == pytest.approx(value(gain, own, other), abs=1e-9)
-        assert value(gain, own, other) <= bound(by_numpy) + 1e-9
+        assert value(by_fastest.whole(), own, other) == pytest.approx(value(rows, own, other), abs=1e-9)
+        assert value(rows, own, other) <= bound + 1e-9
     # Courses that begin alike must be changed alike: those of a plan that does not are worth something else now.
     if decisions > 1:
         torn = [[int(x) for x in rng.integers(actions[0] ** decisions, size=sees)] for _ in range(2)]
-        assert value(by_numpy, torn, other) != pytest.approx(value(gain, torn, other), abs=1e-6)
+        assert value(by_fastest.whole(), torn, other) != pytest.approx(value(rows, torn, other), abs=1e-6)
 
 
 def after_one_step(beliefs: TeamBeliefs) -> TeamBelief:

@@ -16,15 +16,15 @@ from typing import NamedTuple
 import numpy as np
 
 from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
-from dadc_net.planning.finite.path_tightening import Shape, tighten_paths
+from dadc_net.planning.finite.path_tightening import Paths, Shape, tighten_paths
 from dadc_net.planning.finite.team_belief import TeamBelief
 
-_MOST_ENTRIES = 2_000_000
+_MOST_ENTRIES = 4_000_000
 """Of one look."""
 _SWEEPS, _MOST_SWEEPS = 8, 96
 _WORTHWHILE = 0.02
 """Sweeps go on while as many as these lower the bound by this share of what all before have."""
-_ROW = 1500
+_ROW = 5000
 """Entries, sweep by sweep, that cost as much as a joint memory of a belief that follows a prescription."""
 _ERROR = 1e-15
 """Of float64 in a sweep, relative to all entries; it is added."""
@@ -79,29 +79,22 @@ class Foresight:
             enough: a bound that is no greater need not be tighter.
         """
         (acts, answers), (sees, hears), decisions = self._actions, self._observations, len(stages)
-        first, second = (np.unique(belief.memories[:, k], return_inverse=True)[1].reshape(-1) for k in (0, 1))
+        memories = np.stack([np.unique(belief.memories[:, k], return_inverse=True)[1].reshape(-1) for k in (0, 1)])
         known, place = np.unique(belief.numbers, return_inverse=True)
-        worth = self._plans(known, stages)[0]
-        paths, courses, others, answered = worth.shape[1:]
-        owners = (int(first.max()) + 1, int(second.max()) + 1)
-        gain = np.zeros((owners[0], paths, courses, owners[1], others, answered))
-        gain[first, :, :, second] = worth[place.reshape(-1)] * belief.weights[:, None, None, None, None]
-        present = np.zeros(owners, dtype=np.int64)
-        present[first, second] = 1
-        error = _ERROR * float(np.abs(gain).sum())
-        sweeps, begun = 0, _bound(gain)
-        bound = begun
-        shape = Shape(decisions, (acts, answers), (sees, hears))
+        worth = self._plans(known, stages)[0].transpose(0, 1, 3, 2, 4)
+        rows = np.ascontiguousarray(worth[place.reshape(-1)] * belief.weights[:, None, None, None, None])
+        error = _ERROR * float(np.abs(rows).sum())
+        paths, shape = Paths.of(rows, memories), Shape(decisions, (acts, answers), (sees, hears))
+        sweeps, bound, begun = 0, np.inf, float(rows.max(axis=(3, 4)).sum())
         while sweeps < _MOST_SWEEPS and bound > enough:
-            tighten_paths(gain, present, shape, _SWEEPS)
-            before, bound, sweeps = bound, _bound(gain), sweeps + _SWEEPS
+            before, bound, sweeps = bound, tighten_paths(paths, shape, _SWEEPS), sweeps + _SWEEPS
             if before - bound <= _WORTHWHILE * (begun - bound):
                 break
-        rows = gain[first, :, :, second]
-        split = rows.reshape(len(rows), paths, acts, -1, others, answers, answered // answers)
-        table = split.max(axis=(3, 6)).sum(axis=(1, 3)).reshape(len(rows), -1)
+        whole = paths.whole()
+        split = whole.reshape(*whole.shape[:3], acts, -1, answers, whole.shape[4] // answers)
+        table = split.max(axis=(4, 6)).sum(axis=(1, 2)).reshape(len(whole), -1)
         table += error * (1 + sweeps) / len(table)
-        return Look(table, bound, *self._rests_on(belief, rows, decisions))
+        return Look(table, bound, *self._rests_on(belief, whole, decisions))
 
     def _plans(self, numbers: Numbers, stages: list[int]) -> tuple[Array, Array]:
         """[n, p, x, q, y] what courses on paths are worth at fresh beliefs [n], and how probable those paths are then."""
@@ -132,13 +125,12 @@ class Foresight:
         pairs = self._joint.model.num_joint_actions
         return np.repeat(numbers, pairs), np.tile(np.arange(pairs), len(numbers))
 
-    def _rests_on(self, belief: TeamBelief, rows: Array, decisions: int) -> tuple[Numbers, Numbers, Array]:
+    def _rests_on(self, belief: TeamBelief, whole: Array, decisions: int) -> tuple[Numbers, Numbers, Array]:
         """Fresh beliefs, joint actions and weights where all becomes common, on the courses that bound every entry."""
         (acts, answers), (sees, hears) = self._actions, self._observations
-        count, paths, courses, others, answered = rows.shape
-        best = rows.transpose(0, 1, 3, 2, 4).reshape(-1, courses * answered).argmax(axis=1)
-        course, answer = np.divmod(best, answered)
-        row, path, other = np.unravel_index(np.arange(len(best)), (count, paths, others))
+        best = whole.reshape(-1, whole.shape[3] * whole.shape[4]).argmax(axis=1)
+        course, answer = np.divmod(best, whole.shape[4])
+        row, path, other = np.unravel_index(np.arange(len(best)), whole.shape[:3])
         numbers, weights = belief.numbers[row], belief.weights[row]
         action = self._joint_digit(course, answer, decisions - 1, (acts, answers))
         for left in range(decisions - 2, -1, -1):
@@ -158,11 +150,6 @@ class Foresight:
         """The joint action or observation at a place of both agents' courses or paths, the last one at 0."""
         joint: Numbers = first // sizes[0] ** place % sizes[0] * sizes[1] + second // sizes[1] ** place % sizes[1]
         return joint
-
-
-def _bound(gain: Array) -> float:
-    """Each entry as good as can be by itself."""
-    return float(gain.max(axis=(2, 5)).sum())
 
 
 def stages_from(stage: int, following: Callable[[int], int], is_last: Callable[[int], bool], most: int) -> Iterator[int]:

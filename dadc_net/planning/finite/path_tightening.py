@@ -1,15 +1,16 @@
 """A tighter bound on the best joint plan of several decisions, of two agents between which nothing becomes common.
 
 A plan of k decisions gives each memory of an agent a course of k actions for every path of its k - 1 next observations, and
-courses of paths that begin alike begin alike. What a joint plan is worth is a sum, over pairs of memories and of paths, of
+courses of paths that begin alike begin alike. What a joint plan is worth is a sum over joint memories and pairs of paths, of
 
-    gain[l, p, x, m, q, y]      course x on path p from memory l of one agent, course y on path q from memory m of the other
+    rows[t, p, q, x, y]      course x on path p of one agent, course y on path q of the other, in joint memory t
 
 (p and q are numbers whose digits are observations, x and y such of actions, the first one foremost). The bound lets every
-entry be as good as can be by itself. Numbers that are added to it so that no plan's value changes lower it: what all pairs
-of a memory say of its plans is put together, and given back in equal parts as what its best plan is worth with each course
-(block coordinate descent on the dual of the linear relaxation, as in Globerson and Jaakkola 2007, where the tree of a
-memory's paths is one variable; a tree's values are the sum of its leaves' best less that of its forks').
+entry be as good as can be by itself. To it are added ours[t, p, q, x] and theirs[t, p, q, y], which change no plan's value
+and lower the bound: what all entries say of a memory's plans is put together, and given back in equal parts as what the best
+plan is worth with each course (block coordinate descent on the dual of the linear relaxation, as in Globerson and Jaakkola
+2007, where the tree of a memory's paths is one variable; a tree's values are the sum of its leaves' best less that of its
+forks').
 """
 
 from __future__ import annotations
@@ -31,51 +32,123 @@ class Shape(NamedTuple):
     observations: tuple[int, int]
 
 
-def tighten_paths_numpy(gain: Array, present: Numbers, shape: Shape, sweeps: int) -> None:
-    """Lower the sum of maxima of ``gain`` [l, p, x, m, q, y] in place; ``present`` [l, m] says which pairs there are."""
-    (acts, answers), (sees, hears), pairs = shape.actions, shape.observations, present.astype(bool)
+class Paths(NamedTuple):
+    """What plans are worth, joint memory by joint memory. T of them."""
+
+    rows: Array
+    """[T, p, q, x, y]"""
+    ours: Array
+    """[T, p, q, x] added, nothing at first"""
+    theirs: Array
+    """[T, p, q, y]"""
+    memories: Numbers
+    """[2, T] both agents' own memories, from 0 on without gaps"""
+
+    @classmethod
+    def of(cls, rows: Array, memories: Numbers) -> Paths:
+        """To which nothing has been added."""
+        return cls(rows, np.zeros(rows.shape[:4]), np.zeros((*rows.shape[:3], rows.shape[4])), memories)
+
+    def whole(self) -> Array:
+        """[T, p, q, x, y] with what was added."""
+        total: Array = self.rows + self.ours[..., None]
+        total += self.theirs[:, :, :, None]
+        return total
+
+
+def tighten_paths(paths: Paths, shape: Shape, sweeps: int) -> float:
+    """Lower the sum of maxima in place, and return it."""
+    rows, ours, theirs, memories = paths
+    (acts, answers), (sees, hears), pairs = shape.actions, shape.observations, rows.shape[1:3]
+    orders = np.argsort(memories, axis=1, kind="stable")
+    counts = [np.bincount(own) for own in memories]
+    starts = [np.cumsum(count) - count for count in counts]
+    bound = 0.0
     for _ in range(sweeps):
-        for own in range(len(gain)):
-            others = np.flatnonzero(pairs[own])
-            most = gain[own][:, :, others].max(axis=4)
-            parts = _parts(most.sum(axis=(2, 3)), shape.decisions, acts, sees) / (most.shape[2] * most.shape[3])
-            gain[own][:, :, others] += (parts[:, :, None, None] - most)[..., None]
-        for other in range(gain.shape[3]):
-            owns = np.flatnonzero(pairs[:, other])
-            most = gain[owns, :, :, other].max(axis=2)
-            parts = _parts(most.sum(axis=(0, 1)), shape.decisions, answers, hears) / (most.shape[0] * most.shape[1])
-            gain[owns, :, :, other] += (parts[None, None] - most)[:, :, None]
+        most = best_first(rows, theirs)
+        worth = np.add.reduceat((most + ours).sum(axis=2)[orders[0]], starts[0], axis=0)
+        parts, _ = _parts(worth, shape.decisions, acts, sees)
+        parts /= (counts[0] * pairs[1])[:, None, None]
+        np.subtract(parts[memories[0]][:, :, None], most, out=ours)
+        most = best_second(rows, ours)
+        worth = np.add.reduceat((most + theirs).sum(axis=1)[orders[1]], starts[1], axis=0)
+        parts, bound = _parts(worth, shape.decisions, answers, hears)
+        parts /= (counts[1] * pairs[0])[:, None, None]
+        np.subtract(parts[memories[1]][:, None], most, out=theirs)
+    return bound
 
 
-def _parts(worth: Array, decisions: int, actions: int, observations: int) -> Array:
-    """[p, x] the same sum for every plan as of ``worth`` [p, x], each at most the best plan's divided by the paths."""
-    below = [worth]
+def _parts(worth: Array, decisions: int, actions: int, observations: int) -> tuple[Array, float]:
+    """[L, p, x] the same sum for every plan of L memories as of ``worth`` [L, p, x], each at most the best plan's share.
+
+    Also the sum of what their best plans are worth.
+    """
+    below, memories = [worth], len(worth)
     for _ in range(decisions - 1):
-        best = below[0].reshape(len(below[0]), -1, actions).max(axis=2)
-        below.insert(0, best.reshape(-1, observations, best.shape[1]).sum(axis=1))
+        best = below[0].reshape(memories, below[0].shape[1], -1, actions).max(axis=3)
+        below.insert(0, best.reshape(memories, -1, observations, best.shape[2]).sum(axis=2))
     most = below[0]
     parts = np.zeros_like(worth)
     for depth in range(decisions):
         if depth:
-            best = below[depth].reshape(len(below[depth]), -1, actions).max(axis=2)
-            rest = np.repeat(np.repeat(most, observations, axis=0) - best, actions, axis=1)
-            most = rest + below[depth]
+            best = below[depth].reshape(memories, below[depth].shape[1], -1, actions).max(axis=3)
+            most = np.repeat(np.repeat(most, observations, axis=1) - best, actions, axis=2) + below[depth]
         leaves = observations ** (decisions - 1 - depth)
         share = 1.0 if leaves == 1 else (1.0 - observations) / leaves
-        parts += share * np.repeat(np.repeat(most, leaves, axis=0), actions ** (decisions - 1 - depth), axis=1)
-    return parts
+        parts += share * np.repeat(np.repeat(most, leaves, axis=1), actions ** (decisions - 1 - depth), axis=2)
+    return parts, float(below[0].max(axis=(1, 2)).sum())
 
 
-def _fastest() -> Callable[[Array, Numbers, Shape, int], None]:
+def best_first_numpy(rows: Array, theirs: Array) -> Array:
+    """[T, p, q, x] what entries are worth with the best course of the other agent."""
+    best: Array = (rows + theirs[:, :, :, None]).max(axis=4)
+    return best
+
+
+def best_second_numpy(rows: Array, ours: Array) -> Array:
+    """[T, p, q, y] the same for the other agent."""
+    best: Array = (rows + ours[..., None]).max(axis=3)
+    return best
+
+
+def _best_first_loops(rows: Array, theirs: Array) -> Array:
+    count, paths, others, courses, answers = rows.shape
+    most = np.empty((count, paths, others, courses))
+    for t in range(count):
+        for p in range(paths):
+            for q in range(others):
+                for x in range(courses):
+                    best = rows[t, p, q, x, 0] + theirs[t, p, q, 0]
+                    for y in range(1, answers):
+                        best = max(best, rows[t, p, q, x, y] + theirs[t, p, q, y])
+                    most[t, p, q, x] = best
+    return most
+
+
+def _best_second_loops(rows: Array, ours: Array) -> Array:
+    count, paths, others, courses, answers = rows.shape
+    most, best = np.empty((count, paths, others, answers)), np.empty(answers)
+    for t in range(count):
+        for p in range(paths):
+            for q in range(others):
+                for y in range(answers):
+                    best[y] = rows[t, p, q, 0, y] + ours[t, p, q, 0]
+                for x in range(1, courses):
+                    added = ours[t, p, q, x]
+                    for y in range(answers):
+                        best[y] = max(best[y], rows[t, p, q, x, y] + added)
+                for y in range(answers):
+                    most[t, p, q, y] = best[y]
+    return most
+
+
+def _fastest() -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
     if importlib.util.find_spec("numba") is None:
-        return tighten_paths_numpy
-    from dadc_net.planning.finite.path_tightening_loops import loops
+        return best_first_numpy, best_second_numpy
+    from dadc_net.exact.compiled.jit import compiled
 
-    def tighten_by_loops(gain: Array, present: Numbers, shape: Shape, sweeps: int) -> None:
-        loops(gain, present, shape.decisions, np.array((*shape.actions, *shape.observations)), sweeps)
-
-    return tighten_by_loops
+    return compiled(_best_first_loops), compiled(_best_second_loops)
 
 
-tighten_paths = _fastest()
-"""The compiled loops where numba is installed, NumPy elsewhere; the bounds are proven either way."""
+best_first, best_second = _fastest()
+"""The compiled loops where numba is installed, NumPy elsewhere, with the same bits."""
