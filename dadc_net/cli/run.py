@@ -166,7 +166,7 @@ def run_command(
         snapshot, meta = load_snapshot(launcher.folder.agent(made.agent))
         return snapshot, int(meta["update"])
 
-    valuer = Valuer(config, look, told)
+    valuer = Valuer(config, look, told, stop)
     told.add(_metrics(launcher))
     told.add(valuer)
     try:
@@ -245,7 +245,7 @@ def simulate_command(
     shown = shell.shown_environment_seed(env_seed, env_seed_file)
     progress.note(_headline(config, seed, seed_file, folder.path, shown) + start.note(config))
     told = Observers(progress, *load_observers(observers, folder.path), MetricsFile(folder.path))
-    valuer = Valuer(config, lambda made: (simulation.snapshot(), made.update), told)
+    valuer = Valuer(config, lambda made: (simulation.snapshot(), made.update), told, stop)
     told.add(valuer)
     try:
         ended = simulation.run(told, stop)

@@ -78,19 +78,18 @@ class FactoredLookAhead:
         return scores, worth
 
     def _climb(self, states: Array, beginning: NDArray[np.int64]) -> tuple[Array, Array]:
-        """The same from one beginning [F].
-
-        A state that has settled is looked at again while others have not, and finds the same: a row alone gives the bits
-        that it gives in a batch.
-        """
+        """The same from one beginning [F]; a state that has settled is not looked at again."""
         theta = np.tile(beginning, (len(states), 1))
         scores, worth = np.zeros((len(states), self._factors.code_size)), np.zeros(len(states))
+        moving = np.arange(len(states))
         for _ in range(_ROUNDS_MAX):
-            before = theta.copy()
+            before, there = theta[moving], states[moving]
             for factor, span in enumerate(self._factors.spans):
-                scores[:, span] = values = self._ahead.of(states, self._candidates(theta, factor))
-                theta[:, factor], worth = values.argmax(axis=1), values.max(axis=1)
-            if np.array_equal(theta, before):
+                values = self._ahead.of(there, self._candidates(theta[moving], factor))
+                scores[moving, span], worth[moving] = values, values.max(axis=1)
+                theta[moving, factor] = values.argmax(axis=1)
+            moving = moving[(theta[moving] != before).any(axis=1)]
+            if moving.size == 0:
                 break
         return scores, worth
 

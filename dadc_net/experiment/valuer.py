@@ -8,10 +8,12 @@ from typing import Any
 
 from dadc_net.config import RunConfig
 from dadc_net.coordinator.settings.learning import Snapshot
+from dadc_net.errors import Interrupted
 from dadc_net.experiment.comparison import Comparison
 from dadc_net.experiment.evaluation import Evaluator, Exact, Valuation, attempt
 from dadc_net.experiment.report import add_valuation
 from dadc_net.experiment.result_file import write_report
+from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.events import Checkpointed, Evaluated, Event, Learned, Observer, Warned
 
 Look = Callable[[Checkpointed], tuple[Snapshot, int]]
@@ -21,7 +23,9 @@ Look = Callable[[Checkpointed], tuple[Snapshot, int]]
 class Valuer:
     """Values checkpoints, and tells what they are worth."""
 
-    def __init__(self, config: RunConfig, look: Look, tell: Observer) -> None:
+    def __init__(self, config: RunConfig, look: Look, tell: Observer, stop: StopRequest) -> None:
+        """``stop``: whose signals end a valuation at once; it may take minutes where a rule or a world is slow."""
+        self._stop = stop
         self._config = config
         self._look = look
         self._tell = tell
@@ -49,7 +53,11 @@ class Valuer:
         troubles: list[str] = []
         found: tuple[Exact | None, Comparison] | None = None
         if self._is_asked:
-            found = attempt(lambda: self._compared(snapshot), "progress_trajectories", troubles)
+            try:
+                with self._stop.interrupting():
+                    found = attempt(lambda: self._compared(snapshot), "progress_trajectories", troubles)
+            except KeyboardInterrupt:
+                return  # The run is about to stop.
         if troubles:
             self._is_asked = False
             self._tell.on(Warned(text=troubles[0]))
@@ -71,11 +79,22 @@ class Valuer:
         return exact, self.evaluator.comparison(snapshot, exact, trajectories, self._losses)
 
     def finish(self, folder: Path, report: dict[str, Any], snapshot: Snapshot) -> Valuation:
-        """Value what was learned, and complete and keep the ``report``."""
+        """Value what was learned, and complete and keep the ``report``.
+
+        Raises:
+            Interrupted: if a signal comes before that is done.
+        """
         write_report(folder, report)  # What was learned is kept before it is valued.
         troubles: list[str] = []
         # The planner itself may fail, before there is anything to estimate with.
-        valuation = attempt(lambda: self.evaluator.compared(snapshot, self._losses), "trajectories", troubles)
+        try:
+            with self._stop.interrupting():
+                valuation = attempt(lambda: self.evaluator.compared(snapshot, self._losses), "trajectories", troubles)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped by {self._stop.reason} while the learned rule was valued. The run was finished, and what was "
+                f"learned is kept. Then: dadc evaluate {folder}"
+            ) from None
         valuation = valuation or Valuation(None, None, tuple(troubles))
         add_valuation(report, valuation)
         write_report(folder, report)

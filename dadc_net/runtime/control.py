@@ -7,8 +7,10 @@ launcher is killed, so no child outlives it).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -25,6 +27,7 @@ class StopRequest:
         os.set_blocking(self._write, False)
         self.reason = ""
         self.reread = False
+        self._interrupts = False
 
     @property
     def fileno(self) -> int:
@@ -44,9 +47,22 @@ class StopRequest:
             if self.reason:
                 os._exit(Interrupted.exit_code)
             self.request(signal.Signals(number).name)
+            if self._interrupts:
+                raise KeyboardInterrupt
 
         signal.signal(signal.SIGINT, handle)
         signal.signal(signal.SIGTERM, handle)
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within it, where nothing is written, a signal raises KeyboardInterrupt as well: nobody waits for the result."""
+        self._interrupts = True
+        try:
+            if self.reason:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interrupts = False
 
     def reread_on_hangup(self) -> None:
         """Take SIGHUP as the wish that files are read again, as daemons do; where a terminal was closed, as a request."""
