@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
 from dadc_net.cli.sweep import _engine, _seeds
-from dadc_net.config import resolve
+from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import ConfigError, CorruptStateError, DadcError, Interrupted, MismatchError, NumericError, UsageError
 from dadc_net.experiment.evaluation import plan_of
@@ -351,29 +351,30 @@ def test_the_benchmark_of_teams_has_one_setting_for_all(monkeypatch: pytest.Monk
         assert (config.preset, len(curve.seeds)) == ("general", 10)
         assert config.settings.updates * config.settings.learner.batch_steps <= 1_000_000
         assert config.evaluation.plan_seconds > 0.0
-        # The recipe as it stands: no curve says anything of the learner.
-        chosen = {"preset": "general", "algorithm": config.settings.algorithm, "prescriptions": config.prescriptions}
-        usual = resolve(config.task_argument, (), chosen).settings
-        assert (config.settings.learner, config.settings.ais) == (usual.learner, usual.ais)
-        assert config.settings.own == usual.own
+        _assert_recipe(config)
         problems.setdefault(curve.panel, set()).add(config.settings.algorithm)
     assert len(problems) >= 8
     assert set().union(*problems.values()) == set(ALGORITHMS)
     assert all({"ppo", "actor-critic", "trpo"} <= known for known in problems.values())
 
 
-def test_the_further_teams_have_the_recipe_of_then_and_problems_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_further_teams_have_the_recipe_and_problems_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     curves = read_sweep(Path("launch/further-teams.toml")).curves
     known = {curve.config.task.name for curve in read_sweep(Path("launch/teams.toml")).curves}
-    assert len({curve.config.task.name for curve in curves} - known) == len(curves) == 3
+    assert not {curve.config.task.name for curve in curves} & known
+    assert len({curve.panel for curve in curves}) == len(curves) == 5
     for curve in curves:
-        chosen = {"preset": "general", "algorithm": "ppo", "prescriptions": curve.config.prescriptions}
-        usual = resolve(curve.config.task_argument, (), chosen).settings
-        then = replace(usual.learner, trace_decay=0.6, entropy_weight=0.2, entropy_share=1.0, imitation_weight=0.0)
-        then = replace(then, imitation_least=0.0)
-        assert curve.config.settings.learner == then != usual.learner
-        assert curve.config.settings.ais == usual.ais
+        _assert_recipe(curve.config)
+
+
+def _assert_recipe(config: RunConfig) -> None:
+    """The recipe as it stands: no curve says anything of the learner."""
+    chosen = {"preset": "general", "algorithm": config.settings.algorithm, "prescriptions": config.prescriptions}
+    horizon = getattr(config.parameters, "horizon", 0)
+    usual = resolve(config.task_argument, (), {**chosen, **({"env.horizon": horizon} if horizon else {})}).settings
+    assert (config.settings.learner, config.settings.ais) == (usual.learner, usual.ais)
+    assert config.settings.own == usual.own
 
 
 @pytest.mark.parametrize("name", ["teams", "further-teams"])
