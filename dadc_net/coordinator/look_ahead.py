@@ -19,7 +19,7 @@ from dadc_net.coordinator.model import LearnedModel
 from dadc_net.exact.array import Array
 
 _ROUNDS_MAX = 8
-"""How often each factor may choose again; nearly all states settle in three."""
+"""How often each factor may choose again; a state that has not settled by then keeps what it has."""
 
 
 class Ahead(Protocol):

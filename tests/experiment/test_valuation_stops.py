@@ -17,28 +17,21 @@ from dadc_net.errors import Interrupted
 from dadc_net.experiment.result_file import read_report
 from dadc_net.experiment.valuer import Valuer
 from dadc_net.runtime.control import StopRequest
-from dadc_net.runtime.events import Checkpointed, Event
+from dadc_net.runtime.events import Checkpointed
+from tests.runtime.test_events import Remembers
 
 pytestmark = pytest.mark.timeout(60)
 
 
-class Told:
-    """Keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def on(self, event: Event) -> None:
-        self.events.append(event)
-
-
 class Endless:
-    """An evaluator that computes until somebody stops it, who does so at once with ``number``."""
+    """An evaluator that computes until somebody stops it, who does so at once with ``number``; None: it must not begin."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int | None) -> None:
         self._number = number
 
     def exact(self, *_: Any) -> None:
+        if self._number is None:
+            raise RuntimeError("nobody was to begin")
         os.kill(os.getpid(), self._number)
         while True:
             np.ones(100).sum()
@@ -56,7 +49,7 @@ def stop() -> Iterator[StopRequest]:
         signal.signal(number, handler)
 
 
-def valuer(stop: StopRequest, told: Told, number: int) -> Valuer:
+def valuer(stop: StopRequest, told: Remembers, number: int | None) -> Valuer:
     made = Valuer(resolve("mabc"), lambda _: ({}, 1), told, stop)
     made._evaluator = Endless(number)  # type: ignore[assignment]
     return made
@@ -64,15 +57,16 @@ def valuer(stop: StopRequest, told: Told, number: int) -> Valuer:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_during_a_run_it_goes_without_the_value(number: signal.Signals, stop: StopRequest) -> None:
-    told = Told()
+    told = Remembers()
     valuer(stop, told, number).on(Checkpointed(agent=1, update=1))
     assert stop.reason == number.name
-    assert told.events == []
+    assert told.heard == []
 
 
 def test_at_the_end_it_says_how_to_value_it(stop: StopRequest, tmp_path: Path) -> None:
+    report = {"value": None, "task": "mabc", "learner_digest": "00"}
     with pytest.raises(Interrupted, match=rf"^stopped by SIGINT while .* kept\. Then: dadc evaluate {tmp_path}$"):
-        valuer(stop, Told(), signal.SIGINT).finish(tmp_path, {"value": None, "task": "mabc", "learner_digest": "00"}, {})
+        valuer(stop, Remembers(), signal.SIGINT).finish(tmp_path, report, {})
     kept = read_report(tmp_path)
     assert kept is not None
     assert kept["task"] == "mabc"
@@ -80,9 +74,9 @@ def test_at_the_end_it_says_how_to_value_it(stop: StopRequest, tmp_path: Path) -
 
 def test_one_that_was_stopped_before_is_not_begun(stop: StopRequest) -> None:
     stop.request("SIGTERM")
-    told = Told()
-    valuer(stop, told, signal.SIGKILL).on(Checkpointed(agent=1, update=1))
-    assert told.events == []
+    told = Remembers()
+    valuer(stop, told, None).on(Checkpointed(agent=1, update=1))
+    assert told.heard == []
 
 
 def outside(stop: StopRequest) -> None:

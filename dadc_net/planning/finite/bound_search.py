@@ -266,7 +266,7 @@ class BoundSearch:
 
     def _improve_promises(self, node: Node, promise: Promise) -> None:
         """Look ahead from the fresh beliefs on which the best promise rests, and order promises anew, until it stays."""
-        if len(node.belief.numbers) == 1 or node.far is not None:
+        if len(node.belief.numbers) == 1 or node.looked_far:
             return  # It is a fresh belief, whose options are these, or other beliefs promise.
         allowed = 1 + min(_MOST_ROUNDS - 1, len(node.options).bit_length())
         while not self.stop():
@@ -310,7 +310,7 @@ class BoundSearch:
             return False
         if node.untried is not None:
             node.untried.release()
-        node.untried, node.promise, node.far = untried, None, look.table
+        node.untried, node.promise, node.looked_far = untried, None, True
         return True
 
     def _promised(self, stage: int, numbers: Numbers) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dadc_net.planning.finite.alike import Kin
-from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
 from dadc_net.planning.finite.team_belief import TeamBelief
 
@@ -41,8 +41,8 @@ class Node:
     """The option that ``lower`` comes from; None: repeating a joint action, or the last decision."""
     last_actions: Numbers | None = None
     """[T, K] what to do at the last decision, or at the last but one where both were found as one"""
-    far: Array | None = None
-    """[T, JA] the table that orders the untried where it was looked farther"""
+    looked_far: bool = False
+    """Whether the untried are ordered by what a look promised"""
     spent: int = 0
     """Joint memories of beliefs in trials from here on"""
     next_look: int = 0
