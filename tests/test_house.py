@@ -336,7 +336,7 @@ LICENSED = {
         "@": "both operands were rounded onto a grid",
         **dict.fromkeys(("np.exp", "np.tanh"), "a candidate for the rounding test"),
     },
-    "exact/compiled/rounding.py": {"math.exp": "a candidate for the rounding test"},
+    "exact/compiled/likelihood.py": {"math.log": "a candidate for the rounding test"},
     "exact/elementary.py": dict.fromkeys(("np.exp", "np.log", "np.tanh"), "a candidate for the rounding test"),
     "exact/grid.py": dict.fromkeys(("@", "np.matmul", "np.sum"), "its subject: terms on a grid"),
     "exact/scan.py": {"@": "both operands were rounded onto a grid", "np.tanh": "a candidate for the rounding test"},

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
-from dadc_net.coordinator.networks.layers import linear, linear_shapes
+from dadc_net.coordinator.networks.layers import hidden, linear, linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import ThetaSpace
@@ -111,7 +111,7 @@ class StateApproximator:
         """x_0 .. x_T of a batch on the graph: [T+1, E, X]."""
         records, copies, inputs = batch.inputs.shape
         flat = torch.from_numpy(batch.inputs.reshape(records * copies, inputs))
-        embedded = functions.tanh(linear(self.group, "encoder.input", flat))
+        embedded = hidden(self.group, "encoder.input", flat)
         gates = linear(self.group, "encoder.gates", embedded).reshape(records, copies, 3 * self.settings.size)
         recurrent = self.group.tensors["encoder.recurrent.weight"], self.group.tensors["encoder.recurrent.bias"]
         stretch = self.settings.truncation
@@ -128,13 +128,13 @@ class StateApproximator:
         known = torch.cat((states[:-1].reshape(rows, self.settings.size), theta), dim=1)
         predicted_reward = self._predicted_reward(batch, known).reshape(rows)
         error = predicted_reward - torch.from_numpy(batch.scaled_rewards.reshape(rows))
-        reward = functions.mean(functions.smooth_l1(error) * valid, count)
-        transition = functions.mean(self._transition_loss(batch, states, known) * valid, count)
+        reward = functions.mean(functions.smooth_l1(error), count, valid)
+        transition = functions.mean(self._transition_loss(batch, states, known), count, valid)
         weight = self.settings.reward_loss_weight
         return AisLosses(reward * weight + transition * (1.0 - weight), reward, transition)
 
     def _head(self, name: str, known: Tensor) -> Tensor:
-        return linear(self.group, f"{name}.output", functions.tanh(linear(self.group, f"{name}.hidden", known)))
+        return linear(self.group, f"{name}.output", hidden(self.group, f"{name}.hidden", known))
 
     def _predicted_reward(self, batch: Batch, known: Tensor) -> Tensor:
         if self.settings.reward_input == "prescription":
@@ -150,7 +150,7 @@ class StateApproximator:
         ways = functions.fork(known, 2)  # As below.
         over = torch.from_numpy((batch.ended[1:] == ENDED_TERMINATED).astype(np.int64).reshape(-1))
         outcome = torch.from_numpy(self.outcomes.codes(batch.common_index[1:]))
-        told = functions.pick(functions.log_softmax(self._head("end", torch.cat((ways[1], outcome), dim=1))), over)
+        told, _ = functions.categorical(self._head("end", torch.cat((ways[1], outcome), dim=1)), over)
         return self._next_loss(batch, states, ways[0]) - told
 
     def _next_loss(self, batch: Batch, states: Tensor, known: Tensor) -> Tensor:

@@ -87,4 +87,4 @@ class Outcomes:
 
     def _one(self, group: ParameterGroup, output: str, hidden: Tensor, column: NDArray[Any]) -> Tensor:
         logits = linear(group, output, functions.tanh(hidden))
-        return functions.pick(functions.log_softmax(logits), torch.from_numpy(np.ascontiguousarray(column)))
+        return functions.categorical(logits, torch.from_numpy(np.ascontiguousarray(column)))[0]

@@ -104,7 +104,7 @@ class RealOutcomes:
     def _one(self, group: ParameterGroup, output: str, hidden: Tensor, column: NDArray[Any], size: int) -> Tensor:
         outputs = linear(group, output, functions.tanh(hidden))
         if size:
-            return functions.pick(functions.log_softmax(outputs), torch.from_numpy(column.astype(np.int64)))
+            return functions.categorical(outputs, torch.from_numpy(column.astype(np.int64)))[0]
         mean, deviation = functions.fork(outputs, 2)
         log_deviation = functions.tanh(deviation[:, 1:]) * _SPREAD + _MIDDLE
         return functions.gaussian_log_density(torch.from_numpy(self._seen(column, size)), mean[:, :1], log_deviation)

@@ -119,6 +119,10 @@ def exp(x: Array) -> Array:
             f"exp was asked for an argument of {largest}, above its domain's end {EXP_MAX}. "
             "The result would not fit its grid. Clamp the argument first."
         )
+    if compiled.kernels is not None and x.ndim > 0:
+        result: Array = x.copy(order="K")
+        if result.flags.forc and compiled.kernels.exp_tested(result.ravel("K"), TOLERANCE):
+            return result
     return settle(x, np.exp, EXP_GRID, slow.exp, 1.0 if largest <= 0.0 else _EXP_BOUND)
 
 

@@ -12,6 +12,7 @@ GOLDEN: dict[str, str] = {
     "slow-path": "1eb1f8f3a8937f8c3f4440d07cd486d4af611e0e6724fefe57b2f7e7ab2460b7",
     "ieee": "92d1d61eef9725ff81facd6ed1ee5d31717fecbed303f2f1c73b2caf92f817c6",
     "gradients": "80ee7d611ded6f5cdc98a9babd212278e9eb602b9c75c4481c2ffa265dda5ac3",
+    "joined": "e9ed2013844b7c7c1d5fd7563237f5289336b2086fb055287347fafe0b06a46f",
     "scan": "e0dc37f034aa11f4eb07f28e12d8c0d7ee2f523e692b802227aac12d702855bf",
     "acting": "ad3789b6e53efe720bc1cf54823cf17679a881a0ae6c1c4f5132264111c55709",
     "adam": "39d2fcecec975ad84f11683b832a509e6f15f4a0fa86ce48db4aa3aa32542b23",

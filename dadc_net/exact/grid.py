@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import compiled
@@ -218,7 +219,7 @@ def _multiply(left: Array, right: Array) -> Array:
 
 
 @cache
-def _sum_bits(terms: int) -> int:
+def sum_bits(terms: int) -> int:
     """Bits of each term of a sum: 53 - ceil(log2 n), of which rounding can use 51."""
     return min(_MANTISSA_BITS - ceil_log2(max(1, min(terms, CHUNK_TERMS))), 51)
 
@@ -227,7 +228,7 @@ def _sum_over_first_axis(x: Array, exponent: int | None) -> Array:
     """Sum over axis 0 of a [n, ...] array on a common grid."""
     terms = x.shape[0]
     scale = scale_exponent(x) if exponent is None else exponent
-    rounded = round_to_grid(x, math.ldexp(1.0, scale - _sum_bits(terms)))
+    rounded = round_to_grid(x, math.ldexp(1.0, scale - sum_bits(terms)))
     if terms <= CHUNK_TERMS:
         # The partial sums are exact in any order, so the fastest way to add columns will do: a product with ones.
         sums: Array = np.ones(terms) @ rounded if x.ndim == 2 else np.sum(rounded, axis=0)
@@ -244,7 +245,7 @@ def _compiled_sums(name: str, x: Array, terms: int, results: int) -> Array | Non
         return None
     sums: Array = np.empty(results)
     words = x.reshape(-1).view(np.int64)
-    return sums if getattr(compiled.kernels, name)(x, words, _sum_bits(terms), sums) else None
+    return sums if getattr(compiled.kernels, name)(x, words, sum_bits(terms), sums) else None
 
 
 def column_sums(x: Array, exponent: int | None = None) -> Array:
@@ -272,17 +273,37 @@ def gradient_parts(gradient: Array, as_left: bool) -> tuple[Operand, Operand, Ar
     Raises:
         NumericError: as ``scale_exponent``.
     """
+    return _gradient_parts(gradient, as_left, None)
+
+
+def hidden_gradient_parts(gradient: Array, y: Array, as_left: bool) -> tuple[Operand, Operand, Array]:
+    """``gradient_parts`` of gradient (1 - y^2): of a layer that tanh follows, whose values are ``y`` [n, m]."""
+    return _gradient_parts(gradient, as_left, y)
+
+
+def _gradient_parts(gradient: Array, as_left: bool, y: Array | None) -> tuple[Operand, Operand, Array]:
     rows, columns = gradient.shape
     if compiled.kernels is not None and rows <= CHUNK_TERMS and gradient.flags.c_contiguous:
         left, right = np.empty(gradient.shape if as_left else (0, columns)), np.empty(gradient.shape)
         sums = np.empty(columns)
-        bits = operand_bits(columns), operand_bits(rows), _sum_bits(rows)
-        if compiled.kernels.round_gradient(gradient, gradient.reshape(-1).view(np.int64), *bits, left, right, sums):
+        bits = operand_bits(columns), operand_bits(rows), sum_bits(rows)
+        if y is None:
+            done = compiled.kernels.round_gradient(gradient, _words(gradient), *bits, left, right, sums)
+        else:
+            slopes = np.empty(gradient.shape)
+            done = compiled.kernels.hidden_gradient(gradient, y, _words(slopes), *bits, slopes, left, right, sums)
+        if done:
             return Operand(left, columns), Operand(right, rows), sums
+    if y is not None:
+        gradient = gradient * (1.0 - y * y)
     scale = scale_exponent(gradient)
     right_operand = operand(gradient, rows, scale)
     left_operand = operand(gradient, columns, scale) if as_left else right_operand
     return left_operand, right_operand, column_sums(gradient, scale)
+
+
+def _words(x: Array) -> NDArray[np.int64]:
+    return x.reshape(-1).view(np.int64)
 
 
 def total(x: Array) -> float:

@@ -39,7 +39,7 @@ _PLACES = {
     "exact/scan": "recurrent scan",
     "exact/compiled/recurrent": "recurrent scan",
     "exact/elementary": "elementary functions",
-    "exact/compiled/hyperbolic": "elementary functions",
+    "exact/compiled/exponential": "elementary functions",
     "exact/acting": "states and values off the graph",
     "exact/compiled/acting": "states and values off the graph",
     "exact/adam": "optimiser",

@@ -9,9 +9,11 @@ import torch
 from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.algorithms.trpo import TrustRegion
 from dadc_net.coordinator.coordinator import Coordinator
-from dadc_net.coordinator.networks.distribution import Categorical
+from dadc_net.coordinator.networks.distribution import Categorical, CategoricalGraph
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients
 from dadc_net.coordinator.networks.policy import PolicyNetwork
+from dadc_net.exact.array import Array
+from dadc_net.exact.elementary import log_softmax
 from dadc_net.exact.streams import Stream, seed_bytes
 from tests.coordinator.test_learner import records, settings
 
@@ -62,10 +64,16 @@ def test_a_step_improves_the_surrogate_within_the_trust_region() -> None:
     assert not np.array_equal(before, algorithm.policy.group.values)
 
 
+def log_probabilities(policy: PolicyNetwork, states: Array) -> Array:
+    psi = policy.forward(torch.from_numpy(states), torch.zeros(len(states), dtype=torch.int64))
+    assert isinstance(psi, CategoricalGraph)
+    return log_softmax(psi.logits.detach().numpy())
+
+
 def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwork) -> None:
     """KL(old || new) is half v' F v to second order."""
     states = np.round(np.sin(np.arange(40.0)).reshape(10, 4) * 2**24) / 2**24
-    logs = policy.forward(torch.from_numpy(states), torch.zeros(len(states), dtype=torch.int64)).logs.detach().numpy()
+    logs = log_probabilities(policy, states)
     chances = np.exp(logs)
     direction = np.random.Generator(np.random.Philox(5)).normal(size=policy.group.size)
     change = policy.tangents(states).along(direction)
@@ -73,6 +81,6 @@ def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwor
     curvature = float(direction @ policy.tangents(states).back(weighted))
     before, scale = policy.group.values.copy(), 1e-2
     policy.group.assign(before + scale * direction)
-    moved = policy.forward(torch.from_numpy(states), torch.zeros(len(states), dtype=torch.int64)).logs.detach().numpy()
+    moved = log_probabilities(policy, states)
     divergence = float((chances * (logs - moved)).sum(axis=1).mean())
     assert divergence == pytest.approx(0.5 * scale**2 * curvature, rel=0.1)

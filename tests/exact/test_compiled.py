@@ -239,12 +239,50 @@ def ulps_from_tanh(value: float, x: float) -> float:
         return float(abs(decimal.Decimal(abs(value)) - exact)) / math.ulp(float(exact))
 
 
+def ulps_from_exp(value: float, x: float) -> float:
+    """Distance of ``value`` from exp x in units of the last place, with 60 digits."""
+    with decimal.localcontext(decimal.Context(prec=60)):
+        exact = decimal.Decimal(x).exp()
+        return float(abs(decimal.Decimal(value) - exact)) / math.ulp(float(exact))
+
+
+@settings(max_examples=400)
+@given(st.one_of(st.floats(-40.0, 8.0), st.floats(-0.5, 0.5), st.floats(-1e-12, 1e-12), st.sampled_from([-0.3465735, 8.0])))
+def test_the_kernels_own_exp_errs_far_less_than_the_rounding_test_allows(x: float) -> None:
+    assert compiled.load()
+    exp_value, _ = own_exp()
+    found = exp_value(x)
+    assert ulps_from_exp(found, x) < 8
+    # What the bound would catch: single precision.
+    assert abs(x) < 1e-6 or ulps_from_exp(float(np.float32(found)) * (1 + 2.0**-40), x) > 8
+
+
+def test_the_kernels_own_exp_keeps_nan_and_ends_at_zero() -> None:
+    assert compiled.load()
+    exp_value, exp_tested = own_exp()
+    assert math.isnan(exp_value(math.nan))
+    assert not exp_tested(np.array([0.5, math.nan]), elementary.TOLERANCE)
+    values = np.array([-math.inf, -1e300, -41.0, 0.0])
+    assert exp_tested(values, elementary.TOLERANCE)
+    assert oracle.same_bits(values, np.array([0.0, 0.0, 0.0, 1.0]))
+
+
+@functools.cache
+def own_exp() -> tuple[Callable[[float], float], Callable[[Array, float], bool]]:
+    """The kernels' exp of a number, which has no entry point for Python of its own, and of an array."""
+    import numba
+
+    from dadc_net.exact.compiled.exponential import exp_tested, exp_value
+
+    return numba.njit(lambda x: exp_value(x)), exp_tested
+
+
 @functools.cache
 def own_tanh() -> tuple[Callable[[float], float], Callable[[Array, float], bool]]:
     """The kernels' tanh of a number and of an array, which have no entry point for Python of their own."""
     import numba
 
-    from dadc_net.exact.compiled.hyperbolic import tanh_in_place, tanh_value
+    from dadc_net.exact.compiled.exponential import tanh_in_place, tanh_value
 
     return numba.njit(lambda x: tanh_value(x)), numba.njit(lambda x, tolerance: tanh_in_place(x, tolerance))
 
@@ -278,9 +316,13 @@ def test_the_kernels_own_tanh_keeps_nan_and_infinities() -> None:
 
 
 OUTPUT = {
+    "categorical": 4,
+    "categorical_gradient": 7,
     "choose": 10,
     "draw": 3,
     "encode": 6,
+    "exp_tested": 0,
+    "hidden_gradient": 7,
     "hidden_layer": 3,
     "round_dynamic": 3,
     "round_fixed": 3,
@@ -296,7 +338,16 @@ OUTPUT = {
 """Each kernel and the first of its arguments that it writes to."""
 
 
-@pytest.mark.parametrize(("name", "output"), [*OUTPUT.items(), ("choose", 11), ("round_gradient", 6), ("round_gradient", 7)])
+FURTHER = [
+    ("choose", 11),
+    *(("round_gradient", output) for output in (6, 7)),
+    *(("categorical", output) for output in (5, 8, 9)),
+    *(("hidden_gradient", output) for output in (8, 9)),
+]
+"""Of those that write to several, the others."""
+
+
+@pytest.mark.parametrize(("name", "output"), [*OUTPUT.items(), *FURTHER])
 def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, output: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of each kernel; NumPy's own digests stay right."""
     assert compiled.load()

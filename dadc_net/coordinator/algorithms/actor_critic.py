@@ -85,9 +85,9 @@ def step_share(settings: CoordinatorSettings, update: int) -> float:
     return step_size(settings, "actor", 1.0, settings.learner.final_learning_rate_share, update)
 
 
-def masked_mean(x: Tensor, goal: Targets) -> Tensor:
-    """Mean of x [n] over the rows that happened."""
-    return functions.mean(x * goal.valid, goal.rows)
+def masked_mean(x: Tensor, goal: Targets, weights: Tensor | None = None) -> Tensor:
+    """Mean of x [n], times ``weights`` [n] that are data, over the rows that happened."""
+    return functions.mean(x, goal.rows, goal.valid if weights is None else weights * goal.valid)
 
 
 def value_loss(values: Tensor, goal: Targets) -> Tensor:
@@ -142,7 +142,7 @@ class ActorCritic(Algorithm):
         """One gradient step of actor and critic."""
         goal = self.targets(batch, states, update)
         psi, values = self.network.forward(goal.states, goal.drawn)
-        policy = masked_mean(psi.log_density(goal.credit) * goal.advantages, goal)
+        policy = masked_mean(psi.log_density(goal.credit), goal, goal.advantages)
         return self.descend(policy, values, psi, goal, update)
 
     def descend(self, policy: Tensor, values: Tensor, psi: PolicyGraph, goal: Targets, update: int) -> dict[str, float]:
@@ -165,4 +165,4 @@ class ActorCritic(Algorithm):
     def _imitation(self, repeated: Repeated, rows: float) -> Tensor:
         """Gain of following ``repeated`` again, per row of the batch."""
         psi, _ = self.network.forward(repeated.states, repeated.drawn)
-        return functions.mean(psi.log_density(repeated.credit) * repeated.weights, rows)
+        return functions.mean(psi.log_density(repeated.credit), rows, repeated.weights)

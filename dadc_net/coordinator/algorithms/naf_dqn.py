@@ -113,6 +113,6 @@ class NafDqn(Algorithm):
         error = self.network.forward(torch.from_numpy(states[:-1].reshape(rows, -1)), codes) - torch.from_numpy(target)
         valid = windows.valid.reshape(rows)
         count = max(1.0, float(np.sum(valid)))
-        loss = functions.mean(functions.smooth_l1(error) * torch.from_numpy(valid), count)
+        loss = functions.mean(functions.smooth_l1(error), count, torch.from_numpy(valid))
         self.network.group.descend(loss, rate, self.naf.gradient_norm)
         return loss.item()

@@ -9,6 +9,8 @@ of exp; a ratio of 2980 is clipped either way.
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean
@@ -21,12 +23,11 @@ _LARGEST_LOG_RATIO = 8.0
 
 
 def _surrogate(chosen: Tensor, old: Tensor, goal: Targets, clip: float) -> Tensor:
-    """The clipped objective's rows that still have a gradient, [n]; the others are 0. Log-densities, now and of old: [n]."""
+    """Mean of the clipped objective over its rows that still have a gradient. Log-densities, now and of old: [n]."""
     ratio = functions.exp((chosen - old).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
-    size = ratio.detach()
-    gains = (goal.advantages > 0.0) & (size <= 1.0 + clip)
-    losses = (goal.advantages <= 0.0) & (size >= 1.0 - clip)
-    return ratio * (goal.advantages * (gains | losses).to(goal.advantages.dtype))
+    size, advantages = ratio.detach().numpy(), goal.advantages.numpy()
+    followed = np.where(advantages > 0.0, size <= 1.0 + clip, size >= 1.0 - clip)
+    return masked_mean(ratio, goal, torch.from_numpy(advantages * followed))
 
 
 class ProximalPolicyOptimisation(ActorCritic):
@@ -42,6 +43,6 @@ class ProximalPolicyOptimisation(ActorCritic):
             psi, values = self.network.forward(goal.states, goal.drawn)
             chosen = psi.log_density(goal.credit)
             old = chosen.detach() if old is None else old
-            policy = masked_mean(_surrogate(chosen, old, goal, ppo.clip), goal)
+            policy = _surrogate(chosen, old, goal, ppo.clip)
             losses = self.descend(policy, values, psi, goal, update)
         return losses

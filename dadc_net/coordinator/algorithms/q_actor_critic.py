@@ -80,7 +80,7 @@ class QActorCritic(Algorithm):
         loss = 0.0
         for _ in range(self.q.critic_steps):
             error = self.critic.forward(torch.from_numpy(known), chosen) - target
-            found = functions.mean(functions.smooth_l1(error) * valid, count)
+            found = functions.mean(functions.smooth_l1(error), count, valid)
             critic_rate = step_size(
                 self.settings,
                 "critic",
@@ -123,8 +123,8 @@ class QActorCritic(Algorithm):
         drawn = drawn_rows(batch.prescriptions, batch.steps * batch.copies)
         found = self.choices.gain(known, drawn, valid.numpy(), 2 * update + 1)
         counted, times = valid.repeat(found.repeats), count * found.repeats
-        policy = functions.mean(found.gain * counted, times)
-        entropy = functions.mean(found.entropy * counted, times)
+        policy = functions.mean(found.gain, times, counted)
+        entropy = functions.mean(found.entropy, times, counted)
         weight = entropy_weight(settings, update)
         rate = step_size(
             settings, "actor", settings.learner.learning_rate, settings.learner.final_learning_rate_share, update

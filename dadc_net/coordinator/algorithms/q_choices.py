@@ -86,7 +86,7 @@ class Enumerated(Choices):
         psi = self.policy.forward(torch.from_numpy(states), chosen)
         if not isinstance(psi, CategoricalGraph):
             raise InvariantError("the exact sum over prescriptions needs a menu")
-        logs = functions.fork(psi.logs, 2)
+        logs = functions.fork(functions.log_softmax(psi.logits), 2)
         chances = exp(log_softmax(self.policy.acting()(states)))
         worth = values - _expectation(values, chances)[:, None] if self.q.baseline else values
         worth = self._scaled(worth, _expectation(worth * worth, chances), valid)

@@ -80,7 +80,7 @@ class TrustRegion(Algorithm):
     def _improve_policy(self, goal: Targets, weight: float) -> dict[str, float]:
         trpo, group = self.trpo, self.policy.group
         psi = self.policy.forward(goal.states, goal.drawn)
-        policy = masked_mean(psi.log_density() * goal.advantages, goal)
+        policy = masked_mean(psi.log_density(), goal, goal.advantages)
         entropy = masked_mean(psi.entropy(), goal)
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
         gradient = group.gradient(policy + entropy * weight)

@@ -79,7 +79,7 @@ class Autoregressive(Distribution):
 
 
 class _Graph(PolicyGraph):
-    """Alike factors are handled at once, as rows [n F_s, size] of conditional log-probabilities."""
+    """Alike factors are handled at once, as rows [n F_s, size] of logits of the conditional distributions."""
 
     def __init__(self, factors: Factors, logits: Tensor, drawn: Tensor) -> None:
         sorted_ = functions.pick_columns(logits, factors.order)
@@ -87,21 +87,20 @@ class _Graph(PolicyGraph):
         parts = torch.split(sorted_, widths, dim=1) if len(widths) > 1 else (sorted_,)
         self._rows = len(drawn)
         self._factors = factors
-        self._logs: list[Tensor] = []
-        self._drawn: list[Tensor] = []
+        self._found: list[tuple[Tensor, Tensor]] = []
         for group, part in zip(factors.alike, parts, strict=True):
-            self._logs.append(functions.log_softmax(part.reshape(-1, group.size)))
-            self._drawn.append(drawn[:, torch.from_numpy(group.factors)].reshape(-1))
+            chosen = drawn[:, torch.from_numpy(group.factors)].reshape(-1)
+            self._found.append(functions.categorical(part.reshape(-1, group.size), chosen))
 
     def log_density(self, credit: Tensor | None = None) -> Tensor:
-        found = [functions.pick(logs, drawn) for logs, drawn in zip(self._logs, self._drawn, strict=True)]
+        found = [taken for taken, _ in self._found]
         if credit is not None:
             groups = [credit[:, torch.from_numpy(group.factors)].reshape(-1) for group in self._factors.alike]
             found = [logs * weights for logs, weights in zip(found, groups, strict=True)]
         return self._joined(found)
 
     def entropy(self) -> Tensor:
-        return self._joined([functions.entropy(logs) for logs in self._logs])
+        return self._joined([entropy for _, entropy in self._found])
 
     def _joined(self, parts: list[Tensor]) -> Tensor:
         """Sum over factors: one [n F_s] for each size -> [n]."""

@@ -11,6 +11,7 @@ and the Fisher metric, by which a natural gradient measures.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -118,25 +119,29 @@ class Categorical(Distribution):
         return np.zeros(0)
 
     def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
-        return CategoricalGraph(functions.log_softmax(outputs), drawn)
+        return CategoricalGraph(outputs, drawn)
 
     def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
         return _CategoricalValues(log_softmax(outputs), drawn)
 
 
 class CategoricalGraph(PolicyGraph):
-    """Log-probabilities of all entries."""
+    """A softmax over the menu's entries."""
 
-    def __init__(self, logs: Tensor, drawn: Tensor) -> None:
-        self.logs = logs
-        """[n, M]"""
+    def __init__(self, logits: Tensor, drawn: Tensor) -> None:
+        self.logits = logits
+        """[n, M], for those who ask for neither of these two"""
         self._drawn = drawn
 
+    @cached_property
+    def _both(self) -> tuple[Tensor, Tensor]:
+        return functions.categorical(self.logits, self._drawn)
+
     def log_density(self, credit: Tensor | None = None) -> Tensor:
-        return functions.pick(self.logs, self._drawn)
+        return self._both[0]
 
     def entropy(self) -> Tensor:
-        return functions.entropy(self.logs)
+        return self._both[1]
 
 
 class _CategoricalValues(PolicyValues):

@@ -24,6 +24,13 @@ def linear(group: ParameterGroup, name: str, x: Tensor, exponent: int = INPUT_EX
     return functions.affine(x, group.tensors[f"{name}.weight"], group.tensors[f"{name}.bias"], exponent)
 
 
+def hidden(group: ParameterGroup, name: str, x: Tensor, exponent: int = INPUT_EXPONENT, activation: str = "tanh") -> Tensor:
+    """A linear layer and what follows it: x [n, fan_in] -> [n, fan_out], on the graph; |x| <= 2^exponent."""
+    if activation == "relu":
+        return linear(group, name, x, exponent).clamp(0.0, RELU_MAX)
+    return functions.hidden(x, group.tensors[f"{name}.weight"], group.tensors[f"{name}.bias"], exponent)
+
+
 @dataclass(frozen=True)
 class Tower:
     """Hidden layers, then a linear one: names of layers of a group, and what lies between them."""
@@ -60,7 +67,7 @@ class Tower:
     def features(self, group: ParameterGroup, x: Tensor) -> Tensor:
         """The last hidden layer [n, width] of x [n, fan_in], on the graph."""
         for name, exponent in zip(self.hidden, self.exponents(), strict=False):
-            x = activate(linear(group, name, x, exponent), self.activation)
+            x = hidden(group, name, x, exponent, self.activation)
         return x
 
     def forward(self, group: ParameterGroup, x: Tensor) -> Tensor:
@@ -75,8 +82,3 @@ class Tower:
         """The same off the graph, with the present values of ``source``."""
         *hidden, output = (PreparedLinear.of(source, *pair) for pair in self.layers())
         return PreparedTower(tuple(hidden), output, self.activation == "relu")
-
-
-def activate(x: Tensor, activation: str) -> Tensor:
-    """What follows a hidden layer."""
-    return functions.tanh(x) if activation == "tanh" else x.clamp(0.0, RELU_MAX)

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.hyperbolic import tanh_in_place
+from dadc_net.exact.compiled.exponential import tanh_in_place, tested_exp
 from dadc_net.exact.compiled.jit import compiled, part
 from dadc_net.exact.compiled.recurrent import recurrent_step
-from dadc_net.exact.compiled.rounding import tested_exp
 
 
 @part

@@ -3,9 +3,11 @@
 import numba
 
 from dadc_net.exact.compiled.acting import choose, draw, encode, hidden_layer
-from dadc_net.exact.compiled.hyperbolic import tanh_tested
+from dadc_net.exact.compiled.exponential import exp_tested, tanh_tested
+from dadc_net.exact.compiled.likelihood import categorical, categorical_gradient
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
 from dadc_net.exact.compiled.rounding import (
+    hidden_gradient,
     round_dynamic,
     round_fixed,
     round_gradient,
@@ -16,9 +18,13 @@ from dadc_net.exact.compiled.rounding import (
 )
 
 __all__ = [
+    "categorical",
+    "categorical_gradient",
     "choose",
     "draw",
     "encode",
+    "exp_tested",
+    "hidden_gradient",
     "hidden_layer",
     "round_dynamic",
     "round_fixed",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.hyperbolic import tanh_in_place
+from dadc_net.exact.compiled.exponential import tanh_in_place
 from dadc_net.exact.compiled.jit import compiled, part
 from dadc_net.exact.compiled.rounding import Words, largest_magnitude, rounding_of
 

@@ -1,7 +1,4 @@
-"""Rounding onto a grid in one pass over the data: NumPy needs four for a tested value, and three for an operand.
-
-The only place of this package that takes the C library's exp, and never without the rounding test.
-"""
+"""Rounding onto a grid in one pass over the data: NumPy needs four for a tested value, and three for an operand."""
 
 from __future__ import annotations
 
@@ -23,7 +20,6 @@ _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 _LIMIT_BITS = np.int64((1023 + 300) << _MANTISSA_BITS)
 """The bits of 2^300, from where on a tensor has no scale."""
 _ROUNDING = math.ldexp(1.5, 52)
-_EXP_ROUNDING, _HALF_EXP_GRID = math.ldexp(1.5, 52 - 30), math.ldexp(1.0, -31)
 
 
 @part
@@ -32,12 +28,6 @@ def tested(candidate: float, constant: float, half: float, tolerance: float) -> 
     rounded = (candidate + constant) - constant
     # A NaN is not less than anything.
     return rounded, abs(candidate - rounded) < abs(candidate) * -tolerance + half
-
-
-@part
-def tested_exp(x: float, tolerance: float) -> tuple[float, bool]:
-    """exp on its grid, and whether that is sure."""
-    return tested(math.exp(x), _EXP_ROUNDING, _HALF_EXP_GRID, tolerance)
 
 
 @compiled
@@ -117,18 +107,11 @@ def sum_columns(x: Array, words: Words, bits: int, sums: Array) -> bool:
     return True
 
 
-@compiled
-def round_gradient(
-    x: Array, words: Words, left_bits: int, right_bits: int, sum_bits: int, left: Array, right: Array, sums: Array
+@part
+def _rounded_parts(
+    x: Array, largest: np.int64, left_bits: int, right_bits: int, sum_bits: int, left: Array, right: Array, sums: Array
 ) -> bool:
-    """Round x [n, m], n <= 2^13, for two products and add up its columns, all of one dynamic scale; False if it has none.
-
-    Args:
-        left: [n, m] for the first product, or [0, m] if that is not wanted.
-        right: [n, m] for the second one.
-        sums: [m]
-    """
-    largest = largest_magnitude(words)
+    """What ``round_gradient`` does, with the bits of max|x|."""
     to_left, to_right, to_sum = (
         rounding_of(largest, left_bits),
         rounding_of(largest, right_bits),
@@ -146,6 +129,40 @@ def round_gradient(
         for j in range(x.shape[1]):
             left[i, j] = (x[i, j] + to_left) - to_left
     return True
+
+
+@compiled
+def round_gradient(
+    x: Array, words: Words, left_bits: int, right_bits: int, sum_bits: int, left: Array, right: Array, sums: Array
+) -> bool:
+    """Round x [n, m], n <= 2^13, for two products and add up its columns, all of one dynamic scale; False if it has none.
+
+    Args:
+        left: [n, m] for the first product, or [0, m] if that is not wanted.
+        right: [n, m] for the second one.
+        sums: [m]
+    """
+    return _rounded_parts(x, largest_magnitude(words), left_bits, right_bits, sum_bits, left, right, sums)
+
+
+@compiled
+def hidden_gradient(
+    gradient: Array,
+    y: Array,
+    words: Words,
+    left_bits: int,
+    right_bits: int,
+    sum_bits: int,
+    slopes: Array,
+    left: Array,
+    right: Array,
+    sums: Array,
+) -> bool:
+    """``round_gradient`` of gradient (1 - y^2) [n, m], made in ``slopes`` [n, m], whose bits are ``words``."""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            slopes[i, j] = (1.0 - y[i, j] * y[i, j]) * gradient[i, j]
+    return _rounded_parts(slopes, largest_magnitude(words), left_bits, right_bits, sum_bits, left, right, sums)
 
 
 @compiled

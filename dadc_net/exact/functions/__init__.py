@@ -21,6 +21,7 @@ Axis letters: n rows, m and p columns.
 
 from __future__ import annotations
 
+from dadc_net.exact.functions.joined import categorical, hidden
 from dadc_net.exact.functions.likelihood import HALF_LOG_TWO_PI, entropy, gaussian_log_density
 from dadc_net.exact.functions.linear import (
     affine,
@@ -40,6 +41,7 @@ from dadc_net.exact.functions.quadratic import climb_corners, triangular_form, t
 __all__ = [
     "HALF_LOG_TWO_PI",
     "affine",
+    "categorical",
     "climb_corners",
     "column_sums",
     "divide",
@@ -49,6 +51,7 @@ __all__ = [
     "expand_rows",
     "fork",
     "gaussian_log_density",
+    "hidden",
     "log",
     "log_softmax",
     "mean",

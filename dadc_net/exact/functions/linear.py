@@ -135,16 +135,35 @@ def expand_columns(x: Tensor, columns: int) -> Tensor:
     return apply(_ExpandColumns, x, columns)
 
 
-def mean(x: Tensor, count: float | None = None) -> Tensor:
-    """Sum of a vector [n] divided by ``count`` (its length if None): a number [].
+class _WeightedMean(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, weights: Tensor, count: float) -> Tensor:
+        ctx.save_for_backward(weights)
+        ctx.count = count
+        return to_tensor(grid.column_sums(to_numpy(x) * to_numpy(weights)) / count)
+
+    @staticmethod
+    def backward(ctx: Context, *gradients: Tensor) -> Gradients:
+        (weights,) = ctx.saved_tensors
+        share = gradients[0] / ctx.count
+        if torch.is_grad_enabled():
+            return apply(_ExpandRows, share, weights.shape[0]) * weights, None, None
+        return to_tensor(to_numpy(share) * to_numpy(weights)), None, None
+
+
+def mean(x: Tensor, count: float | None = None, weights: Tensor | None = None) -> Tensor:
+    """Sum of a vector [n], times ``weights`` [n] that are data, divided by ``count`` (its length if None): a number [].
 
     Raises:
         ValueError: if x is not a vector.
     """
     if x.dim() != 1:
         raise ValueError(f"mean takes a vector, got shape {tuple(x.shape)}")
+    divisor = float(x.shape[0] if count is None else count)
+    if weights is not None:
+        return apply(_WeightedMean, x, weights, divisor)
     summed: Tensor = apply(_ColumnSums, x)
-    return summed / float(x.shape[0] if count is None else count)
+    return summed / divisor
 
 
 class _Pick(Function):
