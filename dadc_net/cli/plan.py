@@ -45,6 +45,7 @@ def plan_command(
     --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, full-sharing, no-sharing).
     """
     from dadc_net.config import resolve, split_structure
+    from dadc_net.errors import UsageError
     from dadc_net.toml_text import parse_override
 
     begun = time.monotonic()
@@ -59,6 +60,8 @@ def plan_command(
     # Imported here: its compiled part takes longer to load than the planners by name need in all.
     from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_record, plan_text
 
+    if horizon is not None and horizon < 1:
+        raise UsageError(f"--horizon is {horizon}. It counts decisions. Give at least 1, or none for a problem without end.")
     options: dict[str, Any] = {}
     if horizon is not None and is_finite:
         given = dict(map(parse_override, overrides))

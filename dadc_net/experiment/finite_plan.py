@@ -9,9 +9,10 @@ from typing import Any
 
 from dadc_net.config import RunConfig
 from dadc_net.errors import UsageError
-from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
 from dadc_net.planning.finite.sharing import Sharing
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.environment import FiniteParameters
 
 _NOTE_SECONDS = 2.0
@@ -60,9 +61,7 @@ def plan_finite(
     model = config.task.finite_model()
     own = config.parameters.horizon if isinstance(config.parameters, FiniteParameters) else 0
     horizon = request.horizon or own or model.horizon
-    if horizon is not None and horizon < 1:
-        raise UsageError(f"--horizon is {horizon}. It counts decisions. Give at least 1.")
-    if request.seconds <= 0.0 or request.memory_mib < 1:
+    if not request.seconds > 0.0 or request.memory_mib < 1:
         raise UsageError(
             f"--time is {request.seconds} and --memory is {request.memory_mib}. Both limit the search and must be positive. "
             "Give seconds and MiB."
@@ -95,7 +94,7 @@ def plan_finite(
 
 def _gap(request: PlanRequest, horizon: int | None) -> float:
     if request.gap is not None:
-        if request.gap < 0.0:
+        if not request.gap >= 0.0:
             raise UsageError(f"--gap is {request.gap}. It is a distance of bounds. Give 0 or more.")
         return request.gap
     return 1e-9 if horizon is not None else 1e-4

@@ -24,8 +24,9 @@ from typing import Any
 
 from dadc_net.errors import UsageError
 from dadc_net.finite_files import is_model_file, load_dpomdp
-from dadc_net.planning.finite.plan import Limits, plan_team
+from dadc_net.planning.finite.plan import plan_team
 from dadc_net.planning.finite.sharing import Sharing
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models.shipped import SHIPPED
 from tests.planning.test_finite_known_values import COLUMNS, ORDER, TABLE

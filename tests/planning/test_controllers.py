@@ -11,9 +11,10 @@ from dadc_net.planning.finite.controller_search import ControllerSearch
 from dadc_net.planning.finite.controllers import Controller, Controllers
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs
 from dadc_net.planning.finite.outlook import DiscountedOutlook
-from dadc_net.planning.finite.plan import Limits, plan_team
+from dadc_net.planning.finite.plan import plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
 from dadc_net.planning.finite.sharing import Sharing
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.models.shipped import SHIPPED
 from tests.planning.team_by_force import TinyTeam
 from tests.planning.test_finite_against_force import model_of, team

@@ -13,11 +13,12 @@ from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.delayed_search import DelayedSearch
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs
 from dadc_net.planning.finite.outlook import DiscountedOutlook
-from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
 from dadc_net.planning.finite.relaxations import StateValues
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.models.shipped import SHIPPED
 from tests.planning.team_by_force import TinyTeam, cut, optimum
 from tests.planning.test_finite_against_force import STRUCTURES, model_of, team
@@ -73,7 +74,7 @@ def by_delay(tiny: TinyTeam, name: str, delay: int, discount: float) -> float:
     outlook = DiscountedOutlook(joint, discount, 1, 3000)
     search = None
     for steps in range(1, delay + 1):
-        beliefs = TeamBeliefs(joint, Sharing(name if steps > 1 else "delayed-sharing", delay_steps=steps))
+        beliefs = TeamBeliefs(joint, Sharing(name=name if steps > 1 else "delayed-sharing", delay_steps=steps))
         search = DelayedSearch(beliefs, outlook, discount, 1e-7, never, search)
         while not search.is_closed(search.root):
             search.trial(search.root)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dadc_net.planning.finite.plan import Limits, plan_team
+from dadc_net.planning.finite.plan import plan_team
 from dadc_net.planning.finite.sharing import Sharing
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.sparse_rows import SparseRows
 from tests.planning.team_by_force import TinyTeam, cut, optimum

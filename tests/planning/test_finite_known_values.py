@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models.shipped import SHIPPED
 

@@ -11,13 +11,18 @@ import pytest
 from dadc_net.errors import UsageError
 from dadc_net.planning import multi_access_broadcast
 from dadc_net.planning.finite import tightening
+from dadc_net.planning.finite.foresight import Foresight
 from dadc_net.planning.finite.last_two import LastTwo
-from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch
 from dadc_net.planning.finite.sharing import Sharing
+from dadc_net.planning.finite.team_belief import TeamBelief
+from dadc_net.planning.finite.watch import Limits
+from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models.paper import broadcast_model
 from dadc_net.team.finite.models.shipped import SHIPPED
+from dadc_net.team.finite.sparse_rows import SparseRows
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcastParameters
 from tests.planning.looks import LateAfter
 
@@ -180,6 +185,102 @@ def test_bounds_hold_when_memory_is_used_up() -> None:
     enough = plan_team(SHIPPED["box-pushing"](), Sharing.from_record("no-sharing"), horizon=5, discount=1.0, limits=limits())
     assert enough.stopped == "gap"
     assert enough.bytes_held > 1 << 19
+
+
+@pytest.mark.parametrize(
+    ("name", "horizon"),
+    [
+        ("no-sharing", 5),
+        ("control-sharing", 5),
+        ("delayed-sharing", 5),
+        ("no-sharing", None),
+        ("delayed-sharing", None),
+        ("full-sharing", None),
+        ("control-sharing", None),
+    ],
+)
+@pytest.mark.parametrize("memory", [1, 1 << 20])
+def test_however_little_memory_there_is_bounds_come_out(name: str, horizon: int | None, memory: int) -> None:
+    """Of a model with many joint beliefs, of which the least number is kept."""
+    parameters = {"delay_steps": 2} if name == "delayed-sharing" else {}
+    model = SHIPPED["fire-fighting"]()
+    plan = plan_team(
+        model,
+        Sharing.from_record(name, parameters),
+        horizon=horizon,
+        discount=0.9,
+        limits=Limits(gap=1e-9, memory_bytes=memory, is_late=LateAfter(2000)),
+    )
+    assert plan.stopped == "memory" or (plan.stopped == "time" and memory > 1)
+    least, most = model.expected_rewards.min() * 10.0, model.expected_rewards.max() * 10.0
+    assert least - 1e-9 <= plan.lower < plan.upper <= most + 1e-9
+    assert describe_plan(plan).startswith("decision 1")
+
+
+def test_the_arrays_of_a_look_and_tables_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    whole = Foresight.look
+
+    def look(self: Foresight, belief: TeamBelief, stages: list[int], enough: float) -> object:
+        held.append(self.entries(len(belief.numbers), len(stages)))
+        return whole(self, belief, stages, enough)
+
+    monkeypatch.setattr(Foresight, "look", look)
+    plan = tiger(7, Sharing.from_record("no-sharing"), limits(memory=1 << 28))
+    assert plan.stopped == "gap"
+    assert plan.bytes_held > 8 * max(held) > 1 << 20
+    # Where they have no room, no look is so far.
+    most, held[:] = max(held), []
+    little = tiger(7, Sharing.from_record("no-sharing"), Limits(gap=1e-9, memory_bytes=1 << 22, is_late=LateAfter(20_000)))
+    assert max(held, default=0) <= most // 4
+    assert little.bytes_held < 1 << 23
+    assert little.lower <= plan.upper
+    assert little.upper >= plan.lower
+
+
+def test_it_is_told_how_far_it_is_also_during_a_long_trial() -> None:
+    told: list[tuple[float, float, int]] = []
+    sharing = Sharing.from_record("no-sharing")
+    plan_team(
+        SHIPPED["dec-tiger"](),
+        sharing,
+        horizon=6,
+        discount=1.0,
+        limits=limits(),
+        progress=lambda lower, upper, beliefs: told.append((lower, upper, beliefs)),
+    )
+    bounds = [(lower, upper) for lower, upper, _ in told]
+    # Bounds only come nearer, and are told again while nothing but the number of beliefs changes.
+    assert all(a[0] <= b[0] and a[1] >= b[1] for a, b in itertools.pairwise(bounds))
+    assert len({beliefs for lower, upper, beliefs in told if (lower, upper) == bounds[0]}) > 1
+
+
+def test_a_model_of_many_observations_is_no_table_too_large() -> None:
+    many = 700
+    rows = SparseRows.from_dense(np.eye(2))
+    seen = SparseRows.from_entries([0, 1], [0, many * many - 1], [1.0, 1.0], (2, many * many))
+    names = tuple(f"o{i}" for i in range(many))
+    model = FiniteModel(
+        name="many",
+        states=("a", "b"),
+        actions=(("x", "y"), ("x", "y")),
+        observations=(names, names),
+        start=np.array([0.5, 0.5]),
+        transitions=(rows,) * 4,
+        observation_probabilities=(seen,) * 4,
+        rewards=(np.array([1.0, 0.0]), np.zeros(2), np.zeros(2), np.array([0.0, 1.0])),
+        discount=0.9,
+    )
+    # The state is seen after one guess.
+    for name, horizon, value in (("no-sharing", 2, 1.5), ("full-sharing", 2, 1.5), ("control-sharing", None, 9.5)):
+        plan = plan_team(
+            model,
+            Sharing.from_record(name),
+            horizon=horizon,
+            discount=0.9 if horizon is None else 1.0,
+            limits=Limits(gap=1e-6, memory_bytes=1 << 28, is_late=LateAfter(3000)),
+        )
+        assert plan.lower - 1e-6 <= value <= plan.upper + 1e-6
 
 
 def test_a_gap_is_enough_when_it_is_asked_for() -> None:

@@ -12,11 +12,12 @@ from dadc_net.planning.finite.controllers import Controllers
 from dadc_net.planning.finite.imitation import Imitation
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs
 from dadc_net.planning.finite.outlook import DiscountedOutlook, HorizonOutlook
-from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.practice import controller_of, practised
 from dadc_net.planning.finite.relaxations import FullSharingValues
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models.shipped import SHIPPED
 from tests.planning.looks import LateAfter

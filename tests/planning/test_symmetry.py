@@ -10,10 +10,11 @@ import pytest
 from dadc_net.planning.finite import plan as planning
 from dadc_net.planning.finite.alike import Alike, Kin
 from dadc_net.planning.finite.joint_beliefs import JointBeliefs
-from dadc_net.planning.finite.plan import Limits, TeamPlan, plan_team
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.symmetry import symmetries
 from dadc_net.planning.finite.team_belief import TeamBelief
+from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.models.shipped import SHIPPED
 from tests.planning.team_by_force import TinyTeam, cut, optimum

@@ -74,8 +74,11 @@ def test_the_planners_by_name_say_their_bounds_too() -> None:
     [
         (("mabc", "--horizon", "3"), "no finite model"),
         (("dec-tiger", "--set", "structure=none"), "no exact planner for the information structure"),
+        (("dec-tiger", "--horizon", "0"), "--horizon is 0"),
         (("dec-tiger", "--horizon", "2", "--gap", "-1"), "--gap"),
+        (("dec-tiger", "--horizon", "2", "--gap", "nan"), "--gap is nan"),
         (("dec-tiger", "--horizon", "2", "--time", "0"), "--time"),
+        (("dec-tiger", "--horizon", "2", "--time", "nan"), "--time is nan"),
     ],
 )
 def test_wrong_requests_end_in_a_sentence(arguments: tuple[str, ...], message: str) -> None:

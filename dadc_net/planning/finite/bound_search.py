@@ -24,16 +24,17 @@ import numpy as np
 from dadc_net.planning.finite.alike import Alike
 from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.foresight import Foresight, stages_from
-from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.joint_beliefs import Array, Numbers, TooManyBeliefsError
 from dadc_net.planning.finite.last_two import LastTwo
 from dadc_net.planning.finite.outlook import Outlook
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
-from dadc_net.planning.finite.search_nodes import Node, Option
+from dadc_net.planning.finite.search_nodes import Caps, Node, Option
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs, fresh
 
 _MOST_ROUNDS = 5
 _LOOKS_TO_SPELL_OUT = 1000
 _NODE_BYTES = 700
+_ROOM = 1 << 27
 _FARTHEST = 6
 """Decisions of a look."""
 _WORTHWHILE = 0.02
@@ -51,12 +52,14 @@ class BoundSearch:
         tolerance: float,
         stop: Callable[[], bool],
         alike: Alike | None = None,
+        room: int = _ROOM,
     ) -> None:
         """
         Args:
             tolerance: gaps of at most this are closed.
             stop: asked now and then; when it is true the search ends early, with bounds that hold.
             alike: finds beliefs that are the same by a symmetry of the model.
+            room: bytes that one look may take.
         """
         self.beliefs = beliefs
         self.joint = beliefs.joint
@@ -66,7 +69,7 @@ class BoundSearch:
         self.stop = stop
         self.nodes: dict[tuple[int, bytes], Node] = {}
         self.bytes_held = 0
-        self._better: dict[int, Array] = {}
+        self._better = Caps(beliefs.joint, self._hold)
         self._rounds: dict[tuple[int, int, int], int] = {}
         self._ahead: dict[tuple[int, int, int], list[tuple[float, Node]]] = {}
         self.deviation = 0.0
@@ -75,7 +78,8 @@ class BoundSearch:
         whole = beliefs.sharing.name == "no-sharing" and beliefs.sharing.memory_steps is None
         self._whole = whole
         """Whether nothing becomes common and nothing is forgotten."""
-        self._foresight = Foresight(self.joint, discount, self._promised) if whole and beliefs.agents == 2 else None
+        far = Foresight(self.joint, discount, self._promised, room, self._hold, lambda: self.stop())
+        self._foresight = far if whole and beliefs.agents == 2 else None
         self._alike = alike
         self.tried = 0
         """Options, at all nodes."""
@@ -221,7 +225,9 @@ class BoundSearch:
 
     def _settle_last_two(self, node: Node, enough: float) -> None:
         belief = node.belief
+        known = self._last_two.bytes_held
         table = self._last_two.table(belief.numbers) * belief.weights[:, None]
+        self._hold(self._last_two.bytes_held - known)
         search = PrescriptionSearch(belief.memories, table, self._last_two.sizes, enough, self._hold)
         plans = search.pop(enough, self.stop)
         search.release()
@@ -247,6 +253,8 @@ class BoundSearch:
             node.best = self._try(node, Promise(node.upper, node.last_actions))
             for _, child in node.best.children:
                 self.trial(child)
+        except TooManyBeliefsError:
+            return False
         finally:
             self.stop = stop
         return all(child.last_actions is not None for _, child in node.best.children)
@@ -294,16 +302,22 @@ class BoundSearch:
         node.next_look = 2 * node.spent
         stages = list(stages_from(node.stage, self.outlook.next, self.outlook.is_last, _FARTHEST))
         stages = stages[: self._foresight.farthest(rows, node.spent, len(stages))]
-        if len(stages) == 1 or self.stop():
+        if len(stages) == 1:
             return False
+        look = None
         for rounds in range(_MOST_ROUNDS):
-            look = self._foresight.look(belief, stages, max(enough, node.lower))
+            again = self._foresight.look(belief, stages, max(enough, node.lower))
+            if again is None:
+                break
+            look = again
             rest = zip(look.numbers.tolist(), look.actions.tolist(), look.weights.tolist(), strict=True)
             if look.bound <= enough or self.outlook.is_last(stages[-1]):
                 break
             less = [weight * self._look_ahead(stages[-1], number, action, 1 + rounds) for number, action, weight in rest]
             if sum(less) <= max(self.tolerance, _WORTHWHILE * (look.bound - max(enough, node.lower))) or self.stop():
                 break
+        if look is None:
+            return False
         untried = PrescriptionSearch(belief.memories, look.table, self._sizes, hold=self._hold)
         if untried.bound >= node.untried_bound:
             untried.release()
@@ -315,7 +329,7 @@ class BoundSearch:
 
     def _promised(self, stage: int, numbers: Numbers) -> Array:
         """[n, JA] what fresh beliefs promise."""
-        return np.minimum(self.outlook.upper_q(stage, numbers), self._better_at(stage)[numbers])
+        return np.minimum(self.outlook.upper_q(stage, numbers), self._better.at(stage)[numbers])
 
     def _look_ahead(self, stage: int, number: int, action: int, allowed: int) -> float:
         """Spend trials on what follows a fresh belief and a joint action; by how much that promises less now."""
@@ -337,20 +351,10 @@ class BoundSearch:
             self._nested -= 1
         ahead = sum(chance * child.upper for chance, child in self._ahead[pair])
         value = float(self.joint.reward(np.array([number]))[0, action]) + self.discount * ahead
-        better = self._better_at(stage)
+        better = self._better.at(stage)
         before = min(float(better[number, action]), float(self.outlook.upper_q(stage, np.array([number]))[0, action]))
         better[number, action] = min(before, value)
         return max(0.0, before - value)
-
-    def _better_at(self, stage: int) -> Array:
-        """[N, JA] what looking ahead has found that fresh beliefs are worth at most; infinite where nobody looked."""
-        table = self._better.get(stage)
-        if table is None or len(table) < len(self.joint):
-            grown = np.full((2 * len(self.joint), len(self._actions)), np.inf)
-            if table is not None:
-                grown[: len(table)] = table
-            self._better[stage] = table = grown
-        return table
 
     def _try(self, node: Node, promise: Promise) -> Option:
         belief = node.belief

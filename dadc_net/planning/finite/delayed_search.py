@@ -36,6 +36,8 @@ _MOST_AT_ONCE = 1_000_000
 """Entries of all joint choices at once, up to which the best is read off a table."""
 _MOST_ROUNDS = 20
 _NODE_BYTES = 900
+_MANY_WORDS, _MOST_BITS = 10_000, 900.0
+"""So many words and no fewer, and functions that take so many bits to number, are too many for any table."""
 
 
 @dataclass(eq=False, slots=True)
@@ -92,11 +94,11 @@ class DelayedNode:
 
 
 def table_entries(actions: tuple[int, ...], observations: tuple[int, ...], length: int) -> float:
-    """How many joint functions from words of ``length`` observations to actions there are."""
-    entries = 1.0
-    for action, observation in zip(actions, observations, strict=True):
-        entries *= float(action) ** (observation**length)
-    return entries
+    """How many joint functions from words of ``length`` observations to actions there are; infinite beyond float64."""
+    words = [min(observation**length, _MANY_WORDS) for observation in observations]
+    if sum(count * math.log2(action) for action, count in zip(actions, words, strict=True)) > _MOST_BITS:
+        return math.inf
+    return float(math.prod(action**count for action, count in zip(actions, words, strict=True)))
 
 
 class DelayedSearch:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
-
 from dadc_net.planning.finite.bound_search import BoundSearch
 from dadc_net.planning.finite.delay_cascade import DelayCascade
 from dadc_net.planning.finite.imitation import Imitation, begin_anew, spread, spread_delayed
@@ -15,6 +12,7 @@ from dadc_net.planning.finite.search_view import Search, SearchNode
 from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.starting_over import starting_over
 from dadc_net.planning.finite.team_belief import TeamBeliefs, fresh
+from dadc_net.planning.finite.watch import Watch
 
 _ENUMERATED = 3_000
 """Joint beliefs for which V_full is worth computing; beyond them V_mdp bounds."""
@@ -31,44 +29,26 @@ _PRACTISED, _MOST_PRACTISED = 200, 4
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
 
-Progress = Callable[[float, float, int], None]
-"""(lower, upper, beliefs) now and then"""
-
-
-class SearchWatch(Protocol):
-    """Says when to stop, and is told what there is."""
-
-    search: Search | None
-    beside: DelayCascade | None
-
-    def __call__(self) -> bool:
-        """Whether to stop."""
-        ...
-
-
 Found = tuple[Search, SearchNode, float, float]
 """(search, the node whose policy the lower bound is, lower, upper)"""
 
 
-def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: SearchWatch, progress: Progress) -> Found:
+def plan_endless(beliefs: TeamBeliefs, discount: float, gap: float, watch: Watch) -> Found:
     """Bound the optimum without end until the bounds are within ``gap`` of each other, or ``watch`` says stop."""
     outlook = DiscountedOutlook(beliefs.joint, discount, beliefs.sharing.phases, _ENUMERATED, watch)
+    watch.hold(outlook)
     cascade = watch.beside = DelayCascade(beliefs, outlook, discount, gap, watch)
+    watch.hold(cascade)
     sharing = beliefs.sharing
     if cascade.fits():
-        return _delayed(beliefs, outlook, cascade, (discount, gap), watch, progress)
+        return _delayed(beliefs, outlook, cascade, (discount, gap), watch)
     if sharing.name in ("full-sharing", "periodic-sharing") or sharing.delay_steps == 1 or sharing.memory_steps is not None:
-        return _recurring(beliefs, outlook, cascade, (discount, gap), watch, progress)
-    return _Staged(beliefs, outlook, cascade, (discount, gap), watch, progress).run()
+        return _recurring(beliefs, outlook, cascade, (discount, gap), watch)
+    return _Staged(beliefs, outlook, cascade, (discount, gap), watch).run()
 
 
 def _delayed(
-    beliefs: TeamBeliefs,
-    outlook: DiscountedOutlook,
-    cascade: DelayCascade,
-    asked: tuple[float, float],
-    watch: SearchWatch,
-    progress: Progress,
+    beliefs: TeamBeliefs, outlook: DiscountedOutlook, cascade: DelayCascade, asked: tuple[float, float], watch: Watch
 ) -> Found:
     """Delayed sharing: the last search of the cascade is its own."""
     discount, gap = asked
@@ -77,16 +57,17 @@ def _delayed(
         for search in cascade.searches:
             spread_delayed(search, outlook)
 
-    imitation = Imitation(beliefs, outlook, discount, gap, watch, tell)
+    imitation = Imitation(beliefs, outlook, discount, gap, watch, tell, watch.hold)
     if sum(len(moves.data) for moves in beliefs.joint.model.transitions) > _SOON_SOLVED:
         imitation.start()
-    while not watch() and not (cascade.reached() and cascade.searches[-1].root.gap <= gap):
-        cascade.look()
-        imitation.look(_TABLES * sum(search.tried for search in cascade.searches), 0)
-        last = cascade.searches[-1]
-        # What bounds a shorter delay from below is none of this one's, but what needs no memory is.
-        lower = last.root.lower if cascade.reached() else float(outlook.lower(0, last.root.belief.numbers).max())
-        progress(lower, cascade.value, len(last.nodes))
+    with watch.ending_memory():
+        while not watch() and not (cascade.reached() and cascade.searches[-1].root.gap <= gap):
+            cascade.look()
+            imitation.look(_TABLES * sum(search.tried for search in cascade.searches), 0)
+            last = watch.search = cascade.searches[-1]
+            # What bounds a shorter delay from below is none of this one's, but what needs no memory is.
+            lower = last.root.lower if cascade.reached() else float(outlook.lower(0, last.root.belief.numbers).max())
+            watch.tell(lower, cascade.value)
     search = watch.search = cascade.own()
     search.begun = imitation.begun
     root = search.root
@@ -94,12 +75,7 @@ def _delayed(
 
 
 def _recurring(
-    beliefs: TeamBeliefs,
-    outlook: DiscountedOutlook,
-    cascade: DelayCascade,
-    asked: tuple[float, float],
-    watch: SearchWatch,
-    progress: Progress,
+    beliefs: TeamBeliefs, outlook: DiscountedOutlook, cascade: DelayCascade, asked: tuple[float, float], watch: Watch
 ) -> Found:
     """Where beliefs come up again and again, all trials are from one root, and all bounds are settled now and then."""
     discount, gap = asked
@@ -112,18 +88,21 @@ def _recurring(
         # One trial can take all the time there is, so that it is left where a policy is due.
         return watch() or imitation.is_due(search.tried, search.rows)
 
-    imitation = Imitation(beliefs, outlook, discount, gap, watch, tell)
+    imitation = Imitation(beliefs, outlook, discount, gap, watch, tell, watch.hold)
     search = watch.search = BoundSearch(beliefs, outlook, discount, _SHARE_OF_GAP * gap, due)
+    watch.hold(search)
     search.begun = imitation.begun
     root, options = search.root, 0
-    while min(root.upper, cascade.value) - root.lower > gap and not watch():
-        search.trial(root)
-        cascade.look()
-        imitation.look(search.tried, search.rows)
-        if search.tried > _SETTLED_GROWTH * options:
-            options = search.tried
-            settle(search, _SETTLED_CHANGE * gap)
-        progress(root.lower, min(root.upper, cascade.value), len(search.nodes))
+    watch.tell(root.lower, root.upper)
+    with watch.ending_memory():
+        while min(root.upper, cascade.value) - root.lower > gap and not watch():
+            search.trial(root)
+            cascade.look()
+            imitation.look(search.tried, search.rows)
+            if search.tried > _SETTLED_GROWTH * options:
+                options = search.tried
+                settle(search, _SETTLED_CHANGE * gap)
+            watch.tell(root.lower, min(root.upper, cascade.value))
     return search, root, root.lower, max(root.lower, min(root.upper, cascade.value))
 
 
@@ -136,18 +115,19 @@ class _Staged:
         endless: DiscountedOutlook,
         cascade: DelayCascade,
         asked: tuple[float, float],
-        watch: SearchWatch,
-        progress: Progress,
+        watch: Watch,
     ) -> None:
         discount, self._gap = asked
         self._endless, self._cascade = endless, cascade
-        self._watch, self._progress = watch, progress
+        self._watch = watch
         self._outlook = StagedOutlook(endless, discount, beliefs.sharing.phases)
         tolerance = _SHARE_OF_GAP * self._gap
-        self._search = BoundSearch(beliefs, self._outlook, discount, tolerance, watch)
+        self._search = BoundSearch(beliefs, self._outlook, discount, tolerance, watch, room=watch.room)
         watch.search = self._search
+        watch.hold(self._search)
         self._full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
-        self._imitation = Imitation(beliefs, endless, discount, self._gap, watch, self._tell)
+        watch.hold(self._full)
+        self._imitation = Imitation(beliefs, endless, discount, self._gap, watch, self._tell, watch.hold)
         self._search.begun = self._imitation.begun
         self._learns = beliefs.sharing.keeps_whole_words
         self._learnt = 0
@@ -156,6 +136,13 @@ class _Staged:
 
     def run(self) -> Found:
         """The search until it is over."""
+        with self._watch.ending_memory():
+            self._run()
+        upper = min(self.upper, self._cascade.value)
+        return self._search, self.root, self.root.lower, max(self.root.lower, upper)
+
+    def _run(self) -> None:
+        self._note(self.root)
         # A policy before what bounds from above, which can take all the time there is; and first what all structures can
         # imitate, so that none has less when time is up.
         self._imitation.begin()
@@ -179,16 +166,16 @@ class _Staged:
                 self._note(stage)
             self._learn(stage)
             self._note(stage)
-        upper = min(self.upper, self._cascade.value)
-        return search, self.root, self.root.lower, max(self.root.lower, upper)
 
     def _practise(self, horizon: int) -> bool:
         """Solve the problem that ends after ``horizon`` decisions, for a policy to start over with; whether it was easy."""
         if not self._learns:
             return False
+        outlook = HorizonOutlook(self._full, horizon, 1)
         search = BoundSearch(
-            self._search.beliefs, HorizonOutlook(self._full, horizon, 1), self._search.discount, self._gap, self._watch
+            self._search.beliefs, outlook, self._search.discount, self._gap, self._watch, room=self._watch.room
         )
+        self._watch.hold(search)
         search.scout(search.root)
         while search.root.gap > self._gap and search.tried <= _PRACTISED and not self._watch():
             search.trial(search.root)
@@ -221,7 +208,7 @@ class _Staged:
         if stage.lower >= self.root.lower:
             self.root = stage
         self.upper = min(self.upper, stage.upper, self._cascade.value)
-        self._progress(self.root.lower, self.upper, len(self._search.nodes))
+        self._watch.tell(self.root.lower, self.upper)
 
     def _learn(self, stage: Node) -> None:
         """Make what has been found a policy to start over with, as long as that helps."""

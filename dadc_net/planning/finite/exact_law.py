@@ -104,9 +104,7 @@ class LawOfTeam:
 
     def places(self, law: Law) -> list[Numbers]:
         """[K] of [R]: the rows' local values as prescriptions look them up."""
-        return [
-            self._family.look_up(space, law.stage.local(agent))[law.point] for agent, space in enumerate(self._spaces)
-        ]
+        return [self._family.look_up(space, law.stage.local(agent))[law.point] for agent, space in enumerate(self._spaces)]
 
     def act(self, law: Law, theta: Theta) -> tuple[Law, Numbers]:
         """Rows split by what agents do under theta [n] or [n, D], and their joint actions [R]."""

@@ -19,8 +19,8 @@ from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
 from dadc_net.planning.finite.path_tightening import Paths, Shape, tighten_paths
 from dadc_net.planning.finite.team_belief import TeamBelief
 
-_MOST_ENTRIES = 4_000_000
-"""Of one look."""
+_MOST_ENTRIES, _ENTRY_BYTES = 4_000_000, 28
+"""Of one look; and of an entry in its arrays at most."""
 _SWEEPS, _MOST_SWEEPS = 8, 96
 _WORTHWHILE = 0.02
 """Sweeps go on while as many as these lower the bound by this share of what all before have."""
@@ -47,8 +47,23 @@ class Look(NamedTuple):
 class Foresight:
     """Looks at what follows a team belief from farther away."""
 
-    def __init__(self, joint: JointBeliefs, discount: float, upper_q: Callable[[int, Numbers], Array]) -> None:
-        """``upper_q``: at a stage, by fresh belief [n] and joint action, no structure has more: [n, JA]."""
+    def __init__(
+        self,
+        joint: JointBeliefs,
+        discount: float,
+        upper_q: Callable[[int, Numbers], Array],
+        room: int = 1 << 27,
+        hold: Callable[[int], None] = lambda change: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """
+        Args:
+            upper_q: at a stage, by fresh belief [n] and joint action, no structure has more: [n, JA].
+            room: bytes that the arrays of one look may take.
+            hold: told by how many bytes what is held has grown, before ``stop`` is asked.
+        """
+        self._hold, self._stop = hold, stop
+        self._most = min(_MOST_ENTRIES, room // _ENTRY_BYTES)
         self._joint = joint
         self._discount = discount
         self._upper_q = upper_q
@@ -66,18 +81,28 @@ class Foresight:
     def farthest(self, rows: int, spent: int, most: int) -> int:
         """How many decisions, up to ``most``, a look may take in for what was ``spent``; 1 if it would see nothing new."""
         decisions = 1
-        while decisions < most and self.entries(rows, decisions + 1) <= _MOST_ENTRIES:
+        while decisions < most and self.entries(rows, decisions + 1) <= self._most:
             if self.cost(rows, decisions + 1) > spent:
                 break
             decisions += 1
         return decisions
 
-    def look(self, belief: TeamBelief, stages: list[int], enough: float) -> Look:
+    def look(self, belief: TeamBelief, stages: list[int], enough: float) -> Look | None:
         """Bound prescriptions of ``belief`` where all becomes common at the last of the ``stages``, one by decision.
 
         Args:
             enough: a bound that is no greater need not be tighter.
+
+        Returns:
+            None where time is up, or memory with the arrays of this look.
         """
+        arrays = self.entries(len(belief.numbers), len(stages)) * _ENTRY_BYTES
+        self._hold(arrays)
+        found = None if self._stop() else self._looked(belief, stages, enough)
+        self._hold(-arrays)
+        return found
+
+    def _looked(self, belief: TeamBelief, stages: list[int], enough: float) -> Look:
         (acts, answers), (sees, hears), decisions = self._actions, self._observations, len(stages)
         memories = np.stack([np.unique(belief.memories[:, k], return_inverse=True)[1].reshape(-1) for k in (0, 1)])
         known, place = np.unique(belief.numbers, return_inverse=True)

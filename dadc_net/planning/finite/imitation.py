@@ -18,6 +18,7 @@ from dadc_net.planning.finite.delayed_search import DelayedSearch
 from dadc_net.planning.finite.outlook import DiscountedOutlook
 from dadc_net.planning.finite.practice import practised
 from dadc_net.planning.finite.search_nodes import Node
+from dadc_net.planning.finite.search_view import Held
 from dadc_net.planning.finite.settling import settle
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 
@@ -40,13 +41,15 @@ class Imitation:
         gap: float,
         stop: Callable[[], bool],
         spread: Callable[[], None],
+        hold: Callable[[Held], None] = lambda held: None,
     ) -> None:
         """
         Args:
             gap: what raises no bound by as much is not told.
             spread: tells all that has been looked at what the outlook knows now.
+            hold: is told what takes memory.
         """
-        self._outlook, self._gap, self._spread = outlook, gap, spread
+        self._outlook, self._gap, self._spread, self._hold = outlook, gap, spread, hold
         self._joint, self._discount, self._stop = beliefs.joint, discount, stop
         self._controllers = ControllerSearch(beliefs.joint.model, discount, stop)
         # Where memory is cut off, agents cannot know at which node of a controller they are.
@@ -79,7 +82,7 @@ class Imitation:
         """Know what optimal policies of short problems without sharing are worth, begun again and again."""
         model = self._joint.model
         controllers = Controllers(model, self._discount, self._stop)
-        for controller in practised(self._joint, self._discount, self._gap, self._stop):
+        for controller in practised(self._joint, self._discount, self._gap, self._stop, self._hold):
             if model.num_states * math.prod(map(len, controller.actions)) <= _MOST_CELLS:
                 found = controllers.value(controller)
                 if self._add(found, {0, found.node}):

@@ -24,6 +24,8 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 ROUNDING = 1e-10
 _FIRST_CAPACITY = 64
+_BELIEF_BYTES = 300
+"""Of a belief, its numbers and tables aside."""
 
 
 class FollowingBeliefs(NamedTuple):
@@ -56,6 +58,7 @@ class JointBeliefs:
         self._number: dict[bytes, int] = {}
         self._support: list[Numbers] = []
         self._mass: list[Array] = []
+        self._support_bytes = 0
         self._reward = np.zeros((_FIRST_CAPACITY, model.num_joint_actions))
         self._first = np.full((_FIRST_CAPACITY, model.num_joint_actions), -1, dtype=np.int64)
         self._size = np.zeros((_FIRST_CAPACITY, model.num_joint_actions), dtype=np.int64)
@@ -71,7 +74,7 @@ class JointBeliefs:
     @property
     def bytes_held(self) -> int:
         """Bytes of all tables, roughly."""
-        return sum(16 * len(part) + 300 for part in self._support) + 32 * self._used + 3 * self._reward.nbytes
+        return self._support_bytes + 32 * len(self._flat.belief) + 3 * self._reward.nbytes
 
     def support(self, number: int) -> tuple[Numbers, Array]:
         """States [n] in order and their probabilities [n]."""
@@ -112,6 +115,7 @@ class JointBeliefs:
         self._number[key] = number
         self._support.append(states)
         self._mass.append(probabilities)
+        self._support_bytes += 16 * len(states) + _BELIEF_BYTES
         self._reward[number] = self._rewards[:, states] @ probabilities
         return number
 

@@ -30,9 +30,10 @@ class LastTwo:
         """[K] functions from own observations to own actions"""
         self.sizes = tuple(a * f for a, f in zip(self._actions, self._answers, strict=True))
         """[K] plans of each agent: action times number of answers plus answer"""
-        self._known = np.zeros((0, math.prod(self.sizes)))
+        self.bytes_held = 0
+        self._known: list[Array] = []
         self._row = np.zeros(0, dtype=np.int64)
-        """[N] where in ``_known`` a joint belief's values are; -1: nowhere"""
+        """[N] which of ``_known`` are a joint belief's values; -1: none yet"""
         self._functions: list[Numbers] = []
 
     def is_worth_it(self, memories: int) -> bool:
@@ -45,11 +46,11 @@ class LastTwo:
             self._row = np.concatenate((self._row, np.full(2 * len(self._joint) - len(self._row), -1)))
         missing = np.unique(numbers[self._row[numbers] < 0])
         if len(missing):
-            found = [self._values(number)[None] for number in missing.tolist()]  # Memory may end here.
+            found = [self._values(number) for number in missing.tolist()]  # Memory may end here.
             self._row[missing] = len(self._known) + np.arange(len(missing))
-            self._known = np.concatenate((self._known, *found))
-        table: Array = self._known[self._row[numbers]]
-        return table
+            self._known += found
+            self.bytes_held += sum(values.nbytes for values in found)
+        return np.stack([self._known[row] for row in self._row[numbers].tolist()])
 
     def first_actions(self, plans: Numbers) -> Numbers:
         """[T, K] the actions with which plans [T, K] begin."""

@@ -141,6 +141,11 @@ class DiscountedOutlook:
         self._known = self._enumerate(most)
         self._distance: float | None = None
 
+    @property
+    def bytes_held(self) -> int:
+        """Of the tables by joint belief and by state."""
+        return self._known.nbytes + self.vectors.nbytes + self._best.nbytes + self._ahead.nbytes
+
     def next(self, stage: int) -> int:
         """The next phase."""
         return (stage + 1) % self._phases

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,14 @@ import numpy as np
 from dadc_net.errors import UsageError
 from dadc_net.planning.finite.alike import alike
 from dadc_net.planning.finite.bound_search import BoundSearch
-from dadc_net.planning.finite.delay_cascade import DelayCascade
-from dadc_net.planning.finite.endless import Found, Progress, plan_endless
-from dadc_net.planning.finite.joint_beliefs import JointBeliefs, TooManyBeliefsError
+from dadc_net.planning.finite.endless import Found, plan_endless
+from dadc_net.planning.finite.joint_beliefs import JointBeliefs
 from dadc_net.planning.finite.outlook import HorizonOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
 from dadc_net.planning.finite.search_view import Search, SearchNode
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
+from dadc_net.planning.finite.watch import Limits, Progress, Watch
 from dadc_net.team.finite.model import FiniteModel
 
 _ENUMERATED = 200_000
@@ -25,17 +24,6 @@ _ENUMERATED = 200_000
 _BELIEF_BYTES = 600
 _SHARE_OF_GAP = 0.5
 """Gaps below the root are closed at this share of what is allowed there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """When to stop."""
-
-    gap: float
-    """Bounds this near to each other are near enough."""
-    memory_bytes: int
-    is_late: Callable[[], bool]
-    """Whether time is up; the core has no clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +43,7 @@ class TeamPlan:
     merging_error: float
     """What merging beliefs can have cost, included in the bounds."""
     bytes_held: int
+    """The most that was held at once."""
     stopped: str
     """``gap`` (near enough), ``time`` or ``memory``"""
     search: Search
@@ -90,19 +79,12 @@ def plan_team(
     row = _BELIEF_BYTES + 24 * model.num_joint_actions
     joint = JointBeliefs(model, most=max(1000, limits.memory_bytes // (4 * row)))
     beliefs = TeamBeliefs(joint, sharing)
-    watch = _Watch(joint, limits)
-    found: Found
-    try:
-        if horizon is None:
-            found = plan_endless(beliefs, discount, limits.gap, watch, progress or _nobody)
-        else:
-            found = _with_horizon(beliefs, horizon, discount, limits, watch, progress or _nobody)
-        search, root, lower, upper = found
-    except TooManyBeliefsError:
-        watch.reason = "memory"
-        search, root = watch.search_or_raise(), watch.search_or_raise().root
-        lower, upper = root.lower, root.upper
-    counted = watch.search_or_raise()
+    watch = Watch(joint, limits, progress)
+    if horizon is None:
+        search, root, lower, upper = plan_endless(beliefs, discount, limits.gap, watch)
+    else:
+        search, root, lower, upper = _with_horizon(beliefs, horizon, discount, limits, watch)
+    counted = watch.search or search
     span = float(np.ptp(model.expected_rewards))
     steps = float(horizon) if horizon is not None else 1.0 / (1.0 - discount)
     # One step's error moves the law of the state by this much, and what follows can change by the span of all rewards.
@@ -119,74 +101,32 @@ def plan_team(
         beliefs=len(counted.nodes),
         joint_beliefs=len(joint),
         merging_error=error,
-        bytes_held=watch.bytes_held + joint.bytes_held,
+        bytes_held=max(watch.most_held, watch.bytes_held),
         stopped=watch.reason or "gap",
         search=search,
         root=root,
     )
 
 
-class _Watch:
-    """Says when to stop, and why."""
-
-    def __init__(self, joint: JointBeliefs, limits: Limits) -> None:
-        self._joint = joint
-        self._limits = limits
-        self._looks = 0
-        self.search: Search | None = None
-        self.beside: DelayCascade | None = None
-        """Of structures under which more is known, whose optima bound the one that is looked for."""
-        self.reason = ""
-
-    def search_or_raise(self) -> Search:
-        """The search, where memory ended after it began."""
-        if self.search is None:
-            raise UsageError(
-                f"--memory allows {self._limits.memory_bytes} bytes, which are used up before the first bound. The model "
-                f"{self._joint.model.name} is large. Give more memory."
-            )
-        return self.search
-
-    @property
-    def bytes_held(self) -> int:
-        """Of all searches, joint beliefs aside."""
-        beside = 0 if self.beside is None else self.beside.bytes_held
-        own = self.search is None or (self.beside is not None and self.search in self.beside.searches)
-        return beside + (0 if own or self.search is None else self.search.bytes_held)
-
-    def __call__(self) -> bool:
-        self._looks += 1
-        if not self.reason and self._limits.is_late():
-            self.reason = "time"
-        # Counting joint beliefs' bytes takes time, so they are looked at now and then.
-        held = self.bytes_held
-        if not self.reason and self._looks % 256 == 0:
-            held += self._joint.bytes_held
-        if not self.reason and held > self._limits.memory_bytes:
-            self.reason = "memory"
-        return bool(self.reason)
-
-
-def _nobody(lower: float, upper: float, beliefs: int) -> None:
-    """Nobody wants to know how far it is."""
-
-
-def _with_horizon(
-    beliefs: TeamBeliefs, horizon: int, discount: float, limits: Limits, watch: _Watch, progress: Progress
-) -> Found:
+def _with_horizon(beliefs: TeamBeliefs, horizon: int, discount: float, limits: Limits, watch: Watch) -> Found:
     full = FullSharingValues(beliefs.joint, discount, _ENUMERATED, watch)
+    watch.hold(full)
     outlook = HorizonOutlook(full, horizon, beliefs.sharing.phases)
     # With a discount of 1 and a gap of 0 what is left is float64's own error.
     scale = horizon * float(np.abs(beliefs.joint.model.expected_rewards).max())
     tolerance = max(_SHARE_OF_GAP * limits.gap, 1e-13 * scale)
     # A policy before time is spent on anything else. What it tries is no good beginning of the search, so it is another one.
-    scout = BoundSearch(beliefs, outlook, discount, tolerance, watch)
-    scout.scout(scout.root)
-    search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch, alike(beliefs))
+    scout = BoundSearch(beliefs, outlook, discount, tolerance, watch, room=watch.room)
+    watch.hold(scout)
+    search = watch.search = BoundSearch(beliefs, outlook, discount, tolerance, watch, alike(beliefs), watch.room)
+    watch.hold(search)
     root = search.root
-    while root.gap > max(limits.gap, tolerance) and not watch():
-        search.trial(root)
-        progress(root.lower, root.upper, len(search.nodes))
+    watch.tell(root.lower, root.upper)
+    with watch.ending_memory():
+        scout.scout(scout.root)
+        while root.gap > max(limits.gap, tolerance) and not watch():
+            search.trial(root)
+            watch.tell(max(scout.root.lower, root.lower), root.upper)
     if scout.root.lower > root.lower:
         return scout, scout.root, scout.root.lower, max(scout.root.lower, root.upper)
     return search, root, root.lower, root.upper

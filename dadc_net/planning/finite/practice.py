@@ -17,21 +17,32 @@ from dadc_net.planning.finite.joint_beliefs import JointBeliefs, Numbers
 from dadc_net.planning.finite.outlook import HorizonOutlook
 from dadc_net.planning.finite.relaxations import FullSharingValues
 from dadc_net.planning.finite.search_nodes import Node
+from dadc_net.planning.finite.search_view import Held
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.team_belief import TeamBeliefs
 
 _ENUMERATED = 3_000
 """Joint beliefs for which V_full is worth computing; beyond them V_mdp bounds."""
+_ROOM = 1 << 24
+"""Bytes of a look."""
 _TRIED, _LONGEST = 200, 4
 """Options of a problem; its decisions, at most."""
 
 
-def practised(joint: JointBeliefs, discount: float, gap: float, stop: Callable[[], bool]) -> Iterator[Controller]:
-    """Controllers for 1, 2, .. decisions, as long as those problems are easy."""
+def practised(
+    joint: JointBeliefs,
+    discount: float,
+    gap: float,
+    stop: Callable[[], bool],
+    hold: Callable[[Held], None] = lambda held: None,
+) -> Iterator[Controller]:
+    """Controllers for 1, 2, .. decisions, as long as those problems are easy; ``hold`` is told what takes memory."""
     beliefs = TeamBeliefs(joint, Sharing.from_record("no-sharing"))
     full = FullSharingValues(joint, discount, _ENUMERATED, stop)
+    hold(full)
     for horizon in range(1, _LONGEST + 1):
-        search = BoundSearch(beliefs, HorizonOutlook(full, horizon, 1), discount, gap, stop)
+        search = BoundSearch(beliefs, HorizonOutlook(full, horizon, 1), discount, gap, stop, room=_ROOM)
+        hold(search)
         search.scout(search.root)
         while search.root.gap > gap and search.tried <= _TRIED and not stop():
             search.trial(search.root)

@@ -95,6 +95,8 @@ class FullSharingValues:
         self._most = most
         self._stop = stop
         self._given_up = False
+        self.bytes_held = 0
+        """Of the tables by joint belief."""
         self._best: dict[int, Array] = {}
         self._q: dict[int, Array] = {}
         self._repeated: dict[int, Array] = {}
@@ -140,6 +142,7 @@ class FullSharingValues:
         if len(table) < len(self.joint):
             grown = np.full((2 * len(self.joint), *shape), np.nan)
             grown[: len(table)] = table
+            self.bytes_held += grown.nbytes - table.nbytes
             tables[remaining] = table = grown
         return table
 

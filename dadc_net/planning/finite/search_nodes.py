@@ -1,13 +1,14 @@
-"""The nodes of ``BoundSearch``."""
+"""The nodes of ``BoundSearch``, and what caps what fresh beliefs promise there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dadc_net.planning.finite.alike import Kin
-from dadc_net.planning.finite.joint_beliefs import Numbers
+from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs, Numbers
 from dadc_net.planning.finite.prescription_search import PrescriptionSearch, Promise
 from dadc_net.planning.finite.team_belief import TeamBelief
 
@@ -61,3 +62,23 @@ class Node:
         if self.promise is not None:
             return self.promise.value
         return np.inf if self.untried is None else self.untried.bound
+
+
+class Caps:
+    """What looking ahead has found that fresh beliefs are worth at most."""
+
+    def __init__(self, joint: JointBeliefs, hold: Callable[[int], None]) -> None:
+        """``hold`` is told by how many bytes what is held has grown."""
+        self._joint, self._hold = joint, hold
+        self._tables: dict[int, Array] = {}
+
+    def at(self, stage: int) -> Array:
+        """[N, JA] or more rows; infinite where nobody looked. What is written there is kept."""
+        table = self._tables.get(stage)
+        if table is None or len(table) < len(self._joint):
+            grown = np.full((2 * len(self._joint), self._joint.model.num_joint_actions), np.inf)
+            if table is not None:
+                grown[: len(table)] = table
+            self._hold(grown.nbytes - (0 if table is None else table.nbytes))
+            self._tables[stage] = table = grown
+        return table

@@ -9,6 +9,15 @@ from dadc_net.planning.finite.joint_beliefs import JointBeliefs, Numbers
 from dadc_net.planning.finite.team_belief import TeamBelief, TeamBeliefs
 
 
+class Held(Protocol):
+    """Whatever takes memory and says how much."""
+
+    @property
+    def bytes_held(self) -> int:
+        """Now."""
+        ...
+
+
 class SearchNode(Protocol):
     """What a policy's description reads of a node."""
 

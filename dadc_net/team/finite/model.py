@@ -14,6 +14,7 @@ Axis letters: S states, K agents, A^k actions and O^k observations of agent k, J
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -168,7 +169,8 @@ class FiniteModel:
         for k, (actions, observations) in enumerate(zip(self.actions, self.observations, strict=True), start=1):
             lists += [(f"actions of agent {k}", actions), (f"observations of agent {k}", observations)]
         for what, names in lists:
-            double = next((name for i, name in enumerate(names) if name in names[:i]), None)
+            counted = Counter(names)
+            double = next((name for name in names if counted[name] > 1), None)
             if not names or double is not None:
                 given = f"{double!r} stands twice" if names else "there is no name"
                 raise self._error(f"{given} among the {what}", "Names are told apart", "Give at least one, each once.")
