@@ -269,7 +269,7 @@ def build(given: Mapping[str, Any], task: Task | None = None) -> RunConfig:
     learning = top.get("learning", SHARED.name)
     spec = spec_of(task.environment(parameters, learner.num_envs))
     sections["ais"] = {**ais_of_recipe(name, spec), **sections["ais"]}
-    structure = _structure(task, given.get(STRUCTURE, {}))
+    structure = structure_of(task, given.get(STRUCTURE, {}))
     theta = from_plain(ThetaSettings, sections["theta"], "theta.")
     choice = PrescriptionChoice(
         prescriptions=top.get("prescriptions"),
@@ -346,8 +346,12 @@ def _evaluation(task: Task, spec: EnvironmentSpec, held: dict[str, Any], own: Ma
     return {**held, **task.evaluation, **({} if spec.replayable else dict.fromkeys(DRIVING, 0)), **own.get("evaluation", {})}
 
 
-def _structure(task: Task, section: Mapping[str, Any]) -> InformationStructure:
-    """The structure that a configuration's ``section`` chooses, among them one that this host's user names as code."""
+def structure_of(task: Task, section: Mapping[str, Any]) -> InformationStructure:
+    """The structure that a configuration's ``section`` chooses, among them one that this host's user names as code.
+
+    Raises:
+        ConfigError, UsageError: if there is no such structure or parameter.
+    """
     name = section.get("name")
     if not isinstance(name, str) or ":" not in name:
         return chosen_structure(task.structure, section)
@@ -362,8 +366,6 @@ def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> N
             raise ConfigError(f"There is no key {key}{where}. {closest(key, known)} Remove or correct it.")
         if key in _SECTIONS and not isinstance(value, Mapping):
             raise ConfigError(f"{key} is a section, and was set to {value!r}{where}. Set its keys: {key}.KEY = VALUE.")
-
-
 
 
 def structure_argument(config: RunConfig) -> str:

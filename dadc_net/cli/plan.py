@@ -42,7 +42,8 @@ def plan_command(
     """The exact optimum by the common-information dynamic program, with the policy in words.
 
     A finite task or a .dpomdp file is planned for under any structure, between two proven bounds:
-    --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, full-sharing, no-sharing).
+    --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, mean-field-, full-sharing,
+    no-sharing, or your own FILE.py:Class).
     """
     from dadc_net.config import resolve, split_structure
     from dadc_net.errors import UsageError

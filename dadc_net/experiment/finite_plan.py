@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dadc_net.config import RunConfig
+from dadc_net.config import RunConfig, structure_of
 from dadc_net.errors import UsageError
+from dadc_net.planning.finite.laid_out import laid_out
 from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.finite.watch import Limits
 from dadc_net.team.finite.environment import FiniteParameters
+from dadc_net.team.structures.by_name import chosen_structure, is_built_in
+from dadc_net.team.structures.structure import InformationStructure
 
 _NOTE_SECONDS = 2.0
 
@@ -31,16 +34,20 @@ class PlanRequest:
     memory_mib: int = 2048
 
 
-def planned_structure(config: RunConfig, request: PlanRequest) -> Sharing:
-    """The structure asked for, or the one that the task runs under.
+def planned_structure(config: RunConfig, request: PlanRequest) -> Sharing | InformationStructure:
+    """The structure asked for, or the one that the task runs under; as the planner sees it, where it knows it by name.
 
     Raises:
-        UsageError: if the planner does not know it.
+        ConfigError, UsageError: if there is no such structure or parameter.
     """
     if request.structure is not None:
-        return Sharing.from_record(request.structure, request.parameters)
-    # What runs keeps the present observation only, unless told otherwise.
+        if Sharing.knows(request.structure):
+            return Sharing.from_record(request.structure, request.parameters)
+        return structure_of(config.task, {"name": request.structure, **request.parameters})
     own = config.structure
+    if not (Sharing.knows(own.name) and is_built_in(own)):
+        return chosen_structure(own, request.parameters)
+    # What runs keeps the present observation only, unless told otherwise.
     memory = {"memory_steps": getattr(own, "memory_steps", 0)} if own.name in ("control-sharing", "no-sharing") else {}
     return Sharing.from_record(own.name, {**memory, **request.parameters})
 
@@ -81,9 +88,15 @@ def plan_finite(
             noted = now
             note(f"{now - begun:6.1f} s  {lower:.6f} <= V* <= {upper:.6f}  {beliefs} beliefs")
 
+    structure = planned_structure(config, request)
+    if isinstance(structure, InformationStructure):
+        spec = config.task.environment(config.parameters, 1).spec
+        told = laid_out(model, spec, structure, decisions=horizon, memory_bytes=limits.memory_bytes, stop=limits.is_late)
+        model, structure = told.model, told.sharing
+        limits = replace(limits, bytes_beside=told.bytes_held)
     found = plan_team(
         model,
-        planned_structure(config, request),
+        structure,
         horizon=horizon,
         discount=config.settings.discount,
         limits=limits,
@@ -104,7 +117,7 @@ def plan_record(name: str, plan: TeamPlan, seconds: float) -> dict[str, Any]:
     """The plan for ``--json``."""
     return {
         "task": name,
-        "structure": plan.sharing.name,
+        "structure": plan.sharing.title,
         "structure_text": plan.sharing.text(),
         "value": 0.5 * (plan.lower + plan.upper),
         "lower": plan.lower,

@@ -63,6 +63,29 @@ def test_too_large_ends_with_bounds() -> None:
     assert found["lower"] < found["upper"]
 
 
+OWN = """
+from dataclasses import dataclass
+from dadc_net.team.structures.own_memory import NoSharing
+
+
+@dataclass(frozen=True)
+class Forgetful(NoSharing):
+    name = "forgetful"
+"""
+
+
+def test_structures_that_are_code_and_mean_fields(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    own = record("dec-tiger", "--horizon", "3", "--set", f"structure={path}:Forgetful", "--set", "structure.memory_steps=1")
+    assert (own["structure"], own["structure_text"]) == ("forgetful", "forgetful (memory_steps 1)")
+    assert own["value"] == pytest.approx(5.190813, abs=1e-6)
+    assert record("dec-tiger", "--horizon", "3", "--set", f"structure={path}:Forgetful")["value"] == pytest.approx(-6.0)
+    counted = record("dec-tiger", "--horizon", "4", "--set", "structure=mean-field-sharing")
+    # Two agents that know how many hear what know what the other hears: as much as under full sharing.
+    assert counted["value"] == pytest.approx(22.701124, abs=1e-6)
+
+
 def test_the_planners_by_name_say_their_bounds_too() -> None:
     found = record("mabc")
     assert found["value"] == pytest.approx(0.868426, abs=1e-6)
@@ -73,7 +96,8 @@ def test_the_planners_by_name_say_their_bounds_too() -> None:
     ("arguments", "message"),
     [
         (("mabc", "--horizon", "3"), "no finite model"),
-        (("dec-tiger", "--set", "structure=none"), "no exact planner for the information structure"),
+        (("dec-tiger", "--set", "structure=none"), "neither built in nor the task's own"),
+        (("dec-tiger", "--set", "structure=mean-field-sharing", "--set", "structure.value=3"), "no key structure.value."),
         (("dec-tiger", "--horizon", "0"), "--horizon is 0"),
         (("dec-tiger", "--horizon", "2", "--gap", "-1"), "--gap"),
         (("dec-tiger", "--horizon", "2", "--gap", "nan"), "--gap is nan"),

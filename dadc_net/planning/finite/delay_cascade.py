@@ -116,7 +116,7 @@ class DelayCascade:
         own = self._sharing.delay_steps == delay
         self.searches.append(
             DelayedSearch(
-                TeamBeliefs(self._joint, Sharing(name, delay_steps=delay)),
+                TeamBeliefs(self._joint, Sharing(name=name, delay_steps=delay)),
                 self._outlook,
                 self._discount,
                 (0.5 if own else _SHARE_OF_GAP) * self._gap,

@@ -14,6 +14,7 @@ from dadc_net.planning.finite.controllers import Begun
 from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.planning.finite.plan import TeamPlan
 from dadc_net.planning.finite.search_view import Search, SearchNode
+from dadc_net.planning.finite.sharing import TOLD
 
 _MOST_LINES = 24
 _MOST_HISTORIES = 12
@@ -188,6 +189,8 @@ def _extend(into: dict[int, list[str]], label: int, before: list[str], observed:
     """Add what ``before`` becomes with one observation more; nothing private is left where all became common."""
     sharing = search.beliefs.sharing
     kept = into.setdefault(label, [])
+    if sharing.commons:
+        observed = observed.partition(TOLD)[0]
     for history in before:
         seen = [*history.split(" "), observed] if history else [observed]
         limit = sharing.delay_steps or (sharing.memory_steps + 1 if sharing.memory_steps is not None else len(seen))

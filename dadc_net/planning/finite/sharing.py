@@ -13,6 +13,9 @@ off by force is a symbol the action together with the observation after it.
 | periodic-sharing, reading c | at t + 1 = 0 mod p everything but o_{t+1} | all since then |
 | control-sharing | a_t | all observations, or the last m + 1 |
 | no-sharing | nothing | everything, or the last m + 1 |
+
+Of any other structure a model is made first whose agents are told at every step what is common and what each has to itself
+(``laid_out``): a memory is then the present observation alone.
 """
 
 from __future__ import annotations
@@ -31,9 +34,12 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "control-sharing": {"memory_steps": None},
     "no-sharing": {"memory_steps": None},
 }
+_TOLD = "told"
+TOLD = ", all are told "
+"""In the name of an observation: what comes after it is common."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sharing:
     """One structure with its parameters."""
 
@@ -46,6 +52,16 @@ class Sharing:
     """Whether sharing at a multiple of p includes the observation of that moment ("a") or not ("c")."""
     memory_steps: int | None = None
     """m: how many observations before the present one are kept; None: all"""
+    commons: int = 0
+    """Z of a structure that says itself what is common: an observation of the first agent is l Z + z; 0 elsewhere"""
+    structure: str = ""
+    """The name of such a structure."""
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def knows(cls, name: str) -> bool:
+        """Whether the planner has a view of its own of the structure ``name``."""
+        return name in _PARAMETERS
 
     @classmethod
     def from_record(cls, name: str, parameters: Mapping[str, Any] | None = None) -> Sharing:
@@ -80,7 +96,17 @@ class Sharing:
                 f"structure.reading is {values['reading']!r}. Periodic sharing reads either everything, the observation of "
                 "the moment included ('a'), or all but that ('c'). Give one of them."
             )
-        return cls(name, **values)
+        return cls(name=name, **values)
+
+    @classmethod
+    def told(cls, structure: str, parameters: Mapping[str, Any], commons: int) -> Sharing:
+        """Of a model whose agents observe what they have to themselves; the first one also what is common, Z ``commons``."""
+        return cls(name=_TOLD, memory_steps=0, commons=commons, structure=structure, parameters=tuple(parameters.items()))
+
+    @property
+    def title(self) -> str:
+        """The name of the structure."""
+        return self.structure or self.name
 
     @property
     def keeps_whole_words(self) -> bool:
@@ -98,5 +124,6 @@ class Sharing:
 
     def text(self) -> str:
         """In words, with the parameters that matter."""
-        parts = [f"{key} {getattr(self, key)}" for key in _PARAMETERS[self.name] if getattr(self, key) is not None]
-        return self.name + (f" ({', '.join(parts)})" if parts else "")
+        given = self.parameters or [(key, getattr(self, key)) for key in _PARAMETERS.get(self.name, ())]
+        parts = [f"{key} {value}" for key, value in given if value is not None]
+        return self.title + (f" ({', '.join(parts)})" if parts else "")

@@ -128,6 +128,10 @@ class TeamBeliefs:
     ) -> tuple[Numbers, Numbers | None, int]:
         """Private words [m, K] after appending a symbol [m, K], what has become common [m] as one number, word length."""
         sharing, old = self.sharing, belief.memories[pair]
+        if sharing.commons:
+            whole = symbol.copy()
+            whole[:, 0] = (symbol[:, 0] - 1) // sharing.commons + 1
+            return whole, (symbol[:, 0] - 1) % sharing.commons, 1
         whole = old * self.symbols + symbol
         length = belief.length + 1
         if sharing.shares_all_at(step):
