@@ -71,6 +71,11 @@ class BestWindows:
         if settings.revealed:
             self._rows["credit"] = np.zeros((steps, kept, self._rows["prescriptions"].shape[2]))
 
+    @classmethod
+    def asked_for(cls, parts: Parts) -> BestWindows | None:
+        """Nothing yet, where the settings want imitation; None: they want none."""
+        return cls(parts) if parts.settings.learner.imitation_weight > 0.0 else None
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is kept, by full name, not copied; names are the same however much it is."""
         return {f"imitation/{name}": rows for name, rows in self._rows.items()}

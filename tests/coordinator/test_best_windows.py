@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from dadc_net.coordinator.algorithm import Parts
+from dadc_net.coordinator.algorithms.actor_critic import Targets
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
+from dadc_net.coordinator.algorithms.trpo import TrustRegion
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.best_windows import LARGEST, BestWindows
 from dadc_net.coordinator.encoder import encoder
+from dadc_net.coordinator.networks.distribution import PolicyValues
 from dadc_net.coordinator.prescription import theta_space
 from dadc_net.coordinator.schedule import imitation_weight
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
@@ -126,3 +129,34 @@ def test_an_algorithm_that_follows_nothing_again_says_so(algorithm: str) -> None
     theta = ALGORITHMS[algorithm].thetas[0]
     with pytest.raises(ConfigError, match=f"the algorithm {algorithm} follows nothing again.*actor-critic, ppo"):
         settings(algorithm=algorithm, theta=theta, learner=ON)
+
+
+@pytest.mark.parametrize("theta", THETAS)
+def test_the_step_of_a_trust_region_and_its_search_follow_one_gain(theta: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient that conjugate gradients are given is the slope of what the line search compares, imitation and all."""
+    gradients: list[Array] = []
+    slopes: list[tuple[float, float, float]] = []
+
+    def gradient_itself(_fisher: object, gradient: Array, _steps: int) -> Array:
+        gradients.append(gradient.copy())
+        return gradient.copy()
+
+    def slope(self: TrustRegion, goal: Targets, _step: Array, old: PolicyValues, weights: Any) -> tuple[float, float]:
+        along = gradients[-1] / np.linalg.norm(gradients[-1])
+        before, found = self.policy.group.values.copy(), []
+        for given in (goal, goal._replace(repeated=None)):
+            ends = []
+            for side in (1e-3, -1e-3):
+                self.policy.group.assign(before + side * along)
+                ends.append(self._surrogate(given, old, weights)[0])
+            found.append((ends[0] - ends[1]) / 2e-3)
+        self.policy.group.assign(before)
+        slopes.append((float(np.linalg.norm(gradients[-1])), *found))
+        return 0.0, 0.0
+
+    monkeypatch.setattr("dadc_net.coordinator.algorithms.trpo.conjugate_gradients", gradient_itself)
+    monkeypatch.setattr(TrustRegion, "_search", slope)
+    run(settings(2, algorithm="trpo", theta=theta, learner={**ON, "imitation_weight": 5.0, "imitation_share": 1.0}))
+    assert len(slopes) == 2
+    assert [whole for _, whole, _ in slopes] == pytest.approx([steepness for steepness, _, _ in slopes], rel=1e-3)
+    assert any(abs(without - steepness) > 0.01 * steepness for steepness, _, without in slopes)

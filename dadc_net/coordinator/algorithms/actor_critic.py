@@ -54,9 +54,17 @@ class Targets(NamedTuple):
 
 
 def targets(
-    value: Callable[[Array], Array], batch: Batch, states: Array, settings: CoordinatorSettings
+    value: Callable[[Array], Array],
+    batch: Batch,
+    states: Array,
+    settings: CoordinatorSettings,
+    update: int,
+    best: BestWindows | None,
 ) -> Targets:
-    """Advantages and returns of a batch with ``value`` [n, X] -> [n] before the update; states [T+1, E, X]."""
+    """What the losses compare with, by ``value`` [n, X] -> [n] before the update; states [T+1, E, X].
+
+    ``best``: what is kept for imitation, from which is chosen what is followed again; None: nothing is.
+    """
     rows = batch.steps * batch.copies
     values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
     advantages = generalised_advantages(batch, values, settings.discount, settings.learner.trace_decay)
@@ -71,7 +79,13 @@ def targets(
         torch.from_numpy(batch.valid.reshape(rows)),
         max(1.0, float(batch.valid.sum())),
         None if batch.credit is None else torch.from_numpy(batch.credit.reshape(rows, -1)),
+        best.repeated(value, batch, states) if best is not None and imitation_weight(settings, update) > 0.0 else None,
     )
+
+
+def imitated(psi: PolicyGraph, repeated: Repeated, rows: float) -> Tensor:
+    """Gain of following ``repeated`` again, where psi is, per row of a batch of ``rows``."""
+    return functions.mean(psi.log_density(repeated.credit), rows, repeated.weights)
 
 
 def learning_rate(settings: CoordinatorSettings, update: int) -> float:
@@ -110,7 +124,7 @@ class ActorCritic(Algorithm):
             parts.initial("actor-critic"),
             parts.approximator.exponent,
         )
-        self._best = BestWindows(parts) if settings.learner.imitation_weight > 0.0 else None
+        self._best = BestWindows.asked_for(parts)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -133,10 +147,7 @@ class ActorCritic(Algorithm):
 
     def targets(self, batch: Batch, states: Array, update: int) -> Targets:
         """What the losses of a batch compare with, and what is followed again beside it."""
-        goal = targets(self.network.values, batch, states, self.settings)
-        if self._best is None or imitation_weight(self.settings, update) == 0.0:
-            return goal
-        return goal._replace(repeated=self._best.repeated(self.network.values, batch, states))
+        return targets(self.network.values, batch, states, self.settings, update, self._best)
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One gradient step of actor and critic."""
@@ -152,7 +163,8 @@ class ActorCritic(Algorithm):
         entropy = masked_mean(psi.entropy(), goal)
         gain = policy + entropy * entropy_weight(settings, update)
         if goal.repeated is not None:
-            gain = gain + self._imitation(goal.repeated, goal.rows) * imitation_weight(settings, update)
+            again, _ = self.network.forward(goal.repeated.states, goal.repeated.drawn)
+            gain = gain + imitated(again, goal.repeated, goal.rows) * imitation_weight(settings, update)
         if settings.is_uniform(update - 1):
             gain = gain * 0.0  # The prescriptions were not the actor's, which stays where it is.
         loss = value * settings.learner.value_loss_weight - gain
@@ -161,8 +173,3 @@ class ActorCritic(Algorithm):
         group.descend(loss, rates, settings.learner.gradient_norm)
         self.distribution.clamp(group)
         return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
-
-    def _imitation(self, repeated: Repeated, rows: float) -> Tensor:
-        """Gain of following ``repeated`` again, per row of the batch."""
-        psi, _ = self.network.forward(repeated.states, repeated.drawn)
-        return functions.mean(psi.log_density(repeated.credit), rows, repeated.weights)

@@ -207,6 +207,7 @@ _TABLE = (
         name="trpo",
         implementation="trpo:TrustRegion",
         settings=TrpoSettings(),
+        imitates=True,
         trial=TrpoSettings(conjugate_gradient_steps=2, line_search_steps=2, value_steps=1),
     ),
     AlgorithmSpec(

@@ -5,6 +5,7 @@
                   1 / sigma^2 of a Gaussian, whose log-deviations have a 2 of their own
     step          sqrt(2 max_kl / v^T F v) v, halved until the surrogate improves and the mean KL is within max_kl
     surrogate     mean rho_t A_t + w H,  rho_t = psi(theta_t | x_t) / psi_old(theta_t | x_t)
+                  self-imitation where it is asked for: see ``best_windows``
 
 The value has a network of its own and is fitted by full-batch Adam steps (paper, E.2). The Fisher product is written out
 in ``policy_network``; the line search compares numbers that every replica has to the bit. The log ratio is clamped to
@@ -15,24 +16,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
-from dadc_net.coordinator.algorithms.actor_critic import Targets, masked_mean, targets
+from dadc_net.coordinator.algorithms.actor_critic import Targets, imitated, masked_mean, targets
 from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.batch import Batch
+from dadc_net.coordinator.best_windows import BestWindows
 from dadc_net.coordinator.networks.distribution import PolicyValues
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, dot
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.value import ValueNetwork
-from dadc_net.coordinator.schedule import entropy_weight, step_size
+from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
 from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp
 from dadc_net.exact.grid import total
 
 _LARGEST_LOG_RATIO = 8.0
+
+
+class _Weights(NamedTuple):
+    """Of what is added to the policy's gain."""
+
+    entropy: float
+    imitation: float
 
 
 class TrustRegion(Algorithm):
@@ -46,6 +57,7 @@ class TrustRegion(Algorithm):
         outputs, initial = parts.theta.code_size, parts.initial("policy")
         self.policy = PolicyNetwork(size, width, outputs, parts.distribution, initial, layers, exponent)
         self.value_network = ValueNetwork(size, width, parts.initial("value"), layers, exponent)
+        self._best = BestWindows.asked_for(parts)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -63,12 +75,16 @@ class TrustRegion(Algorithm):
     def value(self) -> Callable[[Array], Array]:
         return self.value_network.acting()
 
+    def kept(self) -> dict[str, NDArray[Any]]:
+        return {} if self._best is None else self._best.arrays()
+
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One step of the policy within the trust region, then the value's steps."""
-        goal = targets(self.value_network.acting(), batch, states, self.settings)
+        goal = targets(self.value_network.acting(), batch, states, self.settings, update, self._best)
         shown: dict[str, float] = {}
         if not self.settings.is_uniform(update - 1):
-            shown = self._improve_policy(goal, entropy_weight(self.settings, update))
+            weights = _Weights(entropy_weight(self.settings, update), imitation_weight(self.settings, update))
+            shown = self._improve_policy(goal, weights)
         trpo = self.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)
@@ -77,13 +93,17 @@ class TrustRegion(Algorithm):
             shown["value"] = self.value_network.fit(known, goals, counted, rate, self.settings.learner.gradient_norm)
         return shown
 
-    def _improve_policy(self, goal: Targets, weight: float) -> dict[str, float]:
+    def _improve_policy(self, goal: Targets, weights: _Weights) -> dict[str, float]:
         trpo, group = self.trpo, self.policy.group
         psi = self.policy.forward(goal.states, goal.drawn)
         policy = masked_mean(psi.log_density(), goal, goal.advantages)
         entropy = masked_mean(psi.entropy(), goal)
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
-        gradient = group.gradient(policy + entropy * weight)
+        gain = policy + entropy * weights.entropy
+        if goal.repeated is not None:
+            again = self.policy.forward(goal.repeated.states, goal.repeated.drawn)
+            gain = gain + imitated(again, goal.repeated, goal.rows) * weights.imitation
+        gradient = group.gradient(gain)
         old = self.policy.values(goal.states.numpy(), goal.drawn.numpy())
         fisher = _Fisher(self.policy, goal, old, trpo.damping)
         direction = conjugate_gradients(fisher, gradient, trpo.conjugate_gradient_steps)
@@ -91,26 +111,26 @@ class TrustRegion(Algorithm):
         kept, kl = 0.0, 0.0
         if curvature > 0.0:
             length = math.sqrt(2.0 * trpo.max_kl / curvature)
-            kept, kl = self._search(goal, direction * length, old, weight)
+            kept, kl = self._search(goal, direction * length, old, weights)
         return {"policy": -policy.item(), "entropy": entropy.item(), "kl": kl, "step_share": kept}
 
-    def _search(self, goal: Targets, step: Array, old: PolicyValues, weight: float) -> tuple[float, float]:
+    def _search(self, goal: Targets, step: Array, old: PolicyValues, weights: _Weights) -> tuple[float, float]:
         """Place the longest halving of ``step`` that helps and stays close; the share of it that was kept, and its KL."""
         group = self.policy.group
         before = group.values.copy()
-        start, _ = self._surrogate(goal, old, weight)
+        start, _ = self._surrogate(goal, old, weights)
         share = 1.0
         for _ in range(self.trpo.line_search_steps):
             group.assign(before + share * step)
             self.policy.distribution.clamp(group)
-            reached, kl = self._surrogate(goal, old, weight)
+            reached, kl = self._surrogate(goal, old, weights)
             if reached > start and kl <= self.trpo.max_kl:
                 return share, kl
             share *= 0.5
         group.assign(before)
         return 0.0, 0.0
 
-    def _surrogate(self, goal: Targets, old: PolicyValues, weight: float) -> tuple[float, float]:
+    def _surrogate(self, goal: Targets, old: PolicyValues, weights: _Weights) -> tuple[float, float]:
         """Surrogate objective and mean KL(old || present) over the rows that happened, off the graph."""
         new = self.policy.values(goal.states.numpy(), goal.drawn.numpy())
         valid, count = goal.valid.numpy(), goal.rows
@@ -119,7 +139,11 @@ class TrustRegion(Algorithm):
         gain = total(ratio * goal.advantages.numpy() * valid)
         entropy = total(new.entropy() * valid)
         divergence = total(old.divergence(new) * valid)
-        return (gain + weight * entropy) / count, divergence / count
+        gain = gain + weights.entropy * entropy
+        if goal.repeated is not None:
+            again = self.policy.values(goal.repeated.states.numpy(), goal.repeated.drawn.numpy())
+            gain = gain + weights.imitation * total(again.log_density() * goal.repeated.weights.numpy())
+        return gain / count, divergence / count
 
 
 class _Fisher:
