@@ -30,7 +30,9 @@ from torch import Tensor
 from dadc_net.coordinator.advantage import LEAST_DEVIATION, centred, deviation_of, generalised_advantages
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.networks.distribution import drawn_rows
+from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
+from dadc_net.coordinator.schedule import imitation_weight
+from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 from dadc_net.exact.grid import column_sums
 
@@ -58,7 +60,7 @@ class BestWindows:
 
     def __init__(self, parts: Parts) -> None:
         """Whether choices are credited one by one is the settings' ``revealed``."""
-        settings = parts.settings
+        self.settings = settings = parts.settings
         steps, kept = settings.learner.batch_lock_steps, settings.learner.kept_windows
         self._parts, self._kept = parts, kept
         self._rows: dict[str, NDArray[Any]] = {
@@ -135,6 +137,18 @@ class BestWindows:
             ended=rows["ended"],
             reward_scale=batch.reward_scale,
         )
+
+
+def repeated_of(best: BestWindows | None, value: Value, batch: Batch, states: Array, update: int) -> Repeated | None:
+    """``best.repeated`` while imitation has a weight; None: nothing is followed again."""
+    if best is None or imitation_weight(best.settings, update) == 0.0:
+        return None
+    return best.repeated(value, batch, states)
+
+
+def imitated(psi: PolicyGraph, repeated: Repeated, rows: float) -> Tensor:
+    """Gain of following ``repeated`` again, where psi is, per row of a batch of ``rows``: a number [] on the graph."""
+    return functions.mean(psi.log_density(repeated.credit), rows, repeated.weights)
 
 
 def _beyond(batch: Batch, advantages: Array) -> Array:

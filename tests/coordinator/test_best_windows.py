@@ -104,8 +104,7 @@ def test_only_what_is_rare_is_followed_where_that_is_asked_for() -> None:
     assert windows.repeated(nothing, batch_of(rewards, begins), np.zeros((2, 600, 5))).weights.sum() == 0.0
 
 
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("algorithm", ABLE)
+@pytest.mark.parametrize(("algorithm", "theta"), [(name, theta) for name in ABLE for theta in ALGORITHMS[name].thetas])
 def test_it_changes_what_is_learned_while_its_weight_lasts(algorithm: str, theta: str) -> None:
     on = settings(4, algorithm=algorithm, theta=theta, learner={**ON, "imitation_share": 0.5})
     assert [imitation_weight(on, update) for update in (1, 2, 3, 4)] == [1.0, 0.5, 0.0, 0.0]
@@ -117,8 +116,7 @@ def test_it_changes_what_is_learned_while_its_weight_lasts(algorithm: str, theta
     assert run(on).digest() == with_it.digest()
 
 
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("algorithm", ABLE)
+@pytest.mark.parametrize(("algorithm", "theta"), [(name, theta) for name in ABLE for theta in ALGORITHMS[name].thetas])
 def test_a_learner_that_imitates_goes_on_from_a_snapshot(algorithm: str, theta: str) -> None:
     chosen = settings(6, algorithm=algorithm, theta=theta, learner={**ON, "imitation_share": 1.0})
     assert goes_on_from_a_snapshot(chosen)

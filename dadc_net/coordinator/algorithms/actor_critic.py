@@ -22,7 +22,7 @@ from torch import Tensor
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.best_windows import BestWindows, Repeated
+from dadc_net.coordinator.best_windows import BestWindows, Repeated, imitated, repeated_of
 from dadc_net.coordinator.networks.actor_critic import ActorCriticNetwork
 from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
 from dadc_net.coordinator.networks.parameters import ParameterGroup
@@ -79,13 +79,8 @@ def targets(
         torch.from_numpy(batch.valid.reshape(rows)),
         max(1.0, float(batch.valid.sum())),
         None if batch.credit is None else torch.from_numpy(batch.credit.reshape(rows, -1)),
-        best.repeated(value, batch, states) if best is not None and imitation_weight(settings, update) > 0.0 else None,
+        repeated_of(best, value, batch, states, update),
     )
-
-
-def imitated(psi: PolicyGraph, repeated: Repeated, rows: float) -> Tensor:
-    """Gain of following ``repeated`` again, where psi is, per row of a batch of ``rows``."""
-    return functions.mean(psi.log_density(repeated.credit), rows, repeated.weights)
 
 
 def learning_rate(settings: CoordinatorSettings, update: int) -> float:

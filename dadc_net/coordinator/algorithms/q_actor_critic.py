@@ -15,26 +15,29 @@ Deviation: the target of (5) is data, as always in temporal-difference learning;
 sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because
 its prescription is drawn after the update. (6) takes the critic that (5) has just made, phi_{k+1} where phi_k is printed: it
 is one update less stale, and in the limit of Theorem 4, where the actor is slowest, the same. The entropy bonus is not in
-the paper; 0 leaves it out, as ``theorem`` does. With Robbins-Monro step sizes, b_k / a_k and c_k / b_k go to 0: ``settings``
-refuses exponents of which that is not true.
+the paper; 0 leaves it out, as ``theorem`` does. Nor is self-imitation, where it is asked for: see ``best_windows``. With
+Robbins-Monro step sizes, b_k / a_k and c_k / b_k go to 0: ``settings`` refuses exponents of which that is not true.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.q_choices import choices_over
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
+from dadc_net.coordinator.best_windows import BestWindows, Repeated, imitated, repeated_of
 from dadc_net.coordinator.networks.distribution import drawn_rows
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.q import QNetwork
-from dadc_net.coordinator.schedule import entropy_weight, step_size
+from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 
@@ -52,6 +55,7 @@ class QActorCritic(Algorithm):
         self.policy = PolicyNetwork(size, hidden, entries, parts.distribution, initial, layers, exponent)
         self.critic = QNetwork(size, hidden, entries, parts.initial("critic"), exponent)
         self.choices = choices_over(parts, self.policy, self.critic)
+        self._best = BestWindows.asked_for(parts)
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
@@ -69,8 +73,12 @@ class QActorCritic(Algorithm):
     def value(self) -> Callable[[Array], Array]:
         return lambda states: self.choices.expected(states, 0)
 
+    def kept(self) -> dict[str, NDArray[Any]]:
+        return {} if self._best is None else self._best.arrays()
+
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """(5), then (6) with the critic that (5) made."""
+        repeated = repeated_of(self._best, self.value(), batch, states, update)
         rows = batch.steps * batch.copies
         known = states[:-1].reshape(rows, -1)
         valid = torch.from_numpy(batch.valid.reshape(rows))
@@ -92,7 +100,7 @@ class QActorCritic(Algorithm):
             loss = found.item()
         if self.settings.is_uniform(update - 1):
             return {"critic": loss}
-        return {"critic": loss, **self._improve_actor(batch, known, valid, count, update)}
+        return {"critic": loss, **self._improve_actor(batch, known, valid, count, update, repeated)}
 
     def _targets(self, batch: Batch, states: Array, update: int) -> Array:
         """G [T, E] with the parameters before the update; an episode that ended lets nothing of the next one through."""
@@ -117,7 +125,7 @@ class QActorCritic(Algorithm):
         return goals
 
     def _improve_actor(
-        self, batch: Batch, known: Array, valid: torch.Tensor, count: float, update: int
+        self, batch: Batch, known: Array, valid: torch.Tensor, count: float, update: int, repeated: Repeated | None
     ) -> dict[str, float]:
         settings = self.settings
         drawn = drawn_rows(batch.prescriptions, batch.steps * batch.copies)
@@ -125,9 +133,12 @@ class QActorCritic(Algorithm):
         counted, times = valid.repeat(found.repeats), count * found.repeats
         policy = functions.mean(found.gain, times, counted)
         entropy = functions.mean(found.entropy, times, counted)
-        weight = entropy_weight(settings, update)
+        gain = policy + entropy * entropy_weight(settings, update)
+        if repeated is not None:
+            again = self.policy.forward(repeated.states, repeated.drawn)
+            gain = gain + imitated(again, repeated, count) * imitation_weight(settings, update)
         rate = step_size(
             settings, "actor", settings.learner.learning_rate, settings.learner.final_learning_rate_share, update
         )
-        self.policy.group.descend(-(policy + entropy * weight), rate, settings.learner.gradient_norm)
+        self.policy.group.descend(-gain, rate, settings.learner.gradient_norm)
         return {"policy": -policy.item(), "entropy": entropy.item()}

@@ -215,6 +215,7 @@ _TABLE = (
         implementation="q_actor_critic:QActorCritic",
         settings=QActorCriticSettings(),
         thetas=("menu", "factored"),
+        imitates=True,
     ),
     AlgorithmSpec(
         name="ais-planning",

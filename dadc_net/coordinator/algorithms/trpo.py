@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
-from dadc_net.coordinator.algorithms.actor_critic import Targets, imitated, masked_mean, targets
+from dadc_net.coordinator.algorithms.actor_critic import Targets, masked_mean, targets
 from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.best_windows import BestWindows
+from dadc_net.coordinator.best_windows import BestWindows, imitated
 from dadc_net.coordinator.networks.distribution import PolicyValues
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, dot
 from dadc_net.coordinator.networks.parameters import ParameterGroup
