@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,10 +48,10 @@ def plan_command(
 
     A finite task or a .dpomdp file is planned for under any structure, between two proven bounds:
     --set structure=delayed-sharing --set structure.delay_steps=2 (also periodic-, control-, mean-field-, full-sharing,
-    no-sharing, or your own FILE.py:Class).
+    no-sharing, or your own FILE.py:Class). Ctrl-C ends the search, and the bounds found so far are told.
     """
     from dadc_net.config import resolve, split_structure
-    from dadc_net.errors import UsageError
+    from dadc_net.errors import Interrupted, UsageError
     from dadc_net.toml_text import parse_override
 
     begun = time.monotonic()
@@ -69,6 +74,7 @@ def plan_command(
         options = {"env.horizon": horizon} if "discount" in given else {"env.horizon": horizon, "discount": 1.0}
     # The planner takes structures whose prescriptions would be too many for a run.
     config = resolve(task, others, options)
+    stopped = threading.Event()
     request = PlanRequest(
         structure=None if structure is None else str(structure),
         parameters=parameters,
@@ -76,14 +82,33 @@ def plan_command(
         gap=gap,
         seconds=seconds,
         memory_mib=memory_mib,
+        is_stopped=stopped.is_set,
     )
-    found, took = plan_finite(config, request, None if as_json else lambda line: click.echo(line, err=True))
+    with _until_interrupted(stopped):
+        found, took = plan_finite(config, request, None if as_json else lambda line: click.echo(line, err=True))
     if as_json:
         shell.print_json(plan_record(config.task.name, found, took) | {"model_seconds": read})
     else:
         click.echo(plan_text(config.task.name, found, took))
         if read > _LONG_READING:
             click.echo(f"(reading the model took {read:.1f} s beside --time)", err=True)
+    if stopped.is_set():
+        click.get_current_context().exit(Interrupted.exit_code)
+
+
+@contextlib.contextmanager
+def _until_interrupted(stopped: threading.Event) -> Iterator[None]:
+    """Ctrl-C sets ``stopped``, so that the bounds which were found are told; a second one ends the program at once."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _plan_by_name(config: RunConfig, as_json: bool) -> None:

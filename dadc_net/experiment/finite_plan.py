@@ -32,6 +32,8 @@ class PlanRequest:
     gap: float | None = None
     seconds: float = 60.0
     memory_mib: int = 2048
+    is_stopped: Callable[[], bool] = lambda: False
+    """Whether somebody has asked for the bounds as they are."""
 
 
 def planned_structure(config: RunConfig, request: PlanRequest) -> Sharing | InformationStructure:
@@ -77,7 +79,7 @@ def plan_finite(
     limits = Limits(
         gap=_gap(request, horizon),
         memory_bytes=request.memory_mib << 20,
-        is_late=lambda: time.monotonic() - begun > request.seconds,
+        is_late=lambda: request.is_stopped() or time.monotonic() - begun > request.seconds,
     )
     noted = begun
 
@@ -102,6 +104,8 @@ def plan_finite(
         limits=limits,
         progress=progress,
     )
+    if found.stopped == "time" and request.is_stopped():
+        found = replace(found, stopped="request")
     return found, time.monotonic() - begun
 
 
@@ -140,6 +144,7 @@ def plan_text(name: str, plan: TeamPlan, seconds: float) -> str:
     ended = {
         "gap": "the bounds are as near as was asked for",
         "time": "the time is up; --time gives more",
+        "request": "stopped by Ctrl-C",
         "memory": "the memory is used up; --memory gives more",
     }[plan.stopped]
     return (

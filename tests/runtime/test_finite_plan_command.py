@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from dadc_net.cli.main import dadc
 from dadc_net.errors import UsageError
+from dadc_net.experiment import finite_plan
 from dadc_net.finite_files import save_dpomdp
+from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.team.finite.models.shipped import SHIPPED
 
 
@@ -84,6 +88,20 @@ def test_structures_that_are_code_and_mean_fields(tmp_path: Path) -> None:
     counted = record("dec-tiger", "--horizon", "4", "--set", "structure=mean-field-sharing")
     # Two agents that know how many hear what know what the other hears: as much as under full sharing.
     assert counted["value"] == pytest.approx(22.701124, abs=1e-6)
+
+
+def test_ctrl_c_ends_with_the_bounds_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enough(*parts: object, **options: object) -> TeamPlan:
+        os.kill(os.getpid(), signal.SIGINT)
+        return plan_team(*parts, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finite_plan, "plan_team", enough)
+    before = signal.getsignal(signal.SIGINT)
+    result = plan("dec-tiger", "--horizon", "8", "--set", "structure=no-sharing")
+    assert result.exit_code == 130
+    assert "stopped by Ctrl-C" in result.output
+    assert "<= V* <=" in result.output
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_planners_by_name_say_their_bounds_too() -> None:

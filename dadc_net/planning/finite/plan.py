@@ -45,7 +45,7 @@ class TeamPlan:
     bytes_held: int
     """The most that was held at once."""
     stopped: str
-    """``gap`` (near enough), ``time`` or ``memory``"""
+    """``gap`` (near enough), ``time`` or ``memory``; ``request`` where somebody had enough of it"""
     search: Search
     root: SearchNode
     """The node of the start, whose options are the policy."""
@@ -124,9 +124,13 @@ def _with_horizon(beliefs: TeamBeliefs, horizon: int, discount: float, limits: L
     watch.tell(root.lower, root.upper)
     with watch.ending_memory():
         scout.scout(scout.root)
+        watch.tell(scout.root.lower, scout.root.upper)
         while root.gap > max(limits.gap, tolerance) and not watch():
             search.trial(root)
             watch.tell(max(scout.root.lower, root.lower), root.upper)
+    # The scout's upper bound holds, too, and what its beliefs were taken for counts.
+    search.deviation = max(search.deviation, scout.deviation)
+    upper = min(root.upper, scout.root.upper)
     if scout.root.lower > root.lower:
-        return scout, scout.root, scout.root.lower, max(scout.root.lower, root.upper)
-    return search, root, root.lower, root.upper
+        return scout, scout.root, scout.root.lower, max(scout.root.lower, upper)
+    return search, root, root.lower, max(root.lower, upper)
