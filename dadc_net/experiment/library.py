@@ -219,8 +219,17 @@ def simulate(
 
 
 def plan(task: TaskLike, settings: Mapping[str, Any] | None = None) -> Plan:
-    """The exact optimum of a task that has a planner. Raises UsageError for the others."""
-    return plan_of(configured(task, settings))
+    """The exact optimum of a task that has a planner, and bounds of a finite task's under any structure.
+
+    Bounds are searched for during ``evaluation.plan_seconds``; the optimum is ``value`` plus or minus ``residual``. Raises
+    UsageError for other tasks.
+    """
+    config = configured(task, settings)
+    if config.task.finite_model is None:
+        return plan_of(config)
+    from dadc_net.experiment.finite_valuation import finite_plan  # Here: its compiled part takes long to load.
+
+    return finite_plan(config)
 
 
 def evaluate(run: str | Path, task: str | None = None, structure: str | None = None) -> Valuation:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.planning.table import page_rows
+from tests.planning.table import page_rows, verdict
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "launch" / "results"
@@ -49,6 +49,14 @@ def test_no_known_value_is_missed_and_most_are_met() -> None:
     said = [cell["verdict"] for cell in cells("planning") if cell["verdict"]]
     assert "MISSED" not in said
     assert said.count("met") >= 0.95 * len(said)
+
+
+def test_a_known_value_is_missed_only_by_more_than_it_is_known_to() -> None:
+    found = {"model": "dec-tiger", "horizon": 10, "structure": "none", "known": 15.184, "lower": 15.184379, "upper": 15.459}
+    assert verdict(found) == "contained"
+    assert verdict(found | {"structure": "control"}) == "MISSED"
+    assert verdict(found | {"lower": 15.1846}) == "MISSED"
+    assert verdict(found | {"known": 15.184379, "upper": 15.18438}) == "met"
 
 
 def test_the_page_has_the_tables_rows() -> None:

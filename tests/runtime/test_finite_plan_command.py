@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import dadc_net
 from dadc_net.cli.main import dadc
+from dadc_net.config import resolve
 from dadc_net.errors import UsageError
 from dadc_net.experiment import finite_plan
+from dadc_net.experiment.evaluation import Evaluator
 from dadc_net.finite_files import save_dpomdp
 from dadc_net.planning.finite.plan import TeamPlan, plan_team
 from dadc_net.team.finite.models.shipped import SHIPPED
@@ -88,6 +91,17 @@ def test_structures_that_are_code_and_mean_fields(tmp_path: Path) -> None:
     counted = record("dec-tiger", "--horizon", "4", "--set", "structure=mean-field-sharing")
     # Two agents that know how many hear what know what the other hears: as much as under full sharing.
     assert counted["value"] == pytest.approx(22.701124, abs=1e-6)
+
+
+def test_the_optimum_under_them_stands_beside_a_run() -> None:
+    chosen = {"structure": "mean-field-sharing", "env.horizon": 3, "discount": 1.0, "evaluation.plan_seconds": 60.0}
+    asked = dadc_net.plan("dec-tiger", chosen)
+    beside = Evaluator(resolve("dec-tiger", (), chosen)).plan
+    assert beside is not None
+    for found in (asked, beside):
+        assert found.value == pytest.approx(13.015487, abs=1e-6)
+        assert found.residual < 1e-6
+        assert "mean-field-sharing (values 2)" in found.method
 
 
 def test_ctrl_c_ends_with_the_bounds_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
