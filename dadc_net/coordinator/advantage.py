@@ -54,9 +54,14 @@ def _summed_back_one(delta: list[float], decay: list[float]) -> list[float]:
 
 def normalised(advantages: Array, valid: Array) -> Array:
     """Advantages [T, E], centred and scaled to deviation 1 over the steps that count: where valid [T, E] is 1.0, not 0.0."""
-    middle = centred(advantages, valid)
-    scaled: Array = middle / (deviation_of(middle * middle, valid) + LEAST_DEVIATION)
+    scaled: Array = centred(advantages, valid) / unit_of(advantages, valid)
     return scaled
+
+
+def unit_of(advantages: Array, valid: Array) -> float:
+    """What normalised advantages are in units of: the deviation of advantages [T, E] over the steps that count."""
+    middle = centred(advantages, valid)
+    return deviation_of(middle * middle, valid) + LEAST_DEVIATION
 
 
 def centred(x: Array, valid: Array) -> Array:

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dadc_net.coordinator.advantage import LEAST_DEVIATION, centred, deviation_of, generalised_advantages
+from dadc_net.coordinator.advantage import generalised_advantages, unit_of
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
@@ -91,7 +91,7 @@ class BestWindows:
         kept = self._kept_batch(batch)
         again = self._parts.approximator.encode(kept).detach().numpy()
         past, now = self._advantages(value, kept, again), self._advantages(value, batch, states)
-        learner, deviation = self._parts.settings.learner, _deviation(batch, now)
+        learner, deviation = self._parts.settings.learner, unit_of(now, batch.valid)
         beyond = np.concatenate((_beyond(kept, past), _beyond(batch, now)), axis=1)
         beyond = np.where(beyond >= learner.imitation_least * deviation, beyond, 0.0)
         if learner.normalise_advantages:
@@ -156,9 +156,3 @@ def _beyond(batch: Batch, advantages: Array) -> Array:
     begun = np.maximum.accumulate(batch.keep[:-1, :, 0] == 0.0, axis=0)
     beyond: Array = np.maximum(advantages, 0.0) * (batch.valid * begun)
     return beyond
-
-
-def _deviation(batch: Batch, advantages: Array) -> float:
-    """Of advantages [T, E] over the steps that happened."""
-    middle = centred(advantages, batch.valid)
-    return deviation_of(middle * middle, batch.valid) + LEAST_DEVIATION

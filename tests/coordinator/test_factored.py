@@ -195,18 +195,15 @@ def test_samples_of_q_estimate_the_sums_over_all_theta(baseline: bool) -> None:
     logs = policy.forward(torch.from_numpy(every), torch.from_numpy(EVERY)).log_density()
     exact = policy.group.gradient(functions.mean(functions.exp(logs) * torch.from_numpy(values), 1.0))
     q = QActorCriticSettings(samples=4096, baseline=baseline)
-    sampled = Sampled(policy, critic, q, False, Factored(SIZES, 1), Stream("q/samples", seed_bytes(3)))
+    sampled = Sampled(policy, critic, q, Factored(SIZES, 1), Stream("q/samples", seed_bytes(3)))
     chances = np.exp(logs.detach().numpy())
     assert sampled.expected(states, 5)[0] == pytest.approx(float(chances @ values), abs=0.02)
-    found = sampled.gain(states, EVERY[:1], np.ones(1), 6)
+    found = sampled.gain(states, EVERY[:1], 1.0, 6)
     gradient = policy.group.gradient(functions.mean(found.gain, float(found.repeats)))
     assert np.abs(gradient - exact).max() < 0.03
     assert np.abs(exact).max() > 0.1
-    # With the same draws, in units of the deviation of what psi's choices are worth: of Q, or of Q against its mean.
-    scaled = Sampled(policy, critic, q, True, Factored(SIZES, 1), Stream("q/samples", seed_bytes(3)))
-    ratio = (found.gain / scaled.gain(states, EVERY[:1], np.ones(1), 6).gain).detach().numpy()
-    unit = float(np.sqrt(chances @ (values - baseline * (chances @ values)) ** 2))
-    assert ratio == pytest.approx(np.full(len(ratio), unit), rel=0.05)
+    # With the same draws, in units of 4.
+    assert torch.equal(found.gain, sampled.gain(states, EVERY[:1], 4.0, 6).gain * 4.0)
 
 
 def both_or_neither(algorithm: str, coupled: bool, updates: int = 40) -> NDArray[np.int64]:

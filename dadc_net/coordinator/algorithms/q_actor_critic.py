@@ -11,6 +11,10 @@
 
 Where theta has several factors, sums over h are means over samples of psi: see ``q_choices``.
 
+Where advantages are normalised, Q is in units of the deviation of G_t - sum_h psi(h) Q(x_t, h), as an actor-critic's
+advantages are. Not of Q's own deviation under psi: that one goes to 0 with what psi explores, faster than entropy grows, so
+that no weight of the bonus keeps a rule from ending where it is best without looking.
+
 Deviation: the target of (5) is data, as always in temporal-difference learning; (5) and (6) are printed with the same
 sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because
 its prescription is drawn after the update. (6) takes the critic that (5) has just made, phi_{k+1} where phi_k is printed: it
@@ -28,6 +32,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dadc_net.coordinator.advantage import unit_of
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.q_choices import choices_over
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
@@ -83,7 +88,9 @@ class QActorCritic(Algorithm):
         known = states[:-1].reshape(rows, -1)
         valid = torch.from_numpy(batch.valid.reshape(rows))
         count = max(1.0, float(batch.valid.sum()))
-        target = torch.from_numpy(self._targets(batch, states, update).reshape(rows))
+        goals, values = self._targets(batch, states, update)
+        target = torch.from_numpy(goals.reshape(rows))
+        unit = unit_of(goals - values, batch.valid) if self.settings.learner.normalise_advantages else 1.0
         chosen = torch.from_numpy(self.parts.theta.codes(drawn_rows(batch.prescriptions, rows)))
         loss = 0.0
         for _ in range(self.q.critic_steps):
@@ -100,13 +107,14 @@ class QActorCritic(Algorithm):
             loss = found.item()
         if self.settings.is_uniform(update - 1):
             return {"critic": loss}
-        return {"critic": loss, **self._improve_actor(batch, known, valid, count, update, repeated)}
+        return {"critic": loss, **self._improve_actor(batch, known, (valid, count, unit), update, repeated)}
 
-    def _targets(self, batch: Batch, states: Array, update: int) -> Array:
-        """G [T, E] with the parameters before the update; an episode that ended lets nothing of the next one through."""
+    def _targets(self, batch: Batch, states: Array, update: int) -> tuple[Array, Array]:
+        """G and what was expected, [T, E], before the update; an episode that ended lets nothing of the next one through."""
         settings = self.settings
         flat = states.reshape(-1, states.shape[2])
         following = self.choices.expected(flat, 2 * update).reshape(states.shape[:2])
+        expected = following[:-1].copy()
         if self.q.bootstrap == "sampled":
             rows = batch.steps * batch.copies
             sampled = self.choices.taken(flat[:rows], drawn_rows(batch.prescriptions, rows)).reshape(batch.rewards.shape)
@@ -122,14 +130,15 @@ class QActorCritic(Algorithm):
             mixed = following[t + 1] if last else (1.0 - decay) * following[t + 1] + decay * later
             worth = np.where(goes_on, mixed, following[t + 1]) * (batch.ended[t + 1] != ENDED_TERMINATED)
             later = goals[t] = rewards[t] + settings.discount * worth
-        return goals
+        return goals, expected
 
     def _improve_actor(
-        self, batch: Batch, known: Array, valid: torch.Tensor, count: float, update: int, repeated: Repeated | None
+        self, batch: Batch, known: Array, scale: tuple[torch.Tensor, float, float], update: int, repeated: Repeated | None
     ) -> dict[str, float]:
-        settings = self.settings
+        """``scale``: [n] rows that count, how many they are, and the unit of Q."""
+        settings, (valid, count, unit) = self.settings, scale
         drawn = drawn_rows(batch.prescriptions, batch.steps * batch.copies)
-        found = self.choices.gain(known, drawn, valid.numpy(), 2 * update + 1)
+        found = self.choices.gain(known, drawn, unit, 2 * update + 1)
         counted, times = valid.repeat(found.repeats), count * found.repeats
         policy = functions.mean(found.gain, times, counted)
         entropy = functions.mean(found.entropy, times, counted)

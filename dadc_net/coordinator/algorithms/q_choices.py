@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dadc_net.coordinator.advantage import LEAST_DEVIATION, deviation_of
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
 from dadc_net.coordinator.networks.distribution import CategoricalGraph
@@ -45,10 +44,8 @@ class Gain(NamedTuple):
 class Choices(ABC):
     """Q under psi, with the present parameters of both."""
 
-    def __init__(self, policy: PolicyNetwork, critic: QNetwork, q: QActorCriticSettings, normalises: bool) -> None:
-        """``normalises``: whether the actor is given worth in units of its deviation."""
+    def __init__(self, policy: PolicyNetwork, critic: QNetwork, q: QActorCriticSettings) -> None:
         self.policy, self.critic, self.q = policy, critic, q
-        self._normalises = normalises
 
     @abstractmethod
     def expected(self, states: Array, address: int) -> Array:
@@ -59,15 +56,8 @@ class Choices(ABC):
         """Q(x, theta): [n, X] and [n] or [n, F] -> [n]"""
 
     @abstractmethod
-    def gain(self, states: Array, theta: NDArray[Any], valid: Array, address: int) -> Gain:
-        """(6) at AIS rows [n, X] where ``theta`` was drawn; ``valid`` [n] is 1.0 where a row counts."""
-
-    def _scaled(self, worth: Array, squares: Array, valid: Array) -> Array:
-        """Worth of any shape in units of its deviation, where advantages are normalised; ``squares`` [n]: mean under psi."""
-        if not self._normalises:
-            return worth
-        scaled: Array = worth / (deviation_of(squares, valid) + LEAST_DEVIATION)
-        return scaled
+    def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
+        """(6) at AIS rows [n, X] where ``theta`` was drawn, Q in units of ``unit``."""
 
 
 class Enumerated(Choices):
@@ -80,7 +70,7 @@ class Enumerated(Choices):
         found: Array = np.take_along_axis(self.critic.all(states), theta[:, None], axis=1)[:, 0]
         return found
 
-    def gain(self, states: Array, theta: NDArray[Any], valid: Array, address: int) -> Gain:
+    def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
         values = self.critic.all(states)
         chosen = torch.from_numpy(theta)
         psi = self.policy.forward(torch.from_numpy(states), chosen)
@@ -88,8 +78,7 @@ class Enumerated(Choices):
             raise InvariantError("the exact sum over prescriptions needs a menu")
         logs = functions.fork(functions.log_softmax(psi.logits), 2)
         chances = exp(log_softmax(self.policy.acting()(states)))
-        worth = values - _expectation(values, chances)[:, None] if self.q.baseline else values
-        worth = self._scaled(worth, _expectation(worth * worth, chances), valid)
+        worth = (values - _expectation(values, chances)[:, None] if self.q.baseline else values) / unit
         if self.q.gradient == "all":
             gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
         else:
@@ -106,11 +95,10 @@ class Sampled(Choices):
         policy: PolicyNetwork,
         critic: QNetwork,
         q: QActorCriticSettings,
-        normalises: bool,
         theta: Factored,
         stream: Stream,
     ) -> None:
-        super().__init__(policy, critic, q, normalises)
+        super().__init__(policy, critic, q)
         self._theta, self._stream = theta, stream
 
     def expected(self, states: Array, address: int) -> Array:
@@ -119,22 +107,20 @@ class Sampled(Choices):
     def taken(self, states: Array, theta: NDArray[Any]) -> Array:
         return self.critic.at(states, self._theta.codes(theta))
 
-    def gain(self, states: Array, theta: NDArray[Any], valid: Array, address: int) -> Gain:
+    def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
         drawn = self._draw(states, address)
         values = self._values(states, drawn)
         total, count = _total(values), len(values)
         if self.q.gradient == "all":
             # Against the mean of the other samples, which does not depend on the scored one.
             worth = values - (total - values) / max(1, count - 1) if self.q.baseline and count > 1 else values
-            worth = self._scaled(worth, _total(worth * worth) / count, valid)
             scored, repeats = drawn.reshape(-1, drawn.shape[2]), count
         else:
             taken = self.taken(states, theta)
             worth = taken - total / count if self.q.baseline else taken
-            worth = self._scaled(worth, worth * worth, valid)
             scored, repeats = theta, 1
         psi = self.policy.forward(torch.from_numpy(np.tile(states, (repeats, 1))), torch.from_numpy(scored))
-        return Gain(psi.log_density() * torch.from_numpy(worth.reshape(-1)), psi.entropy(), repeats)
+        return Gain(psi.log_density() * torch.from_numpy(worth.reshape(-1) / unit), psi.entropy(), repeats)
 
     def _draw(self, states: Array, address: int) -> NDArray[Any]:
         """[S, n, F] theta of psi."""
@@ -150,10 +136,10 @@ class Sampled(Choices):
 
 def choices_over(parts: Parts, policy: PolicyNetwork, critic: QNetwork) -> Choices:
     """The kind that the space of theta asks for."""
-    q, normalises = parts.settings.section(QActorCriticSettings), parts.settings.learner.normalise_advantages
+    q = parts.settings.section(QActorCriticSettings)
     if isinstance(parts.theta, Factored):
-        return Sampled(policy, critic, q, normalises, parts.theta, Stream("q/samples", parts.shared_seed))
-    return Enumerated(policy, critic, q, normalises)
+        return Sampled(policy, critic, q, parts.theta, Stream("q/samples", parts.shared_seed))
+    return Enumerated(policy, critic, q)
 
 
 def _expectation(values: Array, chances: Array) -> Array:
