@@ -53,6 +53,15 @@ def test_one_panel_is_one_problem() -> None:
     assert (unknown.optimum, unknown.round_robin) == (None, None)
 
 
+def test_an_optimum_is_known_as_well_as_all_records_together_know_it() -> None:
+    """A planner that was stopped elsewhere, on a busier machine, proves other bounds of the same value."""
+    one, other = ({"optimum": value, "optimum_residual": 0.01} for value in (1.0, 1.015))
+    (panel,) = panels([_record("a", 0, [0.0] * 3, **one), _record("b", 0, [0.0] * 3, **other)])
+    assert panel.optimum == pytest.approx(1.0075)
+    with pytest.raises(UsageError, match=r"optimum differs: 1\.000000 and 1\.021000"):
+        panels([_record("a", 0, [0.0] * 3, **one), _record("b", 0, [0.0] * 3, **{**other, "optimum": 1.021})])
+
+
 def test_the_best_constant_is_shown_where_all_records_say_the_same() -> None:
     one, same = _record("a", 0, [0.0] * 3, best_constant=-2.0), _record("a", 1, [0.0] * 3, best_constant=-2.0)
     (panel,) = panels([one, same])

@@ -33,7 +33,7 @@ _PER_SEED: tuple[str, ...] = (
     *("seed", "environment_seed", "learner_digest", "value", "value_stderr", "value_monte_carlo"),
     *("value_monte_carlo_stderr", "gap", "round_robin_share", "normalised_gap", "cpu_s", "learning"),
 )
-_YOUNGER_PER_CURVE = ("best_constant", "best_constant_prescription")
+_YOUNGER_PER_CURVE = ("best_constant", "best_constant_prescription", "optimum_residual")
 _YOUNGER_PER_SEED = ("best_constant_share",)
 """What results did not hold at first; None where they do not."""
 _DIGITS = 6

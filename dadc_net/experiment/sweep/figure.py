@@ -92,15 +92,20 @@ def _line(records: Sequence[Mapping[str, Any]]) -> Line:
 
 
 def _only(panel: str, curves: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> float | None:
-    known = {record[key] for records in curves.values() for record in records if record[key] is not None}
-    if not known:
+    """The middle of what all records have in common: each knows its value up to a residual, if it says one."""
+    told = [record for records in curves.values() for record in records if record[key] is not None]
+    if not told:
         return None
-    if max(known) - min(known) > _SAME:
+    residuals = [record.get(f"{key}_residual") or 0.0 for record in told]
+    known = [float(record[key]) for record in told]
+    low = max(value - residual for value, residual in zip(known, residuals, strict=True))
+    high = min(value + residual for value, residual in zip(known, residuals, strict=True))
+    if low - high > _SAME:
         raise UsageError(
             f"the panel {panel!r} would show problems whose {key.replace('_', ' ')} differs: {min(known):.6f} and "
             f"{max(known):.6f}. Curves of one panel belong to one problem. Give those curves a panel of their own."
         )
-    return float(min(known))
+    return 0.5 * (low + high)
 
 
 def _agreed(curves: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> float | None:
