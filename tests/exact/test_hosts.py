@@ -23,7 +23,7 @@ from dadc_net.coordinator.algorithms import ppo
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.known_answers import LEARNERS
 from dadc_net.errors import SelftestError
-from dadc_net.exact import compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
+from dadc_net.exact import categorical, compiled, elementary, grid, known_answers, normal, scan, selftest, slow, streams
 from dadc_net.exact.adam import Adam
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
@@ -207,6 +207,7 @@ SABOTAGE: dict[str, Sabotage] = {
     "log": _one_bit(elementary, "log"),
     "slow-path": _one_bit(slow, "log"),
     "gradients": _one_bit(elementary, "log_softmax"),
+    "joined": _one_bit(categorical, "backward"),
     "acting": _one_bit(known_answers.acting, "draw"),
     "scan": lambda patch: patch.setattr(scan, "_STATE_ROUNDING", 2.0 * scan._STATE_ROUNDING),
     "adam": lambda patch: patch.setattr(known_answers, "Adam", partial(Adam, square_root=_root_one_ulp_up)),
