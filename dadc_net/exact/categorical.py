@@ -34,6 +34,7 @@ def forward(logits: Array, drawn: NDArray[np.int64]) -> Softmax:
 
     Raises:
         NumericError: if a logit is not finite.
+        IndexError: if what was drawn is not among the entries.
     """
     found = _compiled(logits, drawn)
     if found is not None:
@@ -46,6 +47,9 @@ def forward(logits: Array, drawn: NDArray[np.int64]) -> Softmax:
 def _compiled(logits: Array, drawn: NDArray[np.int64]) -> Softmax | None:
     rows, entries = logits.shape
     if compiled.kernels is None or entries > grid.CHUNK_TERMS or not logits.flags.c_contiguous:
+        return None
+    # A kernel looks up whatever it is told to. As unsigned numbers, negative entries lie above every other.
+    if rows > 0 and int(drawn.view(np.uint64).max()) >= entries:
         return None
     logs, chances, products = (np.empty_like(logits) for _ in range(3))
     taken, entropy = np.empty(rows), np.empty(rows)

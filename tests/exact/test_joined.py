@@ -157,6 +157,14 @@ def test_what_is_not_finite_is_refused_either_way(wrong: float) -> None:
             functions.hidden(torch.full((1, 2), 1.5, dtype=torch.float64), numbers(2, 2, 2), numbers(3, 2), 0)
 
 
+def test_what_is_not_among_the_entries_is_refused_either_way() -> None:
+    for load in (compiled.unload, compiled.load):
+        load()
+        assert functions.categorical(numbers(1, 2, 3), torch.tensor([0, 2]))[0].shape == (2,)
+        with pytest.raises(IndexError):
+            functions.categorical(numbers(1, 2, 3), torch.tensor([0, 3]))
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(-200, 200))
 def test_a_weighted_mean_has_the_bits_of_its_parts(seed: int, rows: int, scale: int) -> None:

@@ -78,14 +78,20 @@ def tested_exp(x: float, tolerance: float) -> tuple[float, bool]:
     return tested(exp_value(x), _EXP_ROUNDING, _HALF_EXP_GRID, tolerance)
 
 
+@part
+def exp_in_place(x: Array, tolerance: float) -> bool:
+    """exp of x [n], none above 8, onto its grid; False, with the doubtful values only nearly sure, if the test fails."""
+    doubts = 0
+    for i in range(x.size):
+        x[i], sure = tested_exp(x[i], tolerance)
+        doubts += 0 if sure else 1
+    return doubts == 0
+
+
 @compiled
 def exp_tested(values: Array, tolerance: float) -> bool:
     """exp of ``values`` [n], none above 8, onto its grid, in place; False, with ``values`` spoilt, if one is doubtful."""
-    doubts = 0
-    for i in range(values.size):
-        values[i], sure = tested_exp(values[i], tolerance)
-        doubts += 0 if sure else 1
-    return doubts == 0
+    return exp_in_place(values, tolerance)
 
 
 @part

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.exponential import tested_exp
+from dadc_net.exact.compiled.exponential import exp_in_place
 from dadc_net.exact.compiled.jit import compiled, part
 from dadc_net.exact.compiled.rounding import Words, largest_magnitude, rounding_of, tested
 
@@ -16,35 +16,27 @@ _LOG_ROUNDING, _HALF_LOG_GRID = math.ldexp(1.5, 52 - 30), math.ldexp(1.0, -31)
 
 
 @part
-def _exp(x: Array, result: Array, tolerance: float) -> bool:
-    """exp of x [n], none above 8, onto its grid; False if one is doubtful. Long loops are those that become vectors."""
-    doubts = 0
-    for i in range(x.size):
-        result[i], sure = tested_exp(x[i], tolerance)
-        doubts += 0 if sure else 1
-    return doubts == 0
-
-
-@part
-def _log_softmax(logits: Array, logs: Array, weights: Array, tolerance: float) -> bool:
-    """log softmax of logits [n, m] into ``logs``; ``weights`` [n, m] are spoilt. False if a value is doubtful."""
+def _softmax(logits: Array, logs: Array, chances: Array, tolerance: float) -> bool:
+    """log softmax of logits [n, m] into ``logs``, and its exp; False if a value is doubtful. Long loops become vectors."""
     for i in range(logits.shape[0]):
         largest = logits[i, 0]
         for j in range(1, logits.shape[1]):
             largest = max(largest, logits[i, j])
         for j in range(logits.shape[1]):
             logs[i, j] = (logits[i, j] - largest) + 0.0
-    every = _exp(logs.reshape(-1), weights.reshape(-1), tolerance)
+            chances[i, j] = logs[i, j]
+    every = exp_in_place(chances.reshape(-1), tolerance)
     for i in range(logits.shape[0]):
         total = 0.0
         for j in range(logits.shape[1]):
             # Whole multiples of their grid and at most 1: no sum of 2^13 of them is rounded.
-            total += weights[i, j]
+            total += chances[i, j]
         normaliser, sure = tested(math.log(total), _LOG_ROUNDING, _HALF_LOG_GRID, tolerance)
         every &= sure
         for j in range(logits.shape[1]):
             logs[i, j] -= normaliser
-    return every
+            chances[i, j] = logs[i, j]
+    return every & exp_in_place(chances.reshape(-1), tolerance)
 
 
 @compiled
@@ -67,7 +59,7 @@ def categorical(
         logs, chances, products: [n, m]; words: [n m] the bits of ``products``.
         taken, entropy: [n]
     """
-    sure = _log_softmax(logits, logs, chances, tolerance) & _exp(logs.reshape(-1), chances.reshape(-1), tolerance)
+    sure = _softmax(logits, logs, chances, tolerance)
     for i in range(logits.shape[0]):
         for j in range(logits.shape[1]):
             products[i, j] = chances[i, j] * logs[i, j]
