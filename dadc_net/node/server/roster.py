@@ -85,6 +85,8 @@ class Roster:
         self.claims: dict[int, Claim] = {}
         self.agents: dict[bytes, int] = {}
         """Connection -> the id under which it takes part."""
+        self._left: dict[int, bytes] = {}
+        """Agent -> the connection of who had its place last, where it is free again."""
         self._probes = 0
 
     @property
@@ -100,6 +102,10 @@ class Roster:
     def agent_of(self, peer: bytes) -> int | None:
         """The id under which ``peer`` takes part."""
         return self.agents.get(peer)
+
+    def left(self, peer: bytes) -> int | None:
+        """The id under which ``peer`` took part last, if nobody has its place by now: what it said may be read late."""
+        return next((agent for agent, connection in self._left.items() if connection == peer), None)
 
     def check(self, join: Join, key_agent: int | None) -> DadcError | None:
         """Why this agent cannot take part, or None; ``key_agent`` is the owner of the key it authenticated with."""
@@ -175,6 +181,7 @@ class Roster:
         former = self.members.get(member.join.agent)
         if former is not None:
             self.agents.pop(former.peer, None)
+        self._left.pop(member.join.agent, None)
         self.members[member.join.agent] = member
         self.agents[member.peer] = member.join.agent
 
@@ -183,6 +190,7 @@ class Roster:
         member = self.members.pop(agent, None)
         if member is not None:
             self.agents.pop(member.peer, None)
+            self._left[agent] = member.peer
 
     @staticmethod
     def duplicate(claim: Claim, holder: Member) -> DuplicateAgentError:

@@ -120,6 +120,8 @@ class EnvironmentServerNode:
         agent = self.roster.agent_of(peer)
         if agent is not None:
             self._joining.heard(agent)
+        if agent is None and isinstance(message, Bye):
+            agent = self.roster.left(peer)  # Who goes with it is missed, perhaps, before it is read.
         if agent is None and isinstance(message, Act | Alive | Bye):
             return [] if self.phase is ServerPhase.FAILED else [Delivery(peer, Who())]
         match message:
