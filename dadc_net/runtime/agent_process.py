@@ -39,7 +39,14 @@ from dadc_net.runtime.events import (
     Troubled,
 )
 from dadc_net.runtime.history import HistoryFile
-from dadc_net.runtime.host import checked_selftest, keep_freed_memory, pin_threads, process_facts, require_subnormals
+from dadc_net.runtime.host import (
+    checked_selftest,
+    keep_freed_memory,
+    pin_threads,
+    process_facts,
+    require_subnormals,
+    spare_what_is_loaded,
+)
 from dadc_net.runtime.learned_rule import settle_rule
 from dadc_net.runtime.meters import AgentMeter
 from dadc_net.runtime.metrics import MetricsFile
@@ -122,6 +129,7 @@ class AgentProcess:
         pin_threads()
         keep_freed_memory()
         selftest = checked_selftest()
+        spare_what_is_loaded()
         open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):
             store = options.journals.agent(options.state_dir, options.journal)

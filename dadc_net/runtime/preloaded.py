@@ -15,3 +15,4 @@ from dadc_net.runtime.template_selftest import forked_selftest
 with contextlib.suppress(Exception):
     host.pin_threads()
     host.inherited[host.kernels_allowed()] = forked_selftest(host.kernels_allowed())
+host.spare_what_is_loaded()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -313,12 +314,15 @@ def test_plan_and_selftest_speak_json(tmp_path: Path) -> None:
 
 def _tell_inherited(_order: object, connection: Connection) -> None:
     connection.send({with_kernels: found.ok for with_kernels, found in host.inherited.items()})
+    connection.send((gc.get_freeze_count(), len(gc.get_objects())))
 
 
-def test_children_take_the_self_test_of_the_process_that_forks_them() -> None:
+def test_children_take_the_self_test_and_what_is_loaded_from_the_process_that_forks_them() -> None:
     child = ForkServer().start("child", _tell_inherited, None)
     assert child.connection.poll(120)
     assert child.connection.recv() == {host.kernels_allowed(): True}
+    spared, gone_through = child.connection.recv()
+    assert spared > 10 * gone_through > 0, "a collection would stop the child for as long as torch is large"
     child.process.join()
 
 
