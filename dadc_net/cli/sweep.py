@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     metavar="N",
     help="Environment seed of shared seed 0; seed s has N + s.",
 )
+@click.option(
+    "--known",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RESULTS",
+    help="A folder or --collect file of results from elsewhere (repeatable): these runs count, and are not run again.",
+)
 @click.option("--again", is_flag=True, help="Run again what was run with another configuration.")
 @click.option("--show", is_flag=True, help="Run nothing; show what is there.")
 @click.option("--collect", type=click.Path(path_type=Path), metavar="FILE", help="Write all results to one compact file.")
@@ -56,6 +63,7 @@ def sweep_command(
     only: tuple[str, ...],
     overrides: tuple[str, ...],
     env_seed: int,
+    known: tuple[Path, ...],
     again: bool,
     show: bool,
     collect: Path | None,
@@ -63,6 +71,7 @@ def sweep_command(
     as_json: bool,
 ) -> None:
     """Run the curves of FILE with all their seeds; goes on where it was stopped."""
+    from dadc_net.experiment.sweep.collection import read_results
     from dadc_net.experiment.sweep.result_folder import ResultFolder
     from dadc_net.experiment.sweep.sweep import Sweep
     from dadc_net.experiment.sweep.sweep_file import read_sweep
@@ -70,7 +79,7 @@ def sweep_command(
 
     described = read_sweep(file, overrides, None if seeds is None else _seeds(seeds)).only(only)
     folder = out or Path("runs") / f"{file.stem}-sweep"
-    sweep = Sweep(described, ResultFolder(folder), env_seed)
+    sweep = Sweep(described, ResultFolder(folder), env_seed, read_results(known))
     missing = sweep.missing(again)
     runner = _engine(engine, scheduler, jobs) if missing and not show else None
     try:

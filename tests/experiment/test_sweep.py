@@ -14,10 +14,7 @@ from click.testing import CliRunner
 
 from dadc_net.cli.main import dadc
 from dadc_net.cli.sweep import _engine, _seeds
-from dadc_net.config import RunConfig, resolve
-from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.errors import ConfigError, CorruptStateError, DadcError, Interrupted, MismatchError, NumericError, UsageError
-from dadc_net.experiment.evaluation import plan_of
 from dadc_net.experiment.sweep import collection
 from dadc_net.experiment.sweep.engine import Observer
 from dadc_net.experiment.sweep.result_folder import ResultFolder, changes
@@ -212,6 +209,21 @@ def test_a_sweep_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert [name for kind, name in log.heard if kind == "finished"] == [t.name for t in sweep.trials()]
 
 
+def test_runs_that_are_known_from_elsewhere_count_and_are_not_run_again(tmp_path: Path) -> None:
+    before = _sweep(tmp_path, seeds=[0])
+    before.run(_Here(), before.missing(), _Log(), StopRequest())
+    collection.collect("tiny", before.records(), tmp_path / "known.json")
+    known = collection.read_results([tmp_path / "known.json"])
+    later, log = Sweep(_read(tmp_path, seeds=[0, 1]), ResultFolder(tmp_path / "new"), 100, known), _Log()
+    later.run(_Here(), later.missing(), log, StopRequest())
+    assert [name for kind, name in log.heard if kind == "finished"] == ["AC, plain, seed 1", "PPO, seed 1"]
+    assert {(one["curve"], one["seed"]) for one in later.records()} == {(c, s) for c in ("AC, plain", "PPO") for s in (0, 1)}
+    moved = Sweep(later.file, ResultFolder(tmp_path / "newer"), 101, known)
+    with pytest.raises(MismatchError, match="environment_seed: 100 -> 101"):
+        moved.missing()
+    assert len(moved.missing(again=True)) == 4
+
+
 def test_one_failure_does_not_lose_the_others(tmp_path: Path) -> None:
     sweep = _sweep(tmp_path)
     broken = {"PPO, seed 4": NumericError("NaN in a test. Nowhere. Smile.")}
@@ -324,72 +336,3 @@ def test_the_engine_and_its_options_must_fit(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"pip install 'dadc-net\[sweep\]'"):
         _engine("dask", "tcp://127.0.0.1:1", None)
-
-
-@pytest.mark.parametrize("name", ["figure-2.toml", "robustness.toml"])
-def test_the_committed_sweeps_can_be_read_and_drawn_in_panels_of_one_problem(name: str) -> None:
-    curves = read_sweep(Path(__file__).parents[2] / "launch" / name).curves
-    problems: dict[str, Any] = {}
-    for curve in curves:
-        config = curve.config
-        optimum = round(plan_of(config).value, 9)
-        problem = (config.task.name, config.parameters, config.settings.discount, optimum)
-        assert problems.setdefault(curve.panel, problem) == problem
-        assert config.preset == "tuned"
-        assert len(curve.seeds) == (25 if name == "figure-2.toml" else 10)
-        default = (config.parameters, config.settings.discount) == (config.task.parameters_type(), 0.9)
-        assert default == (name == "figure-2.toml")
-    assert len(problems) == (3 if name == "figure-2.toml" else 9)
-
-
-def test_the_benchmark_of_teams_has_one_setting_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    curves = read_sweep(Path("launch/teams.toml")).curves
-    problems: dict[str, set[str]] = {}
-    for curve in curves:
-        config = curve.config
-        assert (config.preset, len(curve.seeds)) == ("general", 10)
-        assert config.settings.updates * config.settings.learner.batch_steps <= 1_000_000
-        assert config.evaluation.plan_seconds > 0.0
-        _assert_recipe(config)
-        problems.setdefault(curve.panel, set()).add(config.settings.algorithm)
-    assert len(problems) >= 8
-    assert set().union(*problems.values()) == set(ALGORITHMS)
-    assert all({"ppo", "actor-critic", "trpo"} <= known for known in problems.values())
-
-
-def test_the_further_teams_have_the_recipe_and_problems_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    curves = read_sweep(Path("launch/further-teams.toml")).curves
-    known = {curve.config.task.name for curve in read_sweep(Path("launch/teams.toml")).curves}
-    assert not {curve.config.task.name for curve in curves} & known
-    assert len({curve.panel for curve in curves}) == len(curves) == 5
-    for curve in curves:
-        _assert_recipe(curve.config)
-
-
-def _assert_recipe(config: RunConfig) -> None:
-    """The recipe as it stands: no curve says anything of the learner."""
-    chosen = {"preset": "general", "algorithm": config.settings.algorithm, "prescriptions": config.prescriptions}
-    horizon = getattr(config.parameters, "horizon", 0)
-    usual = resolve(config.task_argument, (), {**chosen, **({"env.horizon": horizon} if horizon else {})}).settings
-    assert (config.settings.learner, config.settings.ais) == (usual.learner, usual.ais)
-    assert config.settings.own == usual.own
-
-
-@pytest.mark.parametrize("name", ["teams", "further-teams"])
-def test_the_committed_results_are_those_of_the_sweep_as_it_stands(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    curves = {curve.name: curve for curve in read_sweep(Path(f"launch/{name}.toml")).curves}
-    for record in collection.read_results([Path(f"launch/results/{name}.json")]):
-        curve = curves[record["curve"]]
-        trial = Trial(
-            curve=curve.name,
-            panel=curve.panel,
-            label=curve.label,
-            folder=curve.folder,
-            seed=record["seed"],
-            environment_seed=record["environment_seed"],
-            configuration=curve.config.to_plain(),
-        )
-        assert changes({**record, "digest": ""}, trial) == []

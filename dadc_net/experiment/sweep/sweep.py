@@ -24,6 +24,8 @@ class Sweep:
     folder: ResultFolder
     environment_seed: int
     """Environment seed of shared seed 0; that of seed s is s more."""
+    known: Sequence[Record] = ()
+    """Results from elsewhere. A run that has one is not run again; what lies in ``folder`` comes first."""
 
     def trials(self) -> list[Trial]:
         """All runs, one seed of every curve after the other, so that a sweep that was cut short has something of each."""
@@ -54,7 +56,7 @@ class Sweep:
         """
         missing, changed = [], []
         for trial in self.trials():
-            record = self.folder.load(trial)
+            record = self._result(trial)
             found = [] if record is None else changes(record, trial)
             if record is None or (found and again):
                 missing.append(trial)
@@ -64,15 +66,21 @@ class Sweep:
             more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
             raise MismatchError(
                 f"the configuration of finished runs has changed: {', '.join(changed[:_SHOWN])}{more}. Their results lie in "
-                f"{self.folder.path}, and nothing was run. Undo the change, give another --out, or run them again with "
-                "--again."
+                f"{self.folder.path} or among the known ones, and nothing was run. Undo the change, give another --out or "
+                "other known results, or run them again with --again."
             )
         return missing
 
     def records(self) -> list[Record]:
         """Results that are there, of the curves, seeds and configurations of this sweep."""
-        found = [(trial, self.folder.load(trial)) for trial in self.trials()]
+        found = [(trial, self._result(trial)) for trial in self.trials()]
         return [record for trial, record in found if record is not None and not changes(record, trial)]
+
+    def _result(self, trial: Trial) -> Record | None:
+        own = self.folder.load(trial)
+        if own is not None:
+            return own
+        return next((one for one in self.known if (one["curve"], one["seed"]) == (trial.curve, trial.seed)), None)
 
     def run(self, engine: Engine, trials: list[Trial], observer: Observer, stop: StopRequest) -> None:
         """Run ``trials``, which ``missing`` named, and keep their results.
