@@ -2,27 +2,25 @@
 
 The replicas of the coordinator are identical by construction, so one replica can serve all passive agents; that makes
 a simulation as cheap as a single learner. ``replicas="all"`` gives each agent its own, which is K times the work and is
-what the tests compare with. Both kinds pack and unpack every record as the wire would, for all passive agents at once.
+what the tests compare with.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig
-from dadc_net.errors import DivergenceError, Interrupted, InvariantError
-from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
+from dadc_net.coordinator.coordinator import UpdateReport
+from dadc_net.errors import Interrupted
+from dadc_net.experiment.simulated_team import RecordTeam, SimulatedTeam, ValueTeam
+from dadc_net.node.agent.independent_replica import replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
-from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.agent.starting_rule import StartingRule
-from dadc_net.node.rows import Answers, ServerRow
-from dadc_net.node.server.agreement import compare
 from dadc_net.node.server.world import World
 from dadc_net.runtime.batch_reward import BatchReward
 from dadc_net.runtime.control import StopRequest
@@ -73,15 +71,21 @@ class Simulation:
         groups = settings.learners
         learning = [agent for group in groups for agent in (group if replicas == "all" else group[:1])]
         self.replicas = [replica_of(settings, shared_seed, k, specs[k - 1].observation_space, rule) for k in learning]
-        copies, structure, family = settings.learner.num_envs, problem.structure, problem.family
-        self._passive = []
-        for group in groups:
-            streams = {agent: private_stream(agent, shared_seed) for agent in group}
-            own = [specs[agent - 1] for agent in group]
-            self._passive.append(PassiveAgents(streams, copies, structure, family, own))
-        self._reward = BatchReward(copies)
+        self._reward = BatchReward(settings.learner.num_envs)
+        obeying = [self._passive_agents(group, shared_seed) for group in groups]
+        self._team: SimulatedTeam
+        if settings.mode.one_learner and len(self.replicas) == 1:
+            self._team = ValueTeam(self.world, self.replicas[0].coordinator, obeying[0], self._reward)
+        else:
+            self._team = RecordTeam(self.world, settings, self.replicas, obeying, self._reward)
         self._checkpoint_every = checkpoint_every
         self._begun = 0.0
+
+    def _passive_agents(self, agents: Sequence[int], shared_seed: bytes) -> PassiveAgents:
+        problem, copies = self.world.problem, self.config.settings.learner.num_envs
+        own = [problem.environment.spec.agents[agent - 1] for agent in agents]
+        streams = {agent: private_stream(agent, shared_seed) for agent in agents}
+        return PassiveAgents(streams, copies, problem.structure, problem.family, own)
 
     def snapshot(self) -> Mapping[str, NDArray[Any]]:
         """The learner's whole state, from which the learned rule can be valued; of independent learners all of theirs."""
@@ -102,34 +106,29 @@ class Simulation:
         keep_freed_memory()
         pass_selftest()
         self._begun = time.monotonic()
-        row = self.world.first()
+        turn = self._team.first()
         while True:
-            for replica, observation in zip(self.replicas, row.observations, strict=False):
-                if isinstance(replica, IndependentReplica):
-                    replica.show(row.step, observation)
-            accounts = [replica.receive(row.record) for replica in self.replicas]
-            self._refuse_divergence(accounts)
-            report = accounts[0].report
-            if observer is not None and report is not None:
-                self._tell(observer, report.update, accounts)
-            if accounts[0].prescriptions is None:
+            if turn.reports[0] is not None:
+                self._after_update(observer, turn.reports[0].update, turn.reports)
+            if turn.is_last:
                 break
             if stop is not None and stop.reason:
-                raise Interrupted(f"stopped by {stop.reason} at step {row.step}. Nothing else runs. Start it again.")
-            row = self.world.advance(self._act(row, accounts))
-            self._reward.add(row.record.common)
+                raise Interrupted(f"stopped by {stop.reason} at step {turn.step}. Nothing else runs. Start it again.")
+            turn = self._team.advance()
         digests = [replica.coordinator.digest().hex() for replica in self.replicas]
         seconds = time.monotonic() - self._begun
         shared = digests * (self.config.settings.num_agents if len(digests) == 1 else 1)
         by_agent = dict(enumerate(shared, start=1))
-        return SimulationResult(by_agent, row.step, seconds, self.snapshot())
+        return SimulationResult(by_agent, turn.step, seconds, self.snapshot())
 
-    def _tell(self, observer: Observer, update: int, accounts: list[StepAccount]) -> None:
+    def _after_update(self, observer: Observer | None, update: int, reports: Sequence[UpdateReport | None]) -> None:
+        if observer is None:
+            return
         settings = self.config.settings
         env_steps, lock_steps = update * settings.learner.batch_steps, update * settings.learner.batch_lock_steps
-        for (agent, *_), account in zip(settings.learners, accounts, strict=False):
-            if account.report is not None:
-                losses = dict(account.report.losses)
+        for (agent, *_), report in zip(settings.learners, reports, strict=False):
+            if report is not None:
+                losses = dict(report.losses)
                 observer.on(Learned(agent=agent, update=update, env_steps=env_steps, losses=losses))
         updated = Updated(
             update=update,
@@ -143,33 +142,6 @@ class Simulation:
         observer.on(updated)
         if self._checkpoint_every and update % self._checkpoint_every == 0:
             observer.on(Checkpointed(agent=1, update=update))
-
-    def _act(self, row: ServerRow, accounts: list[StepAccount]) -> NDArray[np.int64]:
-        """All agents' actions [E, K]; replicas agree by now, so one replica's prescriptions serve every agent."""
-        columns = []
-        share = len(row.observations) // len(self._passive)
-        for index, passive in enumerate(self._passive):
-            account = accounts[index]
-            seen = passive.read(row.step, row.observations[index * share : (index + 1) * share])
-            passive.observe(seen, account.begin)
-            if account.prescriptions is None:
-                raise InvariantError(f"no prescriptions were chosen at record {row.step}")
-            columns.append(passive.act(row.step, account.prescriptions))
-        actions = np.concatenate(columns, axis=1)
-        layouts = self.world.actions
-        packed = [layout.pack(actions[:, agent : agent + 1]) for agent, layout in enumerate(layouts)]
-        return self.world.joint_action(row.step, packed)
-
-    def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
-        if len(accounts) == 1:
-            return
-        report = accounts[0].report
-        step_digests = tuple(account.digests.step_digest for account in accounts)
-        learner_digests = tuple(b"" if one.report is None else one.report.learner_digest for one in accounts)
-        update = report.update if report is not None and self.config.settings.mode.one_learner else None
-        found = compare(Answers(accounts[0].record.step, (), step_digests, learner_digests), update)
-        if found is not None:
-            raise DivergenceError(found.text())
 
 
 def keep(folder: RunFolder, config: RunConfig, ended: SimulationResult) -> None:

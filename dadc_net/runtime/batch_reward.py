@@ -23,8 +23,12 @@ class BatchReward:
 
     def add(self, common: bytes) -> None:
         """The next record: R_{t-1} of the copies that do not begin there."""
-        self._waiting.append(common[: 8 * self._copies])
-        self._count += common.count(0, 8 * self._copies, 9 * self._copies)  # Flags, of which 0 says that none begins.
+        self.note(common[: 8 * self._copies], common[8 * self._copies : 9 * self._copies])
+
+    def note(self, rewards: bytes, begin: bytes) -> None:
+        """The rewards of a record, little endian, and its flags: 0 where no copy begins."""
+        self._waiting.append(rewards)
+        self._count += begin.count(0)
         if len(self._waiting) >= _TOGETHER:
             self._settle()
 

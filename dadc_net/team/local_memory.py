@@ -51,8 +51,8 @@ class LocalMemory:
 
     def observe(self, observation: NDArray[Any], step_in_episode: NDArray[np.int64]) -> None:
         """L_t from L_{t-1}, A_{t-1} and O_t [m E, O] at step t [E]: (L1), no common information."""
-        alone = len(self.agents) == 1
-        steps = step_in_episode if alone else np.tile(step_in_episode, len(self.agents))
+        agents = len(self.agents)
+        steps = step_in_episode if agents == 1 else np.concatenate([step_in_episode] * agents)
         self._local = self._structure.local(self._local, self._action, observation, steps)
 
     def act(self, theta: Theta, words: NDArray[np.uint64] | None) -> NDArray[np.int64]:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
+from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.node.agent.replica import StepAccount
+from dadc_net.runtime.events import Observer
 
 LEARNERS = Path(__file__).with_name("learners.json")
 MARKS = (1, 10, 100, 1000)
@@ -75,12 +76,11 @@ class _Noting(Simulation):
         self._marks, self._updates = marks, updates
         self.found: dict[str, str] = {}
 
-    def _refuse_divergence(self, accounts: list[StepAccount]) -> None:
-        super()._refuse_divergence(accounts)
-        report = accounts[0].report
-        if report is not None and report.update in self._marks:
-            self.found[str(report.update)] = report.learner_digest.hex()
-        if report is not None and report.update == self._updates:
+    def _after_update(self, observer: Observer | None, update: int, reports: Sequence[UpdateReport | None]) -> None:
+        super()._after_update(observer, update, reports)
+        if update in self._marks and reports[0] is not None:
+            self.found[str(update)] = reports[0].learner_digest.hex()
+        if update == self._updates:
             raise _Enough
 
 

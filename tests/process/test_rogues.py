@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from dadc_net.config import resolve
+from dadc_net.coordinator.coordinator import Decision
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulation import Simulation
-from dadc_net.node.agent.replica import StepAccount
-from dadc_net.node.record import Record
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.run_folder import config_file
+from dadc_net.team.common_record import CommonRecord
 from dadc_net.wire.keys import write_keys
 from tests.process.commands import ENVIRONMENT_SEED, environment, wait_for
 from tests.process.conftest import MakeTeam
@@ -87,19 +87,19 @@ def right_digests(config: Path, updates: int) -> list[bytes]:
     """Learner digests after update 1, 2, ... of the same run, undisturbed and in one process."""
     simulation = Simulation(resolve(str(config)), seed_bytes(7), seed_bytes(int(ENVIRONMENT_SEED)))
     (replica,) = simulation.replicas
-    advance = replica.receive
+    receive = replica.coordinator.receive
     digests: list[bytes] = []
 
-    def receive(record: Record) -> StepAccount:
-        account = advance(record)
-        if account.report is not None:
-            digests.append(account.report.learner_digest)
+    def noting(record: CommonRecord) -> Decision:
+        decision = receive(record)
+        if decision.update is not None:
+            digests.append(decision.update.learner_digest)
         if len(digests) == updates:
             raise Enough
-        return account
+        return decision
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replica, "receive", receive)
+        patch.setattr(replica.coordinator, "receive", noting)
         with pytest.raises(Enough):
             simulation.run()
     return digests

@@ -68,6 +68,10 @@ class PassiveAgents:
         pairs = zip(self._groups, self._places, strict=True)
         return [group.read([observations[place] for place in places], step) for group, places in pairs]
 
+    def parts(self, observations: NDArray[Any], places: Sequence[slice]) -> list[NDArray[Any]]:
+        """Like ``read``, of the joint observation [E, O] as it is; agent 1 .. K has its columns ``places``."""
+        return [group.part(observations, places) for group in self._groups]
+
     def observe(self, seen: Sequence[NDArray[Any]], begin: NDArray[np.bool_]) -> None:
         """L_t from L_{t-1}, A_{t-1} and O_t: (L1), no common information; ``seen``: of ``read``."""
         if b"\1" in begin.tobytes():
@@ -119,6 +123,11 @@ class _AlikeAgents:
         self.memory = LocalMemory(agents, spec, copies, structure, family)
         self._one = ObservationLayout(spec.observation_space, copies)
         self._all = ObservationLayout(spec.observation_space, len(agents) * copies)
+
+    def part(self, observations: NDArray[Any], places: Sequence[slice]) -> NDArray[Any]:
+        """Their own columns of the joint observation [E, O], one agent under the other."""
+        own = [observations[:, places[agent - 1]] for agent in self.memory.agents.tolist()]
+        return np.concatenate(own).astype(self._one.space.dtype, copy=False)
 
     def read(self, observations: Sequence[bytes], step: int) -> NDArray[Any]:
         """Their observations of record ``step``. Raises ProtocolError if they do not fit."""

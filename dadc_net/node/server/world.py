@@ -20,7 +20,7 @@ from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, 
 from dadc_net.node.rows import ServerRow
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.environment import Ended, Environment, EnvironmentSpec
-from dadc_net.team.lockstep import LockStep
+from dadc_net.team.lockstep import LockStep, TeamStep
 from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.structures.structure import InformationStructure
 
@@ -85,13 +85,23 @@ class World:
             UserCodeError: if one of them is a user's and fails.
         """
         step = self._step
-        draws = self._stream.uniforms(step, self.copies, self._draws)
-        now = self._lockstep.advance(step, joint_action, draws)
+        now = self.move(joint_action)
         common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended, self._cut))
         self._cut = None
         self.head = chain(self.head, common)
-        self._step += 1
         return ServerRow(Record(step, self.head, common), self._observations.pack(now.observations))
+
+    def move(self, joint_action: NDArray[np.int64]) -> TeamStep:
+        """``advance`` without a record, for who needs the values alone; the chain of a log that needs none stays behind."""
+        step = self._step
+        now = self._lockstep.advance(step, joint_action, self._stream.uniforms(step, self.copies, self._draws))
+        self._step = step + 1
+        return now
+
+    def played(self, step: int, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Actions [E, K] as the agents would answer them to record ``step``. Raises like ``joint_action``."""
+        packed = [layout.pack(actions[:, agent : agent + 1]) for agent, layout in enumerate(self.actions)]
+        return self.joint_action(step, packed)
 
     def joint_action(self, step: int, answered: Sequence[bytes]) -> NDArray[np.int64]:
         """The actions [E, K] that all agents answered to record ``step``. Raises ProtocolError if one does not fit."""
