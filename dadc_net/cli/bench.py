@@ -28,7 +28,8 @@ def _shown(number: float | None, unit: float, width: int) -> str:
     return f"{'-' if number is None else format(unit * number, '.2f'):>{width}}"
 
 
-@click.group("bench", cls=CommandGroup, invoke_without_command=True)
+# What click itself says there depends on its version, and the pages are compared with it.
+@click.group("bench", cls=CommandGroup, invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]...")
 @click.option(
     "-K", "--agents", callback=_numbers, default="2", show_default=True, metavar="K,..", help="Numbers of agents, 2 or more."
 )
