@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from dadc_net.planning.finite import controller_search, controllers
 from dadc_net.planning.finite.controller_search import ControllerSearch
 from dadc_net.planning.finite.controllers import Controller, Controllers
-from dadc_net.planning.finite.joint_beliefs import JointBeliefs
+from dadc_net.planning.finite.joint_beliefs import Array, JointBeliefs
 from dadc_net.planning.finite.outlook import DiscountedOutlook
 from dadc_net.planning.finite.plan import plan_team
 from dadc_net.planning.finite.policy_words import describe_plan
@@ -108,6 +109,34 @@ def test_improving_never_loses_and_is_the_same_every_time() -> None:
         assert values == sorted(values)
         found.append(values)
     assert found[0] == found[1]
+
+
+def _found_with(rounding: float, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Values of the best controllers on the way, where solutions of equations are off by so much, now up and now down."""
+    solve = np.linalg.solve
+
+    def elsewhere(a: Array, b: Array) -> Array:
+        found = solve(a, b)
+        return np.asarray(found * (1.0 + rounding * np.cos(np.arange(len(found)))))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.linalg, "solve", elsewhere)
+        search = ControllerSearch(SHIPPED["recycling"](), 0.9, never)
+        values = []
+        for _ in range(24):
+            search.more()
+            values.append(0.0 if search.best is None else search.best.value)
+    return values
+
+
+def test_the_search_goes_the_same_way_on_hosts_that_round_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linear algebra adds up in another order on another processor; what is equal up to that must be told to be equal."""
+    one, other = (_found_with(rounding, monkeypatch) for rounding in (3e-15, -5e-15))
+    assert np.allclose(one, other, rtol=1e-9, atol=0.0)
+    monkeypatch.setattr(controllers, "alike", lambda values: values)
+    monkeypatch.setattr(controller_search, "alike", lambda values: values)
+    one, other = (_found_with(rounding, monkeypatch) for rounding in (3e-15, -5e-15))
+    assert not np.allclose(one, other, rtol=1e-9, atol=0.0), "the control: nothing would be noticed"
 
 
 @pytest.mark.parametrize("name", ["no-sharing", "delayed-sharing"])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dadc_net.planning.finite.controllers import Controller, Controllers, Valued
+from dadc_net.planning.finite.controllers import Controller, Controllers, Valued, alike
 from dadc_net.planning.finite.joint_beliefs import Numbers
 from dadc_net.team.finite.model import FiniteModel
 
@@ -84,13 +84,13 @@ class ControllerSearch:
                 break
             better = self._bettered(found, turn % agents)
             waiting, found = (waiting - 1, found) if better is None else (agents, better)
-        if self.best is None or found.value > self.best.value:
+        if self.best is None or found.value > self.best.value + _NOTHING * max(1.0, abs(found.value)):
             self.best = found
 
     def _bettered(self, found: Valued, agent: int) -> Valued | None:
         """With nodes of one agent changed; None where no change helps."""
         actions, following, gained = self._controllers.changes(found, agent)
-        order = np.argsort(-gained, kind="stable")
+        order = np.argsort(-alike(gained), kind="stable")
         order = order[gained[order] > _NOTHING]
         singly = [order[i : i + 1] for i in range(min(_SINGLY, len(order)))] if len(order) > 1 else []
         for nodes in (order, *singly) if len(order) else ():

@@ -23,6 +23,17 @@ _MOST_DENSE = 200
 """Cells up to which equations are solved at once; beyond them by sweeps."""
 _CLOSE = 1e-7
 _ROUNDING = 1e-11
+_ALIKE = 1e-9
+
+
+def alike(values: Array) -> Array:
+    """``values`` in steps that no rounding of a host's linear algebra reaches: what is equal is equal on every host.
+
+    Without that a search goes one way where sums are made in one order, and another way elsewhere.
+    """
+    step = _ALIKE * max(1.0, float(np.abs(values).max(initial=0.0)))
+    found: Array = np.rint(values / step)
+    return found
 
 
 class Controller(NamedTuple):
@@ -101,7 +112,7 @@ class Controllers:
         margin = left / (1.0 - self._discount) + _ROUNDING * (1.0 + float(np.abs(value).max()))
         values = (value - margin).reshape(len(nodes), states)
         at_start = values @ self._model.start
-        best = int(at_start.argmax())
+        best = int(alike(at_start).argmax())
         return Valued(controller, values, best, float(at_start[best]))
 
     def _joint_nodes(self, controller: Controller) -> Numbers:
@@ -180,9 +191,9 @@ class Controllers:
                     worth[own, action, :, after] += np.bincount(
                         moves.observed[:, agent], weight * flat[target + after * step * states], observations
                     )
-        best = worth.argmax(axis=3)
+        best = alike(worth).argmax(axis=3)
         total = reward + worth.max(axis=3).sum(axis=2)
-        chosen = total.argmax(axis=1)
+        chosen = alike(total).argmax(axis=1)
         everyone, now = np.arange(count), controller.actions[agent]
         ahead = worth[everyone[:, None], now[:, None], np.arange(observations), controller.following[agent]]
         present = reward[everyone, now] + ahead.sum(axis=1)
