@@ -66,6 +66,8 @@ _REFUSED_SECONDS = 10.0
 """How long a key that was admitted before may be refused before it counts as revoked."""
 _RECONNECT_SECONDS = 10.0
 """How long one attempt to connect anew may take."""
+_DAMAGED_MAX = 3
+"""Messages in a row that cannot be, and for which the way between may be to blame."""
 _log = logging.getLogger(__name__)
 
 
@@ -115,6 +117,8 @@ class AgentProcess:
         """Who hears what the launcher need not: measurements."""
         self._meter = AgentMeter()
         self._begun = False
+        self._damaged = 0
+        """Messages that could not be, since the last record."""
         self._trouble = ""
         self._status_file = StatusFile(options.state_dir)
         self._status_due = 0.0
@@ -199,6 +203,9 @@ class AgentProcess:
                 continue
             heard = time.monotonic()
             reaction = self._react(node, frames)
+            if reaction is None:
+                self._reconnect(node, socket)
+                continue
             self._say(node, socket, reaction.messages)
             sent = time.monotonic()
             report = None if reaction.account is None else reaction.account.report
@@ -218,13 +225,22 @@ class AgentProcess:
         if not all(socket.send(encode(message)) for message in messages):
             self._reconnect(node, socket)
 
-    def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction:
-        """Hand a message to the node; at a divergence write down what this agent was."""
+    def _react(self, node: AgentNode, frames: list[bytes]) -> Reaction | None:
+        """Hand a message to the node; at a divergence write down what this agent was. None: it was damaged on the way."""
         try:
-            return node.receive(decode(frames), time.monotonic())
+            reaction = node.receive(decode(frames), time.monotonic())
+            self._damaged = 0 if reaction.account is not None else self._damaged
+            return reaction
         except DivergenceError:
             keep_divergence(node, self.options.state_dir)
             raise
+        except ProtocolError as error:
+            # A flipped bit can make the transport lose a frame. Nothing has changed, and another connection repeats it.
+            self._damaged += 1
+            if error.speaker or node.phase is not Phase.RUNNING or self._damaged > _DAMAGED_MAX:
+                raise
+            _log.warning("a message cannot be, and may be damaged: %s", error)
+            return None
         except (Exception, SystemExit) as error:
             if self.options.structure is not None:
                 blame_owner("the information structure", self.options.structure, error)

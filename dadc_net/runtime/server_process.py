@@ -258,7 +258,10 @@ class ServerProcess:
             self._meter.refused[BAD_MESSAGE] += 1
             said = foreign_words(str(error))
             _log.warning("a message from %r was refused: %s", received.agent, said, extra=about(received.agent))
-            socket.complain(received.peer)
+            seated = node.roster.agent_of(received.peer) is not None
+            socket.complain(received.peer, cut=seated)
+            if seated:  # It has spoken this protocol: its connection is damaged, and it joins again over another.
+                return node.peer_gone(received.peer, now)
             return [Delivery(received.peer, Fault(error.exit_code, str(error)))]
         deliveries = node.receive(received.peer, received.agent, message, now)
         took = take_seconds(node)

@@ -243,12 +243,18 @@ class ServerSocket:
         except zmq.ZMQError as error:
             raise _bind_error(wanted, error) from error
 
-    def complain(self, peer: bytes) -> None:
-        """A message of ``peer`` broke the protocol. After a few its connection is cut."""
+    def complain(self, peer: bytes, cut: bool = False) -> None:
+        """A message of ``peer`` broke the protocol. After a few its connection is cut, at once with ``cut``.
+
+        A single bit that is flipped on the way can make the transport lose a frame, and take the next ones for the rest of
+        a message: no frame of that connection can be relied on any more, and another one begins anew.
+        """
         conduct = self._conduct
         if conduct is None:
             return
         with self._lock:
+            if cut:
+                self._connections.cut(peer)
             if conduct.complain(peer, self._agents.get(peer), time.monotonic()) is Verdict.CUT:
                 self._cut(conduct, peer)
 

@@ -40,6 +40,18 @@ class _Lane:
     passed: int = 0
 
 
+def frame_starts(chunk: bytes) -> list[int]:
+    """Where the frames of ``chunk`` begin, if it consists of whole ones (ZMTP: flags, a length, the body); else none."""
+    starts, at = list[int](), 0
+    while at < len(chunk):
+        starts.append(at)
+        size = 8 if chunk[at] & 2 else 1
+        if chunk[at] & ~7 or at + 1 + size > len(chunk):
+            return []
+        at += 1 + size + int.from_bytes(chunk[at + 1 : at + 1 + size], "big")
+    return starts if at == len(chunk) else []
+
+
 class _Link:
     """One accepted connection and the one to the server that belongs to it."""
 
@@ -60,7 +72,7 @@ class FaultProxy:
 
     def __init__(self, port: int, host: str = "127.0.0.1", seed: int = 0) -> None:
         self.seed = seed
-        self.counts = dict.fromkeys(("connections", "cuts", "flips", "lost", "doubled", "half-closed"), 0)
+        self.counts = dict.fromkeys(("connections", "cuts", "flips", "lost", "vanished", "doubled", "half-closed"), 0)
         self.refusing = False
         """Reset every new connection."""
         self.delay = (0.0, 0.0)
@@ -141,6 +153,19 @@ class FaultProxy:
             return chunk[count:]
 
         self._arm(way, after, lose)
+
+    def lose_frame(self, way: Way) -> None:
+        """Lose the last frame of a message whole, as a flipped bit can do: the rest stays in step."""
+
+        def lose(chunk: bytes) -> bytes:
+            starts = frame_starts(chunk)
+            if len(starts) < 3:  # Of a part of a message, or of one with a single frame.
+                self._lanes[way].pending.append((self._lanes[way].passed, lose))
+                return chunk
+            self.counts["vanished"] += 1
+            return chunk[: starts[-1]]
+
+        self._arm(way, 0, lose)
 
     def double(self, way: Way, after: int = 0) -> None:
         """Send one chunk twice: a replay."""

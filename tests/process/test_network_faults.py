@@ -78,6 +78,20 @@ def test_flipped_lost_and_doubled_bytes(way: Way, team: MakeTeam, undisturbed: D
     assert_undisturbed(running, undisturbed(LONGER))
 
 
+@pytest.mark.parametrize("way", BOTH, ids=lambda way: way.value)
+def test_frames_that_vanish(way: Way, team: MakeTeam, undisturbed: Digest) -> None:
+    """What follows is taken for the rest of the message, and that cannot be: found by a flipped bit, one of 400."""
+    with behind_proxies(team, LONGER) as (running, proxies):
+        running.start("agent-1", "agent-2")
+        for count in (1, 2):
+            under_way(running, proxies, 30_000 * count)
+            for proxy in proxies:
+                proxy.lose_frame(way)
+        running.supervise(200)
+        assert [proxy.counts["vanished"] for proxy in proxies] == [2, 2]
+    assert_undisturbed(running, undisturbed(LONGER))
+
+
 @long_lane
 def test_records_that_come_twice_to_agents_that_compute(team: MakeTeam, undisturbed: Digest) -> None:
     """What is wrong behind a record ends the connection just before the answer to it is sent."""
