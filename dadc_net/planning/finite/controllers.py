@@ -24,6 +24,7 @@ _MOST_DENSE = 200
 _CLOSE = 1e-7
 _ROUNDING = 1e-11
 _ALIKE = 1e-9
+"""Of the largest of the values that are compared: far above what rounding makes of them, and far below what counts."""
 
 
 def alike(values: Array) -> Array:
