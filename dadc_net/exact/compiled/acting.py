@@ -8,57 +8,37 @@ from numpy.typing import NDArray
 from dadc_net.exact.array import Array
 from dadc_net.exact.compiled.exponential import tanh_in_place, tested_exp
 from dadc_net.exact.compiled.jit import compiled, part
-from dadc_net.exact.compiled.recurrent import recurrent_step
-
-
-@part
-def affine(x: Array, weight: Array, bias: Array, rounding: float, result: Array) -> None:
-    """A linear layer: x [n] rounded, times weight [n, p] already rounded, plus bias [p], into ``result`` [p]."""
-    for j in range(result.size):
-        result[j] = 0.0
-    for i in range(x.size):
-        left = (x[i] + rounding) - rounding
-        for j in range(result.size):
-            result[j] += left * weight[i, j]
-    for j in range(result.size):
-        result[j] += bias[j]
-
+from dadc_net.exact.compiled.recurrent import affine, recurrent_step
 
 Layer = tuple[Array, Array, float]
 """Rounded weight [n, p], bias [p], rounding constant of its input."""
 
 
 @part
-def encode_row(
-    inputs: Array,
-    previous: Array,
-    keep: float,
-    first: Layer,
-    gate: Layer,
-    again: Layer,
-    scratch: Array,
-    state: Array,
-    tolerance: float,
+def encode_rows(
+    inputs: Array, keep: Array, previous: Array, first: Layer, gate: Layer, again: Layer, state: Array, tolerance: float
 ) -> bool:
-    """x_t of one copy into ``state`` [X]; ``scratch`` [11, X] is spoilt. False if a value is doubtful."""
-    size = state.size
-    kept, embedded, gates, recurrent = scratch[0], scratch[1], scratch[2:5].reshape(-1), scratch[5:8].reshape(-1)
+    """x_t = rho(x_{t-1}, inputs) into ``state``, shapes as in ``encode``. False if a value is doubtful."""
+    copies, size = state.shape
+    scratch = np.empty((11, copies, size))
+    kept, embedded, candidate = scratch[0], scratch[1], scratch[2]
+    gates, recurrent = scratch[3:6].reshape(copies, 3 * size), scratch[6:9].reshape(copies, 3 * size)
+    both = scratch[9:11].reshape(copies, 2 * size)
     affine(inputs, first[0], first[1], first[2], embedded)
-    sure = tanh_in_place(embedded, tolerance)
+    sure = tanh_in_place(embedded.reshape(-1), tolerance)
     affine(embedded, gate[0], gate[1], gate[2], gates)
-    for i in range(size):
-        kept[i] = previous[i] * keep + 0.0
-    sure &= recurrent_step(
-        gates, kept, again[0], again[1], again[2], scratch[8:10].reshape(-1), scratch[10], recurrent, state, tolerance
-    )
-    return sure
+    for e in range(copies):
+        for i in range(size):
+            kept[e, i] = previous[e, i] * keep[e, 0] + 0.0
+    return sure & recurrent_step(gates, kept, again[0], again[1], again[2], both, candidate, recurrent, state, tolerance)
 
 
 @part
-def hidden_row(x: Array, first: Layer, second: Layer, hidden: Array, result: Array, tolerance: float) -> bool:
-    """A network with one hidden tanh layer: x [n] -> ``result`` [p]; ``hidden`` is spoilt. False if a value is doubtful."""
+def hidden_rows(x: Array, first: Layer, second: Layer, result: Array, tolerance: float) -> bool:
+    """A network with one hidden tanh layer: x [E, n] -> ``result`` [E, p]. False if a value is doubtful."""
+    hidden = np.empty((x.shape[0], first[1].size))
     affine(x, first[0], first[1], first[2], hidden)
-    sure = tanh_in_place(hidden, tolerance)
+    sure = tanh_in_place(hidden.reshape(-1), tolerance)
     affine(hidden, second[0], second[1], second[2], result)
     return sure
 
@@ -95,21 +75,13 @@ def encode(
 
     Layers are those of the input, the gates and the state. False if a value is doubtful.
     """
-    scratch = np.empty((11, previous.shape[1]))
-    sure = True
-    for e in range(inputs.shape[0]):
-        sure &= encode_row(inputs[e], previous[e], keep[e, 0], first, gate, again, scratch, state[e], tolerance)
-    return sure
+    return encode_rows(inputs, keep, previous, first, gate, again, state, tolerance)
 
 
 @compiled
 def hidden_layer(x: Array, first: Layer, second: Layer, result: Array, tolerance: float) -> bool:
     """A network with one hidden tanh layer: x [E, n] -> ``result`` [E, p]. False if a value is doubtful."""
-    hidden = np.empty(first[1].size)
-    sure = True
-    for e in range(x.shape[0]):
-        sure &= hidden_row(x[e], first, second, hidden, result[e], tolerance)
-    return sure
+    return hidden_rows(x, first, second, result, tolerance)
 
 
 @compiled
@@ -140,14 +112,14 @@ def choose(
     tolerance: float,
 ) -> bool:
     """``encode``, ``hidden_layer`` and ``draw`` with words [E, 1] one after another; False if a value is doubtful."""
-    scratch, entries = np.empty((11, previous.shape[1])), output[1].size
-    between, logits, cumulative = np.empty(hidden[1].size), np.empty(entries), np.empty(entries, dtype=np.uint64)
-    for e in range(inputs.shape[0]):
-        if not encode_row(inputs[e], previous[e], keep[e, 0], first, gate, again, scratch, state[e], tolerance):
-            return False
-        if not hidden_row(state[e], hidden, output, between, logits, tolerance):
-            return False
-        chosen[e], sure = draw_row(logits, words[e, 0], scale, cumulative, tolerance)
+    copies, entries = inputs.shape[0], output[1].size
+    logits, cumulative = np.empty((copies, entries)), np.empty(entries, dtype=np.uint64)
+    if not encode_rows(inputs, keep, previous, first, gate, again, state, tolerance):
+        return False
+    if not hidden_rows(state, hidden, output, logits, tolerance):
+        return False
+    for e in range(copies):
+        chosen[e], sure = draw_row(logits[e], words[e, 0], scale, cumulative, tolerance)
         if not sure:
             return False
     return True

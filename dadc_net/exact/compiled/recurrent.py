@@ -15,6 +15,36 @@ _STATE_ROUNDING = math.ldexp(1.5, 52 - 24)
 
 
 @part
+def product(x: Array, weight: Array, rounding: float, result: Array) -> None:
+    """x [E, n] rounded, times weight [n, p] already rounded, into ``result`` [E, p].
+
+    Every partial sum is exact, so that the order of terms is free: of four at a time the sum is loaded and stored once.
+    """
+    terms, width = weight.shape
+    for e in range(x.shape[0]):
+        for j in range(width):
+            result[e, j] = 0.0
+        for i in range(0, terms - 3, 4):
+            a, b = (x[e, i] + rounding) - rounding, (x[e, i + 1] + rounding) - rounding
+            c, d = (x[e, i + 2] + rounding) - rounding, (x[e, i + 3] + rounding) - rounding
+            for j in range(width):
+                result[e, j] += (a * weight[i, j] + b * weight[i + 1, j]) + (c * weight[i + 2, j] + d * weight[i + 3, j])
+        for i in range(terms - terms % 4, terms):
+            a = (x[e, i] + rounding) - rounding
+            for j in range(width):
+                result[e, j] += a * weight[i, j]
+
+
+@part
+def affine(x: Array, weight: Array, bias: Array, rounding: float, result: Array) -> None:
+    """A linear layer: x [E, n] rounded, times weight [n, p] already rounded, plus bias [p], into ``result`` [E, p]."""
+    product(x, weight, rounding, result)
+    for e in range(x.shape[0]):
+        for j in range(bias.size):
+            result[e, j] += bias[j]
+
+
+@part
 def recurrent_step(
     gates: Array,
     kept: Array,
@@ -27,33 +57,29 @@ def recurrent_step(
     state: Array,
     tolerance: float,
 ) -> bool:
-    """One lock-step of one copy; False if a value is doubtful.
+    """One lock-step of all copies; False if a value is doubtful. Long loops become vectors: hence stage by stage.
 
     Args:
-        gates: [3X]; kept: [X] state times keep, plus 0.0; weight: [X, 3X] rounded; bias: [3X].
+        gates: [E, 3X]; kept: [E, X] state times keep, plus 0.0; weight: [X, 3X] rounded; bias: [3X].
         rounding: rounds the state for the product.
-        both: [2X], candidate: [X], recurrent: [3X], state: [X]: the results.
+        both: [E, 2X], candidate: [E, X], recurrent: [E, 3X], state: [E, X]: the results.
     """
-    size = kept.size
-    for j in range(3 * size):
-        recurrent[j] = 0.0
-    for i in range(size):
-        left = (kept[i] + rounding) - rounding
-        for j in range(3 * size):
-            recurrent[j] += left * weight[i, j]
-    for j in range(3 * size):
-        recurrent[j] += bias[j]
-    for j in range(2 * size):
-        both[j] = (gates[j] + recurrent[j]) * 0.5
-    sure = tanh_in_place(both, tolerance)
-    for j in range(2 * size):
-        both[j] = both[j] * 0.5 + 0.5
-    for j in range(size):
-        candidate[j] = gates[2 * size + j] + both[j] * recurrent[2 * size + j]
-    sure &= tanh_in_place(candidate, tolerance)
-    for j in range(size):
-        blended = candidate[j] + both[size + j] * (kept[j] - candidate[j])
-        state[j] = (blended + _STATE_ROUNDING) - _STATE_ROUNDING
+    copies, size = kept.shape
+    affine(kept, weight, bias, rounding, recurrent)
+    for e in range(copies):
+        for j in range(2 * size):
+            both[e, j] = (gates[e, j] + recurrent[e, j]) * 0.5
+    sure = tanh_in_place(both.reshape(-1), tolerance)
+    for e in range(copies):
+        for j in range(2 * size):
+            both[e, j] = both[e, j] * 0.5 + 0.5
+        for j in range(size):
+            candidate[e, j] = gates[e, 2 * size + j] + both[e, j] * recurrent[e, 2 * size + j]
+    sure &= tanh_in_place(candidate.reshape(-1), tolerance)
+    for e in range(copies):
+        for j in range(size):
+            blended = candidate[e, j] + both[e, size + j] * (kept[e, j] - candidate[e, j])
+            state[e, j] = (blended + _STATE_ROUNDING) - _STATE_ROUNDING
     return sure
 
 
@@ -79,19 +105,18 @@ def scan_forward(
     """
     copies, size = start.shape
     steps = int(states.shape[0])
-    recurrent = np.empty(3 * size)
+    recurrent = np.empty((copies, 3 * size))
     for t in range(first, steps):
-        sure = True
         for e in range(copies):
             for i in range(size):
                 before = start[e, i] if t == 0 else states[t - 1, e, i]
                 kept[t, e, i] = before * keep[t, e, 0] + 0.0
-            sure &= recurrent_step(
-                gates[t, e], kept[t, e], weight, bias, rounding, both[t, e], candidate[t, e], recurrent, states[t, e],
-                tolerance,
-            )  # fmt: skip
+        sure = recurrent_step(
+            gates[t], kept[t], weight, bias, rounding, both[t], candidate[t], recurrent, states[t], tolerance
+        )
+        for e in range(copies):
             for i in range(size):
-                recurrent_candidate[t, e, i] = recurrent[2 * size + i]
+                recurrent_candidate[t, e, i] = recurrent[e, 2 * size + i]
         if not sure:
             return t
     return steps
@@ -118,7 +143,7 @@ def scan_backward(
         words: [T, E 3X] the bits of ``d_recurrent``.
     """
     steps, copies, size = gradient.shape
-    future, through = np.zeros((copies, size)), np.empty(size)
+    future, through = np.zeros((copies, size)), np.empty((copies, size))
     for t in range(steps - 1, -1, -1):
         for e in range(copies):
             for i in range(size):
@@ -134,13 +159,8 @@ def scan_backward(
         constant = rounding_of(largest_magnitude(words[t]), bits)
         if constant == 0.0:
             return False
+        product(d_recurrent[t], transposed, constant, through)
         for e in range(copies):
             for i in range(size):
-                through[i] = 0.0
-            for j in range(3 * size):
-                left = (d_recurrent[t, e, j] + constant) - constant
-                for i in range(size):
-                    through[i] += left * transposed[j, i]
-            for i in range(size):
-                future[e, i] = (future[e, i] + through[i]) * keep[t, e, 0]
+                future[e, i] = (future[e, i] + through[e, i]) * keep[t, e, 0]
     return True
