@@ -2,7 +2,7 @@
 
 Everything is ``grid``, ``elementary``, ``scan.step`` and ``streams.categorical`` put together; it stands here in one place
 because it runs at every lock-step, where NumPy's cost is that of its calls. With compiled kernels it is three calls.
-The bits are those of the graph that updates use: forward scales are fixed, so a row alone and a row of a batch agree.
+The bits are those of the layers that updates use: forward scales are fixed, so a row alone and a row of a batch agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INPUT_EXPONENT = 0
 RELU_EXPONENT = 3
 RELU_MAX = 8.0
 """Where a rectifier is cut off, so that it has a fixed scale."""
-_MANY_ROWS = 48
+_MANY_ROWS = 96
 """From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
@@ -118,6 +118,23 @@ class PreparedTower:
             x = layer(x)
             x = np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
         return self.output(x)
+
+    def before_each_code(self, x: Array) -> Array:
+        """x [n, X] followed by each of M one-hot codes, which the rest of the first layer's inputs is for -> [n, M, p].
+
+        The first layer's product is the sum of a part that depends on x alone and of a row of the weight for each code. Both
+        are exact, and so is their sum: these are the bits of a call with every pair. For tanh layers.
+        """
+        first, *others = self.hidden
+        rounded = x + first.rounding
+        rounded -= first.rounding
+        known, codes = first.weight.values[: x.shape[1]], first.weight.values[x.shape[1] :]
+        fed: Array = (rounded @ known)[:, None, :] + codes
+        fed += first.bias
+        y = elementary.tanh(fed.reshape(-1, first.bias.size))
+        for layer in others:
+            y = elementary.tanh(layer(y))
+        return self.output(y).reshape(len(x), len(codes), -1)
 
 
 class EntryStep:

@@ -38,6 +38,8 @@ LOG_MAX = 2.0**30
 _EXP_BOUND, _LOG_BOUND = 2981.0, 20.8
 
 _SHORT_ROW = 16
+_BLOCK = 2**14
+"""Values that a kernel is given at a time: one of them is doubtful in one block of sixty."""
 TOLERANCE = 2.0**-46
 """Relative error that a library's function may have: 64 ulp. No library met in our survey exceeds 4."""
 
@@ -84,10 +86,28 @@ def settle(
 def tanh(x: Array) -> Array:
     """tanh onto the grid 2^-26; any shape."""
     if compiled.kernels is not None and x.ndim > 0:
-        result: Array = x.copy(order="K")
-        if result.flags.forc and compiled.kernels.tanh_tested(result.ravel("K"), TOLERANCE):
-            return result
+        return _in_blocks(x, compiled.kernels.tanh_tested, _settled_tanh)
+    return _settled_tanh(x)
+
+
+def _settled_tanh(x: Array) -> Array:
     return settle(x, np.tanh, TANH_GRID, slow.tanh, 1.0)
+
+
+def _in_blocks(x: Array, kernel: Callable[[Array, float], bool], settled: Callable[[Array], Array]) -> Array:
+    """What ``kernel`` makes of x, in place and block by block; of a block that it doubts, what ``settled`` does.
+
+    Of a million values one is nearly always doubtful. It should not cost them all a second time.
+    """
+    result: Array = x.copy(order="K")
+    if not result.flags.forc:
+        return settled(x)
+    values = result.ravel("K")
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        if not kernel(block, TOLERANCE):
+            block[:] = settled(x.copy(order="K").ravel("K")[start : start + _BLOCK])
+    return result
 
 
 def tanh_gradient(gradient: Array, y: Array) -> Array:
@@ -119,11 +139,12 @@ def exp(x: Array) -> Array:
             f"exp was asked for an argument of {largest}, above its domain's end {EXP_MAX}. "
             "The result would not fit its grid. Clamp the argument first."
         )
+    def settled(part: Array) -> Array:
+        return settle(part, np.exp, EXP_GRID, slow.exp, 1.0 if largest <= 0.0 else _EXP_BOUND)
+
     if compiled.kernels is not None and x.ndim > 0:
-        result: Array = x.copy(order="K")
-        if result.flags.forc and compiled.kernels.exp_tested(result.ravel("K"), TOLERANCE):
-            return result
-    return settle(x, np.exp, EXP_GRID, slow.exp, 1.0 if largest <= 0.0 else _EXP_BOUND)
+        return _in_blocks(x, compiled.kernels.exp_tested, settled)
+    return settled(x)
 
 
 def log(x: Array) -> Array:

@@ -315,6 +315,33 @@ def test_the_kernels_own_tanh_keeps_nan_and_infinities() -> None:
     assert tanh_in_place(np.array([0.5, math.inf]), elementary.TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    ("function", "doubtful"), [(elementary.tanh, 3.725290298461916e-08), (elementary.exp, -6.494615323316052)]
+)
+def test_a_doubtful_value_costs_its_block_alone(
+    function: Callable[[Array], Array], doubtful: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two dimensions, in either order of memory, with one doubtful value in the second of three blocks."""
+    x = np.full((5, elementary._BLOCK // 2 + 3), 0.3)
+    x[2, elementary._BLOCK // 4] = doubtful
+    compiled.unload()
+    expected = function(x)
+    assert compiled.load()
+    settled: list[int] = []
+    settle = elementary.settle
+
+    def watched(part: Array, *rest: Any) -> Array:
+        settled.append(part.size)
+        return settle(part, *rest)
+
+    monkeypatch.setattr(elementary, "settle", watched)
+    for one in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        settled.clear()
+        assert oracle.same_bits(function(one), expected)
+        assert settled == [elementary._BLOCK]
+    compiled.unload()
+
+
 OUTPUT = {
     "categorical": 4,
     "categorical_gradient": 7,
