@@ -329,7 +329,7 @@ _MATH = {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "pow",
 HOST_DEPENDENT = {"torch": _TORCH, "np": _NUMPY, "math": _MATH}
 """Functions whose bits a library, a processor or a number of threads may decide."""
 _METHODS = {"sum", "mean", "std", "var", "prod", "cumsum", "dot", "matmul", "mm", "norm", "exp", "log", "tanh", "sigmoid"}
-_SPECIFIED = {"functions", "elementary", "slow", "grid"}
+_SPECIFIED = {"functions", "layers", "elementary", "slow", "grid"}
 """Modules whose functions of these names are the specified ones."""
 LICENSED = {
     "exact/acting.py": {
@@ -344,12 +344,12 @@ LICENSED = {
     "exact/streams.py": {"np.cumsum": "of integers", "np.sum": "counts truth values"},
     "coordinator/advantage.py": {".sum": "counts truth values"},
     "coordinator/ais.py": {".sum": "counts truth values; in a diagnostic, of eigenvalues"},
+    "coordinator/ais_losses.py": {".sum": "counts truth values"},
     "coordinator/algorithms/actor_critic.py": {".sum": "counts truth values"},
-    "coordinator/algorithms/naf_dqn.py": {"np.sum": "counts truth values"},
     "coordinator/algorithms/q_actor_critic.py": {".sum": "counts truth values"},
     "coordinator/memory.py": {"np.cumsum": "of truth values"},
     "coordinator/networks/naf.py": {".sum": "of zeros and ones"},
-    "coordinator/networks/value.py": {".sum": "counts truth values"},
+    "coordinator/networks/regression.py": {"np.sum": "counts truth values"},
 }
 """File -> what it may use all the same, and why the bits are one all the same."""
 
@@ -377,7 +377,7 @@ def test_the_learner_calls_no_function_with_host_dependent_bits(path: Path) -> N
 
 def test_a_host_dependent_bit_would_be_noticed() -> None:
     assert {HOUSE / name for name in LICENSED} <= set(LEARNER)
-    assert host_dependent("y = functions.tanh(x); z = np.sqrt(y) + elementary.exp(y)") == set()
+    assert host_dependent("y = functions.tanh(x); z = np.sqrt(y) + elementary.exp(y) + layers.mean(y, w, 3.0)") == set()
     for text, found in {
         "y = np.exp(x)": "np.exp",
         "y = x @ w": "@",

@@ -23,16 +23,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dadc_net.coordinator.advantage import generalised_advantages, unit_of
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
+from dadc_net.coordinator.networks.distribution import drawn_rows
+from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.schedule import imitation_weight
-from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 from dadc_net.exact.grid import column_sums
 
@@ -43,15 +41,15 @@ Value = Callable[[Array], Array]
 
 
 class Repeated(NamedTuple):
-    """The kept steps of n = T N rows; all data, no graph."""
+    """The kept steps of n = T N rows; all data."""
 
-    states: Tensor
+    states: Array
     """[n, X]"""
-    drawn: Tensor
+    drawn: Theta
     """theta as it was drawn: int64 [n] or [n, F], or float64 [n, D]"""
-    weights: Tensor
+    weights: Array
     """[n] max(0, G - V), 0 where a step does not count"""
-    credit: Tensor | None
+    credit: Array | None
     """[n, F] which choices answer for what followed; None: all"""
 
 
@@ -82,15 +80,17 @@ class BestWindows:
         """What is kept, by full name, not copied; names are the same however much it is."""
         return {f"imitation/{name}": rows for name, rows in self._rows.items()}
 
-    def repeated(self, value: Value, batch: Batch, states: Array) -> Repeated:
+    def repeated(self, value: Value, batch: Batch, states: Array, values: Array | None = None) -> Repeated:
         """Choose from what is kept and from ``batch`` what is kept from now on, and is to be followed again.
 
         Args:
             states: [T+1, E, X] AIS of the batch.
+            values: [T+1, E] what ``value`` says of them, where that is known already.
         """
         kept = self._kept_batch(batch)
-        again = self._parts.approximator.encode(kept).detach().numpy()
-        past, now = self._advantages(value, kept, again), self._advantages(value, batch, states)
+        again = self._parts.approximator.encode(kept)
+        present = _values(value, states) if values is None else values
+        past, now = self._advantages(_values(value, again), kept), self._advantages(present, batch)
         learner, deviation = self._parts.settings.learner, unit_of(now, batch.valid)
         beyond = np.concatenate((_beyond(kept, past), _beyond(batch, now)), axis=1)
         beyond = np.where(beyond >= learner.imitation_least * deviation, beyond, 0.0)
@@ -100,15 +100,14 @@ class BestWindows:
         self._keep(batch, chosen)
         rows, credit = batch.steps * self._kept, self._rows.get("credit")
         return Repeated(
-            torch.from_numpy(np.concatenate((again, states), axis=1)[:-1, chosen].reshape(rows, -1)),
-            torch.from_numpy(drawn_rows(self._rows["prescriptions"].copy(), rows)),
-            torch.from_numpy(beyond[:, chosen].reshape(rows)),
-            None if credit is None else torch.from_numpy(credit.copy().reshape(rows, -1)),
+            np.concatenate((again, states), axis=1)[:-1, chosen].reshape(rows, -1),
+            drawn_rows(self._rows["prescriptions"].copy(), rows),
+            beyond[:, chosen].reshape(rows),
+            None if credit is None else credit.copy().reshape(rows, -1),
         )
 
-    def _advantages(self, value: Value, batch: Batch, states: Array) -> Array:
-        """G_t - V(x_t) [T, E]."""
-        values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
+    def _advantages(self, values: Array, batch: Batch) -> Array:
+        """G_t - V(x_t) [T, E], of values [T+1, E]."""
         return generalised_advantages(batch, values, self._parts.settings.discount, 1.0)
 
     def _keep(self, batch: Batch, chosen: NDArray[np.int64]) -> None:
@@ -139,16 +138,18 @@ class BestWindows:
         )
 
 
-def repeated_of(best: BestWindows | None, value: Value, batch: Batch, states: Array, update: int) -> Repeated | None:
+def repeated_of(
+    best: BestWindows | None, value: Value, batch: Batch, states: Array, update: int, values: Array | None = None
+) -> Repeated | None:
     """``best.repeated`` while imitation has a weight; None: nothing is followed again."""
     if best is None or imitation_weight(best.settings, update) == 0.0:
         return None
-    return best.repeated(value, batch, states)
+    return best.repeated(value, batch, states, values)
 
 
-def imitated(psi: PolicyGraph, repeated: Repeated, rows: float) -> Tensor:
-    """Gain of following ``repeated`` again, where psi is, per row of a batch of ``rows``: a number [] on the graph."""
-    return functions.mean(psi.log_density(repeated.credit), rows, repeated.weights)
+def _values(value: Value, states: Array) -> Array:
+    """V of AIS [T+1, E, X]: [T+1, E]."""
+    return value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
 
 
 def _beyond(batch: Batch, advantages: Array) -> Array:

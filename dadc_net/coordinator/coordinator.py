@@ -178,7 +178,7 @@ class Coordinator:
             self._replay.improve(batch, update)
         if self.algorithm.learns_ais_on_policy:
             return self.approximator.improve(batch, self.settings, update)
-        return self.approximator.encode(batch).detach().numpy(), {}
+        return self.approximator.encode(batch), {}
 
     @property
     def memory(self) -> ReplayMemory | None:

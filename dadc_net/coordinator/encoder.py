@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor
-
 from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.identity_encoder import IdentityEncoder
@@ -39,8 +37,8 @@ class Encoder(Protocol):
     def group(self) -> ParameterGroup:
         """Its parameters; none where nothing is learned."""
 
-    def encode(self, batch: Batch) -> Tensor:
-        """x_0 .. x_T of a batch on the graph: [T+1, E, X]."""
+    def encode(self, batch: Batch) -> Array:
+        """x_0 .. x_T of a batch: [T+1, E, X]."""
 
     def behaviour(self) -> Behaviour:
         """rho with the present parameters for one record at a time, the bits of ``encode``."""

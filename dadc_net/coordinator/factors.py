@@ -63,11 +63,6 @@ class Factors:
             found.append(Alike(size, members, columns))
         return found
 
-    @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """[C] the places of the code, alike factors together."""
-        return np.concatenate([group.columns for group in self.alike])
-
     def codes(self, theta: NDArray[Any]) -> Array:
         """[..., F] -> [..., C]"""
         coded = np.zeros((*theta.shape[:-1], self.code_size))

@@ -8,9 +8,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.settings.ais import AisSettings
@@ -41,13 +38,13 @@ class IdentityEncoder:
         """|x| <= 2^exponent"""
         self.group = ParameterGroup("ais", {}, initial)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode(self, batch: Batch) -> Array:
         """x_0 .. x_T of a batch: [T+1, E, X]."""
-        return torch.from_numpy(batch.inputs[:, :, : self.size] * self.settings.feature_scale + 0.0)
+        return batch.inputs[:, :, : self.size] * self.settings.feature_scale + 0.0
 
     def improve(self, batch: Batch, settings: CoordinatorSettings, update: int) -> tuple[Array, dict[str, float]]:
         """There is nothing to improve: the AIS [T+1, E, X], and no losses."""
-        return self.encode(batch).numpy(), {}
+        return self.encode(batch), {}
 
     def behaviour(self) -> _Reading:
         """x of one record at a time, the bits of ``encode``."""

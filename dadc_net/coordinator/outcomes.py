@@ -15,20 +15,17 @@ case.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from dadc_net.coordinator.networks.layers import linear, linear_shapes
+from dadc_net.coordinator.networks.layers import linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
+from dadc_net.coordinator.outcome_pass import Column, OutcomePass, Seen, SoftmaxLikelihood, outcome_pass
 from dadc_net.coordinator.prescription import one_hot
 from dadc_net.coordinator.settings.enumeration import is_enumerated
-from dadc_net.exact import functions
-from dadc_net.exact.acting import INPUT_EXPONENT
 from dadc_net.exact.array import Array
 from dadc_net.team.spaces import FiniteSpace
 
@@ -74,17 +71,12 @@ class Outcomes:
             shapes |= linear_shapes(f"{name}.output.{factor}", width, size)
         return shapes
 
-    def log_probability(self, group: ParameterGroup, name: str, known: Tensor, stored: NDArray[np.int64]) -> Tensor:
-        """log p of stored values in rows, from ``known`` [n, K], on the graph: [n]."""
-        columns, hots = stored.reshape(-1, len(self.sizes)), self._hots(stored)
-        hidden = linear(group, f"{name}.hidden", known)
-        found = self._one(group, f"{name}.output", hidden, columns[:, 0])
+    def log_probability(self, group: ParameterGroup, name: str, known: Array, stored: NDArray[np.int64]) -> OutcomePass:
+        """log p of stored values in rows, from ``known`` [n, K]."""
+        numbers, hots = stored.reshape(-1, len(self.sizes)), self._hots(stored)
+        columns = [Column(f"{name}.output", partial(SoftmaxLikelihood, happened=numbers[:, 0]), None)]
         for factor in range(2, len(self.sizes) + 1):
-            seen = torch.from_numpy(hots[factor - 2])
-            hidden = hidden + functions.product(seen, group.tensors[f"{name}.seen.{factor}.weight"], INPUT_EXPONENT)
-            found = found + self._one(group, f"{name}.output.{factor}", hidden, columns[:, factor - 1])
-        return found
-
-    def _one(self, group: ParameterGroup, output: str, hidden: Tensor, column: NDArray[Any]) -> Tensor:
-        logits = linear(group, output, functions.tanh(hidden))
-        return functions.categorical(logits, torch.from_numpy(np.ascontiguousarray(column)))[0]
+            likelihood = partial(SoftmaxLikelihood, happened=numbers[:, factor - 1])
+            seen = Seen(f"{name}.seen.{factor}.weight", hots[factor - 2])
+            columns.append(Column(f"{name}.output.{factor}", likelihood, seen))
+        return outcome_pass(group, name, known, columns)

@@ -14,19 +14,19 @@ and 1: a density without such a bound grows without end where an observation rep
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from dadc_net.coordinator.networks.layers import linear, linear_shapes
+from dadc_net.coordinator.networks.layers import linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
+from dadc_net.coordinator.outcome_pass import Column, Likelihood, OutcomePass, Seen, SoftmaxLikelihood, outcome_pass
 from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.prescription import one_hot
-from dadc_net.exact import functions
-from dadc_net.exact.acting import INPUT_EXPONENT
+from dadc_net.exact import elementary, gaussian
 from dadc_net.exact.array import Array
 from dadc_net.team.spaces import FiniteSpace, Space
 
@@ -77,16 +77,16 @@ class RealOutcomes:
             shapes |= linear_shapes(f"{name}.output.{column}", width, size or _DENSITY)
         return shapes
 
-    def log_probability(self, group: ParameterGroup, name: str, known: Tensor, stored: NDArray[Any]) -> Tensor:
-        """log p of stored values in rows, from ``known`` [n, K], on the graph: [n]."""
-        columns = self._columns(stored)
-        hidden = linear(group, f"{name}.hidden", known)
-        found = self._one(group, f"{name}.output.1", hidden, columns[0], self._sizes[0])
-        for column in range(2, len(columns) + 1):
-            before = torch.from_numpy(self._seen(columns[column - 2], self._sizes[column - 2]))
-            hidden = hidden + functions.product(before, group.tensors[f"{name}.seen.{column}.weight"], INPUT_EXPONENT)
-            found = found + self._one(group, f"{name}.output.{column}", hidden, columns[column - 1], self._sizes[column - 1])
-        return found
+    def log_probability(self, group: ParameterGroup, name: str, known: Array, stored: NDArray[Any]) -> OutcomePass:
+        """log p of stored values in rows, from ``known`` [n, K]."""
+        numbers, columns = self._columns(stored), list[Column]()
+        for column, (happened, size) in enumerate(zip(numbers, self._sizes, strict=True), start=1):
+            seen = None
+            if column > 1:
+                codes = self._seen(numbers[column - 2], self._sizes[column - 2])
+                seen = Seen(f"{name}.seen.{column}.weight", codes)
+            columns.append(Column(f"{name}.output.{column}", self._likelihood(happened, size), seen))
+        return outcome_pass(group, name, known, columns)
 
     def _columns(self, stored: NDArray[Any]) -> list[NDArray[Any]]:
         """[C][n] numbers of finite values, codes of coordinates."""
@@ -101,13 +101,26 @@ class RealOutcomes:
     def _seen(self, column: NDArray[Any], size: int) -> Array:
         return one_hot(column.astype(np.int64), size) if size else np.ascontiguousarray(column[:, None])
 
-    def _one(self, group: ParameterGroup, output: str, hidden: Tensor, column: NDArray[Any], size: int) -> Tensor:
-        outputs = linear(group, output, functions.tanh(hidden))
+    def _likelihood(self, column: NDArray[Any], size: int) -> Callable[[Array], Likelihood]:
+        """What a head's outputs say of the numbers of a column [n]."""
         if size:
-            return functions.categorical(outputs, torch.from_numpy(column.astype(np.int64)))[0]
-        mean, deviation = functions.fork(outputs, 2)
-        log_deviation = functions.tanh(deviation[:, 1:]) * _SPREAD + _MIDDLE
-        return functions.gaussian_log_density(torch.from_numpy(self._seen(column, size)), mean[:, :1], log_deviation)
+            return partial(SoftmaxLikelihood, happened=column.astype(np.int64))
+        return partial(_Density, happened=self._seen(column, size))
+
+
+class _Density:
+    """log p of a coordinate."""
+
+    def __init__(self, outputs: Array, happened: Array) -> None:
+        """outputs [n, 2], happened [n, 1]."""
+        self._spread = elementary.tanh(outputs[:, 1:])
+        self._found = gaussian.forward(happened, outputs[:, :1], self._spread * _SPREAD + _MIDDLE)
+        self.rows = self._found.rows
+
+    def back(self, gradient: Array) -> Array:
+        """As ``Likelihood.back``."""
+        mean, log_deviation = gaussian.backward(self._found, gradient)
+        return np.concatenate((mean, elementary.tanh_gradient(log_deviation * _SPREAD, self._spread)), axis=1)
 
 
 def outcomes_of(space: Space) -> Outcomes | RealOutcomes:

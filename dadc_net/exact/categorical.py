@@ -66,15 +66,30 @@ def backward(found: Softmax, drawn: NDArray[np.int64], d_taken: Array, d_entropy
     Raises:
         NumericError: if it has no scale.
     """
-    if compiled.kernels is not None and found.logs.shape[1] <= grid.CHUNK_TERMS:
+    if compiled.kernels is not None and found.logs.shape[1] <= grid.CHUNK_TERMS and found.logs.flags.c_contiguous:
         result = np.empty_like(found.logs)
         words, bits = result.reshape(-1).view(np.int64), grid.sum_bits(found.logs.shape[1])
         if compiled.kernels.categorical_gradient(
             found.logs, found.chances, drawn, d_taken, d_entropy, bits, words, result
         ):
             return result
-    weight = -d_entropy[:, None]
-    gradient: Array = (weight * found.logs) * found.chances + weight * found.chances
+    gradient = entropy_slopes(found, d_entropy)
     gradient[np.arange(len(drawn)), drawn] += d_taken
-    gradient -= found.chances * grid.row_sums(gradient)[:, None]
-    return gradient
+    return logits_slopes(found, gradient)
+
+
+def entropy_slopes(found: Softmax, gradient: Array) -> Array:
+    """From the gradient [n] of the entropy that of ``logs`` [n, m]."""
+    weight = -gradient[:, None]
+    result: Array = (weight * found.logs) * found.chances + weight * found.chances
+    return result
+
+
+def logits_slopes(found: Softmax, gradient: Array) -> Array:
+    """From the gradient [n, m] of ``logs`` that of the logits.
+
+    Raises:
+        NumericError: if it has no scale.
+    """
+    result: Array = gradient - found.chances * grid.row_sums(gradient)[:, None]
+    return result

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dadc_net.exact import acting, canonical, elementary, functions, grid, scan, slow, streams
+from dadc_net.exact import acting, canonical, elementary, functions, grid, layers, scan, slow, streams
 from dadc_net.exact import categorical as softmax
 from dadc_net.exact.adam import Adam, clip_norm
 from dadc_net.exact.array import Array
@@ -165,7 +165,7 @@ def _gradients() -> bytes:
 
 
 def _joined() -> bytes:
-    """Several functions under one node, before a product or a sum of many rows hides a wrong bit."""
+    """Several functions in one, before a product or a sum of many rows hides a wrong bit."""
     logits, drawn = _numbers("joined/logits", 60).reshape(12, 5) * 4.0, np.arange(12) % 5
     found = softmax.forward(logits, drawn)
     doubtful = softmax.forward(np.array([[0.0, *_MIDDLE["exp"][[0, 1, 6, 7]]]]), drawn[:1])
@@ -173,11 +173,8 @@ def _joined() -> bytes:
     gradient, y = _numbers("joined/gradient", 42).reshape(7, 6), _numbers("joined/y", 42).reshape(7, 6)
     left, right, sums = grid.hidden_gradient_parts(gradient, y, as_left=True)
     x, weight = _numbers("joined/x", 20).reshape(5, 4), _numbers("joined/weight", 40).reshape(4, 10)
-    layers = [(x, _numbers("joined/bias", 10)), (0.0 * x, _MIDDLE["tanh"])]
-    hidden = [
-        functions.hidden(torch.from_numpy(rows), torch.from_numpy(weight), torch.from_numpy(bias), 0).numpy()
-        for rows, bias in layers
-    ]
+    fed = [(x, _numbers("joined/bias", 10)), (0.0 * x, _MIDDLE["tanh"])]
+    hidden = [layers.hidden(rows, weight, bias, 0) for rows, bias in fed]
     backwards = softmax.backward(found, drawn, *weights)
     return _encoded(*found, *doubtful, backwards, left.values, right.values, sums, *hidden)
 

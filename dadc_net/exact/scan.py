@@ -12,10 +12,9 @@ One step (X units, gates in the order reset, update, candidate; * is elementwise
 where g [E, 3X] are the input's gate pre-activations, computed for the whole batch beforehand. It is the GRU of
 Cho et al. (2014) in the variant that applies the reset gate after the product, as in the torch layer of that name.
 
-The scan runs on NumPy under one autograd node and is differentiable once. Acting calls ``step`` with the same
-arithmetic; its bits are those of the scan because every scale that enters the forward pass is fixed or belongs to the
-weights. The backward pass takes the scale of each lock-step's gate gradient from that [E, 3X] tensor, whose layout the
-protocol fixes.
+Acting calls ``step`` with the same arithmetic; its bits are those of the scan because every scale that enters the forward
+pass is fixed or belongs to the weights. The backward pass takes the scale of each lock-step's gate gradient from that
+[E, 3X] tensor, whose layout the protocol fixes.
 """
 
 from __future__ import annotations
@@ -23,13 +22,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from dadc_net.exact import compiled, elementary, grid
 from dadc_net.exact.array import Array
@@ -262,23 +256,3 @@ def _backward_steps(
         d_state *= update[t]
         d_state += grid.product(recurrent, transposed)
         np.multiply(d_state, keep[t], out=future)
-
-
-class _RecurrentScan(Function):
-    @staticmethod
-    def forward(ctx: Any, gates: Tensor, keep: Array, start: Array, weight: Tensor, bias: Tensor) -> Tensor:
-        trace = forward(gates.detach().numpy(), keep, start, weight.detach().numpy(), bias.detach().numpy())
-        ctx.trace, ctx.keep, ctx.weight = trace, keep, weight.detach().numpy()
-        return torch.from_numpy(trace.states)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        d_gates, d_weight, d_bias = backward(ctx.trace, ctx.keep, ctx.weight, gradients[0].numpy())
-        return torch.from_numpy(d_gates), None, None, torch.from_numpy(d_weight), torch.from_numpy(d_bias)
-
-
-def recurrent_scan(gates: Tensor, keep: Array, start: Array, weight: Tensor, bias: Tensor) -> Tensor:
-    """States [T, E, X] of the scan as a torch tensor; shapes as in ``forward``."""
-    states: Tensor = _RecurrentScan.apply(gates, keep, start, weight, bias)  # type: ignore[no-untyped-call]
-    return states

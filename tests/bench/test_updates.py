@@ -15,7 +15,12 @@ def test_a_batch_has_an_update_and_acting() -> None:
     assert all(update > 0.0 and acting > 0.0 for update, acting in measured)
 
 
-def test_the_parts_of_an_update_are_all_of_it() -> None:
-    shares = parts("actor-critic", 64)
+GRAPH = {"graph nodes", "torch, backwards"}
+
+
+@pytest.mark.parametrize(("algorithm", "graph"), [("actor-critic", set()), ("naf-dqn", GRAPH)])
+def test_the_parts_of_an_update_are_all_of_it(algorithm: str, graph: set[str]) -> None:
+    shares = parts(algorithm, 64)
     assert sum(shares.values()) == pytest.approx(1.0)
-    assert {"graph nodes", "products and sums", "torch, backwards", "recurrent scan", "optimiser", "digests"} <= set(shares)
+    assert {"layers", "likelihoods", "products and sums", "recurrent scan", "optimiser", "digests"} <= set(shares)
+    assert GRAPH & set(shares) == graph

@@ -34,6 +34,10 @@ _WARM_UP = 2
 _UPDATES = 12
 _PLACES = {
     "exact/functions": "graph nodes",
+    "exact/layers": "layers",
+    "exact/categorical": "likelihoods",
+    "exact/compiled/likelihood": "likelihoods",
+    "exact/gaussian": "likelihoods",
     "exact/grid": "products and sums",
     "exact/compiled/rounding": "products and sums",
     "exact/scan": "recurrent scan",

@@ -17,7 +17,7 @@ from dadc_net.experiment import simulation
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.team.common_record import CommonRecord
 from tests.coordinator.test_learner import settings
-from tests.coordinator.test_operations import Guard
+from tests.coordinator.test_operations import Guard, is_watched
 
 DECISIONS = 4
 GUESSED = float(np.log(12.0))
@@ -76,9 +76,9 @@ def test_the_loss_is_that_of_both(beside: str) -> None:
             rewards=np.zeros((5, 3)),
             ended=ended,
         )
-        states = approximator.encode(batch)
-        losses.append(approximator.losses(batch, states).transition.item())
-    arrays, x = approximator.group.arrays, states.detach().numpy()[:-1].reshape(15, -1)
+        found = approximator.losses(batch)
+        losses.append(found.transition)
+    arrays, x = approximator.group.arrays, found.states[:-1].reshape(15, -1)
     theta = approximator.theta.codes(batch.prescriptions).reshape(15, -1)
     outcome = approximator.outcomes.codes(batch.common_index[1:])
     hidden = np.tanh(np.concatenate((x, theta, outcome), axis=1) @ arrays["end.hidden.weight"] + arrays["end.hidden.bias"])
@@ -99,3 +99,4 @@ def test_only_allowed_operations_run(beside: str, monkeypatch: pytest.MonkeyPatc
     with Guard() as guard:
         Simulation(config, seed_bytes(7), seed_bytes(1)).run()
     assert guard.wrong == set()
+    assert is_watched(guard, "ppo", {beside})

@@ -15,7 +15,7 @@ from dadc_net.coordinator.algorithms.registry import PpoSettings, QActorCriticSe
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.factors import Factors
 from dadc_net.coordinator.networks.autoregressive import Autoregressive
-from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.q import QNetwork
 from dadc_net.coordinator.prescription import Factored, Menu, theta_space
@@ -23,7 +23,7 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.factored import FactoredSettings
 from dadc_net.coordinator.settings.learner import LearnerSettings
 from dadc_net.errors import ConfigError
-from dadc_net.exact import functions
+from dadc_net.exact import layers
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.common_record import CommonRecord
@@ -115,37 +115,37 @@ def test_one_factor_is_a_menu() -> None:
     assert several.zeros(5, 2).shape == (5, 2, 2)
 
 
-def plainly(outputs: torch.Tensor, coupling: torch.Tensor, drawn: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability and conditional entropies along ``drawn``, by torch alone."""
+def plainly(
+    outputs: torch.Tensor, coupling: torch.Tensor, drawn: NDArray[np.int64], credit: Array
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability, weighed by ``credit``, and conditional entropies along ``drawn``, by torch alone."""
     owner = torch.repeat_interleave(torch.arange(len(SIZES)), torch.tensor(SIZES))
     codes = torch.from_numpy(Factors(SIZES).codes(drawn))
     seen = outputs + codes @ (coupling * (owner[:, None] < owner[None, :]))
     logs = [torch.log_softmax(part, dim=1) for part in torch.split(seen, SIZES, dim=1)]
-    density = sum(part[torch.arange(len(drawn)), drawn[:, f]] for f, part in enumerate(logs))
+    taken = [part[torch.arange(len(drawn)), drawn[:, f]] for f, part in enumerate(logs)]
+    density = sum(part * torch.from_numpy(credit[:, f]) for f, part in enumerate(taken))
     entropy = sum(-(part.exp() * part).sum(dim=1) for part in logs)
     assert isinstance(density, torch.Tensor)
     assert isinstance(entropy, torch.Tensor)
     return density, entropy
 
 
-def test_values_and_gradients_are_those_of_plain_torch() -> None:
+@pytest.mark.parametrize("credited", [False, True])
+@pytest.mark.parametrize("with_entropy", [True, False])
+def test_values_and_gradients_are_those_of_plain_torch(with_entropy: bool, credited: bool) -> None:
     _, distribution, group = psi()
     x, drawn = logits(7), EVERY[[0, 3, 11, 5, 7, 2, 9]]
-    weights = torch.from_numpy(np.cos(np.arange(14.0)).reshape(2, 7))
-    ours = torch.from_numpy(x).requires_grad_()
-    graph = distribution.graph(group, ours, torch.from_numpy(drawn))
-    found = graph.log_density(), graph.entropy()
-    # Elementwise and one exact sum: the way in which losses are made.
-    loss = (found[0] * weights[0] + found[1] * weights[1]).sum()
-    gradients = torch.autograd.grad(loss, [ours, group.tensors["coupling"]])
-    theirs, coupling = torch.from_numpy(x).requires_grad_(), group.tensors["coupling"].detach().clone().requires_grad_()
-    wanted = plainly(theirs, coupling, drawn)
-    plain = torch.autograd.grad((wanted[0] * weights[0] + wanted[1] * weights[1]).sum(), [theirs, coupling])
-    for mine, other in zip((*found, *gradients), (*wanted, *plain), strict=True):
-        assert float((mine - other).detach().abs().max()) < 1e-6
+    weights = np.cos(np.arange(14.0)).reshape(2, 7) * np.array([[1.0], [with_entropy]])
+    credit = (np.arange(28) % 3 > 0).astype(np.float64).reshape(7, 4) if credited else None
     values = distribution.values(group, x, drawn)
-    assert np.allclose(values.log_density(), found[0].detach().numpy(), atol=1e-9)
-    assert np.allclose(values.entropy(), found[1].detach().numpy(), atol=1e-9)
+    slopes = values.back(weights[0], weights[1] if with_entropy else None, credit)
+    found = values.log_density(credit), values.entropy(), slopes.outputs, slopes.own["coupling"]
+    theirs, coupling = (torch.tensor(array, requires_grad=True) for array in (x, group.arrays["coupling"]))
+    wanted = plainly(theirs, coupling, drawn, np.ones((7, 4)) if credit is None else credit)
+    total = (wanted[0] * torch.from_numpy(weights[0]) + wanted[1] * torch.from_numpy(weights[1])).sum()
+    for mine, other in zip(found, (*wanted, *torch.autograd.grad(total, [theirs, coupling])), strict=True):
+        assert np.abs(mine - other.detach().numpy()).max() < 1e-6
 
 
 def test_the_mean_of_conditional_entropies_is_the_joint_entropy() -> None:
@@ -192,18 +192,21 @@ def test_samples_of_q_estimate_the_sums_over_all_theta(baseline: bool) -> None:
     states = np.round(np.sin(np.arange(4.0)).reshape(1, 4) * 2**24) / 2**24
     every = np.repeat(states, len(EVERY), axis=0)
     values = critic.at(every, factors.codes(EVERY))
-    logs = policy.forward(torch.from_numpy(every), torch.from_numpy(EVERY)).log_density()
-    exact = policy.group.gradient(functions.mean(functions.exp(logs) * torch.from_numpy(values), 1.0))
+    way, summed = policy.forward(every, EVERY), Gradients()
+    chances = np.exp(way.psi.log_density())
+    way.back(chances * values, None, summed)
+    exact = policy.group.flat(summed)
     q = QActorCriticSettings(samples=4096, baseline=baseline)
     sampled = Sampled(policy, critic, q, Factored(SIZES, 1), Stream("q/samples", seed_bytes(3)))
-    chances = np.exp(logs.detach().numpy())
     assert sampled.expected(states, 5)[0] == pytest.approx(float(chances @ values), abs=0.02)
-    found = sampled.gain(states, EVERY[:1], 1.0, 6)
-    gradient = policy.group.gradient(functions.mean(found.gain, float(found.repeats)))
+    found, gradients = sampled.gain(states, EVERY[:1], 1.0, 6), Gradients()
+    ones = np.ones(found.repeats)
+    found.back(layers.mean_slopes(1.0, ones, found.repeats), 0.0 * ones, gradients)
+    gradient = policy.group.flat(gradients)
     assert np.abs(gradient - exact).max() < 0.03
     assert np.abs(exact).max() > 0.1
     # With the same draws, in units of 4.
-    assert torch.equal(found.gain, sampled.gain(states, EVERY[:1], 4.0, 6).gain * 4.0)
+    assert np.array_equal(found.gain, sampled.gain(states, EVERY[:1], 4.0, 6).gain * 4.0)
 
 
 def both_or_neither(algorithm: str, coupled: bool, updates: int = 40) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dadc_net.coordinator.ais import covariance, rank, spread
+from dadc_net.coordinator.ais import StateApproximator, covariance, rank, spread
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.losses import NEXT_AIS_LOSSES, energy_distance, gaussian, kernel
@@ -89,11 +89,8 @@ def _encoder_gradient(**ais: object) -> np.ndarray:
         rewards=window["window/rewards"][1:6],
         ended=window["window/ended"][:6].astype(np.uint8),
     )
-    approximator = learner.approximator
-    found = approximator.losses(batch, approximator.encode(batch)).transition
-    weight = approximator.group.tensors["encoder.recurrent.weight"]
-    result: np.ndarray = torch.autograd.grad(found, weight)[0].numpy()
-    return result
+    assert isinstance(learner.approximator, StateApproximator)
+    return learner.approximator.losses(batch).gradients(None, 1.0).arrays["encoder.recurrent.weight"]
 
 
 @pytest.mark.parametrize("loss", list(NEXT_AIS_LOSSES))

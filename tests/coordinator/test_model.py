@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.look_ahead import LookAhead
 from dadc_net.coordinator.model import LearnedModel
+from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.prescription import one_hot
 from dadc_net.exact.streams import seed_bytes
 from tests.coordinator.test_learner import run, settings
@@ -24,12 +24,12 @@ def test_an_expansion_is_what_heads_and_encoder_say(reward_input: str) -> None:
     found = LearnedModel(approximator, learner.space, OUTCOMES).expand(states, every=True)
     assert found.probability.shape == (2, 3, 4)
     assert len(found.reward) == len(found.following) == 24
-    encode = approximator.behaviour()
+    encode, head = approximator.behaviour(), Tower(("transition.hidden",), "transition.output")
     for row in range(2):
         for theta in range(3):
             code = one_hot(np.array([theta]), 3)
-            known = torch.from_numpy(np.concatenate((states[row : row + 1], code), axis=1))
-            logits = approximator._head("transition", known).detach().numpy()[0]
+            known = np.concatenate((states[row : row + 1], code), axis=1)
+            logits = head.forward(approximator.group, known).outputs[0]
             chances = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
             among = chances[OUTCOMES].sum()
             for place, outcome in enumerate(OUTCOMES):

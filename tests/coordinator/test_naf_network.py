@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from dadc_net.config import resolve
 from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.networks.naf import NafNetwork
+from dadc_net.coordinator.networks.parameters import Gradients
+from dadc_net.coordinator.networks.regression import Goals
 from dadc_net.coordinator.prescription import Box, Corners, theta_space
 from dadc_net.errors import ConfigError
 from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.team.spaces import BoxSpace
+from tests.coordinator import graphs
 
 LOW, HIGH = np.array([-1.0, 0.0, 2.0]), np.array([1.0, 5.0, 3.0])
 SQUARE = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])
@@ -35,7 +38,7 @@ def states(count: int = 50) -> Array:
 
 
 def q(made: NafNetwork, x: Array, codes: Array) -> Array:
-    found: Array = made.forward(torch.from_numpy(x), torch.from_numpy(codes)).detach().numpy()
+    found: Array = made.forward(x, codes).values.detach().numpy()
     return found
 
 
@@ -79,6 +82,25 @@ def test_of_two_equal_corners_the_first_is_played() -> None:
     made = network(Corners)
     made.group.values[...] = 0.0
     assert np.array_equal(made.rule()(states(2)), np.tile(LOW, (2, 1)))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_its_gradient_has_the_bits_of_a_graph(activation: str) -> None:
+    """Also where a rectifier is at either of its ends, and beyond."""
+    tower = Tower.named("hidden", 2, "output", activation=activation)
+    made = NafNetwork(4, 8, Box(LOW, HIGH), tower, Stream("naf", seed_bytes(3)))
+    made.group.arrays["hidden.bias"][:4] = 0.0, 8.0, 9.0, -9.0
+    x, rng = states(), np.random.Generator(np.random.Philox(6))
+    x[0] = 0.0
+    codes, target, counted = rng.uniform(-1, 1, (50, 3)), rng.normal(size=50), (rng.random(50) < 0.7).astype(np.float64)
+    way, goals, gradients = made.forward(x, codes), Goals(target, counted, 20.0), Gradients()
+    way.back(goals.slopes(way.values.detach().numpy()), gradients)
+    p = graphs.leaves(made.group)
+    outputs = functions.fork(graphs.outputs(p, tower, torch.from_numpy(x)), 3)
+    form = functions.triangular_form(made._lower(outputs[2][:, 4:]), torch.from_numpy(codes) - outputs[1][:, 1:4])
+    distance = functions.smooth_l1(outputs[0][:, 0] + form - torch.from_numpy(target))
+    loss = functions.mean(distance, 20.0, torch.from_numpy(counted))
+    assert made.group.flat(gradients).tobytes() == graphs.gradient(loss, p).tobytes()
 
 
 @pytest.mark.parametrize("kind", [Box, Corners])

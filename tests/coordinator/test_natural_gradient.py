@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.algorithms.trpo import TrustRegion
 from dadc_net.coordinator.coordinator import Coordinator
-from dadc_net.coordinator.networks.distribution import Categorical, CategoricalGraph
+from dadc_net.coordinator.networks.distribution import Categorical, CategoricalValues
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.exact.array import Array
-from dadc_net.exact.elementary import log_softmax
 from dadc_net.exact.streams import Stream, seed_bytes
 from tests.coordinator.test_learner import records, settings
 
@@ -65,9 +63,9 @@ def test_a_step_improves_the_surrogate_within_the_trust_region() -> None:
 
 
 def log_probabilities(policy: PolicyNetwork, states: Array) -> Array:
-    psi = policy.forward(torch.from_numpy(states), torch.zeros(len(states), dtype=torch.int64))
-    assert isinstance(psi, CategoricalGraph)
-    return log_softmax(psi.logits.detach().numpy())
+    psi = policy.forward(states, np.zeros(len(states), dtype=np.int64)).psi
+    assert isinstance(psi, CategoricalValues)
+    return psi.found.logs
 
 
 def test_the_fisher_matrix_is_the_hessian_of_the_divergence(policy: PolicyNetwork) -> None:

@@ -12,12 +12,14 @@ import torch
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.ais import StateApproximator
 from dadc_net.coordinator.coordinator import Coordinator
-from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
+from dadc_net.coordinator.outcome_pass import OutcomePass
 from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.settings.enumeration import MOST_ENUMERATED
 from dadc_net.errors import ConfigError
-from dadc_net.exact import functions
+from dadc_net.exact import layers
+from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.runtime.events import Event, Learned
@@ -33,8 +35,15 @@ def head(outcomes: Outcomes, known: int = 5, width: int = 6) -> ParameterGroup:
     return ParameterGroup("test", outcomes.shapes("transition", known, width), Stream("test/head", seed_bytes(3)))
 
 
-def inputs(rows: int, known: int = 5) -> torch.Tensor:
-    return torch.from_numpy(Stream("test/inputs", seed_bytes(4)).uniforms(0, rows, known) * 2.0 - 1.0)
+def inputs(rows: int, known: int = 5) -> Array:
+    return Stream("test/inputs", seed_bytes(4)).uniforms(0, rows, known) * 2.0 - 1.0
+
+
+def cross_entropy(found: OutcomePass) -> tuple[float, Gradients, Array]:
+    """-mean log p, and its gradients: of the parameters, and of what is known."""
+    gradients, ones = Gradients(), np.ones(len(found.rows))
+    known = found.back(layers.mean_slopes(-1.0, ones, len(ones)), gradients)
+    return -layers.mean(found.rows, ones, len(ones)), gradients, known
 
 
 def test_up_to_a_limit_values_are_numbered_and_beyond_it_factors_are_kept() -> None:
@@ -58,8 +67,8 @@ def test_the_probabilities_of_all_values_sum_to_one_and_depend_on_the_factors_be
     for name, array in group.arrays.items():
         array *= 3.0 if name.endswith("weight") else 1.0
     values = MANY.values(np.arange(MANY.num_values))
-    known = inputs(1).repeat(MANY.num_values, 1)
-    logs = outcomes.log_probability(group, "transition", known, values).detach().numpy()
+    known = np.repeat(inputs(1), MANY.num_values, axis=0)
+    logs = outcomes.log_probability(group, "transition", known, values).rows
     law = np.exp(logs).reshape(MANY.sizes)
     assert law.sum() == pytest.approx(1.0, abs=1e-5)
     second = law.sum(axis=2) / law.sum(axis=(1, 2))[:, None]
@@ -70,10 +79,11 @@ def test_the_loss_and_its_gradient_are_those_of_plain_torch() -> None:
     outcomes = Outcomes(MANY)
     group = head(outcomes)
     known, values = inputs(7), MANY.values(np.arange(7) * 161)
-    logs = outcomes.log_probability(group, "transition", known, values)
-    found = group.gradient(functions.mean(-logs))
+    way = outcomes.log_probability(group, "transition", known, values)
+    _, found, of_known = cross_entropy(way)
     plain = {name: torch.tensor(array, requires_grad=True) for name, array in group.arrays.items()}
-    hidden = known @ plain["transition.hidden.weight"] + plain["transition.hidden.bias"]
+    given = torch.from_numpy(known).requires_grad_()
+    hidden = given @ plain["transition.hidden.weight"] + plain["transition.hidden.bias"]
     expected = torch.zeros(7, dtype=torch.float64)
     for factor in range(3):
         output = "transition.output" if factor == 0 else f"transition.output.{factor + 1}"
@@ -81,9 +91,10 @@ def test_the_loss_and_its_gradient_are_those_of_plain_torch() -> None:
             hidden = hidden + plain[f"transition.seen.{factor + 1}.weight"][values[:, factor - 1]]
         logits = torch.tanh(hidden) @ plain[f"{output}.weight"] + plain[f"{output}.bias"]
         expected = expected + torch.log_softmax(logits, dim=1)[np.arange(7), values[:, factor]]
-    gradients = torch.autograd.grad(-expected.mean(), list(plain.values()))
-    assert logs.detach().numpy() == pytest.approx(expected.detach().numpy(), abs=1e-6)
-    assert found == pytest.approx(np.concatenate([one.numpy().reshape(-1) for one in gradients]), abs=1e-6)
+    *gradients, slopes = torch.autograd.grad(-expected.mean(), [*plain.values(), given])
+    assert way.rows == pytest.approx(expected.detach().numpy(), abs=1e-6)
+    assert group.flat(found) == pytest.approx(np.concatenate([one.numpy().reshape(-1) for one in gradients]), abs=1e-6)
+    assert of_known == pytest.approx(slopes.numpy(), abs=1e-6)
 
 
 def test_parameters_grow_with_the_sum_of_the_sizes() -> None:
@@ -157,12 +168,11 @@ def test_what_factors_have_in_common_is_learned() -> None:
     outcomes = Outcomes(FiniteSpace((3,) * 10))
     group = head(outcomes, known=1, width=8)
     values = np.repeat(np.arange(3), 10)[:, None] * np.ones(10, dtype=np.int64)
-    known = torch.zeros((30, 1), dtype=torch.float64)
     losses = []
     for _ in range(150):
-        loss = functions.mean(-outcomes.log_probability(group, "transition", known, values))
-        losses.append(loss.item())
-        group.descend(loss, 0.1, 0.0)
+        loss, gradients, _ = cross_entropy(outcomes.log_probability(group, "transition", np.zeros((30, 1)), values))
+        losses.append(loss)
+        group.descend(gradients, 0.1, 0.0)
     assert losses[0] > 9.0 * math.log(3.0)
     assert math.log(3.0) - 1e-6 < losses[-1] < 1.2 * math.log(3.0)
 

@@ -13,11 +13,11 @@ from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.real_outcomes import RealOutcomes, outcomes_of
 from dadc_net.errors import ConfigError
-from dadc_net.exact import functions
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.experiment.simulation import Simulation
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, ProductSpace, Space, space_from_plain
+from tests.coordinator.test_outcomes import cross_entropy, inputs
 
 MIXED = ProductSpace((BoxSpace((-2.0, 0.0), (2.0, 10.0)), FiniteSpace((3,)), BoxSpace((0.0,), (1.0,))))
 CART = "launch/examples/cart_team.py:make_task"
@@ -47,10 +47,10 @@ def test_what_is_kept_and_coded() -> None:
 def test_the_loss_and_its_gradient_are_those_of_plain_torch() -> None:
     outcomes = RealOutcomes(MIXED)
     group, values = head(outcomes), mixed(7)
-    known = torch.from_numpy(Stream("test/inputs", seed_bytes(4)).uniforms(0, 7, 5) * 2.0 - 1.0)
-    logs = outcomes.log_probability(group, "transition", known, values)
-    found = group.gradient(functions.mean(-logs))
+    way = outcomes.log_probability(group, "transition", inputs(7), values)
+    _, found, of_known = cross_entropy(way)
     plain = {name: torch.tensor(array, requires_grad=True) for name, array in group.arrays.items()}
+    known = torch.from_numpy(inputs(7)).requires_grad_()
     hidden = known @ plain["transition.hidden.weight"] + plain["transition.hidden.bias"]
     coded = torch.from_numpy(np.stack((values[:, 0] / 2, values[:, 1] / 5 - 1, values[:, 2], 2 * values[:, 3] - 1), axis=1))
     hots = torch.nn.functional.one_hot(coded[:, 2].long(), 3).double()
@@ -66,9 +66,10 @@ def test_the_loss_and_its_gradient_are_those_of_plain_torch() -> None:
         else:
             law = torch.distributions.Normal(given[:, 0], torch.exp(2 * torch.tanh(given[:, 1]) - 2))
             expected = expected + law.log_prob(coded[:, column])
-    gradients = torch.autograd.grad(-expected.mean(), list(plain.values()))
-    assert logs.detach().numpy() == pytest.approx(expected.detach().numpy(), abs=1e-5)
-    assert found == pytest.approx(np.concatenate([one.numpy().reshape(-1) for one in gradients]), abs=1e-5)
+    *gradients, slopes = torch.autograd.grad(-expected.mean(), [*plain.values(), known])
+    assert way.rows == pytest.approx(expected.detach().numpy(), abs=1e-5)
+    assert group.flat(found) == pytest.approx(np.concatenate([one.numpy().reshape(-1) for one in gradients]), abs=1e-5)
+    assert of_known == pytest.approx(slopes.numpy(), abs=1e-5)
 
 
 def test_a_coordinate_that_follows_from_another_is_learned_and_a_constant_one_has_a_bound() -> None:
@@ -76,13 +77,12 @@ def test_a_coordinate_that_follows_from_another_is_learned_and_a_constant_one_ha
     outcomes = RealOutcomes(BoxSpace((-1.0, -1.0), (1.0, 1.0)))
     group = head(outcomes, known=1, width=8)
     first = np.linspace(-1.0, 1.0, 41)
-    known = torch.zeros((41, 1), dtype=torch.float64)
 
     def learned(values: np.ndarray) -> float:
         for _ in range(400):
-            loss = functions.mean(-outcomes.log_probability(group, "transition", known, values))
-            group.descend(loss, 0.03, 0.0)
-        return float(loss.item())
+            loss, gradients, _ = cross_entropy(outcomes.log_probability(group, "transition", np.zeros((41, 1)), values))
+            group.descend(gradients, 0.03, 0.0)
+        return loss
 
     assert learned(np.stack((first, -first), axis=1)) < 2.0 * math.log(2.0) - 1.0
     least = 2.0 * (-4.0 + 0.5 * math.log(2.0 * math.pi))

@@ -1,4 +1,4 @@
-"""The value's gradient by hand has the bits of the graph that it replaces."""
+"""The value's gradient by hand has the bits of a graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.exact import functions
 from dadc_net.exact.streams import Stream, seed_bytes
+from tests.coordinator import graphs
 
 
 def network(layers: int = 1, exponent: int = 0) -> ValueNetwork:
@@ -25,10 +26,11 @@ def test_a_step_has_the_bits_of_the_graph(largest_norm: float, layers: int, expo
     by_hand, by_graph = network(layers, exponent), network(layers, exponent)
     tower = Tower.named("hidden", layers, "output", exponent)
     for _ in range(3):
-        values = tower.forward(by_graph.group, torch.from_numpy(states)).reshape(-1)
+        p = graphs.leaves(by_graph.group)
+        values = graphs.outputs(p, tower, torch.from_numpy(states)).reshape(-1)
         distance = functions.smooth_l1(values - torch.from_numpy(goals)) * torch.from_numpy(counted)
         expected = functions.mean(distance, float(counted.sum()))
-        by_graph.group.descend(expected, 0.05, largest_norm)
+        by_graph.group.step(graphs.gradient(expected, p), 0.05, largest_norm)
         found = by_hand.fit(states, goals, counted, 0.05, largest_norm)
         assert found == expected.item()
         assert by_hand.group.tensor_digests() == by_graph.group.tensor_digests()

@@ -76,7 +76,7 @@ def test_values_gradients_and_second_derivatives_agree_with_plain_torch(name: st
 
 def test_scan_gradients_agree_with_torch_gru() -> None:
     steps, copies, size = 6, 3, 4
-    gates, weight, bias = leaf(steps, copies, 12, scale=2.0), leaf(size, 12, seed=1), leaf(12, seed=2)
+    leaves = gates, weight, bias = leaf(steps, copies, 12, scale=2.0), leaf(size, 12, seed=1), leaf(12, seed=2)
     start = grid.round_to_grid(np.linspace(-0.9, 0.9, 12).reshape(3, 4), scan.STATE_GRID)
     keep = np.ones((steps, copies, 1))
     keep[3, 1] = 0.0
@@ -92,24 +92,13 @@ def test_scan_gradients_agree_with_torch_gru() -> None:
             states.append(h)
         return torch.stack(states)
 
-    ours = scan.recurrent_scan(gates, keep, start, weight, bias)
-    expected = plain()
-    assert torch.allclose(ours, expected, atol=1e-6)
-    factor = torch.sin(torch.arange(ours.numel(), dtype=torch.float64)).reshape(ours.shape)
-    for a, b in zip(
-        torch.autograd.grad((ours * factor).sum(), [gates, weight, bias]),
-        torch.autograd.grad((expected * factor).sum(), [gates, weight, bias]),
-        strict=True,
-    ):
-        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-def test_the_scan_is_differentiable_once() -> None:
-    gates, weight, bias = leaf(2, 1, 3), leaf(1, 3, seed=1), leaf(3, seed=2)
-    states = scan.recurrent_scan(gates, np.ones((2, 1, 1)), np.zeros((1, 1)), weight, bias)
-    (first,) = torch.autograd.grad(states.sum(), [gates], create_graph=True)
-    with pytest.raises(RuntimeError, match="does not require grad"):
-        torch.autograd.grad(first.sum(), [weight])
+    given, matrix, vector = (tensor.detach().numpy() for tensor in leaves)
+    ours, expected = scan.forward(given, keep, start, matrix, vector), plain()
+    assert np.allclose(ours.states, expected.detach().numpy(), atol=1e-6)
+    factor = np.sin(np.arange(ours.states.size)).reshape(ours.states.shape)
+    found = scan.backward(ours, keep, matrix, factor)
+    for a, b in zip(found, torch.autograd.grad((expected * torch.from_numpy(factor)).sum(), leaves), strict=True):
+        assert np.allclose(a, b.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_rows_alone_and_in_a_batch_give_the_same_bits() -> None:

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from dadc_net.coordinator.algorithms import ppo
+from dadc_net.coordinator.algorithms.actor_critic import PolicyGain
 from dadc_net.coordinator.algorithms.registry import ALGORITHMS
 from dadc_net.coordinator.known_answers import LEARNERS
 from dadc_net.errors import SelftestError
@@ -120,7 +122,12 @@ def test_the_selftest_runs_every_algorithm_and_names_the_one_that_fails(monkeypa
     assert set(LEARNERS.golden) == learners
     assert len(set(result.answers.values())) == len(result.digests)
     surrogate = ppo._surrogate
-    monkeypatch.setattr(ppo, "_surrogate", lambda *arguments: surrogate(*arguments) * (1.0 + 2.0**-52))
+
+    def with_longer_slopes(*arguments: Any) -> PolicyGain:
+        value, slopes = surrogate(*arguments)
+        return PolicyGain(value, lambda slope: slopes(slope) * (1.0 + 2.0**-52))
+
+    monkeypatch.setattr(ppo, "_surrogate", with_longer_slopes)
     broken = run_whole_selftest()
     names = ("learner ppo", "learner ppo, continuous theta", "learner ppo, factored theta")
     assert set(broken.failures) == {*names, *(f"{name} (compiled)" for name in names)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.coordinator.algorithms.naf_dqn import NafDqn
@@ -78,7 +77,7 @@ def test_the_critic_of_naf_dqn() -> None:
         lower[np.tril_indices(6)] = entries
         np.fill_diagonal(lower, np.exp(np.diagonal(lower)))
         expected.append(value - 0.5 * ((lower.T @ (code - peak)) ** 2).sum())
-    found = learner.algorithm.network.forward(torch.from_numpy(FIELD), torch.from_numpy(codes)).detach().numpy()
+    found = learner.algorithm.network.forward(FIELD, codes).values.detach().numpy()
     assert found == pytest.approx(np.array(expected), abs=1e-5)
     curved = np.outer(lower[:, 0], lower[:, 0])
     assert np.abs(curved - np.diag(np.diagonal(curved))).max() > 1e-3  # two entries do matter together

@@ -87,9 +87,10 @@ def test_printed_ascent_on_a_loss_diverges_where_descent_converges(critic_step: 
             array[...] = start[name]
         losses = []
         for _ in range(40):
-            loss = approximator.losses(batch, approximator.encode(batch)).total
-            losses.append(loss.item())
-            approximator.group.values += sign * 0.2 * approximator.group.gradient(loss)
+            found, weight = approximator.losses(batch), approximator.settings.reward_loss_weight
+            losses.append(found.total)
+            gradient = approximator.group.flat(found.gradients(weight, 1.0 - weight))
+            approximator.group.values += sign * 0.2 * gradient
         ends[sign] = losses
     assert ends[1.0][0] == ends[-1.0][0]
     assert ends[1.0][-1] > 10.0 * ends[1.0][0]

@@ -13,74 +13,81 @@ advantage. The entropy bonus is not in the paper: without it the rule becomes de
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dadc_net.coordinator.advantage import generalised_advantages, normalised
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.best_windows import BestWindows, Repeated, imitated, repeated_of
-from dadc_net.coordinator.networks.actor_critic import ActorCriticNetwork
-from dadc_net.coordinator.networks.distribution import PolicyGraph, drawn_rows
-from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.best_windows import BestWindows, Repeated, repeated_of
+from dadc_net.coordinator.networks.actor_critic import ActorCriticNetwork, ActorCriticPass
+from dadc_net.coordinator.networks.distribution import drawn_rows
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
+from dadc_net.coordinator.networks.regression import Goals
+from dadc_net.coordinator.prescription import Theta
 from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
-from dadc_net.exact import functions
+from dadc_net.exact import layers
 from dadc_net.exact.array import Array
 
 
 class Targets(NamedTuple):
-    """What the losses of a batch of n = T E rows compare with; all data, no graph."""
+    """What the losses of a batch of n = T E rows compare with; all data."""
 
-    states: Tensor
+    states: Array
     """[n, X]"""
-    drawn: Tensor
+    drawn: Theta
     """theta as it was drawn: int64 [n] or [n, F], or float64 [n, D]"""
-    advantages: Tensor
+    advantages: Array
     """[n]"""
-    returns: Tensor
+    returns: Array
     """[n] A_t + V_old(x_t)"""
-    valid: Tensor
+    valid: Array
     """[n] 1.0 where the step happened"""
     rows: float
     """number of valid rows, at least 1"""
-    credit: Tensor | None
+    credit: Array | None
     """[n, F] which choices answer for what followed; None: all"""
     repeated: Repeated | None = None
     """what is followed again beside the batch; None: nothing"""
 
 
-def targets(
-    value: Callable[[Array], Array],
-    batch: Batch,
-    states: Array,
-    settings: CoordinatorSettings,
-    update: int,
-    best: BestWindows | None,
-) -> Targets:
-    """What the losses compare with, by ``value`` [n, X] -> [n] before the update; states [T+1, E, X].
-
-    ``best``: what is kept for imitation, from which is chosen what is followed again; None: nothing is.
-    """
+def rows_of(batch: Batch, states: Array) -> tuple[Array, Theta]:
+    """AIS [n, X] of the steps of a batch, from states [T+1, E, X], and the theta that was drawn there."""
     rows = batch.steps * batch.copies
-    values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
+    return states[:-1].reshape(rows, states.shape[2]), drawn_rows(batch.prescriptions, rows)
+
+
+def targets(
+    values: Array, batch: Batch, states: Array, settings: CoordinatorSettings, repeated: Repeated | None
+) -> Targets:
+    """What the losses compare with, by ``values`` [T+1, E] of states [T+1, E, X] before the update."""
+    known, drawn = rows_of(batch, states)
     advantages = generalised_advantages(batch, values, settings.discount, settings.learner.trace_decay)
     returns = advantages + values[:-1]
     if settings.learner.normalise_advantages:
         advantages = normalised(advantages, batch.valid)
     return Targets(
-        torch.from_numpy(states[:-1].reshape(rows, states.shape[2])),
-        torch.from_numpy(drawn_rows(batch.prescriptions, rows)),
-        torch.from_numpy(advantages.reshape(rows)),
-        torch.from_numpy(returns.reshape(rows)),
-        torch.from_numpy(batch.valid.reshape(rows)),
+        known,
+        drawn,
+        advantages.reshape(-1),
+        returns.reshape(-1),
+        batch.valid.reshape(-1),
         max(1.0, float(batch.valid.sum())),
-        None if batch.credit is None else torch.from_numpy(batch.credit.reshape(rows, -1)),
-        repeated_of(best, value, batch, states, update),
+        None if batch.credit is None else batch.credit.reshape(len(known), -1),
+        repeated,
     )
+
+
+class PolicyGain(NamedTuple):
+    """What an algorithm climbs, beside entropy and imitation."""
+
+    value: float
+    slopes: Callable[[float], Array]
+    """Gradient with respect to the log-density [n] of something whose gradient with respect to ``value`` is given."""
 
 
 def learning_rate(settings: CoordinatorSettings, update: int) -> float:
@@ -94,14 +101,11 @@ def step_share(settings: CoordinatorSettings, update: int) -> float:
     return step_size(settings, "actor", 1.0, settings.learner.final_learning_rate_share, update)
 
 
-def masked_mean(x: Tensor, goal: Targets, weights: Tensor | None = None) -> Tensor:
-    """Mean of x [n], times ``weights`` [n] that are data, over the rows that happened."""
-    return functions.mean(x, goal.rows, goal.valid if weights is None else weights * goal.valid)
-
-
-def value_loss(values: Tensor, goal: Targets) -> Tensor:
-    """Mean Huber distance of values [n] from the returns."""
-    return masked_mean(functions.smooth_l1(values - goal.returns), goal)
+def likelihood_gain(log_density: Array, goal: Targets) -> PolicyGain:
+    """Mean over the rows that happened of A log psi; log-density [n]."""
+    weights = goal.advantages * goal.valid
+    slopes = partial(layers.mean_slopes, weights=weights, count=goal.rows)
+    return PolicyGain(layers.mean(log_density, weights, goal.rows), slopes)
 
 
 class ActorCritic(Algorithm):
@@ -140,31 +144,41 @@ class ActorCritic(Algorithm):
     def kept(self) -> dict[str, NDArray[Any]]:
         return {} if self._best is None else self._best.arrays()
 
-    def targets(self, batch: Batch, states: Array, update: int) -> Targets:
-        """What the losses of a batch compare with, and what is followed again beside it."""
-        return targets(self.network.values, batch, states, self.settings, update, self._best)
+    def begin(self, batch: Batch, states: Array, update: int) -> tuple[Targets, ActorCriticPass]:
+        """What the losses of a batch compare with, and psi and values of its steps before the update."""
+        known, drawn = rows_of(batch, states)
+        way = self.network.forward(known, drawn)
+        last = self.network.values(states[-1])
+        values = np.concatenate((way.values, last)).reshape(states.shape[:2])
+        repeated = repeated_of(self._best, self.network.values, batch, states, update, values)
+        return targets(values, batch, states, self.settings, repeated), way
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One gradient step of actor and critic."""
-        goal = self.targets(batch, states, update)
-        psi, values = self.network.forward(goal.states, goal.drawn)
-        policy = masked_mean(psi.log_density(goal.credit), goal, goal.advantages)
-        return self.descend(policy, values, psi, goal, update)
+        goal, way = self.begin(batch, states, update)
+        return self.descend(likelihood_gain(way.psi.log_density(goal.credit), goal), way, goal, update)
 
-    def descend(self, policy: Tensor, values: Tensor, psi: PolicyGraph, goal: Targets, update: int) -> dict[str, float]:
+    def descend(self, policy: PolicyGain, way: ActorCriticPass, goal: Targets, update: int) -> dict[str, float]:
         """One step against value loss minus ``policy`` and entropy bonus; the losses."""
-        settings = self.settings
-        value = value_loss(values, goal)
-        entropy = masked_mean(psi.entropy(), goal)
-        gain = policy + entropy * entropy_weight(settings, update)
-        if goal.repeated is not None:
-            again, _ = self.network.forward(goal.repeated.states, goal.repeated.drawn)
-            gain = gain + imitated(again, goal.repeated, goal.rows) * imitation_weight(settings, update)
-        if settings.is_uniform(update - 1):
-            gain = gain * 0.0  # The prescriptions were not the actor's, which stays where it is.
-        loss = value * settings.learner.value_loss_weight - gain
-        group, own_share = self.network.group, step_share(settings, update)
+        settings, network, gradients = self.settings, self.network, Gradients()
+        returns = Goals(goal.returns, goal.valid, goal.rows)
+        # The prescriptions of a uniform share were not the actor's, which stays where it is.
+        slope = -0.0 if settings.is_uniform(update - 1) else -1.0
+        way.back(
+            returns.slopes(way.values, settings.learner.value_loss_weight),
+            policy.slopes(slope),
+            layers.mean_slopes(slope * entropy_weight(settings, update), goal.valid, goal.rows),
+            gradients,
+            goal.credit,
+        )
+        again = goal.repeated
+        if again is not None:
+            weight = slope * imitation_weight(settings, update)
+            imitated = layers.mean_slopes(weight, again.weights, goal.rows)
+            network.policy(again.states, again.drawn).back(imitated, None, gradients, again.credit)
+        group, own_share = network.group, step_share(settings, update)
         rates = self.distribution.rates(group, learning_rate(settings, update), own_share)
-        group.descend(loss, rates, settings.learner.gradient_norm)
+        value, entropy = returns.distance(way.values), layers.mean(way.psi.entropy(), goal.valid, goal.rows)
+        group.descend(gradients, rates, settings.learner.gradient_norm)
         self.distribution.clamp(group)
-        return {"policy": -policy.item(), "value": value.item(), "entropy": entropy.item()}
+        return {"policy": -policy.value, "value": value, "entropy": entropy}

@@ -27,8 +27,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
@@ -37,11 +35,11 @@ from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
 from dadc_net.coordinator.memory import ReplayMemory
 from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.networks.naf import NafNetwork
-from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
+from dadc_net.coordinator.networks.regression import Goals
 from dadc_net.coordinator.prescription import Box
 from dadc_net.coordinator.schedule import step_size
 from dadc_net.errors import InvariantError
-from dadc_net.exact import functions
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 
@@ -109,10 +107,10 @@ class NafDqn(Algorithm):
         goes_on = (windows.ended[1:] != ENDED_TERMINATED).reshape(rows)
         following = self.network.values(self.network.target)(states[1:].reshape(rows, -1))
         target = windows.scaled_rewards.reshape(rows) + self.settings.discount * (following * goes_on)
-        codes = torch.from_numpy(self._box.codes(windows.prescriptions).reshape(rows, -1))
-        error = self.network.forward(torch.from_numpy(states[:-1].reshape(rows, -1)), codes) - torch.from_numpy(target)
-        valid = windows.valid.reshape(rows)
-        count = max(1.0, float(np.sum(valid)))
-        loss = functions.mean(functions.smooth_l1(error), count, torch.from_numpy(valid))
-        self.network.group.descend(loss, rate, self.naf.gradient_norm)
-        return loss.item()
+        codes = self._box.codes(windows.prescriptions).reshape(rows, -1)
+        way, goals = self.network.forward(states[:-1].reshape(rows, -1), codes), Goals(target, windows.valid.reshape(rows))
+        values, gradients = way.values.detach().numpy(), Gradients()
+        distance = goals.distance(values)
+        way.back(goals.slopes(values), gradients)
+        self.network.group.descend(gradients, rate, self.naf.gradient_norm)
+        return distance

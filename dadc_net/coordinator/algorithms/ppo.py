@@ -10,24 +10,29 @@ of exp; a ratio of 2980 is clipped either way.
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, Targets, masked_mean
+from dadc_net.coordinator.algorithms.actor_critic import ActorCritic, PolicyGain, Targets
 from dadc_net.coordinator.algorithms.registry import PpoSettings
 from dadc_net.coordinator.batch import Batch
-from dadc_net.exact import functions
+from dadc_net.exact import layers
 from dadc_net.exact.array import Array
+from dadc_net.exact.elementary import exp
 
 _LARGEST_LOG_RATIO = 8.0
 
 
-def _surrogate(chosen: Tensor, old: Tensor, goal: Targets, clip: float) -> Tensor:
+def _surrogate(chosen: Array, old: Array, goal: Targets, clip: float) -> PolicyGain:
     """Mean of the clipped objective over its rows that still have a gradient. Log-densities, now and of old: [n]."""
-    ratio = functions.exp((chosen - old).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
-    size, advantages = ratio.detach().numpy(), goal.advantages.numpy()
-    followed = np.where(advantages > 0.0, size <= 1.0 + clip, size >= 1.0 - clip)
-    return masked_mean(ratio, goal, torch.from_numpy(advantages * followed))
+    change = chosen - old
+    inside = np.abs(change) <= _LARGEST_LOG_RATIO
+    ratio = exp(np.clip(change, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
+    followed = np.where(goal.advantages > 0.0, ratio <= 1.0 + clip, ratio >= 1.0 - clip)
+    weights = (goal.advantages * followed) * goal.valid
+
+    def slopes(slope: float) -> Array:
+        return np.where(inside, layers.mean_slopes(slope, weights, goal.rows) * ratio, 0.0)
+
+    return PolicyGain(layers.mean(ratio, weights, goal.rows), slopes)
 
 
 class ProximalPolicyOptimisation(ActorCritic):
@@ -36,13 +41,14 @@ class ProximalPolicyOptimisation(ActorCritic):
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """``ppo.epochs`` gradient steps of actor and critic; the losses are those of the last step."""
         ppo = self.settings.section(PpoSettings)
-        goal = self.targets(batch, states, update)
-        old: Tensor | None = None
+        goal, way = self.begin(batch, states, update)
+        old: Array | None = None
         losses: dict[str, float] = {}
-        for _ in range(ppo.epochs):
-            psi, values = self.network.forward(goal.states, goal.drawn)
-            chosen = psi.log_density(goal.credit)
-            old = chosen.detach() if old is None else old
+        for epoch in range(ppo.epochs):
+            if epoch > 0:
+                way = self.network.forward(goal.states, goal.drawn)
+            chosen = way.psi.log_density(goal.credit)
+            old = chosen if old is None else old
             policy = _surrogate(chosen, old, goal, ppo.clip)
-            losses = self.descend(policy, values, psi, goal, update)
+            losses = self.descend(policy, way, goal, update)
         return losses

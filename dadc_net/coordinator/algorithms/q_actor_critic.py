@@ -29,7 +29,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.advantage import unit_of
@@ -37,13 +36,14 @@ from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
 from dadc_net.coordinator.algorithms.q_choices import choices_over
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
 from dadc_net.coordinator.batch import ENDED_NO, ENDED_TERMINATED, Batch
-from dadc_net.coordinator.best_windows import BestWindows, Repeated, imitated, repeated_of
+from dadc_net.coordinator.best_windows import BestWindows, Repeated, repeated_of
 from dadc_net.coordinator.networks.distribution import drawn_rows
-from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.q import QNetwork
+from dadc_net.coordinator.networks.regression import Goals
 from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
-from dadc_net.exact import functions
+from dadc_net.exact import layers
 from dadc_net.exact.array import Array
 
 
@@ -83,38 +83,31 @@ class QActorCritic(Algorithm):
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """(5), then (6) with the critic that (5) made."""
-        repeated = repeated_of(self._best, self.value(), batch, states, update)
+        following = self.choices.expected(states.reshape(-1, states.shape[2]), 2 * update).reshape(states.shape[:2])
+        present = None if self.choices.sampled else following
+        repeated = repeated_of(self._best, self.value(), batch, states, update, present)
         rows = batch.steps * batch.copies
         known = states[:-1].reshape(rows, -1)
-        valid = torch.from_numpy(batch.valid.reshape(rows))
         count = max(1.0, float(batch.valid.sum()))
-        goals, values = self._targets(batch, states, update)
-        target = torch.from_numpy(goals.reshape(rows))
+        goals, values = self._targets(batch, states, following), following[:-1]
+        aims = Goals(goals.reshape(rows), batch.valid.reshape(rows), count)
         unit = unit_of(goals - values, batch.valid) if self.settings.learner.normalise_advantages else 1.0
-        chosen = torch.from_numpy(self.parts.theta.codes(drawn_rows(batch.prescriptions, rows)))
+        chosen = self.parts.theta.codes(drawn_rows(batch.prescriptions, rows))
+        share = self.settings.learner.final_learning_rate_share
+        rate = step_size(self.settings, "critic", self.q.critic_learning_rate, share, update)
         loss = 0.0
         for _ in range(self.q.critic_steps):
-            error = self.critic.forward(torch.from_numpy(known), chosen) - target
-            found = functions.mean(functions.smooth_l1(error), count, valid)
-            critic_rate = step_size(
-                self.settings,
-                "critic",
-                self.q.critic_learning_rate,
-                self.settings.learner.final_learning_rate_share,
-                update,
-            )
-            self.critic.group.descend(found, critic_rate, self.settings.learner.gradient_norm)
-            loss = found.item()
+            loss = self.critic.fit(known, chosen, aims, rate, self.settings.learner.gradient_norm)
         if self.settings.is_uniform(update - 1):
             return {"critic": loss}
-        return {"critic": loss, **self._improve_actor(batch, known, (valid, count, unit), update, repeated)}
+        scale = batch.valid.reshape(rows), count, unit
+        return {"critic": loss, **self._improve_actor(batch, known, scale, update, repeated)}
 
-    def _targets(self, batch: Batch, states: Array, update: int) -> tuple[Array, Array]:
-        """G and what was expected, [T, E], before the update; an episode that ended lets nothing of the next one through."""
-        settings = self.settings
+    def _targets(self, batch: Batch, states: Array, expected: Array) -> Array:
+        """G [T, E] before the update, from what was ``expected`` [T+1, E]; an episode that ended lets nothing of the next
+        one through."""
+        settings, following = self.settings, expected.copy()
         flat = states.reshape(-1, states.shape[2])
-        following = self.choices.expected(flat, 2 * update).reshape(states.shape[:2])
-        expected = following[:-1].copy()
         if self.q.bootstrap == "sampled":
             rows = batch.steps * batch.copies
             sampled = self.choices.taken(flat[:rows], drawn_rows(batch.prescriptions, rows)).reshape(batch.rewards.shape)
@@ -130,24 +123,24 @@ class QActorCritic(Algorithm):
             mixed = following[t + 1] if last else (1.0 - decay) * following[t + 1] + decay * later
             worth = np.where(goes_on, mixed, following[t + 1]) * (batch.ended[t + 1] != ENDED_TERMINATED)
             later = goals[t] = rewards[t] + settings.discount * worth
-        return goals, expected
+        return goals
 
     def _improve_actor(
-        self, batch: Batch, known: Array, scale: tuple[torch.Tensor, float, float], update: int, repeated: Repeated | None
+        self, batch: Batch, known: Array, scale: tuple[Array, float, float], update: int, repeated: Repeated | None
     ) -> dict[str, float]:
         """``scale``: [n] rows that count, how many they are, and the unit of Q."""
         settings, (valid, count, unit) = self.settings, scale
         drawn = drawn_rows(batch.prescriptions, batch.steps * batch.copies)
-        found = self.choices.gain(known, drawn, unit, 2 * update + 1)
-        counted, times = valid.repeat(found.repeats), count * found.repeats
-        policy = functions.mean(found.gain, times, counted)
-        entropy = functions.mean(found.entropy, times, counted)
-        gain = policy + entropy * entropy_weight(settings, update)
+        found, gradients = self.choices.gain(known, drawn, unit, 2 * update + 1), Gradients()
+        counted, times = np.tile(valid, found.repeats), count * found.repeats
+        policy, entropy = layers.mean(found.gain, counted, times), layers.mean(found.entropy, counted, times)
+        bonus = layers.mean_slopes(-entropy_weight(settings, update), counted, times)
+        found.back(layers.mean_slopes(-1.0, counted, times), bonus, gradients)
         if repeated is not None:
+            imitated = layers.mean_slopes(-imitation_weight(settings, update), repeated.weights, count)
             again = self.policy.forward(repeated.states, repeated.drawn)
-            gain = gain + imitated(again, repeated, count) * imitation_weight(settings, update)
-        rate = step_size(
-            settings, "actor", settings.learner.learning_rate, settings.learner.final_learning_rate_share, update
-        )
-        self.policy.group.descend(-gain, rate, settings.learner.gradient_norm)
-        return {"policy": -policy.item(), "entropy": entropy.item()}
+            again.back(imitated, None, gradients, repeated.credit)
+        share = settings.learner.final_learning_rate_share
+        rate = step_size(settings, "actor", settings.learner.learning_rate, share, update)
+        self.policy.group.descend(gradients, rate, settings.learner.gradient_norm)
+        return {"policy": -policy, "entropy": entropy}

@@ -10,39 +10,46 @@ Both are unbiased for one and the same quantity; the second has the variance of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dadc_net.coordinator.algorithm import Parts
 from dadc_net.coordinator.algorithms.registry import QActorCriticSettings
-from dadc_net.coordinator.networks.distribution import CategoricalGraph
+from dadc_net.coordinator.networks.distribution import CategoricalValues
+from dadc_net.coordinator.networks.parameters import Gradients
 from dadc_net.coordinator.networks.policy import PolicyNetwork
+from dadc_net.coordinator.networks.policy_pass import PolicyPass
 from dadc_net.coordinator.networks.q import QNetwork
 from dadc_net.coordinator.prescription import Factored
 from dadc_net.errors import InvariantError
-from dadc_net.exact import functions
+from dadc_net.exact import categorical
 from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp, log_softmax
+from dadc_net.exact.grid import row_sums
 from dadc_net.exact.streams import Stream
 
 
 class Gain(NamedTuple):
     """What the actor climbs at n rows, r times over."""
 
-    gain: Tensor
+    gain: Array
     """[r n]"""
-    entropy: Tensor
+    entropy: Array
     """[r n]"""
     repeats: int
     """r"""
+    back: Callable[[Array, Array, Gradients], None]
+    """From gradients with respect to both, [r n] each, those of the policy, which go into the last one."""
 
 
 class Choices(ABC):
     """Q under psi, with the present parameters of both."""
+
+    sampled: ClassVar[bool]
+    """Whether ``expected`` is a mean over samples, so that another address gives other values."""
 
     def __init__(self, policy: PolicyNetwork, critic: QNetwork, q: QActorCriticSettings) -> None:
         self.policy, self.critic, self.q = policy, critic, q
@@ -63,6 +70,8 @@ class Choices(ABC):
 class Enumerated(Choices):
     """A menu."""
 
+    sampled = False
+
     def expected(self, states: Array, address: int) -> Array:
         return _expectation(self.critic.all(states), exp(log_softmax(self.policy.acting()(states))))
 
@@ -72,23 +81,27 @@ class Enumerated(Choices):
 
     def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
         values = self.critic.all(states)
-        chosen = torch.from_numpy(theta)
-        psi = self.policy.forward(torch.from_numpy(states), chosen)
-        if not isinstance(psi, CategoricalGraph):
+        way = self.policy.forward(states, theta)
+        psi = way.psi
+        if not isinstance(psi, CategoricalValues):
             raise InvariantError("the exact sum over prescriptions needs a menu")
-        logs = functions.fork(functions.log_softmax(psi.logits), 2)
-        chances = exp(log_softmax(self.policy.acting()(states)))
-        worth = (values - _expectation(values, chances)[:, None] if self.q.baseline else values) / unit
+        found = psi.found
+        worth = (values - _expectation(values, found.chances)[:, None] if self.q.baseline else values) / unit
         if self.q.gradient == "all":
-            gain = functions.row_sums(functions.exp(logs[0]) * torch.from_numpy(worth))
-        else:
-            taken = np.take_along_axis(worth, theta[:, None], axis=1)[:, 0]
-            gain = functions.pick(logs[0], chosen) * torch.from_numpy(taken)
-        return Gain(gain, functions.entropy(logs[1]), 1)
+
+            def back(gain: Array, entropy: Array, into: Gradients) -> None:
+                logs = (gain[:, None] * worth) * found.chances + categorical.entropy_slopes(found, entropy)
+                way.network.back(categorical.logits_slopes(found, logs), into)
+
+            return Gain(row_sums(found.chances * worth), found.entropy, 1, back)
+        taken = np.take_along_axis(worth, theta[:, None], axis=1)[:, 0]
+        return _scored(way, taken, 1)
 
 
 class Sampled(Choices):
     """Several factors."""
+
+    sampled = True
 
     def __init__(
         self,
@@ -119,8 +132,8 @@ class Sampled(Choices):
             taken = self.taken(states, theta)
             worth = taken - total / count if self.q.baseline else taken
             scored, repeats = theta, 1
-        psi = self.policy.forward(torch.from_numpy(np.tile(states, (repeats, 1))), torch.from_numpy(scored))
-        return Gain(psi.log_density() * torch.from_numpy(worth.reshape(-1) / unit), psi.entropy(), repeats)
+        way = self.policy.forward(np.tile(states, (repeats, 1)), scored)
+        return _scored(way, worth.reshape(-1) / unit, repeats)
 
     def _draw(self, states: Array, address: int) -> NDArray[Any]:
         """[S, n, F] theta of psi."""
@@ -132,6 +145,15 @@ class Sampled(Choices):
     def _values(self, states: Array, drawn: NDArray[Any]) -> Array:
         """Q of samples [S, n, F]: [S, n]"""
         return np.stack([self.taken(states, theta) for theta in drawn])
+
+
+def _scored(way: PolicyPass, worth: Array, repeats: int) -> Gain:
+    """log psi of what ``way`` was asked about, times ``worth`` [r n]."""
+
+    def back(gain: Array, entropy: Array, into: Gradients) -> None:
+        way.back(gain * worth, entropy, into)
+
+    return Gain(way.psi.log_density() * worth, way.psi.entropy(), repeats, back)
 
 
 def choices_over(parts: Parts, policy: PolicyNetwork, critic: QNetwork) -> Choices:

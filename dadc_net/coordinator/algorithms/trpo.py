@@ -22,16 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.algorithm import Algorithm, Parts, Scores
-from dadc_net.coordinator.algorithms.actor_critic import Targets, masked_mean, targets
+from dadc_net.coordinator.algorithms.actor_critic import Targets, likelihood_gain, targets
 from dadc_net.coordinator.algorithms.registry import TrpoSettings
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.best_windows import BestWindows, imitated
+from dadc_net.coordinator.best_windows import BestWindows, repeated_of
 from dadc_net.coordinator.networks.distribution import PolicyValues
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, dot
-from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
+from dadc_net.exact import layers
 from dadc_net.exact.array import Array
 from dadc_net.exact.elementary import exp
 from dadc_net.exact.grid import total
@@ -80,7 +81,10 @@ class TrustRegion(Algorithm):
 
     def improve(self, batch: Batch, states: Array, update: int) -> dict[str, float]:
         """One step of the policy within the trust region, then the value's steps."""
-        goal = targets(self.value_network.acting(), batch, states, self.settings, update, self._best)
+        value = self.value_network.acting()
+        values = value(states.reshape(-1, states.shape[2])).reshape(states.shape[:2])
+        repeated = repeated_of(self._best, value, batch, states, update, values)
+        goal = targets(values, batch, states, self.settings, repeated)
         shown: dict[str, float] = {}
         if not self.settings.is_uniform(update - 1):
             weights = _Weights(entropy_weight(self.settings, update), imitation_weight(self.settings, update))
@@ -88,23 +92,23 @@ class TrustRegion(Algorithm):
         trpo = self.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)
-        known, goals, counted = goal.states.numpy(), goal.returns.numpy(), goal.valid.numpy()
+        counted, norm = goal.valid, self.settings.learner.gradient_norm
         for _ in range(trpo.value_steps):
-            shown["value"] = self.value_network.fit(known, goals, counted, rate, self.settings.learner.gradient_norm)
+            shown["value"] = self.value_network.fit(goal.states, goal.returns, counted, rate, norm)
         return shown
 
     def _improve_policy(self, goal: Targets, weights: _Weights) -> dict[str, float]:
-        trpo, group = self.trpo, self.policy.group
-        psi = self.policy.forward(goal.states, goal.drawn)
-        policy = masked_mean(psi.log_density(), goal, goal.advantages)
-        entropy = masked_mean(psi.entropy(), goal)
+        trpo, group, gradients = self.trpo, self.policy.group, Gradients()
+        way, again = self.policy.forward(goal.states, goal.drawn), goal.repeated
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
-        gain = policy + entropy * weights.entropy
-        if goal.repeated is not None:
-            again = self.policy.forward(goal.repeated.states, goal.repeated.drawn)
-            gain = gain + imitated(again, goal.repeated, goal.rows) * weights.imitation
-        gradient = group.gradient(gain)
-        old = self.policy.values(goal.states.numpy(), goal.drawn.numpy())
+        policy = likelihood_gain(way.psi.log_density(), goal)
+        entropy = layers.mean(way.psi.entropy(), goal.valid, goal.rows)
+        way.back(policy.slopes(1.0), layers.mean_slopes(weights.entropy, goal.valid, goal.rows), gradients)
+        if again is not None:
+            imitated = layers.mean_slopes(weights.imitation, again.weights, goal.rows)
+            self.policy.forward(again.states, again.drawn).back(imitated, None, gradients, again.credit)
+        gradient = group.flat(gradients)
+        old = self.policy.values(goal.states, goal.drawn)
         fisher = _Fisher(self.policy, goal, old, trpo.damping)
         direction = conjugate_gradients(fisher, gradient, trpo.conjugate_gradient_steps)
         curvature = dot(direction, fisher(direction))
@@ -112,7 +116,7 @@ class TrustRegion(Algorithm):
         if curvature > 0.0:
             length = math.sqrt(2.0 * trpo.max_kl / curvature)
             kept, kl = self._search(goal, direction * length, old, weights)
-        return {"policy": -policy.item(), "entropy": entropy.item(), "kl": kl, "step_share": kept}
+        return {"policy": -policy.value, "entropy": entropy, "kl": kl, "step_share": kept}
 
     def _search(self, goal: Targets, step: Array, old: PolicyValues, weights: _Weights) -> tuple[float, float]:
         """Place the longest halving of ``step`` that helps and stays close; the share of it that was kept, and its KL."""
@@ -131,18 +135,18 @@ class TrustRegion(Algorithm):
         return 0.0, 0.0
 
     def _surrogate(self, goal: Targets, old: PolicyValues, weights: _Weights) -> tuple[float, float]:
-        """Surrogate objective and mean KL(old || present) over the rows that happened, off the graph."""
-        new = self.policy.values(goal.states.numpy(), goal.drawn.numpy())
-        valid, count = goal.valid.numpy(), goal.rows
+        """Surrogate objective and mean KL(old || present) over the rows that happened."""
+        new = self.policy.values(goal.states, goal.drawn)
+        valid, count = goal.valid, goal.rows
         difference = new.log_density() - old.log_density()
         ratio = exp(np.clip(difference, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO))
-        gain = total(ratio * goal.advantages.numpy() * valid)
+        gain = total(ratio * goal.advantages * valid)
         entropy = total(new.entropy() * valid)
         divergence = total(old.divergence(new) * valid)
         gain = gain + weights.entropy * entropy
         if goal.repeated is not None:
-            again = self.policy.values(goal.repeated.states.numpy(), goal.repeated.drawn.numpy())
-            gain = gain + weights.imitation * total(again.log_density() * goal.repeated.weights.numpy())
+            again = self.policy.values(goal.repeated.states, goal.repeated.drawn)
+            gain = gain + weights.imitation * total(again.log_density() * goal.repeated.weights)
         return gain / count, divergence / count
 
 
@@ -150,9 +154,9 @@ class _Fisher:
     """v -> (F + damping) v at the old parameters: [P] -> [P]."""
 
     def __init__(self, policy: PolicyNetwork, goal: Targets, old: PolicyValues, damping: float) -> None:
-        self._tangents = policy.tangents(goal.states.numpy())
+        self._tangents = policy.tangents(goal.states)
         self._old = old
-        self._share = (goal.valid.numpy() / goal.rows)[:, None]
+        self._share = (goal.valid / goal.rows)[:, None]
         # psi's own parameters stand behind the network's.
         own = [policy.group.slices[name].start for name in policy.distribution.shapes]
         self._own = slice(min(own, default=policy.group.size), policy.group.size)

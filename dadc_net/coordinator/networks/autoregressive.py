@@ -20,17 +20,15 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from dadc_net.coordinator.factors import Factors
-from dadc_net.coordinator.networks.distribution import Distribution, PolicyGraph, PolicyValues, softmax_metric
+from dadc_net.coordinator.factors import Alike, Factors
+from dadc_net.coordinator.networks.distribution import Distribution, PolicyValues, Slopes, softmax_metric
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import Theta
-from dadc_net.exact import functions, grid
+from dadc_net.exact import categorical as softmax
+from dadc_net.exact import grid
 from dadc_net.exact.acting import INPUT_EXPONENT
 from dadc_net.exact.array import Array
-from dadc_net.exact.elementary import exp, log_softmax
 from dadc_net.exact.grid import row_sums
 
 _COUPLING = "coupling"
@@ -61,14 +59,6 @@ class Autoregressive(Distribution):
         coupling = group.arrays[_COUPLING] * self._factors.earlier
         return grid.operand(coupling, self._factors.code_size).values
 
-    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
-        logits = outputs
-        if self._coupled:
-            coupling = group.tensors[_COUPLING] * torch.from_numpy(self._factors.earlier)
-            codes = torch.from_numpy(self._factors.codes(drawn.numpy()))
-            logits = outputs + functions.product(codes, coupling, INPUT_EXPONENT)
-        return _Graph(self._factors, logits, drawn)
-
     def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
         codes = self._factors.codes(drawn)
         logits = outputs
@@ -78,69 +68,61 @@ class Autoregressive(Distribution):
         return _Values(self._factors, logits, drawn, codes, self._coupled)
 
 
-class _Graph(PolicyGraph):
+class _Values(PolicyValues):
     """Alike factors are handled at once, as rows [n F_s, size] of logits of the conditional distributions."""
 
-    def __init__(self, factors: Factors, logits: Tensor, drawn: Tensor) -> None:
-        sorted_ = functions.pick_columns(logits, factors.order)
-        widths = [len(group.columns) for group in factors.alike]
-        parts = torch.split(sorted_, widths, dim=1) if len(widths) > 1 else (sorted_,)
-        self._rows = len(drawn)
-        self._factors = factors
-        self._found: list[tuple[Tensor, Tensor]] = []
-        for group, part in zip(factors.alike, parts, strict=True):
-            chosen = drawn[:, torch.from_numpy(group.factors)].reshape(-1)
-            self._found.append(functions.categorical(part.reshape(-1, group.size), chosen))
-
-    def log_density(self, credit: Tensor | None = None) -> Tensor:
-        found = [taken for taken, _ in self._found]
-        if credit is not None:
-            groups = [credit[:, torch.from_numpy(group.factors)].reshape(-1) for group in self._factors.alike]
-            found = [logs * weights for logs, weights in zip(found, groups, strict=True)]
-        return self._joined(found)
-
-    def entropy(self) -> Tensor:
-        return self._joined([entropy for _, entropy in self._found])
-
-    def _joined(self, parts: list[Tensor]) -> Tensor:
-        """Sum over factors: one [n F_s] for each size -> [n]."""
-        return functions.row_sums(torch.cat([part.reshape(self._rows, -1) for part in parts], dim=1))
-
-
-class _Values(PolicyValues):
     def __init__(self, factors: Factors, logits: Array, drawn: Theta, codes: Array, coupled: bool) -> None:
         self._factors, self._codes, self._coupled = factors, codes, coupled
         self._rows = len(drawn)
-        self._drawn = [drawn[:, group.factors].reshape(-1, 1) for group in factors.alike]
-        self._logs = [log_softmax(part) for part in self._parts(logits)]
-        self._chances = [exp(logs) for logs in self._logs]
+        self._drawn = [drawn[:, group.factors].reshape(-1) for group in factors.alike]
+        self._found = [softmax.forward(*pair) for pair in zip(self._parts(logits), self._drawn, strict=True)]
 
     def _parts(self, x: Array) -> list[Array]:
         """[n, C] -> [n F_s, size] for each size."""
-        return [x[:, group.columns].reshape(-1, group.size) for group in self._factors.alike]
+        parts = (x[:, group.columns].reshape(-1, group.size) for group in self._factors.alike)
+        return [np.ascontiguousarray(part) for part in parts]
 
     def _joined(self, parts: list[Array]) -> Array:
+        """Sum over factors: one [n F_s] for each size -> [n]."""
         return row_sums(np.concatenate([part.reshape(self._rows, -1) for part in parts], axis=1))
 
-    def log_density(self) -> Array:
-        return self._joined([np.take_along_axis(*pair, axis=1) for pair in zip(self._logs, self._drawn, strict=True)])
+    def _spread(self, rows: Array, group: Alike, credit: Array | None = None) -> Array:
+        """[n] to each factor of a size: [n F_s], weighed by ``credit`` [n, F]."""
+        spread = np.repeat(rows, len(group.factors))
+        return spread if credit is None else spread * credit[:, group.factors].reshape(-1)
+
+    def log_density(self, credit: Array | None = None) -> Array:
+        logs = [found.taken for found in self._found]
+        if credit is not None:
+            groups = [credit[:, group.factors].reshape(-1) for group in self._factors.alike]
+            logs = [taken * weights for taken, weights in zip(logs, groups, strict=True)]
+        return self._joined(logs)
 
     def entropy(self) -> Array:
-        pairs = zip(self._chances, self._logs, strict=True)
-        return self._joined([-row_sums(chances * logs) for chances, logs in pairs])
+        return self._joined([found.entropy for found in self._found])
+
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+        outputs = np.empty((self._rows, self._factors.code_size))
+        for group, found, drawn in zip(self._factors.alike, self._found, self._drawn, strict=True):
+            d_entropy = np.zeros(len(drawn)) if entropy is None else self._spread(entropy, group)
+            part = softmax.backward(found, drawn, self._spread(log_density, group, credit), d_entropy)
+            outputs[:, group.columns] = part.reshape(self._rows, -1)
+        if not self._coupled:
+            return Slopes(outputs, {})
+        coupling = grid.product(np.ascontiguousarray(self._codes.T), outputs, INPUT_EXPONENT) * self._factors.earlier
+        return Slopes(outputs, {_COUPLING: coupling})
 
     def divergence(self, new: Self) -> Array:
-        pairs = zip(self._chances, self._logs, new._logs, strict=True)
-        return self._joined([row_sums(chances * (logs - later)) for chances, logs, later in pairs])
+        pairs = zip(self._found, new._found, strict=True)
+        return self._joined([row_sums(found.chances * (found.logs - later.logs)) for found, later in pairs])
 
     def fisher(self, change: Array, own: Array, share: Array) -> tuple[Array, Array]:
         earlier = self._factors.earlier
         if self._coupled:
             change = change + grid.product(self._codes, own.reshape(earlier.shape) * earlier, INPUT_EXPONENT)
         weighted = np.empty_like(change)
-        pairs = zip(self._factors.alike, self._chances, self._parts(change), strict=True)
-        for group, chances, part in pairs:
-            weighted[:, group.columns] = softmax_metric(chances, part).reshape(self._rows, -1)
+        for group, found, part in zip(self._factors.alike, self._found, self._parts(change), strict=True):
+            weighted[:, group.columns] = softmax_metric(found.chances, part).reshape(self._rows, -1)
         weighted *= share
         if not self._coupled:
             return weighted, own

@@ -4,53 +4,53 @@
     Gaussian         outputs are means; the log-deviation is a parameter of its own that does not depend on x (paper, E.2)
     Autoregressive   outputs are logits of the choices of several factors; see ``autoregressive``
 
-On the graph, for gradients: log-density and entropy. Off the graph, for a trust region: log-density, entropy, KL divergence
-and the Fisher metric, by which a natural gradient measures.
+Log-density and entropy with their gradients; and for a trust region the KL divergence and the Fisher metric, by which a
+natural gradient measures.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import Box, Theta
 from dadc_net.coordinator.settings.gaussian import GaussianSettings
-from dadc_net.exact import functions
+from dadc_net.exact import categorical as softmax
+from dadc_net.exact import gaussian
 from dadc_net.exact.array import Array
-from dadc_net.exact.elementary import exp, log, log_softmax
-from dadc_net.exact.grid import row_sums
+from dadc_net.exact.elementary import exp, log
+from dadc_net.exact.grid import column_sums, row_sums
 
 _LOG_DEVIATION = "log-deviation"
 
 
-class PolicyGraph(ABC):
-    """psi at n rows of outputs and the theta that was drawn there, on the graph."""
+class Slopes(NamedTuple):
+    """Gradients of what psi is made of."""
 
-    @abstractmethod
-    def log_density(self, credit: Tensor | None = None) -> Tensor:
-        """Of the drawn theta: [n]; to be asked for once. ``credit`` [n, F] weighs factors, where there are several."""
-
-    @abstractmethod
-    def entropy(self) -> Tensor:
-        """[n], in nats; to be asked for once."""
+    outputs: Array
+    """[n, C]"""
+    own: dict[str, Array]
+    """Of psi's own parameters, by name."""
 
 
 class PolicyValues(ABC):
-    """psi at n rows of outputs and the theta that was drawn there, as numbers."""
+    """psi at n rows of outputs and the theta that was drawn there."""
 
     @abstractmethod
-    def log_density(self) -> Array:
-        """[n]"""
+    def log_density(self, credit: Array | None = None) -> Array:
+        """Of the drawn theta: [n]. ``credit`` [n, F] weighs factors, where there are several."""
 
     @abstractmethod
     def entropy(self) -> Array:
-        """[n]"""
+        """[n], in nats."""
+
+    @abstractmethod
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+        """Gradients of a loss, from those with respect to log-density (under ``credit``) and entropy, [n] both; None: 0."""
 
     @abstractmethod
     def divergence(self, new: Self) -> Array:
@@ -93,12 +93,12 @@ class Distribution(ABC):
         """What ``ThetaSpace.draw`` needs beside the outputs, from its own parameters."""
 
     @abstractmethod
-    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
-        """psi of outputs [n, C] with the parameters of ``group``, and theta drawn there: [n], [n, F] or [n, D]."""
-
-    @abstractmethod
     def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
-        """The same off the graph, with copies of the present values."""
+        """psi of outputs [n, C] with the parameters of ``group``, of which it copies its own, and theta drawn there.
+
+        Args:
+            drawn: [n], [n, F] or [n, D].
+        """
 
 
 class Categorical(Distribution):
@@ -118,49 +118,32 @@ class Categorical(Distribution):
     def own(self, group: ParameterGroup) -> Array:
         return np.zeros(0)
 
-    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
-        return CategoricalGraph(outputs, drawn)
-
     def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
-        return _CategoricalValues(log_softmax(outputs), drawn)
+        return CategoricalValues(outputs, drawn)
 
 
-class CategoricalGraph(PolicyGraph):
+class CategoricalValues(PolicyValues):
     """A softmax over the menu's entries."""
 
-    def __init__(self, logits: Tensor, drawn: Tensor) -> None:
-        self.logits = logits
-        """[n, M], for those who ask for neither of these two"""
-        self._drawn = drawn
+    def __init__(self, logits: Array, drawn: Theta) -> None:
+        self.drawn = np.ascontiguousarray(drawn)
+        self.found = softmax.forward(logits, self.drawn)
 
-    @cached_property
-    def _both(self) -> tuple[Tensor, Tensor]:
-        return functions.categorical(self.logits, self._drawn)
-
-    def log_density(self, credit: Tensor | None = None) -> Tensor:
-        return self._both[0]
-
-    def entropy(self) -> Tensor:
-        return self._both[1]
-
-
-class _CategoricalValues(PolicyValues):
-    def __init__(self, logs: Array, drawn: Theta) -> None:
-        self.logs, self._drawn = logs, drawn
-        self.chances = exp(logs)
-
-    def log_density(self) -> Array:
-        taken: Array = np.take_along_axis(self.logs, self._drawn[:, None], axis=1)[:, 0]
-        return taken
+    def log_density(self, credit: Array | None = None) -> Array:
+        return self.found.taken
 
     def entropy(self) -> Array:
-        return -row_sums(self.chances * self.logs)
+        return self.found.entropy
+
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+        d_entropy = np.zeros(len(self.drawn)) if entropy is None else entropy
+        return Slopes(softmax.backward(self.found, self.drawn, log_density, d_entropy), {})
 
     def divergence(self, new: Self) -> Array:
-        return row_sums(self.chances * (self.logs - new.logs))
+        return row_sums(self.found.chances * (self.found.logs - new.found.logs))
 
     def fisher(self, change: Array, own: Array, share: Array) -> tuple[Array, Array]:
-        return softmax_metric(self.chances, change) * share, own
+        return softmax_metric(self.found.chances, change) * share, own
 
 
 def softmax_metric(chances: Array, change: Array) -> Array:
@@ -194,35 +177,27 @@ class Gaussian(Distribution):
     def own(self, group: ParameterGroup) -> Array:
         return exp(group.arrays[_LOG_DEVIATION])
 
-    def graph(self, group: ParameterGroup, outputs: Tensor, drawn: Tensor) -> PolicyGraph:
-        return _GaussianGraph(outputs, functions.expand_rows(group.tensors[_LOG_DEVIATION], outputs.shape[0]), drawn)
-
     def values(self, group: ParameterGroup, outputs: Array, drawn: Theta) -> PolicyValues:
         return _GaussianValues(outputs, group.arrays[_LOG_DEVIATION].copy(), drawn)
 
 
-class _GaussianGraph(PolicyGraph):
-    def __init__(self, means: Tensor, log_deviations: Tensor, drawn: Tensor) -> None:
-        self._means, self._logs, self._drawn = means, log_deviations, drawn
-
-    def log_density(self, credit: Tensor | None = None) -> Tensor:
-        return functions.gaussian_log_density(self._drawn, self._means, self._logs)
-
-    def entropy(self) -> Tensor:
-        return functions.row_sums(self._logs + (functions.HALF_LOG_TWO_PI + 0.5))
-
-
 class _GaussianValues(PolicyValues):
     def __init__(self, means: Array, log_deviation: Array, drawn: Theta) -> None:
-        self.means, self.log_deviation, self._drawn = means, log_deviation, drawn
+        self.means, self.log_deviation = means, log_deviation
         self.deviation = exp(log_deviation)
+        self._found = gaussian.forward(drawn, means, log_deviation)
 
-    def log_density(self) -> Array:
-        standardised = (self._drawn - self.means) / self.deviation
-        return row_sums((standardised * standardised) * -0.5 - self.log_deviation - functions.HALF_LOG_TWO_PI)
+    def log_density(self, credit: Array | None = None) -> Array:
+        return self._found.rows
 
     def entropy(self) -> Array:
-        return row_sums(np.tile(self.log_deviation + (functions.HALF_LOG_TWO_PI + 0.5), (len(self.means), 1)))
+        return row_sums(np.tile(self.log_deviation + (gaussian.HALF_LOG_TWO_PI + 0.5), (len(self.means), 1)))
+
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+        means, logs = gaussian.backward(self._found, log_density)
+        if entropy is not None:
+            logs = logs + entropy[:, None]
+        return Slopes(means, {_LOG_DEVIATION: column_sums(logs)})
 
     def divergence(self, new: Self) -> Array:
         shift = self.means - new.means

@@ -1,14 +1,15 @@
-"""Linear layers as torch graph, for updates; ``exact.acting`` has them prepared for acting, with the same bits."""
+"""Towers of layers for updates, forwards and back; ``exact.acting`` has them prepared for acting, with the same bits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import numpy as np
 
-from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
-from dadc_net.exact import functions
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup, Shape
+from dadc_net.exact import layers
 from dadc_net.exact.acting import INPUT_EXPONENT, RELU_EXPONENT, RELU_MAX, Arrays, PreparedLinear, PreparedTower
+from dadc_net.exact.array import Array
 
 EXPONENTS = {"tanh": 0, "relu": RELU_EXPONENT}
 """Fixed scales of what an activation puts out."""
@@ -19,16 +20,87 @@ def linear_shapes(name: str, fan_in: int, fan_out: int) -> dict[str, Shape]:
     return {f"{name}.weight": (fan_in, fan_out), f"{name}.bias": (fan_out,)}
 
 
-def linear(group: ParameterGroup, name: str, x: Tensor, exponent: int = INPUT_EXPONENT) -> Tensor:
-    """x [n, fan_in] -> [n, fan_out], on the graph; |x| <= 2^exponent."""
-    return functions.affine(x, group.tensors[f"{name}.weight"], group.tensors[f"{name}.bias"], exponent)
+class LinearPass:
+    """A linear layer at given inputs."""
+
+    def __init__(self, arrays: dict[str, Array], name: str, x: Array, exponent: int = INPUT_EXPONENT) -> None:
+        """x [n, fan_in], |x| <= 2^exponent; ``arrays``: of the group that holds layer ``name``."""
+        self._name, self._x, self._exponent = name, x, exponent
+        self._weight = arrays[f"{name}.weight"]
+        self.outputs: Array = layers.affine(x, self._weight, arrays[f"{name}.bias"], exponent)
+        """[n, fan_out]"""
+
+    def back(self, gradient: Array, into: Gradients, wanted: bool = True) -> Array:
+        """From the gradient [n, fan_out] of the outputs that of x, if it is ``wanted``; the parameters' go ``into``."""
+        found = layers.affine_slopes(self._x, self._weight, gradient, self._exponent, wanted)
+        into.add(f"{self._name}.weight", found.weight)
+        into.add(f"{self._name}.bias", found.bias)
+        return found.x
 
 
-def hidden(group: ParameterGroup, name: str, x: Tensor, exponent: int = INPUT_EXPONENT, activation: str = "tanh") -> Tensor:
-    """A linear layer and what follows it: x [n, fan_in] -> [n, fan_out], on the graph; |x| <= 2^exponent."""
-    if activation == "relu":
-        return linear(group, name, x, exponent).clamp(0.0, RELU_MAX)
-    return functions.hidden(x, group.tensors[f"{name}.weight"], group.tensors[f"{name}.bias"], exponent)
+class HiddenPass:
+    """A tanh layer at given inputs, or one with a rectifier that is cut off at 8."""
+
+    def __init__(
+        self, arrays: dict[str, Array], name: str, x: Array, exponent: int = INPUT_EXPONENT, activation: str = "tanh"
+    ) -> None:
+        """As ``LinearPass``."""
+        self._name, self._x, self._exponent = name, x, exponent
+        self._weight, bias = arrays[f"{name}.weight"], arrays[f"{name}.bias"]
+        self._before: Array | None = None
+        """[n, fan_out] what the rectifier was given."""
+        if activation == "relu":
+            self._before = layers.affine(x, self._weight, bias, exponent)
+            self.outputs: Array = np.minimum(np.maximum(self._before, 0.0), RELU_MAX)
+            """[n, fan_out]"""
+        else:
+            self.outputs = layers.hidden(x, self._weight, bias, exponent)
+
+    def back(self, gradient: Array, into: Gradients, wanted: bool = True) -> Array:
+        """As ``LinearPass.back``."""
+        if self._before is None:
+            found = layers.hidden_slopes(self._x, self._weight, self.outputs, gradient, self._exponent, wanted)
+        else:
+            inside = (self._before >= 0.0) & (self._before <= RELU_MAX)
+            passed = np.where(inside, gradient, 0.0)
+            found = layers.affine_slopes(self._x, self._weight, passed, self._exponent, wanted)
+        into.add(f"{self._name}.weight", found.weight)
+        into.add(f"{self._name}.bias", found.bias)
+        return found.x
+
+
+class FeaturesPass:
+    """The hidden layers of a tower at given inputs."""
+
+    def __init__(self, tower: Tower, arrays: dict[str, Array], x: Array) -> None:
+        """x [n, fan_in]."""
+        self._layers: list[HiddenPass] = []
+        for name, exponent in zip(tower.hidden, tower.exponents(), strict=False):
+            self._layers.append(HiddenPass(arrays, name, x, exponent, tower.activation))
+            x = self._layers[-1].outputs
+        self.outputs = x
+        """[n, width]"""
+
+    def back(self, gradient: Array, into: Gradients, wanted: bool = False) -> Array:
+        """From the gradient [n, width] of the outputs that of x, if it is ``wanted``; the parameters' go ``into``."""
+        for depth in range(len(self._layers) - 1, -1, -1):
+            gradient = self._layers[depth].back(gradient, into, wanted or depth > 0)
+        return gradient
+
+
+class TowerPass:
+    """A whole tower at given inputs."""
+
+    def __init__(self, tower: Tower, arrays: dict[str, Array], x: Array) -> None:
+        """x [n, fan_in]."""
+        self._features = FeaturesPass(tower, arrays, x)
+        self._head = LinearPass(arrays, tower.output, self._features.outputs, tower.exponents()[-1])
+        self.outputs = self._head.outputs
+        """[n, fan_out]"""
+
+    def back(self, gradient: Array, into: Gradients, wanted: bool = False) -> Array:
+        """From the gradient [n, fan_out] of the outputs that of x, if it is ``wanted``; the parameters' go ``into``."""
+        return self._features.back(self._head.back(gradient, into), into, wanted)
 
 
 @dataclass(frozen=True)
@@ -64,21 +136,19 @@ class Tower:
         """Name of each layer and exponent of its input, from the first one to the output layer."""
         return tuple(zip((*self.hidden, self.output), self.exponents(), strict=True))
 
-    def features(self, group: ParameterGroup, x: Tensor) -> Tensor:
-        """The last hidden layer [n, width] of x [n, fan_in], on the graph."""
-        for name, exponent in zip(self.hidden, self.exponents(), strict=False):
-            x = hidden(group, name, x, exponent, self.activation)
-        return x
+    def forward(self, group: ParameterGroup, x: Array) -> TowerPass:
+        """The tower at x [n, fan_in]."""
+        return TowerPass(self, group.arrays, x)
 
-    def forward(self, group: ParameterGroup, x: Tensor) -> Tensor:
-        """x [n, fan_in] -> [n, fan_out], on the graph."""
-        return self.head(group, self.features(group, x))
+    def features(self, group: ParameterGroup, x: Array) -> FeaturesPass:
+        """Its hidden layers at x [n, fan_in]."""
+        return FeaturesPass(self, group.arrays, x)
 
-    def head(self, group: ParameterGroup, features: Tensor) -> Tensor:
-        """The output layer alone: [n, width] -> [n, fan_out], on the graph."""
-        return linear(group, self.output, features, self.exponents()[-1])
+    def head(self, group: ParameterGroup, features: Array) -> LinearPass:
+        """Its output layer at features [n, width]."""
+        return LinearPass(group.arrays, self.output, features, self.exponents()[-1])
 
     def acting(self, source: Arrays) -> PreparedTower:
-        """The same off the graph, with the present values of ``source``."""
+        """The same for acting, with the present values of ``source``."""
         *hidden, output = (PreparedLinear.of(source, *pair) for pair in self.layers())
         return PreparedTower(tuple(hidden), output, self.activation == "relu")

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dadc_net.coordinator.networks.layers import Tower
-from dadc_net.coordinator.networks.parameters import ParameterGroup, TargetCopy
+from dadc_net.coordinator.networks.layers import Tower, TowerPass
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup, TargetCopy
 from dadc_net.coordinator.prescription import Box, Corners
 from dadc_net.exact import elementary, functions
 from dadc_net.exact.acting import Arrays, PreparedTower
@@ -34,6 +35,22 @@ _MOST_DIMENSIONS = 8
 """Up to which corners are looked at one by one."""
 _SWEEPS = 8
 """Most rounds of the search for a corner beyond that."""
+
+
+class NafPass(NamedTuple):
+    """Q at n rows: a graph from the tower's outputs on."""
+
+    tower: TowerPass
+    outputs: Tensor
+    """[n, 1 + D + D (D + 1) / 2], where the graph begins"""
+    values: Tensor
+    """[n]"""
+
+    def back(self, gradient: Array, into: Gradients) -> None:
+        """From the gradient [n] of the values those of the parameters, which go ``into``."""
+        # Of a number: torch imports a computer algebra system as soon as it is handed an explicit output gradient.
+        weighted = functions.mean(self.values, 1.0, torch.from_numpy(gradient))
+        self.tower.back(torch.autograd.grad(weighted, self.outputs)[0].numpy(), into)
 
 
 class NafNetwork:
@@ -49,11 +66,14 @@ class NafNetwork:
         rows, columns = np.tril_indices(size)
         self._on_diagonal = (rows == columns).astype(np.float64)
 
-    def forward(self, states: Tensor, codes: Tensor) -> Tensor:
-        """Q of AIS rows [n, X] with codes of theta [n, D] -> [n], on the graph."""
-        outputs = functions.fork(self._tower.forward(self.group, states), 3)
+    def forward(self, states: Array, codes: Array) -> NafPass:
+        """Q of AIS rows [n, X] with codes of theta [n, D]."""
+        tower = self._tower.forward(self.group, states)
+        leaf = torch.from_numpy(tower.outputs).requires_grad_()
+        outputs = functions.fork(leaf, 3)
         value, peak = outputs[0][:, 0], outputs[1][:, 1 : 1 + self.size]
-        return value + functions.triangular_form(self._lower(outputs[2][:, 1 + self.size :]), codes - peak)
+        form = functions.triangular_form(self._lower(outputs[2][:, 1 + self.size :]), torch.from_numpy(codes) - peak)
+        return NafPass(tower, leaf, value + form)
 
     def _lower(self, entries: Tensor) -> Tensor:
         """L of its entries: their exponential on the diagonal."""
@@ -88,7 +108,7 @@ def _candidates(box: Box) -> Candidates:
 
 
 class _Quadratic:
-    """Q off the graph, with the bits of ``NafNetwork.forward``."""
+    """Q without a way back, with the bits of ``NafNetwork.forward``."""
 
     def __init__(self, layers: PreparedTower, on_diagonal: Array, candidates: Candidates) -> None:
         self._layers, self._on_diagonal, self._candidates = layers, on_diagonal, candidates

@@ -1,17 +1,15 @@
 """A group of parameters that one loss trains: xi of the state approximator, or phi and vartheta of critic and actor.
 
 All tensors of a group are views of one flat float64 vector, so that an optimiser step, a digest or a checkpoint is one
-operation on one array. The torch leaves and the NumPy arrays share memory.
+operation on one array.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dadc_net.errors import NumericError
 from dadc_net.exact import canonical
@@ -21,6 +19,18 @@ from dadc_net.exact.digest import digest
 from dadc_net.exact.streams import Stream
 
 Shape = tuple[int, ...]
+
+
+class Gradients:
+    """Gradients of a group's tensors on the way, by name; those of several passes of one network add up."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+
+    def add(self, name: str, gradient: Array) -> None:
+        """Count ``gradient`` as a part of that of tensor ``name``."""
+        known = self.arrays.get(name)
+        self.arrays[name] = gradient if known is None else known + gradient
 
 
 class ParameterGroup:
@@ -51,9 +61,6 @@ class ParameterGroup:
             self.values[start:stop] = (2.0 * uniform - 1.0) * bound
             self.arrays[name] = self.values[start:stop].reshape(shape)
             start = stop
-        self.tensors: dict[str, Tensor] = {
-            name: torch.from_numpy(array).requires_grad_() for name, array in self.arrays.items()
-        }
         self.adam = Adam(size=self.size)
         self._plain = False
         self._bound = 0.0
@@ -63,36 +70,27 @@ class ParameterGroup:
         self._plain, self._bound = optimiser == "sgd", bound
         self._project()
 
-    def gradient(self, loss: Tensor, keep_graph: bool = False) -> Array:
-        """Gradient of ``loss`` with respect to the flat vector: [P]; 0 for tensors that it does not depend on.
+    def flat(self, gradients: Gradients) -> Array:
+        """Gradients of all tensors as one vector [P]; 0 for tensors that a loss does not depend on.
 
         Raises:
             NumericError: naming the tensor whose gradient is not finite.
         """
-        gradients = torch.autograd.grad(
-            loss, list(self.tensors.values()), retain_graph=keep_graph, materialize_grads=True
-        )
-        return self.flat([gradient.numpy() for gradient in gradients])
-
-    def flat(self, gradients: Sequence[Array]) -> Array:
-        """Gradients of all tensors, in their order, as one vector [P].
-
-        Raises:
-            NumericError: naming the tensor whose gradient is not finite.
-        """
-        joined = np.concatenate([gradient.reshape(-1) for gradient in gradients])
+        joined = np.zeros(self.size)
+        for name, gradient in gradients.arrays.items():
+            joined[self.slices[name]] = gradient.reshape(-1)
         self._refuse_non_finite(joined, "gradient")
         return joined
 
-    def descend(self, loss: Tensor, learning_rate: Array | float, largest_norm: float) -> float:
-        """One step against the gradient of ``loss``, clipped to ``largest_norm`` (0: not); the norm it had.
+    def descend(self, gradients: Gradients, learning_rate: Array | float, largest_norm: float) -> float:
+        """One step against ``gradients`` of a loss, clipped to ``largest_norm`` (0: not); the norm they had.
 
         ``learning_rate``: one number, or one per parameter [P].
 
         Raises:
             NumericError: naming the tensor whose gradient, or value after the step, is not finite.
         """
-        return self.step(self.gradient(loss), learning_rate, largest_norm)
+        return self.step(self.flat(gradients), learning_rate, largest_norm)
 
     def step(self, flat: Array, learning_rate: Array | float, largest_norm: float) -> float:
         """One step against the gradient ``flat`` [P], which is spoilt; as ``descend``."""

@@ -1,18 +1,18 @@
 """A coordination rule psi with a network of its own: tanh layers, then a linear one whose outputs psi is made of.
 
-Beside the graph for first derivatives it has the two products that a natural gradient needs, written out by hand: the
-Jacobian of the outputs times a direction, and its transpose times a vector. A Hessian-vector product by automatic
-differentiation would leave the order of three or more additions to the engine, and with it the bits (``exact.functions``).
+Beside first derivatives it has the two products that a natural gradient needs: the Jacobian of the outputs times a
+direction, and its transpose times a vector. A Hessian-vector product by automatic differentiation would leave the order of
+three or more additions to the engine, and with it the bits (``exact.functions``).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
-from dadc_net.coordinator.networks.distribution import Distribution, PolicyGraph, PolicyValues
+from dadc_net.coordinator.networks.distribution import Distribution, PolicyValues
 from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.policy_pass import PolicyPass
 from dadc_net.coordinator.prescription import Theta
 from dadc_net.exact import grid
 from dadc_net.exact.acting import INPUT_EXPONENT, PreparedLinear, PreparedTower
@@ -44,9 +44,10 @@ class PolicyNetwork:
         self.group = ParameterGroup("policy", shapes, initial)
         distribution.initialise(self.group, _OUTPUT)
 
-    def forward(self, states: Tensor, drawn: Tensor) -> PolicyGraph:
-        """psi at AIS rows [n, X] and the theta that was drawn there, on the graph."""
-        return self.distribution.graph(self.group, self.tower.forward(self.group, states), drawn)
+    def forward(self, states: Array, drawn: Theta) -> PolicyPass:
+        """psi at AIS rows [n, X] and the theta that was drawn there."""
+        way = self.tower.forward(self.group, states)
+        return PolicyPass(self.distribution.values(self.group, way.outputs, drawn), way)
 
     def acting(self) -> PreparedTower:
         """AIS [n, X] -> outputs [n, C] with the present parameters, the bits of ``forward`` before its distribution."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dadc_net.coordinator.networks.layers import Tower
 from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.regression import Goals, fit
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
 
@@ -21,19 +20,16 @@ class QNetwork:
         self._tower = Tower.named("hidden", 1, "output", exponent)
         self.group = ParameterGroup("critic", self._tower.shapes(state_size + entries, hidden, 1), initial)
 
-    def forward(self, states: Tensor, codes: Tensor) -> Tensor:
-        """Q of AIS rows [n, X] with prescriptions' codes [n, M] -> [n], on the graph."""
-        return self._tower.forward(self.group, torch.cat((states, codes), dim=1)).reshape(-1)
+    def fit(self, states: Array, codes: Array, goals: Goals, learning_rate: float, largest_norm: float) -> float:
+        """One step of Q at AIS rows [n, X] with prescriptions' codes [n, M], as ``regression.fit``."""
+        inputs = np.concatenate((states, codes), axis=1)
+        return fit(self._tower, self.group, inputs, goals, learning_rate, largest_norm)
 
     def at(self, states: Array, codes: Array) -> Array:
-        """The same off the graph."""
+        """Q of AIS rows [n, X] with prescriptions' codes [n, M] -> [n]."""
         values: Array = self._tower.acting(self.group)(np.concatenate((states, codes), axis=1))[:, 0]
         return values
 
     def all(self, states: Array) -> Array:
-        """Q of every entry of a menu at AIS rows [n, X] -> [n, M], off the graph."""
-        count = len(states)
-        codes = np.tile(np.eye(self.entries), (count, 1))
-        inputs = np.concatenate((np.repeat(states, self.entries, axis=0), codes), axis=1)
-        values: Array = self._tower.acting(self.group)(inputs)
-        return values.reshape(count, self.entries)
+        """Q of every entry of a menu at AIS rows [n, X] -> [n, M], with the bits of ``at``."""
+        return self._tower.acting(self.group).before_each_code(states)[:, :, 0]

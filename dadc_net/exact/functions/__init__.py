@@ -1,4 +1,7 @@
-"""Grid arithmetic as torch autograd functions.
+"""Grid arithmetic as torch autograd functions, for losses that are easier to say than to differentiate.
+
+Networks and the common losses are taken back by hand (``layers``, ``scan``, ``categorical``, ``gaussian``), with the bits
+that these functions give. What is left to them are (P2), the distances between next AIS, and the quadratic critic.
 
 torch carries the graph; every number is made by NumPy through zero-copy views, so no torch kernel whose bits depend on
 the CPU is ever called. The backward of each function is written with the functions of this package, so gradients are exact
@@ -21,8 +24,7 @@ Axis letters: n rows, m and p columns.
 
 from __future__ import annotations
 
-from dadc_net.exact.functions.joined import categorical, hidden
-from dadc_net.exact.functions.likelihood import HALF_LOG_TWO_PI, entropy, gaussian_log_density
+from dadc_net.exact.functions.likelihood import entropy, gaussian_log_density
 from dadc_net.exact.functions.linear import (
     affine,
     column_sums,
@@ -31,7 +33,6 @@ from dadc_net.exact.functions.linear import (
     fork,
     mean,
     pick,
-    pick_columns,
     product,
     row_sums,
 )
@@ -39,9 +40,7 @@ from dadc_net.exact.functions.nonlinear import divide, exp, log, log_softmax, sm
 from dadc_net.exact.functions.quadratic import climb_corners, triangular_form, triangular_values
 
 __all__ = [
-    "HALF_LOG_TWO_PI",
     "affine",
-    "categorical",
     "climb_corners",
     "column_sums",
     "divide",
@@ -51,12 +50,10 @@ __all__ = [
     "expand_rows",
     "fork",
     "gaussian_log_density",
-    "hidden",
     "log",
     "log_softmax",
     "mean",
     "pick",
-    "pick_columns",
     "product",
     "row_sums",
     "smooth_l1",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 
@@ -196,23 +195,6 @@ class _Place(Function):
 def pick(x: Tensor, index: Tensor) -> Tensor:
     """One element of each row: x [n, m], index int64 [n] -> [n]."""
     return apply(_Pick, x, index)
-
-
-class _PickColumns(Function):
-    @staticmethod
-    def forward(ctx: Context, x: Tensor, order: Tensor) -> Tensor:
-        ctx.save_for_backward(order)
-        return to_tensor(to_numpy(x)[:, order.numpy()])
-
-    @staticmethod
-    def backward(ctx: Context, *gradients: Tensor) -> Gradients:
-        (order,) = ctx.saved_tensors
-        return apply(_PickColumns, gradients[0], torch.argsort(order)), None
-
-
-def pick_columns(x: Tensor, order: NDArray[np.int64]) -> Tensor:
-    """The columns in another order: x [n, m], order a permutation of 0 .. m-1 -> [n, m]."""
-    return apply(_PickColumns, x, torch.from_numpy(order))
 
 
 class _Fork(Function):

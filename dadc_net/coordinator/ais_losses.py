@@ -1,0 +1,200 @@
+"""L_AIS of a batch (``ais``): the heads over what is known, their losses, and the way back through heads and encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
+from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
+from dadc_net.coordinator.networks.layers import LinearPass, Tower, TowerPass
+from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
+from dadc_net.coordinator.networks.recurrent import EncoderPass
+from dadc_net.coordinator.networks.regression import Goals
+from dadc_net.coordinator.outcome_pass import OutcomePass, SoftmaxLikelihood
+from dadc_net.coordinator.outcomes import Outcomes
+from dadc_net.coordinator.real_outcomes import RealOutcomes
+from dadc_net.coordinator.settings.ais import AisSettings
+from dadc_net.errors import InvariantError
+from dadc_net.exact import functions, layers
+from dadc_net.exact.array import Array
+
+
+class AisLosses:
+    """The losses of a batch with the present parameters, and their gradients until these change; n = T E rows."""
+
+    def __init__(
+        self,
+        group: ParameterGroup,
+        settings: AisSettings,
+        outcomes: Outcomes | RealOutcomes,
+        batch: Batch,
+        theta: Array,
+    ) -> None:
+        """``theta``: [n, C] codes of the prescriptions."""
+        self._encoder = EncoderPass(group, batch, settings.truncation)
+        self.states = self._encoder.states
+        """[T+1, E, X]"""
+        known = np.concatenate((self.states[:-1].reshape(-1, settings.size), theta), axis=1)
+        self._reward = _Reward(group, settings, outcomes, batch, known)
+        self._transition = _Transition(group, settings, outcomes, batch, known, self.states)
+        self.reward, self.transition = self._reward.value, self._transition.value
+        weight = settings.reward_loss_weight
+        self.total = self.reward * weight + self.transition * (1.0 - weight)
+
+    def gradients(self, of_reward: float | None, of_transition: float | None) -> Gradients:
+        """Of the two losses times these weights; None leaves one out."""
+        into, slopes = Gradients(), np.zeros(self.states.shape)
+        known: Array | None = None
+        if of_reward is not None:
+            known = self._reward.back(of_reward, into)
+        if of_transition is not None:
+            followed = self._transition.back(of_transition, into)
+            known = followed if known is None else known + followed
+        size = self.states.shape[2]
+        if known is not None:
+            slopes[:-1] = known[:, :size].reshape(self.states[1:].shape)
+        if of_transition is not None and self._transition.target_slopes is not None:
+            slopes[1:] += self._transition.target_slopes.reshape(self.states[1:].shape)
+        self._encoder.back(slopes, into)
+        return into
+
+
+class _Reward:
+    """Smooth L1 distance of the predicted from the scaled reward."""
+
+    def __init__(
+        self, group: ParameterGroup, settings: AisSettings, outcomes: Outcomes | RealOutcomes, batch: Batch, known: Array
+    ) -> None:
+        """known [n, K]."""
+        self._known = known.shape[1]
+        self._direct: LinearPass | None = None
+        sees_outcome = settings.reward_input == "outcome"
+        inputs = _beside(known, outcomes, batch) if sees_outcome else known
+        self._head = _head(group, "reward", inputs)
+        self._predicted = self._head.outputs[:, 0]
+        if sees_outcome:
+            self._direct = LinearPass(group.arrays, "reward.direct", inputs)
+            self._predicted = self._predicted + self._direct.outputs[:, 0]
+        self._goals = Goals(batch.scaled_rewards.reshape(-1), batch.valid.reshape(-1))
+        self.value = self._goals.distance(self._predicted)
+
+    def back(self, slope: float, into: Gradients) -> Array:
+        """From the loss's own gradient that of what is known [n, K]; the parameters' go ``into``."""
+        gradient = self._goals.slopes(self._predicted, slope)[:, None]
+        found = self._head.back(gradient, into, wanted=True)
+        if self._direct is not None:
+            found = found + self._direct.back(gradient, into)
+        return found[:, : self._known]
+
+
+class _Transition:
+    """L_nu: of z_{t+1}, x_{t+1} or both, and of the end where that is predicted."""
+
+    target_slopes: Array | None = None
+    """[n, X] of x_{t+1}, after ``back``; None where the target is data"""
+
+    def __init__(
+        self,
+        group: ParameterGroup,
+        settings: AisSettings,
+        outcomes: Outcomes | RealOutcomes,
+        batch: Batch,
+        known: Array,
+        states: Array,
+    ) -> None:
+        """known [n, K], states [T+1, E, X]."""
+        self._known, self._beside_weight = known.shape[1], settings.beside_weight
+        self._valid = batch.valid.reshape(-1)
+        self._count = max(1.0, float(self._valid.sum()))
+        self._outcome: OutcomePass | None = None
+        self._next: _NextAis | None = None
+        if settings.loss == "next-observation":
+            self._outcome = outcomes.log_probability(group, "transition", known, batch.common_index[1:])
+            if settings.beside != "none":
+                self._next = _NextAis(group, settings, settings.beside, "beside", known, states)
+        else:
+            self._next = _NextAis(group, settings, settings.loss, "transition", known, states)
+        rows = self._rows()
+        self._end: TowerPass | None = None
+        if settings.predicts_end:
+            over = (batch.ended[1:] == ENDED_TERMINATED).astype(np.int64).reshape(-1)
+            self._end = _head(group, "end", _beside(known, outcomes, batch))
+            self._told = SoftmaxLikelihood(self._end.outputs, over)
+            rows = rows - self._told.rows
+        self.value = layers.mean(rows, self._valid, self._count)
+
+    def _rows(self) -> Array:
+        """[n] of what comes next."""
+        if self._outcome is None and self._next is not None:
+            return self._next.rows
+        found = _of(self._outcome).rows
+        if self._next is None:
+            return -found
+        return self._next.rows * self._beside_weight - found * (1.0 - self._beside_weight)
+
+    def back(self, slope: float, into: Gradients) -> Array:
+        """As ``_Reward.back``."""
+        gradient = layers.mean_slopes(slope, self._valid, self._count)
+        known = self._next_back(gradient, into)
+        if self._end is not None:
+            known = known + self._end.back(self._told.back(-gradient), into, wanted=True)[:, : self._known]
+        return known
+
+    def _next_back(self, gradient: Array, into: Gradients) -> Array:
+        if self._next is None:
+            return _of(self._outcome).back(-gradient, into)
+        if self._outcome is None:
+            known, self.target_slopes = self._next.back(gradient, into)
+            return known
+        weight = self._beside_weight
+        found = self._outcome.back(-gradient * (1.0 - weight), into)
+        beside, self.target_slopes = self._next.back(gradient * weight, into)
+        return found + beside
+
+
+class _NextAis:
+    """(P2) of each step, from what its head predicts.
+
+    A graph from the head's outputs on, and from the target if that is not data.
+    """
+
+    def __init__(
+        self, group: ParameterGroup, settings: AisSettings, loss: str, name: str, known: Array, states: Array
+    ) -> None:
+        """The loss ``loss`` of head ``name``."""
+        size = settings.size
+        self._tower = _head(group, name, known)
+        self._predicted = torch.from_numpy(self._tower.outputs).requires_grad_()
+        self._target = torch.from_numpy(states[1:].reshape(-1, size)).requires_grad_(not settings.detach_target)
+        count = self._tower.outputs.shape[1] // size
+        particles: tuple[torch.Tensor, ...] = (self._predicted,)
+        if count > 1:
+            shares = functions.fork(self._predicted, count)
+            particles = tuple(share[:, size * s : size * (s + 1)] for s, share in enumerate(shares))
+        self._found = NEXT_AIS_LOSSES[loss].rows(particles, self._target)
+        self.rows: Array = self._found.detach().numpy()
+        """[n]"""
+
+    def back(self, gradient: Array, into: Gradients) -> tuple[Array, Array | None]:
+        """From the gradient [n] of ``rows`` those of what is known [n, K] and of the target [n, X], None if that is data."""
+        # Of a number: torch imports a computer algebra system as soon as it is handed an explicit output gradient.
+        weighted = functions.mean(self._found, 1.0, torch.from_numpy(gradient))
+        leaves = [self._predicted, *([self._target] if self._target.requires_grad else [])]
+        predicted, *target = (found.numpy() for found in torch.autograd.grad(weighted, leaves, retain_graph=True))
+        return self._tower.back(predicted, into, wanted=True), target[0] if target else None
+
+
+def _head(group: ParameterGroup, name: str, known: Array) -> TowerPass:
+    return Tower((f"{name}.hidden",), f"{name}.output").forward(group, known)
+
+
+def _beside(known: Array, outcomes: Outcomes | RealOutcomes, batch: Batch) -> Array:
+    """What is known [n, K], and the code of the outcome beside it."""
+    return np.concatenate((known, outcomes.codes(batch.common_index[1:])), axis=1)
+
+
+def _of(outcome: OutcomePass | None) -> OutcomePass:
+    if outcome is None:
+        raise InvariantError("L_nu predicts neither z nor x")
+    return outcome
