@@ -113,6 +113,7 @@ class ValueTeam:
     def __init__(self, world: World, coordinator: Coordinator, passive: PassiveAgents, reward: BatchReward) -> None:
         """``reward`` is shown every record but the first."""
         self._world, self._coordinator, self._passive, self._reward = world, coordinator, passive, reward
+        coordinator.is_compared = False
         spec = world.problem.environment.spec
         self._places = spec.observation_places
         self._sizes = np.array([agent.action_space.num_values for agent in spec.agents], dtype=np.uint64)

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig, resolve
+from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.errors import ProtocolError
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment.simulated_team import RecordTeam, ValueTeam
@@ -52,6 +53,23 @@ def test_values_and_records_give_the_same_bits_and_rewards(name: str) -> None:
     assert (values.lock_steps, earned) == (records.lock_steps, again)
     assert len(set(earned)) > 1
     assert all(np.array_equal(values.snapshot[key], found) for key, found in records.snapshot.items())
+
+
+@pytest.mark.parametrize(("replicas", "length"), [("one", 0), ("all", 32)])
+def test_updates_are_told_with_digests_where_replicas_are_compared(
+    replicas: str, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[UpdateReport] = []
+    after = Simulation._after_update
+
+    def watched(self: Simulation, observer: Any, update: int, reports: Any) -> None:
+        told.extend(reports)
+        after(self, observer, update, reports)
+
+    monkeypatch.setattr(Simulation, "_after_update", watched)
+    _ran(resolve("mabc", _SMALL, {}), replicas)
+    assert {len(report.learner_digest) for report in told} == {length}
+    assert all(bool(report.tensors) == bool(length) and report.losses for report in told)
 
 
 def test_learners_of_their_own_are_given_records() -> None:
