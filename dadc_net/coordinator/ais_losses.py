@@ -44,19 +44,15 @@ class AisLosses:
 
     def gradients(self, of_reward: float | None, of_transition: float | None) -> Gradients:
         """Of the two losses times these weights; None leaves one out."""
-        into, slopes = Gradients(), np.zeros(self.states.shape)
-        known: Array | None = None
+        into, of_states, shape = Gradients(), np.zeros(self.states.shape), self.states[1:].shape
         if of_reward is not None:
-            known = self._reward.back(of_reward, into)
+            of_states[:-1] += self._reward.back(of_reward, into)[:, : shape[2]].reshape(shape)
         if of_transition is not None:
-            followed = self._transition.back(of_transition, into)
-            known = followed if known is None else known + followed
-        size = self.states.shape[2]
-        if known is not None:
-            slopes[:-1] = known[:, :size].reshape(self.states[1:].shape)
-        if of_transition is not None and self._transition.target_slopes is not None:
-            slopes[1:] += self._transition.target_slopes.reshape(self.states[1:].shape)
-        self._encoder.back(slopes, into)
+            known, target = self._transition.back(of_transition, into)
+            of_states[:-1] += known[:, : shape[2]].reshape(shape)
+            if target is not None:
+                of_states[1:] += target.reshape(shape)
+        self._encoder.back(of_states, into)
         return into
 
 
@@ -70,7 +66,7 @@ class _Reward:
         self._known = known.shape[1]
         self._direct: LinearPass | None = None
         sees_outcome = settings.reward_input == "outcome"
-        inputs = _beside(known, outcomes, batch) if sees_outcome else known
+        inputs = _with_outcome(known, outcomes, batch) if sees_outcome else known
         self._head = _head(group, "reward", inputs)
         self._predicted = self._head.outputs[:, 0]
         if sees_outcome:
@@ -81,7 +77,7 @@ class _Reward:
 
     def back(self, slope: float, into: Gradients) -> Array:
         """From the loss's own gradient that of what is known [n, K]; the parameters' go ``into``."""
-        gradient = self._goals.slopes(self._predicted, slope)[:, None]
+        gradient = self._goals.gradient(self._predicted, slope)[:, None]
         found = self._head.back(gradient, into, wanted=True)
         if self._direct is not None:
             found = found + self._direct.back(gradient, into)
@@ -90,9 +86,6 @@ class _Reward:
 
 class _Transition:
     """L_nu: of z_{t+1}, x_{t+1} or both, and of the end where that is predicted."""
-
-    target_slopes: Array | None = None
-    """[n, X] of x_{t+1}, after ``back``; None where the target is data"""
 
     def __init__(
         self,
@@ -119,7 +112,7 @@ class _Transition:
         self._end: TowerPass | None = None
         if settings.predicts_end:
             over = (batch.ended[1:] == ENDED_TERMINATED).astype(np.int64).reshape(-1)
-            self._end = _head(group, "end", _beside(known, outcomes, batch))
+            self._end = _head(group, "end", _with_outcome(known, outcomes, batch))
             self._told = SoftmaxLikelihood(self._end.outputs, over)
             rows = rows - self._told.rows
         self.value = layers.mean(rows, self._valid, self._count)
@@ -133,24 +126,23 @@ class _Transition:
             return -found
         return self._next.rows * self._beside_weight - found * (1.0 - self._beside_weight)
 
-    def back(self, slope: float, into: Gradients) -> Array:
-        """As ``_Reward.back``."""
-        gradient = layers.mean_slopes(slope, self._valid, self._count)
-        known = self._next_back(gradient, into)
+    def back(self, slope: float, into: Gradients) -> tuple[Array, Array | None]:
+        """As ``_Reward.back``; and that of the target [n, X], None where it is data."""
+        gradient = layers.mean_gradient(slope, self._valid, self._count)
+        known, target = self._next_back(gradient, into)
         if self._end is not None:
             known = known + self._end.back(self._told.back(-gradient), into, wanted=True)[:, : self._known]
-        return known
+        return known, target
 
-    def _next_back(self, gradient: Array, into: Gradients) -> Array:
+    def _next_back(self, gradient: Array, into: Gradients) -> tuple[Array, Array | None]:
         if self._next is None:
-            return _of(self._outcome).back(-gradient, into)
+            return _of(self._outcome).back(-gradient, into), None
         if self._outcome is None:
-            known, self.target_slopes = self._next.back(gradient, into)
-            return known
+            return self._next.back(gradient, into)
         weight = self._beside_weight
         found = self._outcome.back(-gradient * (1.0 - weight), into)
-        beside, self.target_slopes = self._next.back(gradient * weight, into)
-        return found + beside
+        beside, target = self._next.back(gradient * weight, into)
+        return found + beside, target
 
 
 class _NextAis:
@@ -178,10 +170,8 @@ class _NextAis:
 
     def back(self, gradient: Array, into: Gradients) -> tuple[Array, Array | None]:
         """From the gradient [n] of ``rows`` those of what is known [n, K] and of the target [n, X], None if that is data."""
-        # Of a number: torch imports a computer algebra system as soon as it is handed an explicit output gradient.
-        weighted = functions.mean(self._found, 1.0, torch.from_numpy(gradient))
         leaves = [self._predicted, *([self._target] if self._target.requires_grad else [])]
-        predicted, *target = (found.numpy() for found in torch.autograd.grad(weighted, leaves, retain_graph=True))
+        predicted, *target = functions.gradients(self._found, gradient, leaves)
         return self._tower.back(predicted, into, wanted=True), target[0] if target else None
 
 
@@ -189,7 +179,7 @@ def _head(group: ParameterGroup, name: str, known: Array) -> TowerPass:
     return Tower((f"{name}.hidden",), f"{name}.output").forward(group, known)
 
 
-def _beside(known: Array, outcomes: Outcomes | RealOutcomes, batch: Batch) -> Array:
+def _with_outcome(known: Array, outcomes: Outcomes | RealOutcomes, batch: Batch) -> Array:
     """What is known [n, K], and the code of the outcome beside it."""
     return np.concatenate((known, outcomes.codes(batch.common_index[1:])), axis=1)
 

@@ -53,9 +53,9 @@ class UpdateReport(NamedTuple):
 
     update: int
     learner_digest: bytes
-    """Empty where nobody compares."""
+    """Empty where digests were not asked for."""
     tensors: dict[str, bytes]
-    """Full tensor name -> digest, in the order of the learner digest; empty where nobody compares."""
+    """Full tensor name -> digest, in the order of the learner digest; empty likewise."""
     losses: dict[str, float]
 
 
@@ -72,9 +72,6 @@ class Decision(NamedTuple):
 
 class Coordinator:
     """One replica of the learner."""
-
-    is_compared = True
-    """Whether updates are reported with digests; they take a tenth of an update."""
 
     def __init__(self, settings: CoordinatorSettings, shared_seed: bytes) -> None:
         """``shared_seed``: bytes from ``exact.streams.seed_bytes``, equal for all agents."""
@@ -126,8 +123,8 @@ class Coordinator:
 
         return act
 
-    def receive(self, record: CommonRecord) -> Decision:
-        """Advance by one record.
+    def receive(self, record: CommonRecord, digests: bool = True) -> Decision:
+        """Advance by one record; ``digests``: whether an update is told with them, which takes a tenth of it.
 
         Raises:
             InvariantError: if a record is missing or repeated.
@@ -146,7 +143,7 @@ class Coordinator:
         closes, carried, report = step > 0 and row == 0, self._ais, None
         inputs, keep = self._window.store(self._batch_steps if closes else row, record, self._previous)
         if closes:
-            report = self._update(update, carried)
+            report = self._update(update, carried, digests)
         if step == self.last_step:
             return Decision(None, self._ais, report)
         noise = self.theta.noise(self.stream, step, len(inputs), self._is_uniform)
@@ -155,12 +152,12 @@ class Coordinator:
         self._previous = self.theta.codes(drawn)
         return Decision(self.theta.played(drawn), self._ais, report)
 
-    def _update(self, update: int, carried: Array) -> UpdateReport:
+    def _update(self, update: int, carried: Array, digests: bool) -> UpdateReport:
         """Close the batch and learn from it; x_t is made again from ``carried`` [E, X], x_{t-1} of the old parameters."""
         losses = {} if self.settings.start.frozen else self._learn(update)
         self._prepare_acting(update)
         self._ais = self._encode(*self._window.begin(carried), carried)
-        if not self.is_compared:
+        if not digests:
             return UpdateReport(update, b"", {}, losses)
         tensors = self.tensor_digests()
         return UpdateReport(update, _root(tensors), tensors, losses)

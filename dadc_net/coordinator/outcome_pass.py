@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dadc_net.coordinator.networks.layers import LinearPass, Tower
 from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
-from dadc_net.exact import categorical, elementary, grid
+from dadc_net.exact import categorical, elementary, grid, layers
 from dadc_net.exact.acting import INPUT_EXPONENT
 from dadc_net.exact.array import Array
 
@@ -98,7 +98,7 @@ class _Several:
         self.rows: Array = np.empty(0)
         for column in columns:
             if column.seen is not None:
-                before = before + grid.product(column.seen.codes, group.arrays[column.seen.weight], INPUT_EXPONENT)
+                before = before + layers.product(column.seen.codes, group.arrays[column.seen.weight], INPUT_EXPONENT)
             y = elementary.tanh(before)
             head = LinearPass(group.arrays, column.output, y)
             likelihood = column.likelihood(head.outputs)

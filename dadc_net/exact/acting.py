@@ -115,15 +115,14 @@ class PreparedTower:
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
                 return result
         for layer in self.hidden:
-            x = layer(x)
-            x = np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
+            x = self._activated(layer(x))
         return self.output(x)
 
     def before_each_code(self, x: Array) -> Array:
         """x [n, X] followed by each of M one-hot codes, which the rest of the first layer's inputs is for -> [n, M, p].
 
         The first layer's product is the sum of a part that depends on x alone and of a row of the weight for each code. Both
-        are exact, and so is their sum: these are the bits of a call with every pair. For tanh layers.
+        are exact, and so is their sum: these are the bits of a call with every pair.
         """
         first, *others = self.hidden
         rounded = x + first.rounding
@@ -131,10 +130,13 @@ class PreparedTower:
         known, codes = first.weight.values[: x.shape[1]], first.weight.values[x.shape[1] :]
         fed: Array = (rounded @ known)[:, None, :] + codes
         fed += first.bias
-        y = elementary.tanh(fed.reshape(-1, first.bias.size))
+        y = self._activated(fed.reshape(-1, first.bias.size))
         for layer in others:
-            y = elementary.tanh(layer(y))
-        return self.output(y).reshape(len(x), len(codes), -1)
+            y = self._activated(layer(y))
+        return self.output(y).reshape(len(x), len(codes), self.output.bias.size)
+
+    def _activated(self, x: Array) -> Array:
+        return np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
 
 
 class EntryStep:

@@ -73,19 +73,19 @@ def backward(found: Softmax, drawn: NDArray[np.int64], d_taken: Array, d_entropy
             found.logs, found.chances, drawn, d_taken, d_entropy, bits, words, result
         ):
             return result
-    gradient = entropy_slopes(found, d_entropy)
+    gradient = entropy_gradient(found, d_entropy)
     gradient[np.arange(len(drawn)), drawn] += d_taken
-    return logits_slopes(found, gradient)
+    return logits_gradient(found, gradient)
 
 
-def entropy_slopes(found: Softmax, gradient: Array) -> Array:
+def entropy_gradient(found: Softmax, gradient: Array) -> Array:
     """From the gradient [n] of the entropy that of ``logs`` [n, m]."""
     weight = -gradient[:, None]
     result: Array = (weight * found.logs) * found.chances + weight * found.chances
     return result
 
 
-def logits_slopes(found: Softmax, gradient: Array) -> Array:
+def logits_gradient(found: Softmax, gradient: Array) -> Array:
     """From the gradient [n, m] of ``logs`` that of the logits.
 
     Raises:

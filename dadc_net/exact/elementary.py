@@ -103,10 +103,11 @@ def _in_blocks(x: Array, kernel: Callable[[Array, float], bool], settled: Callab
     if not result.flags.forc:
         return settled(x)
     values = result.ravel("K")
+    given = x.ravel("K") if x.flags.forc else values.copy()
     for start in range(0, values.size, _BLOCK):
-        block = values[start : start + _BLOCK]
-        if not kernel(block, TOLERANCE):
-            block[:] = settled(x.copy(order="K").ravel("K")[start : start + _BLOCK])
+        block = slice(start, start + _BLOCK)
+        if not kernel(values[block], TOLERANCE):
+            values[block] = settled(given[block])
     return result
 
 
@@ -139,6 +140,7 @@ def exp(x: Array) -> Array:
             f"exp was asked for an argument of {largest}, above its domain's end {EXP_MAX}. "
             "The result would not fit its grid. Clamp the argument first."
         )
+
     def settled(part: Array) -> Array:
         return settle(part, np.exp, EXP_GRID, slow.exp, 1.0 if largest <= 0.0 else _EXP_BOUND)
 

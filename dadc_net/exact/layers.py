@@ -18,7 +18,7 @@ from dadc_net.exact.array import Array
 _NOTHING: Array = np.empty((0, 0))
 
 
-class Slopes(NamedTuple):
+class LayerGradient(NamedTuple):
     """Gradients of a layer."""
 
     x: Array
@@ -39,11 +39,21 @@ def affine(x: Array, weight: Array, bias: Array, exponent: int) -> Array:
     return grid.product(x, weight, exponent, bias=bias)
 
 
-def affine_slopes(x: Array, weight: Array, gradient: Array, exponent: int, wanted: bool) -> Slopes:
-    """Of ``affine``, from the gradient [n, p] of what it gave; ``wanted``: the input's too."""
+def product(x: Array, weight: Array, exponent: int) -> Array:
+    """x W, as ``affine``. Raises like it."""
+    _require_within(x, exponent)
+    return grid.product(x, weight, exponent)
+
+
+def affine_gradient(x: Array, weight: Array, gradient: Array, exponent: int, wanted: bool) -> LayerGradient:
+    """Of ``affine``, from the gradient [n, p] of what it gave; ``wanted``: the input's too.
+
+    Raises:
+        NumericError: if the gradient is not finite, here and below.
+    """
     left, right, bias = grid.gradient_parts(gradient, wanted)
     dx = grid.product(left, weight.T) if wanted else _NOTHING
-    return Slopes(dx, grid.product(x.T, right, exponent), bias)
+    return LayerGradient(dx, grid.product(x.T, right, exponent), bias)
 
 
 def hidden(x: Array, weight: Array, bias: Array, exponent: int) -> Array:
@@ -52,19 +62,14 @@ def hidden(x: Array, weight: Array, bias: Array, exponent: int) -> Array:
     Raises:
         NumericError: if x exceeds its fixed scale.
     """
-    y = affine(x, weight, bias, exponent)
-    if compiled.kernels is None:
-        return elementary.tanh(y)
-    if compiled.kernels.tanh_tested(y.reshape(-1), elementary.TOLERANCE):
-        return y
-    return elementary.tanh(affine(x, weight, bias, exponent))  # The kernel has spoilt y.
+    return elementary.tanh(affine(x, weight, bias, exponent))
 
 
-def hidden_slopes(x: Array, weight: Array, y: Array, gradient: Array, exponent: int, wanted: bool) -> Slopes:
+def hidden_gradient(x: Array, weight: Array, y: Array, gradient: Array, exponent: int, wanted: bool) -> LayerGradient:
     """Of ``hidden``, from the gradient [n, p] of what it gave, ``y`` [n, p]."""
     left, right, bias = grid.hidden_gradient_parts(gradient, y, wanted)
     dx = grid.product(left, weight.T) if wanted else _NOTHING
-    return Slopes(dx, grid.product(x.T, right, exponent), bias)
+    return LayerGradient(dx, grid.product(x.T, right, exponent), bias)
 
 
 def mean(x: Array, weights: Array, count: float) -> float:
@@ -72,7 +77,7 @@ def mean(x: Array, weights: Array, count: float) -> float:
     return float(grid.column_sums(x * weights)) / count
 
 
-def mean_slopes(slope: float, weights: Array, count: float) -> Array:
+def mean_gradient(slope: float, weights: Array, count: float) -> Array:
     """Of ``mean``, whose own gradient is ``slope``: [n]."""
     return (slope / count) * weights
 
@@ -83,7 +88,7 @@ def smooth_l1(difference: Array) -> Array:
     return np.where(size < 1.0, 0.5 * difference * difference, size - 0.5)
 
 
-def smooth_l1_slopes(gradient: Array, difference: Array) -> Array:
+def smooth_l1_gradient(gradient: Array, difference: Array) -> Array:
     """Of ``smooth_l1``, from the gradient of what it gave; both of one shape."""
     return gradient * np.clip(difference, -1.0, 1.0)
 

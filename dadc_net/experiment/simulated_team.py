@@ -110,10 +110,12 @@ class RecordTeam:
 class ValueTeam:
     """One coordinator, and passive agents that obey it, all of them in one object."""
 
-    def __init__(self, world: World, coordinator: Coordinator, passive: PassiveAgents, reward: BatchReward) -> None:
-        """``reward`` is shown every record but the first."""
+    def __init__(
+        self, world: World, coordinator: Coordinator, passive: PassiveAgents, reward: BatchReward, digests: bool = False
+    ) -> None:
+        """``reward`` is shown every record but the first; ``digests``: whether updates are told with digests."""
+        self._digests = digests
         self._world, self._coordinator, self._passive, self._reward = world, coordinator, passive, reward
-        coordinator.is_compared = False
         spec = world.problem.environment.spec
         self._places = spec.observation_places
         self._sizes = np.array([agent.action_space.num_values for agent in spec.agents], dtype=np.uint64)
@@ -133,7 +135,8 @@ class ValueTeam:
     def _take_in(self, now: TeamStep) -> Turn:
         step = self._step
         self._step = step + 1
-        chosen, _, report = self._coordinator.receive(CommonRecord(step, now.common, now.rewards, now.begin, now.ended))
+        record = CommonRecord(step, now.common, now.rewards, now.begin, now.ended)
+        chosen, _, report = self._coordinator.receive(record, self._digests)
         if chosen is not None:
             self._passive.observe(self._passive.parts(now.observations, self._places), now.begin)
             actions = self._passive.act(step, chosen)

@@ -54,10 +54,13 @@ class Simulation:
         replicas: str = "one",
         checkpoint_every: int = 0,
         rule: StartingRule | None = None,
+        digests: bool = False,
     ) -> None:
         """Args:
         checkpoint_every: updates between those after which observers are told to look at ``snapshot()``; 0: never.
         rule: the learned rule that the configuration names.
+        digests: whether updates are told with digests of the learner where no replicas are compared; they take a tenth of
+            an update.
 
         Raises:
             MismatchError: if it names another one, or it does not fit.
@@ -75,7 +78,7 @@ class Simulation:
         obeying = [self._passive_agents(group, shared_seed) for group in groups]
         self._team: SimulatedTeam
         if settings.mode.one_learner and len(self.replicas) == 1:
-            self._team = ValueTeam(self.world, self.replicas[0].coordinator, obeying[0], self._reward)
+            self._team = ValueTeam(self.world, self.replicas[0].coordinator, obeying[0], self._reward, digests)
         else:
             self._team = RecordTeam(self.world, settings, self.replicas, obeying, self._reward)
         self._checkpoint_every = checkpoint_every

@@ -234,7 +234,7 @@ def test_the_gradient_of_actor_and_critic_has_the_bits_of_a_graph(
 
 def test_a_small_error_in_the_slopes_of_a_mean_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of sixteen units in the last place: what is smaller, rounding onto a grid mostly hides."""
-    slopes = layers.mean_slopes
-    monkeypatch.setattr(layers, "mean_slopes", lambda *given, **named: slopes(*given, **named) * (1.0 + 2.0**-48))
+    slopes = layers.mean_gradient
+    monkeypatch.setattr(layers, "mean_gradient", lambda *given, **named: slopes(*given, **named) * (1.0 + 2.0**-48))
     assert not ais_agrees("default", "one column")
     assert not actor_critic_agrees("actor-critic", "menu", monkeypatch)

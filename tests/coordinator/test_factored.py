@@ -201,7 +201,7 @@ def test_samples_of_q_estimate_the_sums_over_all_theta(baseline: bool) -> None:
     assert sampled.expected(states, 5)[0] == pytest.approx(float(chances @ values), abs=0.02)
     found, gradients = sampled.gain(states, EVERY[:1], 1.0, 6), Gradients()
     ones = np.ones(found.repeats)
-    found.back(layers.mean_slopes(1.0, ones, found.repeats), 0.0 * ones, gradients)
+    found.back(layers.mean_gradient(1.0, ones, found.repeats), 0.0 * ones, gradients)
     gradient = policy.group.flat(gradients)
     assert np.abs(gradient - exact).max() < 0.03
     assert np.abs(exact).max() > 0.1

@@ -94,7 +94,7 @@ def test_its_gradient_has_the_bits_of_a_graph(activation: str) -> None:
     x[0] = 0.0
     codes, target, counted = rng.uniform(-1, 1, (50, 3)), rng.normal(size=50), (rng.random(50) < 0.7).astype(np.float64)
     way, goals, gradients = made.forward(x, codes), Goals(target, counted, 20.0), Gradients()
-    way.back(goals.slopes(way.values.detach().numpy()), gradients)
+    way.back(goals.gradient(way.values.detach().numpy()), gradients)
     p = graphs.leaves(made.group)
     outputs = functions.fork(graphs.outputs(p, tower, torch.from_numpy(x)), 3)
     form = functions.triangular_form(made._lower(outputs[2][:, 4:]), torch.from_numpy(codes) - outputs[1][:, 1:4])

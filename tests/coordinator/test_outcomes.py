@@ -42,7 +42,7 @@ def inputs(rows: int, known: int = 5) -> Array:
 def cross_entropy(found: OutcomePass) -> tuple[float, Gradients, Array]:
     """-mean log p, and its gradients: of the parameters, and of what is known."""
     gradients, ones = Gradients(), np.ones(len(found.rows))
-    known = found.back(layers.mean_slopes(-1.0, ones, len(ones)), gradients)
+    known = found.back(layers.mean_gradient(-1.0, ones, len(ones)), gradients)
     return -layers.mean(found.rows, ones, len(ones)), gradients, known
 
 

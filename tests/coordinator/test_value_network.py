@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dadc_net.coordinator.networks.layers import Tower
+from dadc_net.coordinator.networks.regression import Goals
 from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.exact import functions
 from dadc_net.exact.streams import Stream, seed_bytes
@@ -31,7 +32,7 @@ def test_a_step_has_the_bits_of_the_graph(largest_norm: float, layers: int, expo
         distance = functions.smooth_l1(values - torch.from_numpy(goals)) * torch.from_numpy(counted)
         expected = functions.mean(distance, float(counted.sum()))
         by_graph.group.step(graphs.gradient(expected, p), 0.05, largest_norm)
-        found = by_hand.fit(states, goals, counted, 0.05, largest_norm)
+        found = by_hand.fit(states, Goals(goals, counted), 0.05, largest_norm)
         assert found == expected.item()
         assert by_hand.group.tensor_digests() == by_graph.group.tensor_digests()
 
@@ -41,9 +42,9 @@ def test_rows_that_do_not_count_do_not_matter() -> None:
     states, counted = np.round(rng.uniform(-1, 1, (8, 4)) * 2**24) / 2**24, np.array([1.0, 0.0] * 4)
     one, other = network(), network()
     goals = rng.normal(size=8)
-    one.fit(states, goals, counted, 0.05, 0.0)
-    other.fit(states, goals + 3.0 * (1.0 - counted), counted, 0.05, 0.0)
+    one.fit(states, Goals(goals, counted), 0.05, 0.0)
+    other.fit(states, Goals(goals + 3.0 * (1.0 - counted), counted), 0.05, 0.0)
     assert np.array_equal(one.group.values, other.group.values)
-    other.fit(states, goals + 3.0 * counted, counted, 0.05, 0.0)
-    one.fit(states, goals, counted, 0.05, 0.0)
+    other.fit(states, Goals(goals + 3.0 * counted, counted), 0.05, 0.0)
+    one.fit(states, Goals(goals, counted), 0.05, 0.0)
     assert not np.array_equal(one.group.values, other.group.values)

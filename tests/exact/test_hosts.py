@@ -123,11 +123,11 @@ def test_the_selftest_runs_every_algorithm_and_names_the_one_that_fails(monkeypa
     assert len(set(result.answers.values())) == len(result.digests)
     surrogate = ppo._surrogate
 
-    def with_longer_slopes(*arguments: Any) -> PolicyGain:
-        value, slopes = surrogate(*arguments)
-        return PolicyGain(value, lambda slope: slopes(slope) * (1.0 + 2.0**-52))
+    def with_a_longer_gradient(*arguments: Any) -> PolicyGain:
+        value, gradient = surrogate(*arguments)
+        return PolicyGain(value, lambda slope: gradient(slope) * (1.0 + 2.0**-52))
 
-    monkeypatch.setattr(ppo, "_surrogate", with_longer_slopes)
+    monkeypatch.setattr(ppo, "_surrogate", with_a_longer_gradient)
     broken = run_whole_selftest()
     names = ("learner ppo", "learner ppo, continuous theta", "learner ppo, factored theta")
     assert set(broken.failures) == {*names, *(f"{name} (compiled)" for name in names)}

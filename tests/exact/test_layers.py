@@ -103,10 +103,10 @@ def layer_agrees(seed: int, one: Layer) -> bool:
     def by_hand() -> Found:
         if one.is_hidden:
             y = layers.hidden(x, weight, bias, one.exponent)
-            slopes = layers.hidden_slopes(x, weight, y, gradient, one.exponent, one.wanted)
+            slopes = layers.hidden_gradient(x, weight, y, gradient, one.exponent, one.wanted)
         else:
             y = layers.affine(x, weight, bias, one.exponent)
-            slopes = layers.affine_slopes(x, weight, gradient, one.exponent, one.wanted)
+            slopes = layers.affine_gradient(x, weight, gradient, one.exponent, one.wanted)
         return [y, *(slopes if one.wanted else slopes[1:])]
 
     return agree(by_graph, by_hand)
@@ -123,7 +123,7 @@ def distance_agrees(seed: int, rows: int, scale: int) -> bool:
 
     def by_hand() -> Found:
         value = layers.mean(layers.smooth_l1(difference), weights, 7.0)
-        return [np.array(value), layers.smooth_l1_slopes(layers.mean_slopes(3.0, weights, 7.0), difference)]
+        return [np.array(value), layers.smooth_l1_gradient(layers.mean_gradient(3.0, weights, 7.0), difference)]
 
     return agree(by_graph, by_hand)
 
@@ -248,7 +248,7 @@ def test_a_weighted_mean_has_the_bits_of_its_parts(seed: int, rows: int, scale: 
 
     in_parts = every_way(lambda: found(lambda x, weights: functions.mean(x * weights, 7.0)))
     whole = every_way(lambda: found(lambda x, weights: functions.mean(x, 7.0, weights)))
-    by_hand = every_way(lambda: [np.array(layers.mean(x, weights, 7.0)), layers.mean_slopes(3.0, weights, 7.0)])
+    by_hand = every_way(lambda: [np.array(layers.mean(x, weights, 7.0)), layers.mean_gradient(3.0, weights, 7.0)])
     assert all(same(in_parts[0], other) for other in (*in_parts[1:], *whole, *by_hand))
 
 
@@ -266,12 +266,12 @@ def _other_density(found: gaussian.Density, gradient: Array) -> tuple[Array, Arr
     return gradient[:, None] * (z / found.deviation), gradient[:, None] * (z * z - 1.0)
 
 
-def _other_affine(x: Array, weight: Array, gradient: Array, _exponent: int, _wanted: bool) -> layers.Slopes:
-    return layers.Slopes(grid.product(gradient, weight.T), grid.product(x.T, gradient), gradient.sum(axis=0))
+def _other_affine(x: Array, weight: Array, gradient: Array, _exponent: int, _wanted: bool) -> layers.LayerGradient:
+    return layers.LayerGradient(grid.product(gradient, weight.T), grid.product(x.T, gradient), gradient.sum(axis=0))
 
 
 CONTROLS = {
-    "a linear layer": Control(layers, "affine_slopes", _other_affine, lambda: layer_agrees(3, Layer(9, 4, 3, False))),
+    "a linear layer": Control(layers, "affine_gradient", _other_affine, lambda: layer_agrees(3, Layer(9, 4, 3, False))),
     "a tanh layer": Control(
         grid,
         "hidden_gradient_parts",
@@ -279,12 +279,12 @@ CONTROLS = {
         lambda: layer_agrees(3, Layer(9, 4, 200, True)),  # Rounding onto a grid hides most of it.
     ),
     "a mean": Control(
-        layers, "mean_slopes", lambda slope, weights, count: slope * weights / count, lambda: distance_agrees(3, 20, 0)
+        layers, "mean_gradient", lambda slope, weights, count: slope * weights / count, lambda: distance_agrees(3, 20, 0)
     ),
     "a Gaussian": Control(gaussian, "backward", _other_density, lambda: gaussian_agrees(3, 9, 2, -1.0, False, "rows")),
     "an entropy": Control(
         categorical,
-        "entropy_slopes",
+        "entropy_gradient",
         lambda found, gradient: -gradient[:, None] * (found.chances * (found.logs + 1.0)),
         lambda: softmax_agrees(3, 9, 5, 1.0, (1.0, 1.0), "rows"),
     ),
@@ -317,7 +317,7 @@ def test_values_and_gradients_agree_with_plain_torch() -> None:
     y = layers.hidden(x, weight, bias, 0)
     found = categorical.forward(3.0 * y, drawn)
     gradient = 3.0 * categorical.backward(found, drawn, np.ones(5), 2.0 * np.ones(5))
-    slopes = layers.hidden_slopes(x, weight, y, gradient, 0, wanted=True)
+    slopes = layers.hidden_gradient(x, weight, y, gradient, 0, wanted=True)
     leaves = [leaf(x), leaf(weight), leaf(bias)]
     logs = torch.log_softmax(torch.tanh(leaves[0] @ leaves[1] + leaves[2]) * 3.0, dim=1)
     theirs = logs[torch.arange(5), torch.from_numpy(drawn)], -(logs.exp() * logs).sum(dim=1)
@@ -351,8 +351,8 @@ def test_what_is_not_finite_is_refused_either_way(wrong: float, way: Callable[[]
         lambda: categorical.forward(np.array([[0.0, wrong]]), np.array([0])),
         lambda: categorical.backward(found, drawn, bad, np.zeros(2)),
         lambda: categorical.backward(found, drawn, np.zeros(2), bad),
-        lambda: layers.affine_slopes(x, weight, gradient, 0, wanted=False),
-        lambda: layers.hidden_slopes(x, weight, np.zeros((2, 3)), gradient, 0, wanted=True),
+        lambda: layers.affine_gradient(x, weight, gradient, 0, wanted=False),
+        lambda: layers.hidden_gradient(x, weight, np.zeros((2, 3)), gradient, 0, wanted=True),
         lambda: layers.mean(bad, np.ones(2), 2.0),
     ]
     for compute in refused:

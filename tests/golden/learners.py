@@ -72,7 +72,7 @@ class _Noting(Simulation):
     """Keeps the learner's digest at the end of some updates, and ends the run after the last."""
 
     def __init__(self, config: RunConfig, marks: Sequence[int], updates: int) -> None:
-        super().__init__(config, seed_bytes(7), seed_bytes(1))
+        super().__init__(config, seed_bytes(7), seed_bytes(1), digests=True)
         self._marks, self._updates = marks, updates
         self.found: dict[str, str] = {}
 

@@ -86,7 +86,7 @@ class PolicyGain(NamedTuple):
     """What an algorithm climbs, beside entropy and imitation."""
 
     value: float
-    slopes: Callable[[float], Array]
+    gradient: Callable[[float], Array]
     """Gradient with respect to the log-density [n] of something whose gradient with respect to ``value`` is given."""
 
 
@@ -104,8 +104,8 @@ def step_share(settings: CoordinatorSettings, update: int) -> float:
 def likelihood_gain(log_density: Array, goal: Targets) -> PolicyGain:
     """Mean over the rows that happened of A log psi; log-density [n]."""
     weights = goal.advantages * goal.valid
-    slopes = partial(layers.mean_slopes, weights=weights, count=goal.rows)
-    return PolicyGain(layers.mean(log_density, weights, goal.rows), slopes)
+    gradient = partial(layers.mean_gradient, weights=weights, count=goal.rows)
+    return PolicyGain(layers.mean(log_density, weights, goal.rows), gradient)
 
 
 class ActorCritic(Algorithm):
@@ -165,16 +165,16 @@ class ActorCritic(Algorithm):
         # The prescriptions of a uniform share were not the actor's, which stays where it is.
         slope = -0.0 if settings.is_uniform(update - 1) else -1.0
         way.back(
-            returns.slopes(way.values, settings.learner.value_loss_weight),
-            policy.slopes(slope),
-            layers.mean_slopes(slope * entropy_weight(settings, update), goal.valid, goal.rows),
+            returns.gradient(way.values, settings.learner.value_loss_weight),
+            policy.gradient(slope),
+            layers.mean_gradient(slope * entropy_weight(settings, update), goal.valid, goal.rows),
             gradients,
             goal.credit,
         )
         again = goal.repeated
         if again is not None:
             weight = slope * imitation_weight(settings, update)
-            imitated = layers.mean_slopes(weight, again.weights, goal.rows)
+            imitated = layers.mean_gradient(weight, again.weights, goal.rows)
             network.policy(again.states, again.drawn).back(imitated, None, gradients, again.credit)
         group, own_share = network.group, step_share(settings, update)
         rates = self.distribution.rates(group, learning_rate(settings, update), own_share)

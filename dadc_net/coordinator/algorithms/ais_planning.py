@@ -32,6 +32,7 @@ from dadc_net.coordinator.look_ahead import Ahead, FactoredLookAhead, LookAhead
 from dadc_net.coordinator.memory import ReplayMemory, pick_below
 from dadc_net.coordinator.model import LearnedModel
 from dadc_net.coordinator.networks.parameters import ParameterGroup
+from dadc_net.coordinator.networks.regression import Goals
 from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.coordinator.prescription import Factored
 from dadc_net.coordinator.schedule import geometric, step_size
@@ -134,9 +135,9 @@ class AisPlanning(Algorithm):
         final = plan.final_value_learning_rate_share
         rate = step_size(settings, "critic", plan.value_learning_rate, final, update)
         target = self._ahead(self.value_network.following()).best(chosen)
-        loss, counted = 0.0, np.ones(len(chosen))
+        loss, goals = 0.0, Goals(target, np.ones(len(chosen)))
         for _ in range(plan.value_steps):
-            loss = self.value_network.fit(chosen, target, counted, rate, 0.0)
+            loss = self.value_network.fit(chosen, goals, rate, 0.0)
         self.value_network.target.follow(plan.target_rate)
         return loss
 

@@ -111,6 +111,6 @@ class NafDqn(Algorithm):
         way, goals = self.network.forward(states[:-1].reshape(rows, -1), codes), Goals(target, windows.valid.reshape(rows))
         values, gradients = way.values.detach().numpy(), Gradients()
         distance = goals.distance(values)
-        way.back(goals.slopes(values), gradients)
+        way.back(goals.gradient(values), gradients)
         self.network.group.descend(gradients, rate, self.naf.gradient_norm)
         return distance

@@ -29,10 +29,10 @@ def _surrogate(chosen: Array, old: Array, goal: Targets, clip: float) -> PolicyG
     followed = np.where(goal.advantages > 0.0, ratio <= 1.0 + clip, ratio >= 1.0 - clip)
     weights = (goal.advantages * followed) * goal.valid
 
-    def slopes(slope: float) -> Array:
-        return np.where(inside, layers.mean_slopes(slope, weights, goal.rows) * ratio, 0.0)
+    def gradient(slope: float) -> Array:
+        return np.where(inside, layers.mean_gradient(slope, weights, goal.rows) * ratio, 0.0)
 
-    return PolicyGain(layers.mean(ratio, weights, goal.rows), slopes)
+    return PolicyGain(layers.mean(ratio, weights, goal.rows), gradient)
 
 
 class ProximalPolicyOptimisation(ActorCritic):

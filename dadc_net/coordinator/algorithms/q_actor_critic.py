@@ -55,9 +55,9 @@ class QActorCritic(Algorithm):
         settings = self.settings
         self.q = settings.section(QActorCriticSettings)
         size, exponent = parts.approximator.size, parts.approximator.exponent
-        entries, hidden, layers = parts.theta.code_size, settings.learner.hidden_size, settings.learner.hidden_layers
+        entries, hidden, depth = parts.theta.code_size, settings.learner.hidden_size, settings.learner.hidden_layers
         initial = parts.initial("policy")
-        self.policy = PolicyNetwork(size, hidden, entries, parts.distribution, initial, layers, exponent)
+        self.policy = PolicyNetwork(size, hidden, entries, parts.distribution, initial, depth, exponent)
         self.critic = QNetwork(size, hidden, entries, parts.initial("critic"), exponent)
         self.choices = choices_over(parts, self.policy, self.critic)
         self._best = BestWindows.asked_for(parts)
@@ -134,10 +134,10 @@ class QActorCritic(Algorithm):
         found, gradients = self.choices.gain(known, drawn, unit, 2 * update + 1), Gradients()
         counted, times = np.tile(valid, found.repeats), count * found.repeats
         policy, entropy = layers.mean(found.gain, counted, times), layers.mean(found.entropy, counted, times)
-        bonus = layers.mean_slopes(-entropy_weight(settings, update), counted, times)
-        found.back(layers.mean_slopes(-1.0, counted, times), bonus, gradients)
+        bonus = layers.mean_gradient(-entropy_weight(settings, update), counted, times)
+        found.back(layers.mean_gradient(-1.0, counted, times), bonus, gradients)
         if repeated is not None:
-            imitated = layers.mean_slopes(-imitation_weight(settings, update), repeated.weights, count)
+            imitated = layers.mean_gradient(-imitation_weight(settings, update), repeated.weights, count)
             again = self.policy.forward(repeated.states, repeated.drawn)
             again.back(imitated, None, gradients, repeated.credit)
         share = settings.learner.final_learning_rate_share

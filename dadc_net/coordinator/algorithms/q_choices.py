@@ -90,8 +90,8 @@ class Enumerated(Choices):
         if self.q.gradient == "all":
 
             def back(gain: Array, entropy: Array, into: Gradients) -> None:
-                logs = (gain[:, None] * worth) * found.chances + categorical.entropy_slopes(found, entropy)
-                way.network.back(categorical.logits_slopes(found, logs), into)
+                logs = (gain[:, None] * worth) * found.chances + categorical.entropy_gradient(found, entropy)
+                way.network.back(categorical.logits_gradient(found, logs), into)
 
             return Gain(row_sums(found.chances * worth), found.entropy, 1, back)
         taken = np.take_along_axis(worth, theta[:, None], axis=1)[:, 0]

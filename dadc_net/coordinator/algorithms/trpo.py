@@ -30,6 +30,7 @@ from dadc_net.coordinator.networks.distribution import PolicyValues
 from dadc_net.coordinator.networks.natural_gradient import conjugate_gradients, dot
 from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
+from dadc_net.coordinator.networks.regression import Goals
 from dadc_net.coordinator.networks.value import ValueNetwork
 from dadc_net.coordinator.schedule import entropy_weight, imitation_weight, step_size
 from dadc_net.exact import layers
@@ -54,10 +55,10 @@ class TrustRegion(Algorithm):
         super().__init__(parts)
         self.trpo = self.settings.section(TrpoSettings)
         learner, size, exponent = self.settings.learner, parts.approximator.size, parts.approximator.exponent
-        width, layers = learner.hidden_size, learner.hidden_layers
+        width, depth = learner.hidden_size, learner.hidden_layers
         outputs, initial = parts.theta.code_size, parts.initial("policy")
-        self.policy = PolicyNetwork(size, width, outputs, parts.distribution, initial, layers, exponent)
-        self.value_network = ValueNetwork(size, width, parts.initial("value"), layers, exponent)
+        self.policy = PolicyNetwork(size, width, outputs, parts.distribution, initial, depth, exponent)
+        self.value_network = ValueNetwork(size, width, parts.initial("value"), depth, exponent)
         self._best = BestWindows.asked_for(parts)
 
     @property
@@ -92,9 +93,9 @@ class TrustRegion(Algorithm):
         trpo = self.trpo
         share = self.settings.learner.final_learning_rate_share
         rate = step_size(self.settings, "critic", trpo.value_learning_rate, share, update)
-        counted, norm = goal.valid, self.settings.learner.gradient_norm
+        returns, norm = Goals(goal.returns, goal.valid, goal.rows), self.settings.learner.gradient_norm
         for _ in range(trpo.value_steps):
-            shown["value"] = self.value_network.fit(goal.states, goal.returns, counted, rate, norm)
+            shown["value"] = self.value_network.fit(goal.states, returns, rate, norm)
         return shown
 
     def _improve_policy(self, goal: Targets, weights: _Weights) -> dict[str, float]:
@@ -103,12 +104,12 @@ class TrustRegion(Algorithm):
         # At the old parameters the surrogate's gradient is that of log psi times the advantage: the ratio is 1.
         policy = likelihood_gain(way.psi.log_density(), goal)
         entropy = layers.mean(way.psi.entropy(), goal.valid, goal.rows)
-        way.back(policy.slopes(1.0), layers.mean_slopes(weights.entropy, goal.valid, goal.rows), gradients)
+        way.back(policy.gradient(1.0), layers.mean_gradient(weights.entropy, goal.valid, goal.rows), gradients)
         if again is not None:
-            imitated = layers.mean_slopes(weights.imitation, again.weights, goal.rows)
+            imitated = layers.mean_gradient(weights.imitation, again.weights, goal.rows)
             self.policy.forward(again.states, again.drawn).back(imitated, None, gradients, again.credit)
         gradient = group.flat(gradients)
-        old = self.policy.values(goal.states, goal.drawn)
+        old = way.psi
         fisher = _Fisher(self.policy, goal, old, trpo.damping)
         direction = conjugate_gradients(fisher, gradient, trpo.conjugate_gradient_steps)
         curvature = dot(direction, fisher(direction))

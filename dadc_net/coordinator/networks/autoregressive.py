@@ -22,11 +22,11 @@ from typing import Self
 import numpy as np
 
 from dadc_net.coordinator.factors import Alike, Factors
-from dadc_net.coordinator.networks.distribution import Distribution, PolicyValues, Slopes, softmax_metric
+from dadc_net.coordinator.networks.distribution import Distribution, PolicyValues, PsiGradient, softmax_metric
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.prescription import Theta
 from dadc_net.exact import categorical as softmax
-from dadc_net.exact import grid
+from dadc_net.exact import grid, layers
 from dadc_net.exact.acting import INPUT_EXPONENT
 from dadc_net.exact.array import Array
 from dadc_net.exact.grid import row_sums
@@ -64,7 +64,7 @@ class Autoregressive(Distribution):
         logits = outputs
         if self._coupled:
             coupling = group.arrays[_COUPLING] * self._factors.earlier
-            logits = outputs + grid.product(codes, coupling, INPUT_EXPONENT)
+            logits = outputs + layers.product(codes, coupling, INPUT_EXPONENT)
         return _Values(self._factors, logits, drawn, codes, self._coupled)
 
 
@@ -101,16 +101,16 @@ class _Values(PolicyValues):
     def entropy(self) -> Array:
         return self._joined([found.entropy for found in self._found])
 
-    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> PsiGradient:
         outputs = np.empty((self._rows, self._factors.code_size))
         for group, found, drawn in zip(self._factors.alike, self._found, self._drawn, strict=True):
             d_entropy = np.zeros(len(drawn)) if entropy is None else self._spread(entropy, group)
             part = softmax.backward(found, drawn, self._spread(log_density, group, credit), d_entropy)
             outputs[:, group.columns] = part.reshape(self._rows, -1)
         if not self._coupled:
-            return Slopes(outputs, {})
+            return PsiGradient(outputs, {})
         coupling = grid.product(np.ascontiguousarray(self._codes.T), outputs, INPUT_EXPONENT) * self._factors.earlier
-        return Slopes(outputs, {_COUPLING: coupling})
+        return PsiGradient(outputs, {_COUPLING: coupling})
 
     def divergence(self, new: Self) -> Array:
         pairs = zip(self._found, new._found, strict=True)

@@ -28,7 +28,7 @@ from dadc_net.exact.grid import column_sums, row_sums
 _LOG_DEVIATION = "log-deviation"
 
 
-class Slopes(NamedTuple):
+class PsiGradient(NamedTuple):
     """Gradients of what psi is made of."""
 
     outputs: Array
@@ -49,7 +49,7 @@ class PolicyValues(ABC):
         """[n], in nats."""
 
     @abstractmethod
-    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> PsiGradient:
         """Gradients of a loss, from those with respect to log-density (under ``credit``) and entropy, [n] both; None: 0."""
 
     @abstractmethod
@@ -135,9 +135,9 @@ class CategoricalValues(PolicyValues):
     def entropy(self) -> Array:
         return self.found.entropy
 
-    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> PsiGradient:
         d_entropy = np.zeros(len(self.drawn)) if entropy is None else entropy
-        return Slopes(softmax.backward(self.found, self.drawn, log_density, d_entropy), {})
+        return PsiGradient(softmax.backward(self.found, self.drawn, log_density, d_entropy), {})
 
     def divergence(self, new: Self) -> Array:
         return row_sums(self.found.chances * (self.found.logs - new.found.logs))
@@ -184,8 +184,8 @@ class Gaussian(Distribution):
 class _GaussianValues(PolicyValues):
     def __init__(self, means: Array, log_deviation: Array, drawn: Theta) -> None:
         self.means, self.log_deviation = means, log_deviation
-        self.deviation = exp(log_deviation)
         self._found = gaussian.forward(drawn, means, log_deviation)
+        self.deviation = self._found.deviation
 
     def log_density(self, credit: Array | None = None) -> Array:
         return self._found.rows
@@ -193,11 +193,11 @@ class _GaussianValues(PolicyValues):
     def entropy(self) -> Array:
         return row_sums(np.tile(self.log_deviation + (gaussian.HALF_LOG_TWO_PI + 0.5), (len(self.means), 1)))
 
-    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> Slopes:
+    def back(self, log_density: Array, entropy: Array | None, credit: Array | None = None) -> PsiGradient:
         means, logs = gaussian.backward(self._found, log_density)
         if entropy is not None:
             logs = logs + entropy[:, None]
-        return Slopes(means, {_LOG_DEVIATION: column_sums(logs)})
+        return PsiGradient(means, {_LOG_DEVIATION: column_sums(logs)})
 
     def divergence(self, new: Self) -> Array:
         shift = self.means - new.means

@@ -32,7 +32,7 @@ class LinearPass:
 
     def back(self, gradient: Array, into: Gradients, wanted: bool = True) -> Array:
         """From the gradient [n, fan_out] of the outputs that of x, if it is ``wanted``; the parameters' go ``into``."""
-        found = layers.affine_slopes(self._x, self._weight, gradient, self._exponent, wanted)
+        found = layers.affine_gradient(self._x, self._weight, gradient, self._exponent, wanted)
         into.add(f"{self._name}.weight", found.weight)
         into.add(f"{self._name}.bias", found.bias)
         return found.x
@@ -59,11 +59,11 @@ class HiddenPass:
     def back(self, gradient: Array, into: Gradients, wanted: bool = True) -> Array:
         """As ``LinearPass.back``."""
         if self._before is None:
-            found = layers.hidden_slopes(self._x, self._weight, self.outputs, gradient, self._exponent, wanted)
+            found = layers.hidden_gradient(self._x, self._weight, self.outputs, gradient, self._exponent, wanted)
         else:
             inside = (self._before >= 0.0) & (self._before <= RELU_MAX)
             passed = np.where(inside, gradient, 0.0)
-            found = layers.affine_slopes(self._x, self._weight, passed, self._exponent, wanted)
+            found = layers.affine_gradient(self._x, self._weight, passed, self._exponent, wanted)
         into.add(f"{self._name}.weight", found.weight)
         into.add(f"{self._name}.bias", found.bias)
         return found.x

@@ -48,9 +48,7 @@ class NafPass(NamedTuple):
 
     def back(self, gradient: Array, into: Gradients) -> None:
         """From the gradient [n] of the values those of the parameters, which go ``into``."""
-        # Of a number: torch imports a computer algebra system as soon as it is handed an explicit output gradient.
-        weighted = functions.mean(self.values, 1.0, torch.from_numpy(gradient))
-        self.tower.back(torch.autograd.grad(weighted, self.outputs)[0].numpy(), into)
+        self.tower.back(functions.gradients(self.values, gradient, [self.outputs])[0], into)
 
 
 class NafNetwork:

@@ -78,7 +78,7 @@ class ParameterGroup:
         """
         joined = np.zeros(self.size)
         for name, gradient in gradients.arrays.items():
-            joined[self.slices[name]] = gradient.reshape(-1)
+            joined[self.slices[name]] = gradient.reshape(self.arrays[name].shape).reshape(-1)
         self._refuse_non_finite(joined, "gradient")
         return joined
 

@@ -26,7 +26,7 @@ class PolicyPass(NamedTuple):
         self, log_density: Array, entropy: Array | None, into: Gradients, credit: Array | None = None
     ) -> None:
         """As ``PolicyValues.back``; the parameters' gradients go ``into``."""
-        slopes = self.psi.back(log_density, entropy, credit)
-        self.network.back(slopes.outputs, into)
-        for name, gradient in slopes.own.items():
+        found = self.psi.back(log_density, entropy, credit)
+        self.network.back(found.outputs, into)
+        for name, gradient in found.own.items():
             into.add(name, gradient)

@@ -22,9 +22,9 @@ class Goals:
         """Mean smooth L1 distance of ``values`` [n]."""
         return layers.mean(layers.smooth_l1(values - self._goals), self._counted, self._count)
 
-    def slopes(self, values: Array, slope: float = 1.0) -> Array:
+    def gradient(self, values: Array, slope: float = 1.0) -> Array:
         """Gradient with respect to ``values`` [n] of a loss whose gradient with respect to the distance is ``slope``."""
-        return layers.smooth_l1_slopes(layers.mean_slopes(slope, self._counted, self._count), values - self._goals)
+        return layers.smooth_l1_gradient(layers.mean_gradient(slope, self._counted, self._count), values - self._goals)
 
 
 def fit(
@@ -39,6 +39,6 @@ def fit(
     way, gradients = tower.forward(group, inputs), Gradients()
     values = way.outputs[:, 0]
     distance = goals.distance(values)
-    way.back(goals.slopes(values)[:, None], gradients)
+    way.back(goals.gradient(values)[:, None], gradients)
     group.descend(gradients, learning_rate, largest_norm)
     return distance

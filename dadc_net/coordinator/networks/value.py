@@ -33,9 +33,9 @@ class ValueNetwork:
         self.group = ParameterGroup("value", self._tower.shapes(state_size, hidden, 1), initial)
         self.target = TargetCopy(self.group)
 
-    def fit(self, states: Array, goals: Array, counted: Array, learning_rate: float, largest_norm: float) -> float:
-        """One step against the mean smooth L1 distance of V [n] from ``goals``, as ``regression.fit``; states [n, X]."""
-        return fit(self._tower, self.group, states, Goals(goals, counted), learning_rate, largest_norm)
+    def fit(self, states: Array, goals: Goals, learning_rate: float, largest_norm: float) -> float:
+        """One step of V at AIS rows [n, X], as ``regression.fit``."""
+        return fit(self._tower, self.group, states, goals, learning_rate, largest_norm)
 
     def acting(self) -> ActingValue:
         """V with the present parameters."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 
@@ -163,6 +166,16 @@ def mean(x: Tensor, count: float | None = None, weights: Tensor | None = None) -
         return apply(_WeightedMean, x, weights, divisor)
     summed: Tensor = apply(_ColumnSums, x)
     return summed / divisor
+
+
+def gradients(values: Tensor, gradient: NDArray[np.float64], leaves: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+    """From the gradient [n] of ``values`` [n] those of ``leaves``; may be asked for again.
+
+    It goes by way of a number: torch imports a computer algebra system (0.4 s, 40 MB) as soon as it is handed an explicit
+    output gradient.
+    """
+    weighted = mean(values, 1.0, torch.from_numpy(gradient))
+    return [found.numpy() for found in torch.autograd.grad(weighted, list(leaves), retain_graph=True)]
 
 
 class _Pick(Function):
