@@ -204,7 +204,7 @@ class Coordinator:
         remembered = {} if memory is None else {"memory": memory.head}
         return {
             **{name: value for group in self.groups for name, value in group.tensor_digests().items()},
-            **{name: digest(canonical.encode(array)) for name, array in {**self._state, **carried}.items()},
+            **{name: digest(canonical.encode_array(array)) for name, array in {**self._state, **carried}.items()},
             **remembered,
         }
 

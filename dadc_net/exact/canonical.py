@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ _ARRAY_TYPES = {
     for name, form in {"float64": "<f8", "int64": "<i8", "uint64": "<u8", "uint8": "|u1", "bool": "|b1"}.items()
 }
 """Type -> its name, and the form in which its numbers are written."""
-_FLOAT = np.dtype("float64")
 
 
 def encode(value: object) -> bytes:
@@ -51,7 +51,7 @@ def encode(value: object) -> bytes:
         raw = bytes(value)
         return b"B" + _length(raw) + raw
     if isinstance(value, np.ndarray):
-        return _encode_array(value)
+        return encode_array(value)
     if isinstance(value, Mapping):
         return _encode_mapping(value)
     if isinstance(value, Sequence):
@@ -63,16 +63,22 @@ def _length(raw: bytes) -> bytes:
     return struct.pack(">Q", len(raw))
 
 
-def _encode_array(array: np.ndarray[Any, Any]) -> bytes:
-    kind = array.dtype.newbyteorder("=") if array.dtype.byteorder in "<>" else array.dtype
+def encode_array(array: np.ndarray[Any, Any]) -> bytes:
+    """Canonical bytes of an array. Raises like ``encode``."""
+    head, form = _array_head(array.dtype, array.shape)
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError("NaN has no canonical bytes")
+    return head + np.ascontiguousarray(array, dtype=form).tobytes()
+
+
+@lru_cache(maxsize=1024)
+def _array_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, str]:
+    """What stands before an array's numbers, and the form in which these are written."""
+    kind = dtype.newbyteorder("=") if dtype.byteorder in "<>" else dtype
     if kind not in _ARRAY_TYPES:
         raise TypeError(f"no canonical bytes for an array of {kind}")
-    if kind == _FLOAT and np.isnan(array).any():
-        raise ValueError("NaN has no canonical bytes")
     name, form = _ARRAY_TYPES[kind]
-    raw: bytes = np.ascontiguousarray(array, dtype=form).tobytes()
-    shape = struct.pack(f">Q{array.ndim}Q", array.ndim, *array.shape)
-    return b"".join((b"A", name, b";", shape, raw))
+    return b"A" + name + b";" + struct.pack(f">Q{len(shape)}Q", len(shape), *shape), form
 
 
 def _encode_mapping(mapping: Mapping[Any, Any]) -> bytes:

@@ -135,7 +135,7 @@ class ParameterGroup:
         """Full name -> digest, of each parameter tensor and of the optimiser's state."""
         named: dict[str, Array] = dict(self.arrays)
         named |= {"adam.first": self.adam.first, "adam.second": self.adam.second, "adam.powers": self.adam.powers}
-        return {f"{self.component}/{name}": digest(canonical.encode(array)) for name, array in named.items()}
+        return {f"{self.component}/{name}": digest(canonical.encode_array(array)) for name, array in named.items()}
 
     def snapshot(self) -> dict[str, Array]:
         """Full name -> copy of each parameter tensor and of the optimiser's state."""
