@@ -10,7 +10,7 @@ from dadc_net.exact.grid import total
 
 LEAST_DEVIATION = 1e-8
 """Added to a deviation that something is divided by."""
-_FEW_COPIES = 32
+_FEW_COPIES = 8
 """Up to so many, numbers one by one are quicker than an array operation for each step: the same IEEE operations."""
 
 

@@ -24,8 +24,8 @@ Rules of this file
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +113,7 @@ def scale_exponent(x: Array) -> int:
     return max(math.frexp(largest)[1], -_EXPONENT_LIMIT)
 
 
-@dataclass(frozen=True)
-class Operand:
+class Operand(NamedTuple):
     """A matrix already rounded for a product over ``terms`` terms; made once, used many times."""
 
     values: Array
