@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -36,8 +38,8 @@ class AisLosses:
         self.states = self._encoder.states
         """[T+1, E, X]"""
         known = np.concatenate((self.states[:-1].reshape(-1, settings.size), theta), axis=1)
-        self._reward = _Reward(group, settings, outcomes, batch, known)
-        self._transition = _Transition(group, settings, outcomes, batch, known, self.states)
+        given = _Given(group, settings, outcomes, batch, known)
+        self._reward, self._transition = _Reward(given), _Transition(given, self.states)
         self.reward, self.transition = self._reward.value, self._transition.value
         weight = settings.reward_loss_weight
         self.total = self.reward * weight + self.transition * (1.0 - weight)
@@ -56,23 +58,39 @@ class AisLosses:
         return into
 
 
+class _Given(NamedTuple):
+    """What the losses of a batch are made of."""
+
+    group: ParameterGroup
+    settings: AisSettings
+    outcomes: Outcomes | RealOutcomes
+    batch: Batch
+    known: Array
+    """[n, K]"""
+
+    def head(self, name: str, inputs: Array) -> TowerPass:
+        """Head ``name`` at inputs [n, m]."""
+        return Tower((f"{name}.hidden",), f"{name}.output").forward(self.group, inputs)
+
+    def with_outcome(self) -> Array:
+        """What is known, and the code of the outcome beside it."""
+        return np.concatenate((self.known, self.outcomes.codes(self.batch.common_index[1:])), axis=1)
+
+
 class _Reward:
     """Smooth L1 distance of the predicted from the scaled reward."""
 
-    def __init__(
-        self, group: ParameterGroup, settings: AisSettings, outcomes: Outcomes | RealOutcomes, batch: Batch, known: Array
-    ) -> None:
-        """known [n, K]."""
-        self._known = known.shape[1]
+    def __init__(self, given: _Given) -> None:
+        self._known = given.known.shape[1]
         self._direct: LinearPass | None = None
-        sees_outcome = settings.reward_input == "outcome"
-        inputs = _with_outcome(known, outcomes, batch) if sees_outcome else known
-        self._head = _head(group, "reward", inputs)
+        sees_outcome = given.settings.reward_input == "outcome"
+        inputs = given.with_outcome() if sees_outcome else given.known
+        self._head = given.head("reward", inputs)
         self._predicted = self._head.outputs[:, 0]
         if sees_outcome:
-            self._direct = LinearPass(group.arrays, "reward.direct", inputs)
+            self._direct = LinearPass(given.group.arrays, "reward.direct", inputs)
             self._predicted = self._predicted + self._direct.outputs[:, 0]
-        self._goals = Goals(batch.scaled_rewards.reshape(-1), batch.valid.reshape(-1))
+        self._goals = Goals(given.batch.scaled_rewards.reshape(-1), given.batch.valid.reshape(-1))
         self.value = self._goals.distance(self._predicted)
 
     def back(self, slope: float, into: Gradients) -> Array:
@@ -87,32 +105,26 @@ class _Reward:
 class _Transition:
     """L_nu: of z_{t+1}, x_{t+1} or both, and of the end where that is predicted."""
 
-    def __init__(
-        self,
-        group: ParameterGroup,
-        settings: AisSettings,
-        outcomes: Outcomes | RealOutcomes,
-        batch: Batch,
-        known: Array,
-        states: Array,
-    ) -> None:
-        """known [n, K], states [T+1, E, X]."""
-        self._known, self._beside_weight = known.shape[1], settings.beside_weight
+    def __init__(self, given: _Given, states: Array) -> None:
+        """states [T+1, E, X]."""
+        settings, batch = given.settings, given.batch
+        self._known, self._beside_weight = given.known.shape[1], settings.beside_weight
         self._valid = batch.valid.reshape(-1)
         self._count = max(1.0, float(self._valid.sum()))
         self._outcome: OutcomePass | None = None
         self._next: _NextAis | None = None
         if settings.loss == "next-observation":
-            self._outcome = outcomes.log_probability(group, "transition", known, batch.common_index[1:])
+            happened = batch.common_index[1:]
+            self._outcome = given.outcomes.log_probability(given.group, "transition", given.known, happened)
             if settings.beside != "none":
-                self._next = _NextAis(group, settings, settings.beside, "beside", known, states)
+                self._next = _NextAis(given, settings.beside, "beside", states)
         else:
-            self._next = _NextAis(group, settings, settings.loss, "transition", known, states)
+            self._next = _NextAis(given, settings.loss, "transition", states)
         rows = self._rows()
         self._end: TowerPass | None = None
         if settings.predicts_end:
             over = (batch.ended[1:] == ENDED_TERMINATED).astype(np.int64).reshape(-1)
-            self._end = _head(group, "end", _with_outcome(known, outcomes, batch))
+            self._end = given.head("end", given.with_outcome())
             self._told = SoftmaxLikelihood(self._end.outputs, over)
             rows = rows - self._told.rows
         self.value = layers.mean(rows, self._valid, self._count)
@@ -151,14 +163,12 @@ class _NextAis:
     A graph from the head's outputs on, and from the target if that is not data.
     """
 
-    def __init__(
-        self, group: ParameterGroup, settings: AisSettings, loss: str, name: str, known: Array, states: Array
-    ) -> None:
-        """The loss ``loss`` of head ``name``."""
-        size = settings.size
-        self._tower = _head(group, name, known)
+    def __init__(self, given: _Given, loss: str, name: str, states: Array) -> None:
+        """The loss ``loss`` of head ``name``; states [T+1, E, X]."""
+        size = given.settings.size
+        self._tower = given.head(name, given.known)
         self._predicted = torch.from_numpy(self._tower.outputs).requires_grad_()
-        self._target = torch.from_numpy(states[1:].reshape(-1, size)).requires_grad_(not settings.detach_target)
+        self._target = torch.from_numpy(states[1:].reshape(-1, size)).requires_grad_(not given.settings.detach_target)
         count = self._tower.outputs.shape[1] // size
         particles: tuple[torch.Tensor, ...] = (self._predicted,)
         if count > 1:
@@ -173,15 +183,6 @@ class _NextAis:
         leaves = [self._predicted, *([self._target] if self._target.requires_grad else [])]
         predicted, *target = functions.gradients(self._found, gradient, leaves)
         return self._tower.back(predicted, into, wanted=True), target[0] if target else None
-
-
-def _head(group: ParameterGroup, name: str, known: Array) -> TowerPass:
-    return Tower((f"{name}.hidden",), f"{name}.output").forward(group, known)
-
-
-def _with_outcome(known: Array, outcomes: Outcomes | RealOutcomes, batch: Batch) -> Array:
-    """What is known [n, K], and the code of the outcome beside it."""
-    return np.concatenate((known, outcomes.codes(batch.common_index[1:])), axis=1)
 
 
 def _of(outcome: OutcomePass | None) -> OutcomePass:
