@@ -37,6 +37,7 @@ _COPIES = 4096
 _ROUND = 4
 """They are this many times as many as those behind a value, at most: where values are costly, so is the search."""
 _FEW = 8
+_BEST_FOUND = "; the best that was found, of too many to try each"
 _TOO_MANY = "not looked for: there are too many prescriptions to try each"
 
 
@@ -190,7 +191,7 @@ def baselines(config: RunConfig, plan: Plan | None, trajectories: int) -> Baseli
         why = "not looked for: learners are independent, and no coordinator prescribes anything"
         return Baselines(random=None, constant=None, prescription=why)
     if plan is not None:
-        return _by_planner(config, plan, candidates(config.family), trajectories)
+        return _by_planner(config, plan, trajectories)
     tried = _tried(config)
     random = mean_estimate(returns_of(config, RandomRule(config.family), trajectories, "baselines"))
     if tried is None:
@@ -206,24 +207,24 @@ def _known(value: float | None) -> Estimate | None:
     return None if value is None else Estimate(value, 0.0)
 
 
-def _by_planner(config: RunConfig, plan: Plan, tried: NDArray[Any] | None, trajectories: int) -> Baselines:
+def _by_planner(config: RunConfig, plan: Plan, trajectories: int) -> Baselines:
     random = _known(plan.random)
-    space = config.family.space
-    if plan.best_constant is not None and plan.best_entry is not None and isinstance(space, FiniteSpace):
-        best = finite_theta(space, np.array([plan.best_entry]))[0]
+    if plan.best_constant is not None and plan.best_theta is not None:
+        doubt = "" if plan.every_constant_tried else _BEST_FOUND
         return Baselines(
             random=random,
             constant=_known(plan.best_constant),
-            prescription=described(config.family, best),
+            prescription=described(config.family, plan.best_theta) + doubt,
             memoryless=_known(plan.best_memoryless()),
         )
+    tried = _tried(config)
     if tried is None:
         return Baselines(random=random, constant=None, prescription=_TOO_MANY)
     stream = Stream("evaluation/baselines", _SEED)
-    rules = [ConstantRule(theta[None]) for theta in tried]
+    rules = [ConstantRule(theta[None]) for theta in tried.thetas]
     found = [plan.estimate(config.family, rule, trajectories, stream) for rule in rules]
     first = int(np.argmax([estimate.value for estimate in found]))
-    return Baselines(random=random, constant=found[first], prescription=described(config.family, tried[first]))
+    return Baselines(random=random, constant=found[first], prescription=tried.named(first))
 
 
 def _searched(config: RunConfig, thetas: NDArray[Any], trajectories: int) -> tuple[Estimate, int]:
@@ -247,5 +248,9 @@ def described(family: PrescriptionFamily, theta: NDArray[Any]) -> str:
         return family.entries[int(theta)]
     if family.shape[1] == 0:
         return f"the map {np.round(theta, 2).tolist()}"
+    if not family.is_random:
+        tables = np.argmax(family.weights(theta[None])[0], axis=2).tolist()
+        whose = ["all agents"] if len(tables) == 1 else [f"agent {agent}" for agent in range(1, len(tables) + 1)]
+        return ", ".join(f"{who} by local value {'/'.join(map(str, own))}" for who, own in zip(whose, tables, strict=True))
     chances = np.round(family.probabilities(theta[None])[0], 2).tolist()
     return f"chances of the actions at each local value {chances}"

@@ -10,10 +10,11 @@ from dadc_net.exact.streams import Stream
 from dadc_net.experiment.finite_plan import PlanRequest, plan_finite, plan_text
 from dadc_net.experiment.learned_rules import learned_rules
 from dadc_net.planning.evaluation import Estimate, Rule
-from dadc_net.planning.finite.baselines import best_constant, random_coordinator
+from dadc_net.planning.finite.best_constant import best_constant
 from dadc_net.planning.finite.exact_law import LawOfTeam
 from dadc_net.planning.finite.law_walk import LawBeliefs
 from dadc_net.planning.finite.memoryless import best_memoryless
+from dadc_net.planning.finite.random_coordinator import random_coordinator
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.planning.planners import Plan
 from dadc_net.team.menu import PrescriptionMenu
@@ -42,14 +43,15 @@ def finite_plan(config: RunConfig) -> Plan:
     found, seconds = plan_finite(config, PlanRequest(parameters={}, seconds=config.evaluation.plan_seconds))
     constant = best_constant(values, beside)
     # A constant prescription is one of those that the optimum is over.
-    lower = found.lower if constant is None else max(found.lower, min(constant[0], found.upper))
+    lower = found.lower if constant is None else max(found.lower, min(constant.value, found.upper))
 
     def estimate(family: PrescriptionFamily, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
         fitting = values if family is beside else rule_values(config, family)
         return fitting.estimate(rule, trajectories, stream)
 
     def memoryless() -> float | None:
-        found = None if constant is None else best_memoryless(values, beside, constant[1])
+        entry = None if constant is None else constant.entry
+        found = None if entry is None else best_memoryless(values, beside, entry)
         return None if found is None else found.value
 
     return Plan(
@@ -63,8 +65,9 @@ def finite_plan(config: RunConfig) -> Plan:
         text=plan_text(task.name, found, seconds),
         estimate=estimate,
         estimator="performance differences of exact beliefs",
-        best_constant=constant[0] if constant else None,
-        best_entry=constant[1] if constant else None,
+        best_constant=constant.value if constant else None,
+        best_theta=constant.theta if constant else None,
+        every_constant_tried=constant is not None and constant.entry is not None,
         beliefs=_beliefs(config, beside, values, (lower, found.upper)),
         best_memoryless=memoryless,
     )

@@ -17,7 +17,7 @@ from dadc_net.planning.certificate import ExactBeliefs
 from dadc_net.planning.coordinated_model import CoordinatedModel
 from dadc_net.planning.evaluation import Estimate, Rule
 from dadc_net.planning.value_iteration import Solution
-from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta
 from dadc_net.team.tasks import MENU, Task
 
 Valuer = Callable[[PrescriptionFamily, Rule, int, Stream], Estimate]
@@ -82,9 +82,11 @@ class Plan:
     """Where the planner enumerates beliefs and a menu."""
     solution: Solution | None = None
     best_constant: float | None = None
-    """Value of the best prescription that is played at every step; None where it is unknown."""
-    best_entry: int | None = None
-    """Which of all prescriptions it is, where that is known."""
+    """Value of the best prescription that is played at every step, or of the best found; None where it is unknown."""
+    best_theta: Theta | None = None
+    """[], [F] or [D] that prescription, where it is known."""
+    every_constant_tried: bool = False
+    """Whether none can be better."""
     beliefs: ExactBeliefs | None = None
     """Exact beliefs for Theorem 5's constants, where the planner enumerates none; None also where they cannot be made."""
     best_memoryless: Callable[[], float | None] = _unknown

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from dadc_net.cli.progress import optimum_text
 from dadc_net.config import RunConfig, resolve
 from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.experiment.baselines import baselines
 from dadc_net.experiment.evaluation import Evaluator, Exact
 from dadc_net.experiment.finite_plan import PlanRequest, plan_finite
 from dadc_net.experiment.finite_valuation import finite_plan
+from dadc_net.planning.finite import best_constant
 
 STREAM = Stream("test", seed_bytes(1))
 
@@ -73,17 +75,23 @@ def test_blind_prescriptions_are_worth_the_same_however_they_are_chosen() -> Non
 
 
 @pytest.mark.parametrize(("task", "prescriptions"), [("broadcast-channel", "menu"), ("recycling", "factored")])
-def test_prescriptions_made_for_another_structure_stand_beside_its_optimum(task: str, prescriptions: str) -> None:
+def test_prescriptions_made_for_another_structure_stand_beside_its_optimum(
+    task: str, prescriptions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Between the times of sharing agents have six local values: the task's own tables, of two, do not fit.
+    # Half a million prescriptions in parts are searched then.
+    monkeypatch.setattr(best_constant, "_MOST_WORK", 1_000_000)
     config = two_decisions(task, structure="periodic-sharing", prescriptions=prescriptions)
     assert config.family is not config.task.menus["all"]
     plan = Evaluator(config).plan
     assert plan is not None
     assert plan.random is not None
     assert plan.random < plan.value
-    # Half a million prescriptions in parts are too many to try.
-    assert (plan.best_constant is None) == (task == "recycling")
-    assert (plan.best_constant or plan.random) <= plan.value + 1e-9
+    assert plan.every_constant_tried == (task != "recycling")
+    assert plan.best_constant is not None
+    assert plan.random < plan.best_constant <= plan.value + 1e-9
+    said = baselines(config, plan, 2).prescription
+    assert said.endswith("; the best that was found, of too many to try each") == (task == "recycling")
 
 
 def test_no_time_to_plan_is_no_optimum() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dadc_net.config import resolve
 from dadc_net.experiment.finite_valuation import rule_values
-from dadc_net.planning.finite.baselines import best_constant
+from dadc_net.planning.finite.best_constant import best_constant
 from dadc_net.planning.finite.memoryless import best_memoryless
 from dadc_net.team.menu import PrescriptionMenu
 
@@ -40,11 +40,12 @@ def test_what_is_found_is_worth_what_is_said_and_no_less_than_a_constant(task: s
     values = rule_values(config, config.family)
     constant = best_constant(values, config.family)
     assert constant is not None
-    found = best_memoryless(values, config.family, constant[1])
+    assert constant.entry is not None
+    found = best_memoryless(values, config.family, constant.entry)
     assert found is not None
     played = dict(zip(found.commons, found.rule.tolist(), strict=True))
     assert values.exact(ByCommon(played)) == pytest.approx(found.value, abs=1e-9)
-    assert found.value >= constant[0] - 1e-9
+    assert found.value >= constant.value - 1e-9
 
 
 def test_of_few_rules_it_is_the_best() -> None:
@@ -54,7 +55,8 @@ def test_of_few_rules_it_is_the_best() -> None:
     values = rule_values(config, menu)
     constant = best_constant(values, menu)
     assert constant is not None
-    found = best_memoryless(values, menu, constant[1])
+    assert constant.entry is not None
+    found = best_memoryless(values, menu, constant.entry)
     assert found is not None
     # Both do the same.
     met = [z for z in found.commons if z[2:4] in ((LISTEN, LISTEN), (LEFT, LEFT))]
@@ -65,7 +67,7 @@ def test_of_few_rules_it_is_the_best() -> None:
         for entries in itertools.product(range(2), repeat=len(met))
     ]
     assert found.value == pytest.approx(max(one for one in every if one is not None), abs=1e-9)
-    assert found.value > constant[0] + 1.0
+    assert found.value > constant.value + 1.0
 
 
 def test_what_is_too_much_is_not_looked_for() -> None:

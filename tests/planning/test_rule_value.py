@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.evaluation import Estimate
 from dadc_net.planning.finite import rule_value
-from dadc_net.planning.finite.baselines import best_constant, random_coordinator
+from dadc_net.planning.finite.best_constant import best_constant
 from dadc_net.planning.finite.exact_law import LawOfTeam
 from dadc_net.planning.finite.plan import plan_team
+from dadc_net.planning.finite.random_coordinator import random_coordinator
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.planning.finite.sharing import Sharing
 from dadc_net.planning.monte_carlo import monte_carlo
@@ -261,7 +262,10 @@ def test_constant_and_random_coordinators_against_every_path() -> None:
 
     every = [constant(entry) for entry in range(len(table))]
     np.testing.assert_allclose(values.constant(np.arange(len(table))), every, atol=1e-10)
-    assert best_constant(values, menu) == pytest.approx((max(every), int(np.argmax(every))), abs=1e-10)
+    found = best_constant(values, menu)
+    assert found is not None
+    assert found.value == pytest.approx(max(every), abs=1e-10)
+    assert found.theta == found.entry == int(np.argmax(every))
     assert max(every) - min(every) > 0.1
     uniform = by_force(tiny, "none", 0, lambda common, private, k: np.array([0.5, 0.5]), 3)
     assert random_coordinator(values, menu) == pytest.approx(uniform, abs=1e-10)

@@ -1,12 +1,10 @@
-"""Exact values of coordinators that look at nothing: the best constant prescription, and prescriptions drawn at random.
+"""The exact value of a coordinator that looks at nothing, and draws its prescriptions at random.
 
-Neither needs a belief: what becomes common changes nothing in what is played, so that the law of state and local
-information alone moves on, linearly.
+It needs no belief: what becomes common changes nothing in what is played, so that the law of state and local information
+alone moves on, linearly.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -14,29 +12,7 @@ from dadc_net.planning.finite.exact_law import Law, LawOfTeam, split_rows
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.team.menu import PrescriptionMenu
-from dadc_net.team.prescriptions import PrescriptionFamily, finite_theta
-from dadc_net.team.spaces import FiniteSpace
-
-_MOST_ROWS = 2_000_000
-"""Entries of a menu times joint values of state and local information, up to which all entries are tried."""
-_BLOCK_ROWS = 50_000
-
-
-def best_constant(values: RuleValues, family: PrescriptionFamily) -> tuple[float, int] | None:
-    """The value of the best prescription that is played at every step, and which of all it is; None where they are not
-    finitely many, or too many to try."""
-    space = family.space
-    if not isinstance(space, FiniteSpace):
-        return None
-    team, entries = values.team, space.num_values
-    rows = team.model.num_states * math.prod(team.local_values)
-    if entries * rows > _MOST_ROWS:
-        return None
-    block = max(1, _BLOCK_ROWS // rows)
-    blocks = [np.arange(first, min(first + block, entries)) for first in range(0, entries, block)]
-    found = np.concatenate([values.constant(finite_theta(space, tried)) for tried in blocks])
-    best = int(np.argmax(found))
-    return float(found[best]), best
+from dadc_net.team.prescriptions import PrescriptionFamily
 
 
 def random_coordinator(values: RuleValues, family: PrescriptionFamily) -> float:

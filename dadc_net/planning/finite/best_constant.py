@@ -1,0 +1,174 @@
+"""The best prescription that is played at every step, whatever happens: the best of all, or the best that is found.
+
+All are tried where that is affordable. Where they are too many but are made of choices, one after the other is bettered from
+prescriptions under which every agent always does one thing, and from some that are drawn: first a single choice at a time,
+then, for the best that this leads to, two at a time, because two agents may have to change their minds together. That is a
+local optimum: what is found bounds the best constant from below, and its value is exact.
+
+What is affordable is a number of rows of the law that are moved, and not a time, so that the same is found on every host.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.exact.streams import Stream, seed_bytes
+from dadc_net.planning.finite.exact_law import Law
+from dadc_net.planning.finite.joint_beliefs import Array, Numbers
+from dadc_net.planning.finite.rule_value import RuleValues
+from dadc_net.team.prescriptions import PrescriptionFamily, Theta, finite_theta
+from dadc_net.team.spaces import FiniteSpace
+
+_MOST_WORK = 25_000_000
+"""Rows that are moved, over all steps and prescriptions: some ten seconds of one core."""
+_MOST_ROWS = 2_000_000
+"""Joint values of state and local information, beyond which nothing is tried."""
+_BLOCK_ROWS = 200_000
+_SAMPLE = 16
+"""Prescriptions by which it is found out how many rows one moves."""
+_DRAWN, _MOST_STARTS = 32, 256
+"""Prescriptions that the search begins with: drawn ones, and those of one action each."""
+_FEW = 4
+"""Of where they led, those from which two choices are changed."""
+_NOTHING = 1e-9
+
+
+class BestConstant(NamedTuple):
+    """A constant prescription that was found."""
+
+    value: float
+    """Exact."""
+    theta: Theta
+    """[], or [F] choices"""
+    entry: int | None
+    """Its number among all, where all were tried; None: there may be a better one."""
+
+
+def best_constant(values: RuleValues, family: PrescriptionFamily) -> BestConstant | None:
+    """The best prescription to play at every step; None where they are not finitely many, or too many to search through."""
+    space = family.space
+    rows = values.team.model.num_states * math.prod(values.team.local_values)
+    if not isinstance(space, FiniteSpace) or rows > _MOST_ROWS:
+        return None
+    worth = _Worth(values, space)
+    if worth.affords(space.num_values):
+        return worth.best_of_all()
+    search = _Search(worth, space)
+    # A menu is a list: what is not tried there is not near to anything that was.
+    if space.columns == 1 or not worth.affords(search.singly):
+        return None
+    return search.best(_starts(values, family, space))
+
+
+def _starts(values: RuleValues, family: PrescriptionFamily, space: FiniteSpace) -> NDArray[np.int64]:
+    """[n, F] where the search begins."""
+    sizes = np.array(space.sizes)
+    share = Stream("planning/best-constant", seed_bytes(0)).uniforms(0, _DRAWN, len(sizes))
+    drawn = (share * sizes).astype(np.int64)
+    joint = values.team.model.joint_actions
+    if family.shape[0] == 1:
+        actions = np.arange(min(joint.sizes))[:, None]
+    else:
+        actions = joint.values(np.arange(min(joint.num_values, _MOST_STARTS)))
+    always = family.always(actions)
+    return drawn if always is None else np.concatenate((always, drawn))
+
+
+class _Worth:
+    """Exact values of constant prescriptions, and what they cost."""
+
+    def __init__(self, values: RuleValues, space: FiniteSpace) -> None:
+        self._values, self._space = values, space
+        self._rows = self._widest = 0
+        sample = np.unique(np.linspace(0, space.num_values - 1, _SAMPLE).astype(np.int64))
+        self._block = _SAMPLE
+        self.of(finite_theta(space, sample))
+        self._each = self._rows / len(sample)
+        self._block = max(1, _BLOCK_ROWS * len(sample) // self._widest)
+
+    def affords(self, count: int) -> bool:
+        """Whether ``count`` more prescriptions can be tried."""
+        return self._rows + count * self._each <= _MOST_WORK
+
+    def of(self, thetas: Theta) -> Array:
+        """[n] of [n] or [n, F]"""
+        firsts = range(0, len(thetas), self._block)
+        return np.concatenate([self._of_block(thetas[first : first + self._block]) for first in firsts])
+
+    def best_of_all(self) -> BestConstant:
+        """Of the whole space."""
+        value, best, number = -math.inf, 0, self._space.num_values
+        for first in range(0, number, self._block):
+            worth = self._of_block(finite_theta(self._space, np.arange(first, min(first + self._block, number))))
+            if worth.max() > value:
+                value, best = float(worth.max()), first + int(np.argmax(worth))
+        return BestConstant(value, finite_theta(self._space, np.array([best]))[0], best)
+
+    def _of_block(self, thetas: Theta) -> Array:
+        def play(law: Law) -> tuple[Law, Numbers]:
+            self._rows += len(law.mass)
+            self._widest = max(self._widest, len(law.mass))
+            return self._values.team.act(law, thetas)
+
+        return self._values.blind(len(thetas), play)
+
+
+class _Search:
+    """Betters prescriptions of several factors choice by choice."""
+
+    def __init__(self, worth: _Worth, space: FiniteSpace) -> None:
+        self._worth, self._sizes = worth, space.sizes
+        self.singly = sum(self._sizes) - len(self._sizes)
+        """Changes of a single choice."""
+
+    def best(self, starts: NDArray[np.int64]) -> BestConstant:
+        """From each of ``starts`` [n, F], the most promising first."""
+        worth = self._worth.of(starts)
+        reached = [self._climbed(float(worth[start]), starts[start]) for start in np.argsort(-worth, kind="stable")]
+        different = {tuple(theta.tolist()): value for value, theta in reached}
+        best = sorted(different.items(), key=lambda pair: (-pair[1], pair[0]))
+        found = [self._bettered(value, np.array(theta)) for theta, value in best[:_FEW]]
+        value, theta = max([(best[0][1], np.array(best[0][0])), *found], key=lambda pair: pair[0])
+        return BestConstant(value, theta, None)
+
+    def _bettered(self, value: float, theta: Numbers) -> tuple[float, Numbers]:
+        """Where neither one other choice is better, nor, as far as they can be tried, two others are."""
+        while self._worth.affords(self.singly**2 // 2):
+            best = self._step(value, theta, 2)
+            if best is None:
+                break
+            value, theta = self._climbed(*best)
+        return value, theta
+
+    def _climbed(self, value: float, theta: Numbers) -> tuple[float, Numbers]:
+        """Where no single other choice is better."""
+        while self._worth.affords(self.singly):
+            best = self._step(value, theta, 1)
+            if best is None:
+                break
+            value, theta = best
+        return value, theta
+
+    def _step(self, value: float, theta: Numbers, count: int) -> tuple[float, Numbers] | None:
+        """The best that differs from theta [F] in ``count`` choices; None if none is better."""
+        tried = np.array(list(self._changed(theta, count)))
+        if not len(tried):
+            return None
+        worth = self._worth.of(tried)
+        best = int(np.argmax(worth))
+        return (float(worth[best]), tried[best]) if worth[best] > value + _NOTHING else None
+
+    def _changed(self, theta: Numbers, count: int) -> Iterator[Numbers]:
+        """[F] each"""
+        others = [[choice for choice in range(size) if choice != own] for size, own in zip(self._sizes, theta, strict=True)]
+        for factors in itertools.combinations(range(len(theta)), count):
+            for choices in itertools.product(*(others[factor] for factor in factors)):
+                changed = theta.copy()
+                changed[list(factors)] = choices
+                yield changed
