@@ -10,11 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dadc_net.coordinator.algorithms.q_choices import Sampled
+from dadc_net.coordinator.algorithms.q_choices import Choices, Enumerated, Sampled
 from dadc_net.coordinator.algorithms.registry import PpoSettings, QActorCriticSettings
 from dadc_net.coordinator.coordinator import Coordinator
 from dadc_net.coordinator.factors import Factors
 from dadc_net.coordinator.networks.autoregressive import Autoregressive
+from dadc_net.coordinator.networks.distribution import Categorical, Distribution
 from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
 from dadc_net.coordinator.networks.policy import PolicyNetwork
 from dadc_net.coordinator.networks.q import QNetwork
@@ -199,14 +200,51 @@ def test_samples_of_q_estimate_the_sums_over_all_theta(baseline: bool) -> None:
     q = QActorCriticSettings(samples=4096, baseline=baseline)
     sampled = Sampled(policy, critic, q, Factored(SIZES, 1), Stream("q/samples", seed_bytes(3)))
     assert sampled.expected(states, 5)[0] == pytest.approx(float(chances @ values), abs=0.02)
-    found, gradients = sampled.gain(states, EVERY[:1], 1.0, 6), Gradients()
+    found, gradients = sampled.gain(states, EVERY[:1], np.zeros(1), 1.0, 6), Gradients()
     ones = np.ones(found.repeats)
     found.back(layers.mean_gradient(1.0, ones, found.repeats), 0.0 * ones, gradients)
     gradient = policy.group.flat(gradients)
     assert np.abs(gradient - exact).max() < 0.03
     assert np.abs(exact).max() > 0.1
     # With the same draws, in units of 4.
-    assert np.array_equal(found.gain, sampled.gain(states, EVERY[:1], 4.0, 6).gain * 4.0)
+    assert np.array_equal(found.gain, sampled.gain(states, EVERY[:1], np.zeros(1), 4.0, 6).gain * 4.0)
+
+
+@pytest.mark.parametrize("kind", ["menu", "factored"])
+def test_the_corrected_gradient_is_right_whatever_q_is(kind: str) -> None:
+    """Averaged over theta ~ psi, it is that of sum_theta psi(theta) G(theta), for a critic that knows nothing of G."""
+    sizes = (len(EVERY),) if kind == "menu" else SIZES
+    factors, stream = Factors(sizes), Stream("test", seed_bytes(1))
+    theta = np.arange(len(EVERY)) if kind == "menu" else EVERY
+    distribution: Distribution = Categorical() if kind == "menu" else Autoregressive(factors, coupled=True)
+    policy = PolicyNetwork(4, 5, factors.code_size, distribution, stream)
+    critic = QNetwork(4, 5, factors.code_size, Stream("critic", seed_bytes(1)), 0)
+    critic.group.assign(critic.group.values * 3.0)
+    states = np.repeat(np.round(np.sin(np.arange(4.0)).reshape(1, 4) * 2**24) / 2**24, len(EVERY), axis=0)
+    returns = 2.0 * np.cos(np.arange(float(len(EVERY))))
+    way, summed = policy.forward(states, theta), Gradients()
+    chances = np.exp(way.psi.log_density())
+    way.back(chances * returns, None, summed)
+    exact = policy.group.flat(summed)
+
+    def mean(gradient: str, goals: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
+        """Over all theta, each as often as psi draws it; samples of their own are many."""
+        q = QActorCriticSettings(gradient=gradient, samples=2048)  # type: ignore[arg-type]
+        choices: Choices = Enumerated(policy, critic, q)
+        if kind == "factored":
+            choices = Sampled(policy, critic, q, Factored(SIZES, 1), Stream("q/samples", seed_bytes(3)))
+        found, gradients = choices.gain(states, theta, goals, unit, 6), Gradients()
+        weights = np.tile(chances, found.repeats) * unit
+        found.back(layers.mean_gradient(1.0, weights, found.repeats), 0.0 * weights, gradients)
+        return policy.group.flat(gradients)
+
+    tolerance = 1e-6 if kind == "menu" else 0.05
+    assert np.abs(exact).max() > 0.2
+    assert np.abs(mean("corrected", returns, 1.0) - exact).max() < tolerance
+    assert np.abs(mean("corrected", returns, 4.0) - exact).max() < tolerance
+    # Whoever believes Q alone is wrong by what Q is.
+    assert np.abs(mean("all", returns, 1.0) - exact).max() > 0.1
+    assert np.array_equal(mean("all", returns, 1.0), mean("all", 0.0 * returns, 1.0))
 
 
 def both_or_neither(algorithm: str, coupled: bool, updates: int = 40) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ def test_a_geometric_schedule_falls_by_equal_factors() -> None:
         ("schedule.actor_exponent=0.7", "must lie strictly between"),
         ('schedule.kind="robins-monro"', "Did you mean 'robbins-monro'"),
         ("schedule.parameter_bound=-1", "schedule.parameter_bound"),
-        ('q.gradient="some"', "Choose one of all, sampled"),
+        ('q.gradient="some"', "Choose one of all, sampled, corrected"),
         ("planning.warm_up=24", "less than planning.window"),
         ("trpo.max_kl=0", "trpo.max_kl"),
     ],

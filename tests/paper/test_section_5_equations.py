@@ -143,23 +143,26 @@ def test_with_lambda_zero_the_target_is_the_printed_one() -> None:
     assert printed.lambda_returns(rewards, following, 0.9, 1.0)[0] == pytest.approx(whole)
 
 
-@pytest.mark.parametrize("gradient", ["sampled", "all"])
+@pytest.mark.parametrize("gradient", ["sampled", "all", "corrected"])
 def test_equation_6_the_actor_climbs_its_policy_gradient(gradient: str) -> None:
     """Equation (6): 1/B sum Q(x_t, theta_t) grad log psi(x_t, theta_t), by ascent, as printed.
 
     Q is the critic that (5) has just made; with the one before it, as printed, the step would be another. ``all`` puts the
-    expectation over theta where the one sample stood.
+    expectation over theta where the one sample stood; ``corrected`` adds the sample, times what its return exceeds Q by.
     """
     done = one_update(theorem_settings(*RATES, *AS_PRINTED, f"q.gradient={gradient}"))
     seen, vartheta = done.seen, done.before["policy"]
     states = printed.encode(done.before["ais"], seen.inputs)[:-1]
     rows = np.arange(len(seen.thetas))
+    goals = critic_goals(done, done.learner.settings.learner.trace_decay, done.before["critic"])
 
     def gain(p: Parameters, phi: Parameters) -> float:
         q, chances = printed.q_values(phi, states, seen.entries), printed.psi(p, states)
         if gradient == "sampled":
             return float((q[rows, seen.thetas] * np.log(chances[rows, seen.thetas])).mean())
-        return float((q * chances).sum(axis=1).mean())
+        expected = float((q * chances).sum(axis=1).mean())
+        beyond = (goals - q[rows, seen.thetas]) * np.log(chances[rows, seen.thetas])
+        return expected + float(beyond.mean()) if gradient == "corrected" else expected
 
     steps = {name: change / C for name, change in done.moved("policy").items()}
     expected = printed.slopes(lambda p: gain(p, done.after["critic"]), vartheta)

@@ -7,6 +7,7 @@
 
     q.bootstrap   expected: Q(x_{t+1}, .) is sum_h psi(h) Q(x_{t+1}, h);  sampled: Q(x_{t+1}, theta_{t+1}) as printed
     q.gradient    all: sum_h Q(x, h) grad psi(h);                         sampled: Q(x, theta) grad log psi(theta) as printed
+                  corrected: all, and (G_t - Q(x_t, theta_t)) grad log psi(theta_t) on top
     q.baseline    whether sum_h psi(h) Q(x, h) is taken off Q in the sampled gradient
 
 Where theta has several factors, sums over h are means over samples of psi: see ``q_choices``.
@@ -14,6 +15,10 @@ Where theta has several factors, sums over h are means over samples of psi: see 
 Where advantages are normalised, Q is in units of the deviation of G_t - sum_h psi(h) Q(x_t, h), as an actor-critic's
 advantages are. Not of Q's own deviation under psi: that one goes to 0 with what psi explores, faster than entropy grows, so
 that no weight of the bonus keeps a rule from ending where it is best without looking.
+
+Deviation: (6) as printed believes Q at every prescription, also where psi has long ceased to try it. What is corrected has
+the mean that an actor-critic's gradient has, whatever Q is, and a good Q takes away variance. It is an option, which the
+recipe uses.
 
 Deviation: the target of (5) is data, as always in temporal-difference learning; (5) and (6) are printed with the same
 sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because
@@ -100,7 +105,7 @@ class QActorCritic(Algorithm):
             loss = self.critic.fit(known, chosen, aims, rate, self.settings.learner.gradient_norm)
         if self.settings.is_uniform(update - 1):
             return {"critic": loss}
-        scale = batch.valid.reshape(rows), count, unit
+        scale = batch.valid.reshape(rows), count, unit, goals.reshape(rows)
         return {"critic": loss, **self._improve_actor(batch, known, scale, update, repeated)}
 
     def _targets(self, batch: Batch, states: Array, expected: Array) -> Array:
@@ -126,12 +131,12 @@ class QActorCritic(Algorithm):
         return goals
 
     def _improve_actor(
-        self, batch: Batch, known: Array, scale: tuple[Array, float, float], update: int, repeated: Repeated | None
+        self, batch: Batch, known: Array, scale: tuple[Array, float, float, Array], update: int, repeated: Repeated | None
     ) -> dict[str, float]:
-        """``scale``: [n] rows that count, how many they are, and the unit of Q."""
-        settings, (valid, count, unit) = self.settings, scale
+        """``scale``: [n] rows that count, how many they are, the unit of Q, and the goals [n]."""
+        settings, (valid, count, unit, goals) = self.settings, scale
         drawn = drawn_rows(batch.prescriptions, batch.steps * batch.copies)
-        found, gradients = self.choices.gain(known, drawn, unit, 2 * update + 1), Gradients()
+        found, gradients = self.choices.gain(known, drawn, goals, unit, 2 * update + 1), Gradients()
         counted, times = np.tile(valid, found.repeats), count * found.repeats
         policy, entropy = layers.mean(found.gain, counted, times), layers.mean(found.entropy, counted, times)
         bonus = layers.mean_gradient(-entropy_weight(settings, update), counted, times)

@@ -2,7 +2,7 @@
 
     menu       expectations and (6) are sums over all M entries
     factored   the number of theta is a product, so expectations are means over q.samples theta drawn from psi with a stream
-               of their own; in (6) with q.gradient = all, these samples are scored, each against the mean of the others
+               of their own; in (6), unless q.gradient = sampled, they are scored, each against the mean of the others
 
 Both are unbiased for one and the same quantity; the second has the variance of its samples.
 """
@@ -63,8 +63,8 @@ class Choices(ABC):
         """Q(x, theta): [n, X] and [n] or [n, F] -> [n]"""
 
     @abstractmethod
-    def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
-        """(6) at AIS rows [n, X] where ``theta`` was drawn, Q in units of ``unit``."""
+    def gain(self, states: Array, theta: NDArray[Any], goals: Array, unit: float, address: int) -> Gain:
+        """(6) at AIS rows [n, X] where ``theta`` was drawn and ``goals`` [n] followed, Q in units of ``unit``."""
 
 
 class Enumerated(Choices):
@@ -79,7 +79,7 @@ class Enumerated(Choices):
         found: Array = np.take_along_axis(self.critic.all(states), theta[:, None], axis=1)[:, 0]
         return found
 
-    def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
+    def gain(self, states: Array, theta: NDArray[Any], goals: Array, unit: float, address: int) -> Gain:
         values = self.critic.all(states)
         way = self.policy.forward(states, theta)
         psi = way.psi
@@ -87,15 +87,18 @@ class Enumerated(Choices):
             raise InvariantError("the exact sum over prescriptions needs a menu")
         found = psi.found
         worth = (values - _expectation(values, found.chances)[:, None] if self.q.baseline else values) / unit
-        if self.q.gradient == "all":
+        if self.q.gradient == "sampled":
+            return _scored(way, np.take_along_axis(worth, theta[:, None], axis=1)[:, 0], 1)
+        corrected = self.q.gradient == "corrected"
+        beyond = (goals - np.take_along_axis(values, theta[:, None], axis=1)[:, 0]) / unit if corrected else None
 
-            def back(gain: Array, entropy: Array, into: Gradients) -> None:
-                logs = (gain[:, None] * worth) * found.chances + categorical.entropy_gradient(found, entropy)
-                way.network.back(categorical.logits_gradient(found, logs), into)
+        def back(gain: Array, entropy: Array, into: Gradients) -> None:
+            logs = (gain[:, None] * worth) * found.chances + categorical.entropy_gradient(found, entropy)
+            if beyond is not None:
+                logs[np.arange(len(theta)), theta] += gain * beyond
+            way.network.back(categorical.logits_gradient(found, logs), into)
 
-            return Gain(row_sums(found.chances * worth), found.entropy, 1, back)
-        taken = np.take_along_axis(worth, theta[:, None], axis=1)[:, 0]
-        return _scored(way, taken, 1)
+        return Gain(row_sums(found.chances * worth), found.entropy, 1, back)
 
 
 class Sampled(Choices):
@@ -120,18 +123,22 @@ class Sampled(Choices):
     def taken(self, states: Array, theta: NDArray[Any]) -> Array:
         return self.critic.at(states, self._theta.codes(theta))
 
-    def gain(self, states: Array, theta: NDArray[Any], unit: float, address: int) -> Gain:
+    def gain(self, states: Array, theta: NDArray[Any], goals: Array, unit: float, address: int) -> Gain:
         drawn = self._draw(states, address)
         values = self._values(states, drawn)
         total, count = _total(values), len(values)
-        if self.q.gradient == "all":
-            # Against the mean of the other samples, which does not depend on the scored one.
-            worth = values - (total - values) / max(1, count - 1) if self.q.baseline and count > 1 else values
-            scored, repeats = drawn.reshape(-1, drawn.shape[2]), count
-        else:
+        if self.q.gradient == "sampled":
             taken = self.taken(states, theta)
             worth = taken - total / count if self.q.baseline else taken
-            scored, repeats = theta, 1
+            return _scored(self.policy.forward(states, theta), worth / unit, 1)
+        # Against the mean of the other samples, which does not depend on the scored one.
+        worth = values - (total - values) / max(1, count - 1) if self.q.baseline and count > 1 else values
+        scored, repeats = drawn.reshape(-1, drawn.shape[2]), count
+        if self.q.gradient == "corrected":
+            # One part more, and means over all of them: samples keep their weight, and the chosen one has theirs together.
+            repeats = count + 1
+            worth = np.concatenate((worth * (repeats / count), ((goals - self.taken(states, theta)) * repeats)[None]))
+            scored = np.concatenate((scored, theta))
         way = self.policy.forward(np.tile(states, (repeats, 1)), scored)
         return _scored(way, worth.reshape(-1) / unit, repeats)
 
