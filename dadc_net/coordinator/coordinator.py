@@ -40,8 +40,10 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.window import Window
 from dadc_net.errors import InvariantError, MismatchError, NumericError
 from dadc_net.exact import canonical
+from dadc_net.exact.acting import EntryStep
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
+from dadc_net.exact.playing import Rows
 from dadc_net.exact.streams import Stream
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import space_from_plain
@@ -68,6 +70,22 @@ class Decision(NamedTuple):
     ais: Array
     """[E, X] x_t"""
     update: UpdateReport | None
+
+
+class OpenBatch(NamedTuple):
+    """A batch whose rows somebody fills at once."""
+
+    step: int
+    """The newest record, whose entries are drawn."""
+    row: int
+    """Its row."""
+    rows: Rows
+    """The window's own."""
+    codes: Array
+    """[Z, F] of common observations"""
+    act: EntryStep
+    ais: Array
+    """[E, X] x_t of the newest record"""
 
 
 class Coordinator:
@@ -140,9 +158,31 @@ class Coordinator:
             )
         self._next_step += 1
         update, row = divmod(step, self._batch_steps)
-        closes, carried, report = step > 0 and row == 0, self._ais, None
+        closes = step > 0 and row == 0
         inputs, keep = self._window.store(self._batch_steps if closes else row, record, self._previous)
-        if closes:
+        return self._decide(step, inputs, keep, update if closes else 0, digests)
+
+    def open_batch(self) -> OpenBatch | None:
+        """The batch that is open, for whoever fills the rest of it at once; None where that is done record by record."""
+        newest = self._next_step - 1
+        found = self._window.tabulated() if newest >= 0 and isinstance(self._act, EntryStep) else None
+        if found is None or not isinstance(self._act, EntryStep):
+            return None
+        return OpenBatch(newest, newest % self._batch_steps, *found, self._act, self._ais.copy())
+
+    def close_batch(self, ais: Array, digests: bool = True) -> Decision:
+        """``receive`` of what closes a batch whose rows were all filled; ``ais`` [E, X]: x_t of the last record but one."""
+        rows, _ = self._window.tabulated() or (None, None)
+        if rows is None:
+            raise InvariantError("a batch was closed that nobody can fill at once")
+        step = (self._next_step - 1) // self._batch_steps * self._batch_steps + self._batch_steps
+        self._next_step, self._ais, self._previous = step + 1, ais, self.theta.codes(rows.entries[-1])
+        return self._decide(step, rows.inputs[-1], rows.keep[-1], step // self._batch_steps, digests)
+
+    def _decide(self, step: int, inputs: Array, keep: Array, update: int, digests: bool) -> Decision:
+        """What follows from record ``step``, which is in the window and closes batch ``update``; 0: none."""
+        carried, report, row = self._ais, None, step % self._batch_steps
+        if update:
             report = self._update(update, carried, digests)
         if step == self.last_step:
             return Decision(None, self._ais, report)

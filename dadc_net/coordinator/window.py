@@ -15,6 +15,7 @@ from dadc_net.coordinator.batch import ENDED_TRUNCATED, Batch
 from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.real_outcomes import outcomes_of
 from dadc_net.exact.array import Array
+from dadc_net.exact.playing import Rows
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, Space
 from dadc_net.team.used_choices import UsedChoices
@@ -86,6 +87,15 @@ class Window:
         rows["rewards"][row] = rewards
         rows["ended"][row] = ended
         return inputs, keep
+
+    def tabulated(self) -> tuple[Rows, Array] | None:
+        """The rows themselves, for whoever fills those after row 0 at once, and the codes [Z, F] of the values of z; None
+        where z is not numbered, or more than these rows is kept."""
+        if self._codes is None or self._credit is not None or self.prescriptions.ndim != 2:
+            return None
+        rows = self._rows
+        of_records = rows["inputs"], rows["keep"], rows["common-index"], rows["rewards"], rows["ended"]
+        return Rows(*of_records, self.prescriptions), self._codes
 
     def batch(self) -> Batch:
         """The closed batch; its arrays are those of the window, and change with the next record."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ INPUT_EXPONENT = 0
 RELU_EXPONENT = 3
 RELU_MAX = 8.0
 """Where a rectifier is cut off, so that it has a fixed scale."""
-_MANY_ROWS = 96
+MANY_ROWS = 96
 """From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
@@ -109,7 +109,7 @@ class PreparedTower:
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        if compiled.kernels is not None and self.is_shallow and len(x) < _MANY_ROWS:
+        if compiled.kernels is not None and self.is_shallow and len(x) < MANY_ROWS:
             result: Array = np.empty((x.shape[0], self.output.bias.size))
             layers = self.hidden[0].packed, self.output.packed
             if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
@@ -152,6 +152,11 @@ class EntryStep:
         self._sure = np.concatenate([np.full(count, 0.5 * grid - elementary.TOLERANCE) for grid, count in grids])
         """How near to its rounded value each of a row's candidates must lie; none of them exceeds 1."""
 
+    @property
+    def packed(self) -> tuple[Any, ...]:
+        """What a compiled kernel takes for it: five layers, and the scale of weights."""
+        return (*self._packed, self._scale)
+
     def __call__(
         self, inputs: Array, keep: Array, previous: Array, words: NDArray[np.uint64]
     ) -> tuple[Array, NDArray[np.int64]]:
@@ -160,7 +165,7 @@ class EntryStep:
             state, weights, sure = self._untested(inputs, keep, previous)
             if sure:
                 return state, categorical(words[:, 0], np.rint(weights * self._scale).astype(np.int64))
-        elif len(inputs) < _MANY_ROWS:
+        elif len(inputs) < MANY_ROWS:
             state, chosen = np.empty(previous.shape), np.empty(len(inputs), dtype=np.int64)
             rest = self._scale, state, chosen, elementary.TOLERANCE
             if compiled.kernels.choose(inputs, keep, previous, words, *self._packed, *rest):

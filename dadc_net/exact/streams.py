@@ -94,6 +94,21 @@ class Stream:
         words: NDArray[np.uint64] = self._words[place]
         return words
 
+    def words_over(self, step: int, count: int, copies: int, draws: int) -> NDArray[np.uint64]:
+        """``words`` of lock-steps step .. step + count - 1: uint64 [count, E, D]."""
+        parts = []
+        while count:
+            self.words(step, copies, draws)
+            place = step - self._first
+            part = self._words[place : place + count]
+            parts.append(part)
+            step, count = step + len(part), count - len(part)
+        return np.concatenate(parts)
+
+    def uniforms_over(self, step: int, count: int, copies: int, draws: int) -> NDArray[np.float64]:
+        """``uniforms`` of lock-steps step .. step + count - 1: float64 [count, E, D]."""
+        return _uniform(self.words_over(step, count, copies, draws))
+
     def bulk(self, address: int, count: int) -> NDArray[np.uint64]:
         """Many words for one purpose: those of draws 0 .. 3 of copy ``address`` at lock-steps 0, 1, ..: uint64 [count].
 
@@ -107,7 +122,7 @@ class Stream:
         if not 0 <= place < self._length or self._shape != (copies, draws):
             place = self._fill(step, copies, draws)
         if self._uniforms is None:
-            self._uniforms = (self._words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            self._uniforms = _uniform(self._words)
         uniforms: NDArray[np.float64] = self._uniforms[place].copy()
         return uniforms
 
@@ -140,6 +155,11 @@ class Stream:
         self._uniforms = self._normals = None
         self._first, self._length, self._shape = first, length, (copies, draws)
         return step - first
+
+
+def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """The top 53 bits of each word times 2^-53."""
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def categorical(words: NDArray[np.uint64], weights: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from dadc_net.config import RunConfig
 from dadc_net.coordinator.coordinator import UpdateReport
 from dadc_net.errors import Interrupted
 from dadc_net.experiment.simulated_team import RecordTeam, SimulatedTeam, ValueTeam
+from dadc_net.experiment.table_team import TableTeam
 from dadc_net.node.agent.independent_replica import replica_of
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.starting_rule import StartingRule
@@ -31,6 +32,7 @@ from dadc_net.storage import arrays_file
 from dadc_net.storage.agent_journal import checkpoint_path
 from dadc_net.storage.folder import open_folder
 from dadc_net.storage.run_folder import RunFolder
+from dadc_net.team.tables import team_tables
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Simulation:
         obeying = [self._passive_agents(group, shared_seed) for group in groups]
         self._team: SimulatedTeam
         if settings.mode.one_learner and len(self.replicas) == 1:
-            self._team = ValueTeam(self.world, self.replicas[0].coordinator, obeying[0], self._reward, digests)
+            parts = self.world, self.replicas[0].coordinator, obeying[0], self._reward
+            tables = team_tables(problem.environment, problem.structure, problem.family, problem.restart_steps)
+            self._team = ValueTeam(*parts, digests) if tables is None else TableTeam(*parts, tables, digests)
         else:
             self._team = RecordTeam(self.world, settings, self.replicas, obeying, self._reward)
         self._checkpoint_every = checkpoint_every

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dadc_net.node.rows import ServerJournal
 
@@ -32,12 +33,21 @@ class BatchReward:
         if len(self._waiting) >= _TOGETHER:
             self._settle()
 
+    def note_all(self, rewards: NDArray[np.float64], kept: NDArray[np.float64]) -> None:
+        """Of several records [n, E], one after the other; ``kept``: 0 where a copy begins."""
+        self._settle()
+        self._count += int(np.count_nonzero(kept))
+        self._add_sums(rewards)
+
     def _settle(self) -> None:
         """Add the sum of each record, one after another."""
         rewards = np.frombuffer(b"".join(self._waiting), dtype="<f8").reshape(len(self._waiting), self._copies)
+        self._add_sums(rewards)
+        self._waiting.clear()
+
+    def _add_sums(self, rewards: NDArray[np.float64]) -> None:
         for of_record in rewards.sum(axis=1).tolist():
             self._sum += of_record
-        self._waiting.clear()
 
     def close(self) -> float:
         """Mean reward of a step, 0 where there was none; the next record begins a new batch."""

@@ -28,6 +28,7 @@ from dadc_net.team.agent_spec import equal_agents
 from dadc_net.team.environment import Ended, EnvironmentSpec, Outcome
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.tables import EnvironmentTables
 
 IDLE, BUSY, BLANK = 0, 1, 2
 _DRAWS = 3
@@ -120,6 +121,32 @@ class MultiAccessBroadcast:
         self._state = moved @ _STATE_PLACES
         return Outcome(moved[:, :2, None], self._symbols[case], self._rewards[case], self._nobody.copy())
 
+    def transition_tables(self) -> EnvironmentTables:
+        """The 33 cases, drawn for bit by bit as ``advance`` does."""
+        cases = np.arange(_BEGINS + 1)
+        # Nodes: each case, then with the first bit, then with both; a bit is 1 where the draw is below its chance.
+        known = [np.repeat(cases, 2**bits) for bits in range(_DRAWS)]
+        chances = np.concatenate([self._chances[case, bit] for bit, case in enumerate(known)])
+        nodes, leaves = len(chances), np.repeat(cases, 2**_DRAWS)
+        states = np.tile(np.arange(2**_DRAWS), _BEGINS + 1)
+        following = np.concatenate([np.arange(nodes)[_BEGINS + 1 :], np.arange(len(leaves))])
+        return EnvironmentTables(
+            roots=cases,
+            first=2 * np.arange(nodes),
+            threshold=np.stack((chances, np.ones(nodes)), axis=1).reshape(-1),
+            child=following.reshape(-1, 2)[:, ::-1].reshape(-1),
+            state=states,
+            seen=states >> 1,
+            public=self._symbols[leaves, 0],
+            reward=self._rewards[leaves],
+            over=np.zeros(len(leaves), dtype=np.bool_),
+        )
+
+    def state_numbers(self, state: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        """[E]"""
+        numbers: NDArray[np.int64] = np.column_stack((state["buffers"], state["busy"])) @ _STATE_PLACES
+        return numbers
+
     def state(self) -> dict[str, NDArray[Any]]:
         """Buffers [E, 2] and channels [E]."""
         digits = self._state[:, None] >> _STATE_SHIFTS & 1
@@ -127,7 +154,7 @@ class MultiAccessBroadcast:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take buffers and channels from ``state``."""
-        self._state = np.column_stack((state["buffers"], state["busy"])) @ _STATE_PLACES
+        self._state = self.state_numbers(state)
 
 
 _ACTION_PLACES, _STATE_PLACES, _STATE_SHIFTS = np.array([16, 8]), np.array([4, 2, 1]), np.array([2, 1, 0])

@@ -45,7 +45,7 @@ class LearnerSettings(Checked, section="learner"):
     depends on their unit."""
     imitation_weight: Weight = 0.0
     """Weight of steps that once earned more than the critic expected, in the policy gradient: self-imitation, for what
-    several agents must do at once. It falls linearly to 0, because it takes luck for skill. In actor-critic and ppo."""
+    several agents must do at once. It falls linearly to 0, because it takes luck for skill. In algorithms with a policy."""
     imitation_share: Annotated[float, Range(0, 1, "Give a number in (0, 1].", above=True)] = 0.5
     """Share of the run after which it is gone."""
     imitation_least: Annotated[float, Range(0, 20)] = 0.0

@@ -55,6 +55,11 @@ class PassiveAgents:
         self._places = [[places[int(agent)] for agent in group.memory.agents] for group in self._groups]
         self._step_in_episode = np.zeros(copies, dtype=np.int64)
 
+    @property
+    def groups(self) -> list[list[int]]:
+        """Agents (1..K) that are alike, in the order of ``snapshot``."""
+        return [group.memory.agents.tolist() for group in self._groups]
+
     def read(self, step: int, observations: Sequence[bytes]) -> list[NDArray[Any]]:
         """What ``observe`` is given of record ``step``: the bytes of each agent, as arrays for agents that are alike.
 

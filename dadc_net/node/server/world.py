@@ -98,6 +98,10 @@ class World:
         self._step = step + 1
         return now
 
+    def draws(self, step: int, count: int) -> NDArray[np.float64]:
+        """What moves lock-steps step .. step + count - 1: [count, E, D] in [0, 1)."""
+        return self._stream.uniforms_over(step, count, self.copies, self._draws)
+
     def played(self, step: int, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Actions [E, K] as the agents would answer them to record ``step``. Raises like ``joint_action``."""
         packed = [layout.pack(actions[:, agent : agent + 1]) for agent, layout in enumerate(self.actions)]

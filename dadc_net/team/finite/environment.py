@@ -23,12 +23,14 @@ from dadc_net.team.finite.model import FiniteModel
 from dadc_net.team.finite.sampling import RowSampler
 from dadc_net.team.finite.sparse_rows import SparseRows
 from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.tables import EnvironmentTables, branching
 
 BLANK = 0
 """What is observed where a copy begins."""
 _START, _OBSERVATION = 0, 1
 """Draws: of the state, of the joint observation."""
 _NEVER = 0
+_MOST_LEAVES = 500_000
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,39 @@ class FiniteEnvironment:
             over = over | (self._ages >= self.horizon)
         ended = np.where(over, Ended.TERMINATED, Ended.NO).astype(np.uint8)
         return Outcome(observations[:, :, None], np.zeros((self._num_envs, 1), dtype=np.int64), rewards, ended)
+
+    def transition_tables(self) -> EnvironmentTables | None:
+        """The model as ``advance`` moves it; None for a model of too many moves."""
+        moves, observed, starts = self._moves, self._observed, self._starts
+        num_states = self.model.num_states
+        blank = self.model.joint_observations.index(np.full((1, self._spec.num_agents), BLANK))
+        per_row, reached = moves.branches()
+        seen_per_row, seen_reached = observed.branches()
+        started = starts.branches()[1]
+        # A node of the second draw for every entry of the moves, with the branches of what may be seen at its state.
+        rows = np.repeat(np.arange(len(per_row)) // num_states * num_states, per_row) + moves.columns
+        widths = seen_per_row[rows]
+        leaves = int(widths.sum()) + len(started)
+        if leaves > _MOST_LEAVES:
+            return None
+        where = np.repeat(branching(seen_per_row)[rows] - branching(widths), widths) + np.arange(int(widths.sum()))
+        first_nodes, begin = len(per_row) + 1, len(starts.columns)
+        states = np.concatenate((np.repeat(moves.columns, widths), starts.columns))
+        return EnvironmentTables(
+            roots=np.arange(first_nodes),
+            first=branching(np.concatenate((per_row, [begin], widths, np.ones(begin, dtype=np.int64)))),
+            threshold=np.concatenate((reached, started, seen_reached[where], np.ones(begin))),
+            child=np.concatenate((first_nodes + np.arange(len(rows) + begin), np.arange(leaves))),
+            state=states,
+            seen=np.concatenate((observed.columns[where], np.repeat(blank, begin))),
+            public=np.zeros(leaves, dtype=np.int64),
+            reward=np.concatenate((np.repeat(self._rewards, widths), np.zeros(begin))),
+            over=self._over[states],
+        )
+
+    def state_numbers(self, state: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        """[E]"""
+        return state["states"].copy()
 
     def state(self) -> dict[str, NDArray[Any]]:
         """States [E] and the decisions taken in each copy [E]."""

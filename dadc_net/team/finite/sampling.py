@@ -34,6 +34,15 @@ class RowSampler:
             thresholds.append(cumulative + raised[table.rows])
         self._thresholds = np.concatenate(thresholds)
 
+    def branches(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """How many entries each row has [J R], and their thresholds [N]: the first above a uniform number is drawn.
+
+        They are as exact as the integers that ``draw`` compares: thresholds are multiples of 2^-32.
+        """
+        rows = (self._thresholds - 1) >> _BITS
+        counts: NDArray[np.int64] = np.bincount(rows, minlength=int(rows[-1]) + 1)
+        return counts, (self._thresholds - (rows << _BITS)) * math.ldexp(1.0, -_BITS)
+
     def draw(self, table: NDArray[np.int64], row: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
         """The place among all entries that each copy draws; ``columns`` of it is the column.
 

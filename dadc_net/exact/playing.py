@@ -1,0 +1,90 @@
+"""A batch of lock-steps at once, by a kernel: only simulations do so, and only where kernels compute.
+
+It stands beside the kernels of the acting step, and not among them: an agent has no use for it, so that no self-test of an
+agent has to compile it. Whoever uses it compares it with the way of single steps first.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.exact import compiled, elementary
+from dadc_net.exact.acting import MANY_ROWS, EntryStep
+from dadc_net.exact.array import Array
+
+Numbers = NDArray[np.int64]
+
+
+class Rows(NamedTuple):
+    """Of a window of T lock-steps, E copies; rows 0 .. T but of ``entries``, which are drawn at 0 .. T - 1."""
+
+    inputs: Array
+    """[T+1, E, I] what the encoder reads"""
+    keep: Array
+    """[T+1, E, 1] 0 where a copy begins"""
+    numbers: Numbers
+    """[T+1, E] of z"""
+    rewards: Array
+    """[T+1, E]"""
+    ended: NDArray[np.uint8]
+    """[T+1, E]"""
+    entries: Numbers
+    """[T, E] of a menu"""
+
+    def after(self, first: int) -> tuple[NDArray[Any], ...]:
+        """Rows ``first`` .. of each."""
+        parts = self.inputs, self.keep, self.numbers, self.rewards, self.ended, self.entries
+        return tuple(part[first:] for part in parts)
+
+    def emptied(self, first: int) -> Rows:
+        """A copy that is 0 in rows ``first`` .. ."""
+        copied = Rows(
+            inputs=self.inputs.copy(),
+            keep=self.keep.copy(),
+            numbers=self.numbers.copy(),
+            rewards=self.rewards.copy(),
+            ended=self.ended.copy(),
+            entries=self.entries.copy(),
+        )
+        for part in copied.after(first):
+            part[...] = 0
+        return copied
+
+
+def can_play(copies: int) -> bool:
+    """Whether a kernel plays so many copies, and sooner than NumPy would."""
+    return compiled.kernels is not None and copies < MANY_ROWS
+
+
+def play(
+    step: EntryStep,
+    row: int,
+    rows: Rows,
+    ais: Array,
+    words: NDArray[np.uint64],
+    draws: Array,
+    standing: tuple[Numbers, ...],
+    tables: tuple[tuple[Any, ...], tuple[Any, ...]],
+) -> None:
+    """From the record in ``row``, whose entries are drawn, to the one that closes the batch; all but words and draws change.
+
+    Args:
+        ais: [E, X] x_t at ``row``; in the end at row T - 1.
+        words: [T, E] of the coordinator's stream, of each row.
+        draws: [T, E, D] of the environment's, for the move that follows each row.
+        standing: where the team stands, and ``tables`` what follows from that: see ``compiled.playing``.
+    """
+    # One type of array, whoever made it: a kernel is compiled for each that it meets.
+    looked_up = [tuple(map(np.ascontiguousarray, part)) for part in tables]
+    kernel = importlib.import_module("dadc_net.exact.compiled.playing").play
+    last = len(rows.entries)
+    while True:
+        row = kernel(row, tuple(rows), ais, words, draws, standing, (*step.packed, elementary.TOLERANCE), *looked_up)
+        if row == last:
+            return
+        # Where the kernel is not sure, the acting step settles it, and the kernel goes on from there.
+        ais[...], rows.entries[row] = step(rows.inputs[row], rows.keep[row], ais, words[row][:, None])

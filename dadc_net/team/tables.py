@@ -1,0 +1,254 @@
+"""A team written down in tables: what follows from where it stands, as numbers to look up. Only simulations do so.
+
+Possible where everything is finite: an environment that gives tables, a built-in information structure that looks at most
+one joint step back, and a menu. The tables are made by asking the environment, the structure and the menu about every case
+once. Where something is not finite, or the cases are too many, there are none.
+
+Axis letters: S states, J joint actions, K agents, N nodes, B branches, H leaves, C kinds of steps, O what happens on the
+way to one record (joint action, joint observation and what is public), Z common observations, M entries, L local values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dadc_net.errors import InvariantError
+from dadc_net.team.agent_spec import AgentSpec
+from dadc_net.team.environment import Environment, EnvironmentSpec
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.prescriptions import PrescriptionFamily
+from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.by_name import is_built_in
+from dadc_net.team.structures.structure import InformationStructure, JointStep
+
+Numbers = NDArray[np.int64]
+_MOST_ENTRIES = 2_000_000
+"""Of one table."""
+_MOST_KINDS = 64
+_MOST_STEPS = 100_000
+
+
+class EnvironmentTables(NamedTuple):
+    """An environment with finitely many states. At a node a uniform number takes the first branch whose threshold is larger;
+    as many numbers as the environment draws lead from a root to a leaf."""
+
+    roots: Numbers
+    """[J S + 1] the node for each joint action and state, and that of a copy that begins"""
+    first: Numbers
+    """[N] the first branch of each node"""
+    threshold: NDArray[np.float64]
+    """[B] rising at a node, the last one at least 1"""
+    child: Numbers
+    """[B] the next node, or, after the last draw, the leaf"""
+    state: Numbers
+    """[H] the next state"""
+    seen: Numbers
+    """[H] the joint observation, by number"""
+    public: Numbers
+    """[H] what is public, by number"""
+    reward: NDArray[np.float64]
+    """[H]"""
+    over: NDArray[np.bool_]
+    """[H] whether nothing is to come"""
+
+
+@runtime_checkable
+class Tabulated(Protocol):
+    """An environment that may be written down."""
+
+    def transition_tables(self) -> EnvironmentTables | None:
+        """What follows from every state; None where that is too much."""
+        ...
+
+    def state_numbers(self, state: Mapping[str, NDArray[Any]]) -> Numbers:
+        """[E] numbers of the states that ``Environment.state`` tells."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamTables:
+    """All that a lock-step looks up."""
+
+    world: EnvironmentTables
+    common: Numbers
+    """[C, O or 1, O] z by number, after what happened at the step before (if the structure looks at it) and at this one"""
+    kinds: Numbers
+    """[A] kind of each step of an episode"""
+    own: Numbers
+    """[J O, K] of each joint observation, what each agent sees, by number"""
+    local: Numbers
+    """Of all agents one after the other, [C, L, A, O^k] the next local value, by number"""
+    places: Numbers
+    """[K, 4] where that of each agent begins, and its L, A and O^k"""
+    actions: Numbers
+    """[M, K, L] of the menu"""
+    strides: Numbers
+    """[K] of the number of a joint action"""
+    counts: Numbers
+    """S, joint observations, public values, restart_steps, horizon, and whether ``common`` looks back"""
+    state_numbers: Callable[[Mapping[str, NDArray[Any]]], Numbers]
+    """``Tabulated.state_numbers``"""
+
+    def happened(self, joint: JointStep, spec: EnvironmentSpec) -> Numbers:
+        """[E] the number of a joint step."""
+        return _happened(
+            spec.joint_action_space.index(joint.joint_action_tm1),
+            _finite(spec.joint_observation_space).index(joint.observations),
+            _finite(spec.public_space).index(joint.public),
+            self.counts[1:3],
+        )
+
+    def team(self, codes: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+        """Everything but the world's, with codes [Z, F] of common observations, in the order that kernels take it in."""
+        return (
+            *(self.common, codes, self.kinds, self.own, self.local),
+            *(self.places, self.actions, self.strides, self.counts),
+        )
+
+
+def team_tables(
+    environment: Environment, structure: InformationStructure, family: PrescriptionFamily, restart_steps: int
+) -> TeamTables | None:
+    """The tables of a team problem; None if it has none."""
+    spec = environment.spec
+    steps = [count for count in (restart_steps, spec.horizon) if count]
+    kinds = _kinds(structure, min(steps)) if steps and is_built_in(structure) and structure.history_steps <= 2 else None
+    finite = all(isinstance(space, FiniteSpace) for space in (spec.joint_observation_space, spec.public_space))
+    if kinds is None or not finite or not isinstance(family, PrescriptionMenu) or not isinstance(environment, Tabulated):
+        return None
+    common = _common(structure, spec, kinds[1])
+    local = _local(structure, spec, kinds[1])
+    world = environment.transition_tables() if common is not None and local is not None else None
+    if common is None or local is None or world is None:
+        return None
+    counts = [(len(world.roots) - 1) // spec.joint_action_space.num_values, *_sizes(spec), restart_steps, spec.horizon]
+    table = family.table()
+    return TeamTables(
+        world=world,
+        common=common,
+        kinds=kinds[0],
+        own=_own(spec),
+        local=np.concatenate([one.reshape(-1) for one in local]),
+        places=_places(local),
+        actions=np.repeat(table, spec.num_agents, axis=1) if table.shape[1] == 1 else table,
+        strides=_strides(spec.joint_action_space.sizes),
+        counts=np.array([*counts, structure.history_steps == 2], dtype=np.int64),
+        state_numbers=environment.state_numbers,
+    )
+
+
+def _finite(space: Any) -> FiniteSpace:
+    if not isinstance(space, FiniteSpace):
+        raise InvariantError(f"{space} has no values to number, and was to stand in a table")
+    return space
+
+
+def _sizes(spec: EnvironmentSpec) -> tuple[int, int]:
+    """How many joint observations and public values there are."""
+    return _finite(spec.joint_observation_space).num_values, _finite(spec.public_space).num_values
+
+
+def branching(counts: Numbers) -> Numbers:
+    """[N] where the branches of each node begin, from how many there are."""
+    begins: Numbers = np.cumsum(counts) - counts
+    return begins
+
+
+def _happened(joint_action: Numbers, seen: Numbers, public: Numbers, sizes: Numbers) -> Numbers:
+    number: Numbers = (joint_action * sizes[0] + seen) * sizes[1] + public
+    return number
+
+
+def _strides(sizes: tuple[int, ...]) -> Numbers:
+    """Of a row-major index."""
+    return np.array([int(np.prod(sizes[place + 1 :], dtype=np.int64)) for place in range(len(sizes))], dtype=np.int64)
+
+
+def _kinds(structure: InformationStructure, oldest: int) -> tuple[Numbers, list[int]] | None:
+    """The kind of each step up to ``oldest``, and a step of each kind; None if they are too many."""
+    if oldest > _MOST_STEPS:
+        return None
+    found: dict[int, int] = {}
+    kinds = [found.setdefault(structure.recurring_step(step), len(found)) for step in range(oldest + 1)]
+    return (np.array(kinds, dtype=np.int64), list(found)) if len(found) <= _MOST_KINDS else None
+
+
+def _common(structure: InformationStructure, spec: EnvironmentSpec, steps: list[int]) -> Numbers | None:
+    """[C, O or 1, O]"""
+    seen, public = _sizes(spec)
+    number = spec.joint_action_space.num_values * seen * public
+    looks_back = structure.history_steps == 2
+    cases = number * number if looks_back else number
+    space = structure.common_space(spec)
+    if len(steps) * cases > _MOST_ENTRIES or not isinstance(space, FiniteSpace):
+        return None
+    now = np.tile(np.arange(number), number) if looks_back else np.arange(number)
+    before = np.repeat(np.arange(number), number) if looks_back else now[:0]
+    tables = []
+    for step in steps:
+        begin = np.full(cases, step == 0)
+        history = [_joint_step(spec, which, begin) for which in ((before, now) if looks_back else (now,))]
+        values = structure.common(history, np.full(cases, step, dtype=np.int64))
+        if not space.contains(values):
+            return None
+        tables.append(space.index(values).reshape(-1, number))
+    return np.stack(tables)
+
+
+def _joint_step(spec: EnvironmentSpec, happened: Numbers, begin: NDArray[np.bool_]) -> JointStep:
+    """The inverse of ``TeamTables.happened``."""
+    seen, public = _sizes(spec)
+    return JointStep(
+        _finite(spec.joint_observation_space).values(happened // public % seen),
+        _finite(spec.public_space).values(happened % public),
+        spec.joint_action_space.values(happened // public // seen),
+        begin,
+    )
+
+
+def _own(spec: EnvironmentSpec) -> Numbers:
+    """[J O, K]"""
+    values = _finite(spec.joint_observation_space).values(np.arange(_sizes(spec)[0]))
+    agents = zip(spec.agents, spec.observation_places, strict=True)
+    return np.stack([_finite(agent.observation_space).index(values[:, place]) for agent, place in agents], axis=1)
+
+
+def _local(structure: InformationStructure, spec: EnvironmentSpec, steps: list[int]) -> list[Numbers] | None:
+    """Of each agent [C, L, A, O^k]"""
+    found: dict[AgentSpec, Numbers] = {}
+    for agent in dict.fromkeys(spec.agents):
+        table = _local_of(structure, agent, steps)
+        if table is None:
+            return None
+        found[agent] = table
+    return [found[agent] for agent in spec.agents]
+
+
+def _local_of(structure: InformationStructure, agent: AgentSpec, steps: list[int]) -> Numbers | None:
+    space = structure.local_space(agent.observation_space, agent.action_space)
+    if not isinstance(space, FiniteSpace):
+        return None
+    observations = _finite(agent.observation_space)
+    cases = FiniteSpace((space.num_values, agent.action_space.num_values, observations.num_values))
+    if len(steps) * cases.num_values > _MOST_ENTRIES:
+        return None
+    local, action, seen = cases.values(np.arange(cases.num_values)).T
+    tables = []
+    for step in steps:
+        at = np.full(cases.num_values, step, dtype=np.int64)
+        values = structure.local(space.values(local), action, observations.values(seen), at)
+        if not space.contains(values):
+            return None
+        tables.append(space.index(values).reshape(cases.sizes))
+    return np.stack(tables)
+
+
+def _places(local: list[Numbers]) -> Numbers:
+    """[K, 4]"""
+    begins = np.cumsum([0, *(table.size for table in local)])[:-1]
+    return np.array([[begin, *table.shape[1:]] for begin, table in zip(begins, local, strict=True)], dtype=np.int64)
