@@ -1,8 +1,10 @@
 """A team written down in tables: what follows from where it stands, as numbers to look up. Only simulations do so.
 
 Possible where everything is finite: an environment that gives tables, a built-in information structure that looks at most
-one joint step back, and a menu. The tables are made by asking the environment, the structure and the menu about every case
-once. Where something is not finite, or the cases are too many, there are none.
+one joint step back, and a menu. What becomes common, what is local and what is done are found by asking the structure and
+the menu about every case; how the world moves, its own class says beside its ``advance``. So a class that moves in another
+way than the one that it comes from has no tables, nor has one that nobody wrote any for; and where something is not finite,
+or the cases are too many, there are none.
 
 Axis letters: S states, J joint actions, K agents, N nodes, B branches, H leaves, C kinds of steps, O what happens on the
 way to one record (joint action, joint observation and what is public), Z common observations, M entries, L local values.
@@ -119,7 +121,10 @@ def team_tables(
     steps = [count for count in (restart_steps, spec.horizon) if count]
     kinds = _kinds(structure, min(steps)) if steps and is_built_in(structure) and structure.history_steps <= 2 else None
     finite = all(isinstance(space, FiniteSpace) for space in (spec.joint_observation_space, spec.public_space))
-    if kinds is None or not finite or not isinstance(family, PrescriptionMenu) or not isinstance(environment, Tabulated):
+    if kinds is None or not finite or not _moves_by_tables(environment):
+        return None
+    menu = _menu(family, spec)
+    if menu is None or not isinstance(environment, Tabulated):
         return None
     common = _common(structure, spec, kinds[1])
     local = _local(structure, spec, kinds[1])
@@ -127,7 +132,6 @@ def team_tables(
     if common is None or local is None or world is None:
         return None
     counts = [(len(world.roots) - 1) // spec.joint_action_space.num_values, *_sizes(spec), restart_steps, spec.horizon]
-    table = family.table()
     return TeamTables(
         world=world,
         common=common,
@@ -135,11 +139,28 @@ def team_tables(
         own=_own(spec),
         local=np.concatenate([one.reshape(-1) for one in local]),
         places=_places(local),
-        actions=np.repeat(table, spec.num_agents, axis=1) if table.shape[1] == 1 else table,
+        actions=menu,
         strides=_strides(spec.joint_action_space.sizes),
         counts=np.array([*counts, structure.history_steps == 2], dtype=np.int64),
         state_numbers=environment.state_numbers,
     )
+
+
+def _moves_by_tables(environment: Environment) -> bool:
+    """Whether what moves it stands in the class that has the tables, neither inherited nor passed on to something else."""
+    own = vars(type(environment))
+    return all(name in own for name in ("advance", "transition_tables", "state_numbers"))
+
+
+def _menu(family: PrescriptionFamily, spec: EnvironmentSpec) -> Numbers | None:
+    """[M, K, L]; None for what is no menu, or says an action that its agent does not have."""
+    if type(family) is not PrescriptionMenu:
+        return None
+    table = family.table()
+    table = np.repeat(table, spec.num_agents, axis=1) if table.shape[1] == 1 else table
+    sizes = np.array([agent.action_space.num_values for agent in spec.agents])
+    sound = table.shape[1] == len(sizes) and bool(((table >= 0) & (table < sizes[:, None])).all())
+    return table if sound else None
 
 
 def _finite(space: Any) -> FiniteSpace:

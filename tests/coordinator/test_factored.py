@@ -212,7 +212,7 @@ def test_samples_of_q_estimate_the_sums_over_all_theta(baseline: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["menu", "factored"])
 def test_the_corrected_gradient_is_right_whatever_q_is(kind: str) -> None:
-    """Averaged over theta ~ psi, it is that of sum_theta psi(theta) G(theta), for a critic that knows nothing of G."""
+    """Averaged over theta ~ psi, it is that of sum_theta psi(theta) G(theta), for any critic that was not fitted to G."""
     sizes = (len(EVERY),) if kind == "menu" else SIZES
     factors, stream = Factors(sizes), Stream("test", seed_bytes(1))
     theta = np.arange(len(EVERY)) if kind == "menu" else EVERY

@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import InvariantError
 from dadc_net.exact import compiled, elementary
+from dadc_net.exact.acting import EntryStep
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment import simulation, table_team
 from dadc_net.experiment.simulation import Simulation, SimulationResult
 from dadc_net.experiment.table_team import TableTeam
 from dadc_net.runtime.events import Event, Learned, Updated
 from dadc_net.runtime.problem import make_problem
+from dadc_net.team.environment import Outcome
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast
 from dadc_net.team.tables import TeamTables, team_tables
 
 pytest.importorskip("numba")
@@ -135,14 +139,24 @@ def test_digests_of_updates_are_told_if_they_are_asked_for() -> None:
 
 
 def test_where_the_kernel_is_not_sure_the_acting_step_settles_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a rounding interval as tolerance: hardly a value is sure, and none differs."""
+    """Four tenths of a rounding interval as tolerance: hardly a row is sure, and none differs."""
     config = configured(*TEAMS["a step later"])
     ended = run(config, no_tables)[0]
-    monkeypatch.setattr(elementary, "TOLERANCE", 0.4 * 2.0**-30)
-    settled = Counted(table_team.play)
-    monkeypatch.setattr(table_team, "play", settled)
+    settled, single = [], EntryStep.__call__
+
+    def counted(step: EntryStep, *arguments: Any) -> Any:
+        settled.append(step)
+        return single(step, *arguments)
+
+    monkeypatch.setattr(EntryStep, "__call__", counted)
     assert run(config)[0].agent_digests == ended.agent_digests
-    assert settled.calls == 6
+    # Twelve lock-steps of the first batch, the first one of each batch after it.
+    usual = len(settled)
+    assert usual == 12 + 5
+    settled.clear()
+    monkeypatch.setattr(elementary, "TOLERANCE", 0.4 * 2.0**-30)
+    assert run(config)[0].agent_digests == ended.agent_digests
+    assert len(settled) > usual + 40
 
 
 def tampered(**changes: Any) -> Callable[..., TeamTables | None]:
@@ -197,6 +211,58 @@ def test_tables_that_err_are_not_believed(changes: dict[str, Callable[[NDArray[A
 def test_a_team_that_is_no_matter_of_tables_is_played_record_by_record(task: str, sets: tuple[str, ...]) -> None:
     problem = make_problem(configured(task, ("learner.num_envs=2", *sets)))
     assert team_tables(problem.environment, problem.structure, problem.family, problem.restart_steps) is None
+
+
+class Dearer(MultiAccessBroadcast):
+    """Somebody's own world, made from a shipped one: late in an episode everything costs more."""
+
+    def advance(self, joint_action: Any, begin: Any, draws: Any) -> Outcome:
+        moved = super().advance(joint_action, begin, draws)
+        return moved._replace(rewards=moved.rewards - 0.25)
+
+
+class Handed:
+    """A world that hands on whatever it is asked."""
+
+    def __init__(self, within: Any) -> None:
+        self._within = within
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._within, name)
+
+    def advance(self, joint_action: Any, begin: Any, draws: Any) -> Outcome:
+        moved: Outcome = self._within.advance(joint_action, begin, draws)
+        return moved._replace(rewards=moved.rewards - 0.25)
+
+
+def test_a_world_that_moves_in_another_way_has_no_tables() -> None:
+    problem = make_problem(configured(*TEAMS["paper"]))
+    shipped: Any = problem.environment
+    rest = problem.structure, problem.family, problem.restart_steps
+    assert team_tables(shipped, *rest) is not None
+    for other in (Dearer(shipped.parameters, 3), Handed(shipped)):
+        assert hasattr(other, "transition_tables")
+        assert team_tables(other, *rest) is None
+
+
+@pytest.mark.parametrize("action", [2, -1])
+def test_a_menu_with_an_action_that_an_agent_does_not_have_has_no_tables(action: int) -> None:
+    problem = make_problem(configured(*TEAMS["paper"]))
+    menu = problem.family
+    assert isinstance(menu, PrescriptionMenu)
+    wrong = replace(menu, actions=(*menu.actions[:-1], ((0, action), (0, 0))))
+    assert team_tables(problem.environment, problem.structure, wrong, problem.restart_steps) is None
+
+
+def test_a_menu_that_draws_in_its_own_way_has_no_tables() -> None:
+    class Own(PrescriptionMenu):
+        pass
+
+    problem = make_problem(configured(*TEAMS["paper"]))
+    menu = problem.family
+    assert isinstance(menu, PrescriptionMenu)
+    own = Own(menu.name, menu.entries, menu.actions)
+    assert team_tables(problem.environment, problem.structure, own, problem.restart_steps) is None
 
 
 def test_without_kernels_it_is_played_record_by_record(monkeypatch: pytest.MonkeyPatch) -> None:

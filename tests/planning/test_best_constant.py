@@ -11,6 +11,7 @@ from dadc_net.planning.finite import best_constant as searching
 from dadc_net.planning.finite.best_constant import best_constant
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.team.factored import FactoredFamily
+from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.by_name import structure_by_name
 from tests.planning.team_by_force import TinyTeam
 from tests.planning.test_finite_against_force import team
@@ -23,9 +24,9 @@ AGREED = [0, 1, 0, 1]
 
 
 def only_searched(monkeypatch: pytest.MonkeyPatch, changes: int = 10**9) -> None:
-    """As if not all prescriptions could be tried, and no more than so many changed choices at a time."""
+    """As if not all prescriptions could be tried, and no more than so many at a time."""
     monkeypatch.setattr(
-        searching._Worth, "affords", lambda worth, count: count < worth._space.num_values and count <= changes
+        searching._Worth, "affords", lambda worth, count: count != worth._space.num_values and count <= changes
     )
 
 
@@ -91,10 +92,10 @@ def test_a_list_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_too_much_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    only_searched(monkeypatch, 4)
+    only_searched(monkeypatch, 4 + 32 + 4)
     assert best_constant(agreement(), PARTS) is not None
-    only_searched(monkeypatch, 3)
-    assert best_constant(agreement(), PARTS) is None, "four changes of a choice"
+    only_searched(monkeypatch, 4 + 32 + 3)
+    assert best_constant(agreement(), PARTS) is None, "four joint actions, 32 draws and four changes of a choice"
     monkeypatch.undo()
     monkeypatch.setattr(searching, "_MOST_ROWS", 7)
     assert best_constant(agreement(), PARTS) is None, "two states and four joint local values"
@@ -113,18 +114,34 @@ def test_a_search_ends_when_it_has_worked_enough_and_is_worth_what_it_says(monke
 
 
 def test_what_is_affordable_is_told_by_rows_that_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen prescriptions move some rows each, all of them as many as were counted."""
-    monkeypatch.setattr(searching, "_SAMPLE", 4)
     values = agreement()
     worth = searching._Worth(values, PARTS.space)
-    before = worth._rows
-    assert before > 0
-    worth.of(PARTS.space.values(np.arange(16)))
-    # From 4 to 8 rows at the second step: both states, and what was seen, at the first none.
-    assert 3 * before <= worth._rows - before <= 5 * before
-    monkeypatch.setattr(searching, "_MOST_WORK", worth._rows + 10 * before)
-    assert worth.affords(40)
-    assert not worth.affords(41)
+    # All sixteen were the sample: two states, each moved to both, twice; what was seen tells the state.
+    assert (worth.moved, values.moved) == (16 * (4 + 4), 16 * (4 + 4))
+    worth.of(PARTS.space.values(np.arange(3)))
+    assert worth.moved == 19 * 8
+    monkeypatch.setattr(searching, "_MOST_WORK", worth.moved + 10 * 8)
+    assert worth.affords(10)
+    assert not worth.affords(11)
+
+
+def test_a_sample_that_is_too_much_by_itself_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_MOST_WORK", 20)
+    values = agreement()
+    assert best_constant(values, PARTS) is None
+    assert values.moved == 3 * 8
+
+
+def test_more_prescriptions_than_numbers_can_count_are_searched() -> None:
+    """Of box pushing with one more observation remembered 10^30."""
+    config = resolve("box-pushing", ["structure.memory_steps=1", "prescriptions=factored", "env.horizon=2", "discount=1.0"])
+    space = config.family.space
+    assert isinstance(space, FiniteSpace)
+    assert space.num_values > 2**64
+    found = best_constant(rule_values(config, config.family), config.family)
+    assert found is not None
+    assert found.entry is None
+    assert found.value > -1.0
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ Where advantages are normalised, Q is in units of the deviation of G_t - sum_h p
 advantages are. Not of Q's own deviation under psi: that one goes to 0 with what psi explores, faster than entropy grows, so
 that no weight of the bonus keeps a rule from ending where it is best without looking.
 
-Deviation: (6) as printed believes Q at every prescription, also where psi has long ceased to try it. What is corrected has
-the mean that an actor-critic's gradient has, whatever Q is, and a good Q takes away variance. It is an option, which the
-recipe uses.
+Deviation: (6) as printed believes Q at every prescription, also where psi has long ceased to try it. What is corrected
+would have the mean of an actor-critic's gradient, whatever Q is, if Q knew nothing of these G_t. It does know them: (5) has
+just made a few steps towards them, and they bootstrap on Q. So it leans on Q less, not on nothing. It is an option, which
+the recipe uses.
 
 Deviation: the target of (5) is data, as always in temporal-difference learning; (5) and (6) are printed with the same
 sign, and (5) is descent here. What follows the last step of a batch is always bootstrapped with the expectation, because

@@ -60,7 +60,7 @@ class QActorCriticSettings(Checked, section="q"):
     """expected or sampled: what the critic's target puts for Q at the next step; sampled is as printed in (5)."""
     gradient: Literal["all", "sampled", "corrected"] = "all"
     """all: the exact sum over prescriptions. sampled: the chosen one's score, as printed in (6). corrected: the sum, and the
-    chosen one's score times what its return exceeds Q by, so that it leans on Q no more than on a baseline."""
+    chosen one's score times what its return exceeds Q by, for where Q errs at what is hardly tried any more."""
     baseline: bool = True
     """Whether the mean of Q under the rule is taken off Q in the gradient; off, as printed."""
     samples: Width = 8

@@ -18,20 +18,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.errors import InvariantError
 from dadc_net.exact.streams import Stream, seed_bytes
-from dadc_net.planning.finite.exact_law import Law
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta, finite_theta
 from dadc_net.team.spaces import FiniteSpace
 
-_MOST_WORK = 25_000_000
-"""Rows that are moved, over all steps and prescriptions: some ten seconds of one core."""
+_MOST_WORK = 60_000_000
+"""Rows that are moved, counted where each has branched, over all steps and prescriptions: some ten seconds of one core."""
 _MOST_ROWS = 2_000_000
 """Joint values of state and local information, beyond which nothing is tried."""
 _BLOCK_ROWS = 200_000
 _SAMPLE = 16
-"""Prescriptions by which it is found out how many rows one moves."""
+"""Prescriptions by which it is found out how many rows one moves, at most."""
+_NUMBERED = 10_000
 _DRAWN, _MOST_STARTS = 32, 256
 """Prescriptions that the search begins with: drawn ones, and those of one action each."""
 _FEW = 4
@@ -58,19 +59,28 @@ def best_constant(values: RuleValues, family: PrescriptionFamily) -> BestConstan
         return None
     worth = _Worth(values, space)
     if worth.affords(space.num_values):
-        return worth.best_of_all()
+        return _best_of_all(worth, space)
     search = _Search(worth, space)
+    starts = _starts(values, family, space)
     # A menu is a list: what is not tried there is not near to anything that was.
-    if space.columns == 1 or not worth.affords(search.singly):
+    if space.columns == 1 or not worth.affords(len(starts) + search.singly):
         return None
-    return search.best(_starts(values, family, space))
+    return search.best(starts)
+
+
+def _best_of_all(worth: _Worth, space: FiniteSpace) -> BestConstant:
+    firsts = range(0, space.num_values, _NUMBERED)
+    blocks = (np.arange(first, min(first + _NUMBERED, space.num_values)) for first in firsts)
+    found = worth.best_of(theta for numbers in blocks for theta in finite_theta(space, numbers))
+    if found is None:
+        raise InvariantError(f"{space} has no prescription")
+    value, theta = found
+    return BestConstant(value, theta, int(theta) if space.columns == 1 else int(space.index(theta[None])[0]))
 
 
 def _starts(values: RuleValues, family: PrescriptionFamily, space: FiniteSpace) -> NDArray[np.int64]:
     """[n, F] where the search begins."""
-    sizes = np.array(space.sizes)
-    share = Stream("planning/best-constant", seed_bytes(0)).uniforms(0, _DRAWN, len(sizes))
-    drawn = (share * sizes).astype(np.int64)
+    drawn = _drawn(space, _DRAWN)
     joint = values.team.model.joint_actions
     if family.shape[0] == 1:
         actions = np.arange(min(joint.sizes))[:, None]
@@ -85,38 +95,57 @@ class _Worth:
 
     def __init__(self, values: RuleValues, space: FiniteSpace) -> None:
         self._values, self._space = values, space
-        self._rows = self._widest = 0
-        sample = np.unique(np.linspace(0, space.num_values - 1, _SAMPLE).astype(np.int64))
-        self._block = _SAMPLE
-        self.of(finite_theta(space, sample))
-        self._each = self._rows / len(sample)
-        self._block = max(1, _BLOCK_ROWS * len(sample) // self._widest)
+        self._begun = values.moved
+        self._block, tried = 1, 0
+        for sample in self._sample():
+            values.constant(sample[None])
+            tried += 1
+            if self.moved > _MOST_WORK:
+                break
+        self._each = -(-self.moved // tried)
+        self._block = max(1, _BLOCK_ROWS * values.steps // self._each)
+
+    @property
+    def moved(self) -> int:
+        """Rows."""
+        return self._values.moved - self._begun
 
     def affords(self, count: int) -> bool:
         """Whether ``count`` more prescriptions can be tried."""
-        return self._rows + count * self._each <= _MOST_WORK
+        return self.moved + count * self._each <= _MOST_WORK
 
     def of(self, thetas: Theta) -> Array:
         """[n] of [n] or [n, F]"""
         firsts = range(0, len(thetas), self._block)
-        return np.concatenate([self._of_block(thetas[first : first + self._block]) for first in firsts])
+        return np.concatenate([self._values.constant(thetas[first : first + self._block]) for first in firsts])
 
-    def best_of_all(self) -> BestConstant:
-        """Of the whole space."""
-        value, best, number = -math.inf, 0, self._space.num_values
-        for first in range(0, number, self._block):
-            worth = self._of_block(finite_theta(self._space, np.arange(first, min(first + self._block, number))))
-            if worth.max() > value:
-                value, best = float(worth.max()), first + int(np.argmax(worth))
-        return BestConstant(value, finite_theta(self._space, np.array([best]))[0], best)
+    def best_of(self, tried: Iterator[Theta]) -> tuple[float, Theta] | None:
+        """The first of prescriptions [] or [F] that none betters by more than rounding; None of none.
 
-    def _of_block(self, thetas: Theta) -> Array:
-        def play(law: Law) -> tuple[Law, Numbers]:
-            self._rows += len(law.mass)
-            self._widest = max(self._widest, len(law.mass))
-            return self._values.team.act(law, thetas)
+        They are made as they are needed.
+        """
+        found: tuple[float, Theta] | None = None
+        while block := list(itertools.islice(tried, self._block)):
+            worth = self._values.constant(np.array(block))
+            if found is None or worth.max() > found[0] + _NOTHING:
+                best = int(np.argmax(worth > worth.max() - _NOTHING))
+                found = float(worth[best]), block[best]
+        return found
 
-        return self._values.blind(len(thetas), play)
+    def _sample(self) -> Theta:
+        """Some prescriptions, [n] or [n, F], all where they are few."""
+        if self._space.num_values <= _SAMPLE:
+            return finite_theta(self._space, np.arange(self._space.num_values))
+        thetas = _drawn(self._space, _SAMPLE)
+        return thetas[:, 0] if self._space.columns == 1 else thetas
+
+
+def _drawn(space: FiniteSpace, count: int) -> NDArray[np.int64]:
+    """[count, F] some values, the same everywhere."""
+    sizes = np.array(space.sizes)
+    share = Stream("planning/best-constant", seed_bytes(0)).uniforms(0, count, len(sizes))
+    thetas: NDArray[np.int64] = (share * sizes).astype(np.int64)
+    return thetas
 
 
 class _Search:
@@ -140,8 +169,8 @@ class _Search:
     def _bettered(self, value: float, theta: Numbers) -> tuple[float, Numbers]:
         """Where neither one other choice is better, nor, as far as they can be tried, two others are."""
         while self._worth.affords(self.singly**2 // 2):
-            best = self._step(value, theta, 2)
-            if best is None:
+            best = self._worth.best_of(self._changed(theta, 2))
+            if best is None or not best[0] > value + _NOTHING:
                 break
             value, theta = self._climbed(*best)
         return value, theta
@@ -149,20 +178,11 @@ class _Search:
     def _climbed(self, value: float, theta: Numbers) -> tuple[float, Numbers]:
         """Where no single other choice is better."""
         while self._worth.affords(self.singly):
-            best = self._step(value, theta, 1)
-            if best is None:
+            best = self._worth.best_of(self._changed(theta, 1))
+            if best is None or not best[0] > value + _NOTHING:
                 break
             value, theta = best
         return value, theta
-
-    def _step(self, value: float, theta: Numbers, count: int) -> tuple[float, Numbers] | None:
-        """The best that differs from theta [F] in ``count`` choices; None if none is better."""
-        tried = np.array(list(self._changed(theta, count)))
-        if not len(tried):
-            return None
-        worth = self._worth.of(tried)
-        best = int(np.argmax(worth))
-        return (float(worth[best]), tried[best]) if worth[best] > value + _NOTHING else None
 
     def _changed(self, theta: Numbers, count: int) -> Iterator[Numbers]:
         """[F] each"""

@@ -44,6 +44,8 @@ class RuleValues:
         self.steps = decisions or horizon(discount)
         self._decisions = decisions
         self._states = StateValues(team.model, discount, endless=not decisions)
+        self.moved = 0
+        """Rows of laws that were moved so far, counted where each has branched: what valuing costs, whatever the host."""
 
     def estimate(self, rule: Rule, trajectories: int, stream: Stream) -> Estimate:
         """J(rule), with a standard error of 0 where it is exact."""
@@ -136,6 +138,7 @@ class RuleValues:
     def _acted(self, acted: Law, actions: Numbers, law: Law, copies: int, step: int) -> tuple[Array, Moved]:
         """The bracket of the identity [n], and the rows one step later."""
         after = self.team.moved(acted, actions)
+        self.moved += len(after.common)
         now = sums_at(law.copy, law.mass * self._v(step)[law.state], copies)
         ahead = sums_at(after.law.copy, after.law.mass * self._v(step + 1)[after.law.state], copies)
         return now - self.team.reward(acted, actions, copies) - self.discount * ahead, after
