@@ -44,5 +44,8 @@ def ready(problem: str, algorithm: str, env_steps: int, seed: int, overrides: tu
     pin_threads()
     keep_freed_memory()
     pass_selftest()
+    # A few batches load what a simulation loads as it goes: kernels that play by tables.
+    warm_up = configured(problem, algorithm, 40, ("learner.num_envs=2", "learner.batch_steps=8"))
+    Simulation(warm_up, seed_bytes(seed), seed_bytes(seed)).run()
     config = configured(problem, algorithm, env_steps, overrides)
     return Simulation(config, seed_bytes(seed), seed_bytes(1000 + seed))
