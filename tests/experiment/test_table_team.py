@@ -319,6 +319,7 @@ print(json.dumps([len(texts), *(sum(word.startswith(fused) for word in text.spli
 """
 
 
+@pytest.mark.timeout(240)
 def test_its_kernel_fuses_no_operation_and_is_compiled_once(tmp_path: Path) -> None:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", ASSEMBLY], capture_output=True, text=True, timeout=200, env=variables)
