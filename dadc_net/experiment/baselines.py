@@ -217,14 +217,14 @@ def _by_planner(config: RunConfig, plan: Plan, trajectories: int) -> Baselines:
             prescription=described(config.family, plan.best_theta) + doubt,
             memoryless=_known(plan.best_memoryless()),
         )
-    tried = _tried(config)
+    tried = None if plan.looked_for_constant else candidates(config.family)
     if tried is None:
         return Baselines(random=random, constant=None, prescription=_TOO_MANY)
     stream = Stream("evaluation/baselines", _SEED)
-    rules = [ConstantRule(theta[None]) for theta in tried.thetas]
+    rules = [ConstantRule(theta[None]) for theta in tried]
     found = [plan.estimate(config.family, rule, trajectories, stream) for rule in rules]
     first = int(np.argmax([estimate.value for estimate in found]))
-    return Baselines(random=random, constant=found[first], prescription=tried.named(first))
+    return Baselines(random=random, constant=found[first], prescription=described(config.family, tried[first]))
 
 
 def _searched(config: RunConfig, thetas: NDArray[Any], trajectories: int) -> tuple[Estimate, int]:

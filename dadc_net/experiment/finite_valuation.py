@@ -67,6 +67,7 @@ def finite_plan(config: RunConfig) -> Plan:
         estimator="performance differences of exact beliefs",
         best_constant=constant.value if constant else None,
         best_theta=constant.theta if constant else None,
+        looked_for_constant=True,
         every_constant_tried=constant is not None and constant.entry is not None,
         beliefs=_beliefs(config, beside, values, (lower, found.upper)),
         best_memoryless=memoryless,

@@ -87,6 +87,8 @@ class Plan:
     """[], [F] or [D] that prescription, where it is known."""
     every_constant_tried: bool = False
     """Whether none can be better."""
+    looked_for_constant: bool = False
+    """Whether the planner has looked for it, so that nobody else has to, found or not."""
     beliefs: ExactBeliefs | None = None
     """Exact beliefs for Theorem 5's constants, where the planner enumerates none; None also where they cannot be made."""
     best_memoryless: Callable[[], float | None] = _unknown

@@ -127,8 +127,8 @@ def team_tables(
     if menu is None or not isinstance(environment, Tabulated):
         return None
     common = _common(structure, spec, kinds[1])
-    local = _local(structure, spec, kinds[1])
-    world = environment.transition_tables() if common is not None and local is not None else None
+    local = None if common is None else _local(structure, spec, kinds[1])
+    world = environment.transition_tables() if local is not None else None
     if common is None or local is None or world is None:
         return None
     counts = [(len(world.roots) - 1) // spec.joint_action_space.num_values, *_sizes(spec), restart_steps, spec.horizon]
@@ -140,7 +140,7 @@ def team_tables(
         local=np.concatenate([one.reshape(-1) for one in local]),
         places=_places(local),
         actions=menu,
-        strides=_strides(spec.joint_action_space.sizes),
+        strides=spec.joint_action_space.index(np.eye(spec.num_agents, dtype=np.int64)),
         counts=np.array([*counts, structure.history_steps == 2], dtype=np.int64),
         state_numbers=environment.state_numbers,
     )
@@ -183,11 +183,6 @@ def branching(counts: Numbers) -> Numbers:
 def _happened(joint_action: Numbers, seen: Numbers, public: Numbers, sizes: Numbers) -> Numbers:
     number: Numbers = (joint_action * sizes[0] + seen) * sizes[1] + public
     return number
-
-
-def _strides(sizes: tuple[int, ...]) -> Numbers:
-    """Of a row-major index."""
-    return np.array([int(np.prod(sizes[place + 1 :], dtype=np.int64)) for place in range(len(sizes))], dtype=np.int64)
 
 
 def _kinds(structure: InformationStructure, oldest: int) -> tuple[Numbers, list[int]] | None:

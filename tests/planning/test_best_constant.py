@@ -11,6 +11,8 @@ from dadc_net.planning.finite import best_constant as searching
 from dadc_net.planning.finite.best_constant import best_constant
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.team.factored import FactoredFamily
+from dadc_net.team.gibbs import GibbsFamily
+from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.by_name import structure_by_name
 from tests.planning.team_by_force import TinyTeam
@@ -26,11 +28,11 @@ AGREED = [0, 1, 0, 1]
 def only_searched(monkeypatch: pytest.MonkeyPatch, changes: int = 10**9) -> None:
     """As if not all prescriptions could be tried, and no more than so many at a time."""
     monkeypatch.setattr(
-        searching._Worth, "affords", lambda worth, count: count != worth._space.num_values and count <= changes
+        searching._Worth, "affords", lambda _, count: count not in (16, 81) and count <= changes
     )
 
 
-def agreement() -> RuleValues:
+def agreement(family: PrescriptionFamily = PARTS) -> RuleValues:
     """Both see the same bit and are paid for agreeing: 2 on what they see, 1 on the other, 0 where they do not agree."""
     joint = [(0, 0), (0, 1), (1, 0), (1, 1)]
     fresh = np.full((4, 2, 2), 0.5)
@@ -38,7 +40,7 @@ def agreement() -> RuleValues:
     seen[:, 0, 0] = seen[:, 1, 3] = 1.0
     reward = np.array([[0.0 if first != other else 1.0 + (first == state) for state in (0, 1)] for first, other in joint])
     both = TinyTeam(np.array([0.5, 0.5]), fresh, seen, reward, (2, 2), (2, 2))
-    return values_of(both, structure_by_name("control-sharing", {"memory_steps": 0}), PARTS, 2, 1.0)
+    return values_of(both, structure_by_name("control-sharing", {"memory_steps": 0}), family, 2, 1.0)
 
 
 def test_all_are_tried_where_they_are_few() -> None:
@@ -115,7 +117,7 @@ def test_a_search_ends_when_it_has_worked_enough_and_is_worth_what_it_says(monke
 
 def test_what_is_affordable_is_told_by_rows_that_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     values = agreement()
-    worth = searching._Worth(values, PARTS.space)
+    worth = searching._Worth(values, searching._sample(PARTS.space))
     # All sixteen were the sample: two states, each moved to both, twice; what was seen tells the state.
     assert (worth.moved, values.moved) == (16 * (4 + 4), 16 * (4 + 4))
     worth.of(PARTS.space.values(np.arange(3)))
@@ -152,3 +154,16 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole is not None
     assert parts is not None
     assert (parts.value, parts.entry) == (whole.value, whole.entry)
+
+
+@pytest.mark.parametrize("corners", [True, False])
+def test_of_a_box_corners_are_tried_or_one_action_each(corners: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chances of two actions in place of choices: corners come as near to the best choices as the bound lets them."""
+    if not corners:
+        monkeypatch.setattr(searching, "_MOST_CORNERS", 255)
+    logits = GibbsFamily(name="gibbs", tables=2, local_values=2, num_actions=2, bound=8.0)
+    found = best_constant(agreement(logits), logits)
+    assert found is not None
+    assert found.entry is None
+    assert found.value == pytest.approx(3.5 if corners else 3.0, abs=1e-5)
+    assert float(agreement(logits).constant(found.theta[None])[0]) == found.value

@@ -3,7 +3,8 @@
 All are tried where that is affordable. Where they are too many but are made of choices, one after the other is bettered from
 prescriptions under which every agent always does one thing, and from some that are drawn: first a single choice at a time,
 then, for the best that this leads to, two at a time, because two agents may have to change their minds together. That is a
-local optimum: what is found bounds the best constant from below, and its value is exact.
+local optimum: what is found bounds the best constant from below, and its value is exact. Of a box of prescriptions its
+corners are tried, or, where they are too many, those of one action each.
 
 What is affordable is a number of rows of the law that are moved, and not a time, so that the same is found on every host.
 """
@@ -23,7 +24,7 @@ from dadc_net.exact.streams import Stream, seed_bytes
 from dadc_net.planning.finite.joint_beliefs import Array, Numbers
 from dadc_net.planning.finite.rule_value import RuleValues
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta, finite_theta
-from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.spaces import BoxSpace, FiniteSpace
 
 _MOST_WORK = 60_000_000
 """Rows that are moved, counted where each has branched, over all steps and prescriptions: some ten seconds of one core."""
@@ -33,6 +34,7 @@ _BLOCK_ROWS = 200_000
 _SAMPLE = 16
 """Prescriptions by which it is found out how many rows one moves, at most."""
 _NUMBERED = 10_000
+_MOST_CORNERS = 4096
 _DRAWN, _MOST_STARTS = 32, 256
 """Prescriptions that the search begins with: drawn ones, and those of one action each."""
 _FEW = 4
@@ -55,9 +57,13 @@ def best_constant(values: RuleValues, family: PrescriptionFamily) -> BestConstan
     """The best prescription to play at every step; None where they are not finitely many, or too many to search through."""
     space = family.space
     rows = values.team.model.num_states * math.prod(values.team.local_values)
-    if not isinstance(space, FiniteSpace) or rows > _MOST_ROWS:
+    if rows > _MOST_ROWS:
         return None
-    worth = _Worth(values, space)
+    if isinstance(space, BoxSpace):
+        return _best_corner(values, family, space)
+    if not isinstance(space, FiniteSpace):
+        return None
+    worth = _Worth(values, _sample(space))
     if worth.affords(space.num_values):
         return _best_of_all(worth, space)
     search = _Search(worth, space)
@@ -80,25 +86,40 @@ def _best_of_all(worth: _Worth, space: FiniteSpace) -> BestConstant:
 
 def _starts(values: RuleValues, family: PrescriptionFamily, space: FiniteSpace) -> NDArray[np.int64]:
     """[n, F] where the search begins."""
-    drawn = _drawn(space, _DRAWN)
+    drawn, always = _drawn(space, _DRAWN), _one_action_each(values, family)
+    return drawn if always is None else np.concatenate((always, drawn))
+
+
+def _one_action_each(values: RuleValues, family: PrescriptionFamily) -> Theta | None:
+    """Prescriptions under which every agent always does one thing, not all if they are many."""
     joint = values.team.model.joint_actions
     if family.shape[0] == 1:
-        actions = np.arange(min(joint.sizes))[:, None]
-    else:
-        actions = joint.values(np.arange(min(joint.num_values, _MOST_STARTS)))
-    always = family.always(actions)
-    return drawn if always is None else np.concatenate((always, drawn))
+        return family.always(np.arange(min(joint.sizes))[:, None])
+    return family.always(joint.values(np.arange(min(joint.num_values, _MOST_STARTS))))
+
+
+def _best_corner(values: RuleValues, family: PrescriptionFamily, space: BoxSpace) -> BestConstant | None:
+    always = _one_action_each(values, family)
+    if always is None:
+        return None
+    worth, tried = _Worth(values, always[:_SAMPLE]), always
+    corners = 2 ** len(space.low)
+    if corners <= _MOST_CORNERS and worth.affords(corners):
+        tried = np.array(list(itertools.product(*zip(space.low, space.high, strict=True))))
+    found = worth.best_of(iter(tried)) if worth.affords(len(tried)) else None
+    return None if found is None else BestConstant(*found, None)
 
 
 class _Worth:
     """Exact values of constant prescriptions, and what they cost."""
 
-    def __init__(self, values: RuleValues, space: FiniteSpace) -> None:
-        self._values, self._space = values, space
+    def __init__(self, values: RuleValues, sample: Theta) -> None:
+        """``sample``: [n] or [n, F] some prescriptions, by which it is found out what one costs."""
+        self._values = values
         self._begun = values.moved
         self._block, tried = 1, 0
-        for sample in self._sample():
-            values.constant(sample[None])
+        for theta in sample:
+            values.constant(theta[None])
             tried += 1
             if self.moved > _MOST_WORK:
                 break
@@ -132,12 +153,13 @@ class _Worth:
                 found = float(worth[best]), block[best]
         return found
 
-    def _sample(self) -> Theta:
-        """Some prescriptions, [n] or [n, F], all where they are few."""
-        if self._space.num_values <= _SAMPLE:
-            return finite_theta(self._space, np.arange(self._space.num_values))
-        thetas = _drawn(self._space, _SAMPLE)
-        return thetas[:, 0] if self._space.columns == 1 else thetas
+
+def _sample(space: FiniteSpace) -> Theta:
+    """Some prescriptions, [n] or [n, F], all where they are few."""
+    if space.num_values <= _SAMPLE:
+        return finite_theta(space, np.arange(space.num_values))
+    thetas = _drawn(space, _SAMPLE)
+    return thetas[:, 0] if space.columns == 1 else thetas
 
 
 def _drawn(space: FiniteSpace, count: int) -> NDArray[np.int64]:
