@@ -342,12 +342,13 @@ class ServerProcess:
         self._observers.on(team)
 
     def _deliver(self, node: EnvironmentServerNode, socket: ServerSocket, deliveries: Sequence[Delivery]) -> None:
-        """Send; a peer that has vanished is a fact for the node, which may want to send more."""
-        pending = list(deliveries)
-        while pending:
-            peer, message = pending.pop(0)
-            if not socket.send(peer, encode(message)):
-                pending += node.peer_gone(peer, time.monotonic())
+        """Send; a peer that has vanished is a fact for the node, which may want to send more.
+
+        Everything is made ready first: who is told something wakes up, and may take the core that the next one waits for.
+        """
+        while deliveries:
+            gone = socket.send_all([(peer, encode(message)) for peer, message in deliveries])
+            deliveries = [more for peer in gone for more in node.peer_gone(peer, time.monotonic())]
 
     def _stop_if_asked(self, node: EnvironmentServerNode, socket: ServerSocket) -> None:
         self.control.poll()

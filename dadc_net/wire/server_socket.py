@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -167,9 +167,13 @@ class ServerSocket:
 
     def send(self, peer: bytes, frames: Sequence[bytes]) -> bool:
         """Send to one connection, now or never; False when it is gone, or reads nothing and its queue is full."""
+        return not self.send_all([(peer, frames)])
+
+    def send_all(self, messages: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[bytes]:
+        """Send (peer, frames) one right after the other, as ``send``; the peers for which that was False."""
         self._used = time.monotonic()
         with self._lock:
-            return self._send(peer, frames)
+            return [peer for peer, frames in messages if not self._send(peer, frames)]
 
     def close(self, flush: bool = True) -> None:
         """Close; with ``flush`` the last messages get up to two seconds to leave. Can be called twice."""
