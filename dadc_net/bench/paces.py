@@ -24,6 +24,7 @@ from dadc_net.runtime.control import StopRequest
 from dadc_net.runtime.events import Began, Event, Updated
 from dadc_net.runtime.fork_server import ForkServer
 from dadc_net.runtime.launcher import Launcher, LaunchOptions
+from dadc_net.runtime.placement import Placement
 from dadc_net.runtime.problem import make_problem
 from dadc_net.storage.journals import ON_DISK, Journals
 from dadc_net.wire import ceiling
@@ -70,11 +71,13 @@ class RawOrder:
     """Sizes of the frames it sends."""
     keys: Path
     server: str = "tcp://127.0.0.1:0"
+    io_core: int | None = None
+    """As in a full run."""
 
 
 def raw_server_child(order: RawOrder, connection: Connection) -> None:
     """Body of the raw loop's server; reports its endpoint, then lock-steps, their seconds and its CPU seconds."""
-    socket = ServerSocket(order.server, load_server_keys(order.keys))
+    socket = ServerSocket(order.server, load_server_keys(order.keys), io_core=order.io_core)
     try:
         connection.send(socket.endpoint)
         peers = ceiling.wait_for_agents(socket, order.agents, _MOST_SECONDS)
@@ -91,7 +94,7 @@ def raw_server_child(order: RawOrder, connection: Connection) -> None:
 
 def raw_agent_child(order: RawOrder, connection: Connection) -> None:
     """Body of a raw loop's agent; reports its CPU seconds."""
-    socket = AgentSocket(order.server, load_agent_keys(order.keys, order.agent))
+    socket = AgentSocket(order.server, load_agent_keys(order.keys, order.agent), io_core=order.io_core)
     try:
         socket.connect()
         begun = time.process_time()
@@ -121,12 +124,16 @@ def raw_pace(fork_server: ForkServer, config: RunConfig, steps: int, keys: Path,
     actions = bytes(max(layout.size for layout in world.actions))
     act = Act(NO_RUN, 0, 1, 0, actions, step_digest=bytes(DIGEST_BYTES), learner_digest=b"")
     step_sizes, act_sizes = (tuple(map(len, encode(message))) for message in (step, act))
-    order = RawOrder(agent=0, agents=agents, steps=steps, seconds=seconds, frames=step_sizes, keys=keys)
+    placement = Placement(agents)
+    own = placement.core(0)
+    order = RawOrder(agent=0, agents=agents, steps=steps, seconds=seconds, frames=step_sizes, keys=keys, io_core=own)
     server = fork_server.start("raw-server", raw_server_child, order)
     endpoint = server.connection.recv()
     answering = [
         fork_server.start(
-            f"raw-agent-{agent}", raw_agent_child, replace(order, agent=agent, frames=act_sizes, server=endpoint)
+            f"raw-agent-{agent}",
+            raw_agent_child,
+            replace(order, agent=agent, frames=act_sizes, server=endpoint, io_core=placement.core(agent)),
         )
         for agent in range(1, agents + 1)
     ]

@@ -94,6 +94,8 @@ class AgentOptions:
     """Of the agent's own draws; empty: the shared seed."""
     rule: StartingRule | None = field(default=None, repr=False)
     """The learned rule to begin with; None: what the state folder has kept, if anything."""
+    io_core: int | None = None
+    """Where the transport's thread stays; None: anywhere."""
     tamper: Tamper | None = None
     """Breaks the replica on purpose before a step: the negative controls of the tests and of ``--break``."""
 
@@ -170,6 +172,7 @@ class AgentProcess:
                 self.options.keys,
                 connect_timeout_s=self.options.connect_timeout_s,
                 reflex=self._sign_of_life,
+                io_core=self.options.io_core,
             )
             try:
                 self._converse(node, socket)

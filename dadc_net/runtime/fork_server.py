@@ -60,6 +60,8 @@ class ServerOrder:
     journals: Journals = ON_DISK
     epoch: int = 0
     """As in ``ServerOptions``."""
+    io_core: int | None = None
+    """Likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,8 @@ class AgentOrder:
     """The user's own kind of prescription family, likewise."""
     rule: Path | None = None
     """File of the learned rule to begin with."""
+    io_core: int | None = None
+    """As in ``AgentOptions``."""
     tamper: Tamper | None = None
     journal: str = "process"
     journals: Journals = ON_DISK
@@ -137,7 +141,7 @@ def server_child(order: ServerOrder, connection: Connection) -> None:
         config = configuration.build(order.configuration)
         keys = load_server_keys(order.keys_dir)
         where = (order.bind, order.run_id, order.state_dir)
-        options = ServerOptions(config, order.environment_seed, *where, keys, order.journals, order.epoch)
+        options = ServerOptions(config, order.environment_seed, *where, keys, order.journals, order.epoch, order.io_core)
         ServerProcess(options, control).run()
 
     guarded(order.state_dir, connection, role)
@@ -160,6 +164,7 @@ def agent_child(order: AgentOrder, connection: Connection) -> None:
             checkpoint_every=order.checkpoint_every,
             structure=load_structure(order.structure) if order.structure else None,
             rule=None if order.rule is None else load_rule_file(order.rule),
+            io_core=order.io_core,
             tamper=order.tamper,
             journal=order.journal,
             journals=order.journals,

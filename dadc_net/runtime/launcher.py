@@ -45,6 +45,7 @@ from dadc_net.runtime.events import (
 )
 from dadc_net.runtime.fork_server import AgentOrder, Child, ForkServer, ServerOrder, agent_child, server_child
 from dadc_net.runtime.own_family import family_argument
+from dadc_net.runtime.placement import Placement
 from dadc_net.storage.folder import locked, open_folder
 from dadc_net.storage.journal_reader import JournalReader
 from dadc_net.storage.journals import ON_DISK, Journals
@@ -98,6 +99,7 @@ class Launcher:
         self._observer = observer
         self._stop = stop
         self._fork_server = ForkServer()
+        self._placement = Placement(options.config.settings.num_agents)
         self._children: dict[str, Child] = {}
         self._orders: dict[str, tuple[Callable[..., None], Any]] = {}
         self._restarts: dict[str, int] = {}
@@ -127,7 +129,8 @@ class Launcher:
             write_keys(folder.keys, options.config.settings.num_agents)
             run_id = secrets.token_bytes(RUN_ID_BYTES)
             told = (options.config.to_plain(), options.environment_seed, run_id, folder.server, folder.keys)
-            order = ServerOrder(*told, journals=options.journals, epoch=self._epoch())
+            core = self._placement.core(0)
+            order = ServerOrder(*told, journals=options.journals, epoch=self._epoch(), io_core=core)
             try:
                 self._start(SERVER, server_child, order)
                 while len(self._ended) < len(self._children):
@@ -181,6 +184,7 @@ class Launcher:
                 structure=structure_argument(options.config),
                 family=family_argument(options.config),
                 rule=self.folder.start if options.config.settings.start.rule else None,
+                io_core=self._placement.core(agent),
                 tamper=options.tamper.get(agent),
                 journal=options.config.runtime.journal,
                 journals=options.journals,

@@ -86,6 +86,8 @@ class ServerOptions:
     journals: Journals = ON_DISK
     epoch: int = 0
     """What the epoch of a run that goes on is at least; 0: one more than at the last start."""
+    io_core: int | None = None
+    """Where the transport's thread stays; None: anywhere."""
 
 
 class ServerResult(NamedTuple):
@@ -203,7 +205,9 @@ class ServerProcess:
         heartbeat = Heartbeat.for_team(options.config.settings.num_agents)
         conduct = Conduct(lambda peer: node.roster.agent_of(peer) is not None)
         largest = server_frame_bytes(max(layout.size for layout in node.log.world.actions))
-        socket = ServerSocket(options.bind, options.keys, heartbeat, conduct=conduct, frame_bytes=largest)
+        socket = ServerSocket(
+            *(options.bind, options.keys, heartbeat), conduct=conduct, frame_bytes=largest, io_core=options.io_core
+        )
         try:
             _log.info("environment server listens at %s, run %s", socket.endpoint, node.run_id.hex())
             self._observers.on(Listening(endpoint=socket.endpoint))

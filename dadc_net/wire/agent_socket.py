@@ -49,8 +49,9 @@ class AgentSocket:
         connect_timeout_s: float = 30.0,
         heartbeat: Heartbeat | None = None,
         reflex: Reflex = lambda _: None,
+        io_core: int | None = None,
     ) -> None:
-        """Nothing is opened before ``connect``.
+        """Nothing is opened before ``connect``. ``io_core``: where the transport's thread stays; None: anywhere.
 
         While the owner is busy with something else the socket is read all the same, and answers what ``reflex`` answers.
 
@@ -63,6 +64,7 @@ class AgentSocket:
         self._keys = keys
         self._connect_timeout_s = connect_timeout_s
         self._heartbeat = heartbeat or Heartbeat.of_agent()
+        self._io_core = io_core
         self._context: Context | None = None
         self._socket: Socket | None = None
         self._intake: Intake | None = None
@@ -225,7 +227,7 @@ class AgentSocket:
 
     def _open(self) -> Socket:
         if self._context is None:
-            self._context = zmq.Context()
+            self._context = options.new_context(self._io_core)
         self._socket = self._context.socket(zmq.DEALER)
         self._intake = Intake(self._socket, self._lock, self._note)
         keys = self._keys

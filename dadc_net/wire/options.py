@@ -5,6 +5,7 @@ Both ends of a connection must agree on nothing here: each protects itself.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -46,6 +47,24 @@ class Heartbeat:
     def of_agent(cls) -> Heartbeat:
         """An agent's, which knows of no team yet: the server notices a vanished agent by its own patience."""
         return cls(timeout_ms=20_000, ttl_ms=30_000)
+
+
+def new_context(io_core: int | None = None, io_threads: int = 1) -> Context:
+    """A context; ``io_core``: where its threads stay, None: anywhere. A core that this process may not use is not insisted on."""
+    context: Context = zmq.Context(io_threads)
+    if io_core is not None and _may_stay_on(io_core):
+        context.set(zmq.THREAD_AFFINITY_CPU_ADD, io_core)
+    return context
+
+
+def _may_stay_on(core: int) -> bool:
+    """Whether a thread of this process may be kept there: where it may not, the transport would end the process."""
+    try:
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, allowed)  # A sandbox may forbid it.
+    except OSError:
+        return False
+    return core in allowed
 
 
 def configure_server(socket: Socket, keys: KeyPair | None, heartbeat: Heartbeat, frame_bytes: int) -> None:

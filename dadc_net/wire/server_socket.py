@@ -67,11 +67,13 @@ class ServerSocket:
         io_threads: int = 1,
         conduct: Conduct | None = None,
         frame_bytes: int | None = None,
+        io_core: int | None = None,
     ) -> None:
         """Open ``bind``; with keys, only after a self-test has shown that a random key is refused.
 
         Without ``conduct`` a connection may say whatever it likes, which is for tests and measurements. ``frame_bytes``: the
-        largest frame that an agent has to send; None: as large as the protocol allows.
+        largest frame that an agent has to send; None: as large as the protocol allows. ``io_core``: where the transport's
+        threads stay; None: anywhere.
 
         Raises:
             UsageError: if the address is malformed, not of this host, or not loopback although there are no keys.
@@ -90,7 +92,7 @@ class ServerSocket:
         self._keys_of: dict[bytes, bytes] = {}
         """Connection -> the key it was made with."""
         self._agents: dict[bytes, int] = {}
-        self._context: Context = zmq.Context(io_threads)
+        self._context: Context = options.new_context(io_core, io_threads)
         self._socket: Socket = self._context.socket(zmq.ROUTER)
         self._authenticator: Authenticator | None = None
         self._closed = False
