@@ -40,10 +40,9 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.window import Window
 from dadc_net.errors import InvariantError, MismatchError, NumericError
 from dadc_net.exact import canonical
-from dadc_net.exact.acting import EntryStep
+from dadc_net.exact.acting import CodeTable, Entered, EntryStep, Rows
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
-from dadc_net.exact.playing import Rows
 from dadc_net.exact.streams import Stream
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import space_from_plain
@@ -121,6 +120,7 @@ class Coordinator:
         self._previous: Array = np.zeros((copies, self.theta.code_size))
         credit = UsedChoices(settings.revealed) if settings.revealed else None
         self._window = Window(steps, copies, self.space, self.theta, self.approximator.size, credit)
+        self._table: tuple[Rows, CodeTable] | None = self._window.tabulated()
 
     def _prepare_acting(self, update: int) -> None:
         """Take the parameters that update ``update`` left into use; 0: the first ones."""
@@ -148,33 +148,51 @@ class Coordinator:
             InvariantError: if a record is missing or repeated.
             NumericError: if a reward is not finite.
         """
-        step, finite = record.step, b"\0" not in np.isfinite(record.rewards).tobytes()
+        step = record.step
         if step != self._next_step:
             raise InvariantError(f"the coordinator expected record {self._next_step} and was given {step}")
-        if not finite:
+        update, row = divmod(step, self._batch_steps)
+        decision = self._enter(row, record) if row else None
+        if decision is not None:
+            return decision
+        if b"\0" in np.isfinite(record.rewards).tobytes():
             raise NumericError(
                 f"the rewards of record {step} hold NaN or infinity. They come from the environment. "
                 "Correct the environment's reward."
             )
         self._next_step += 1
-        update, row = divmod(step, self._batch_steps)
         closes = step > 0 and row == 0
         inputs, keep = self._window.store(self._batch_steps if closes else row, record, self._previous)
         return self._decide(step, inputs, keep, update if closes else 0, digests)
 
+    def _enter(self, row: int, record: CommonRecord) -> Decision | None:
+        """``receive`` within a batch, by one kernel; None, and all is as it was, where there is none or it is not sure."""
+        step, common, rewards, begin, ended, cut = record
+        act, table = self._act, self._table
+        if table is None or cut is not None or not isinstance(act, EntryStep):
+            return None
+        rows, codes = table
+        words = self.stream.words(step, len(common), 1)
+        found = act.enter(row, Entered(common, rewards, begin, ended), codes, rows, self._previous, self._ais, words)
+        if found is None:
+            return None
+        self._next_step += 1
+        self._ais, drawn, self._previous = found
+        return Decision(drawn, self._ais, None)
+
     def open_batch(self) -> OpenBatch | None:
         """The batch that is open, for whoever fills the rest of it at once; None where that is done record by record."""
         newest = self._next_step - 1
-        found = self._window.tabulated() if newest >= 0 and isinstance(self._act, EntryStep) else None
-        if found is None or not isinstance(self._act, EntryStep):
+        if newest < 0 or self._table is None or not isinstance(self._act, EntryStep):
             return None
-        return OpenBatch(newest, newest % self._batch_steps, *found, self._act, self._ais.copy())
+        rows, table = self._table
+        return OpenBatch(newest, newest % self._batch_steps, rows, table.codes, self._act, self._ais.copy())
 
     def close_batch(self, ais: Array, digests: bool = True) -> Decision:
         """``receive`` of what closes a batch whose rows were all filled; ``ais`` [E, X]: x_t of the last record but one."""
-        rows, _ = self._window.tabulated() or (None, None)
-        if rows is None:
+        if self._table is None:
             raise InvariantError("a batch was closed that nobody can fill at once")
+        rows, _ = self._table
         step = (self._next_step - 1) // self._batch_steps * self._batch_steps + self._batch_steps
         self._next_step, self._ais, self._previous = step + 1, ais, self.theta.codes(rows.entries[-1])
         return self._decide(step, rows.inputs[-1], rows.keep[-1], step // self._batch_steps, digests)

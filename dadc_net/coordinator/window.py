@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.batch import ENDED_TRUNCATED, Batch
 from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.real_outcomes import outcomes_of
+from dadc_net.exact.acting import CodeTable, Rows
 from dadc_net.exact.array import Array
-from dadc_net.exact.playing import Rows
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, Space
 from dadc_net.team.used_choices import UsedChoices
@@ -88,14 +88,16 @@ class Window:
         rows["ended"][row] = ended
         return inputs, keep
 
-    def tabulated(self) -> tuple[Rows, Array] | None:
-        """The rows themselves, for whoever fills those after row 0 at once, and the codes [Z, F] of the values of z; None
-        where z is not numbered, or more than these rows is kept."""
-        if self._codes is None or self._credit is not None or self.prescriptions.ndim != 2:
+    def tabulated(self) -> tuple[Rows, CodeTable] | None:
+        """The rows themselves, for whoever fills those after row 0 without ``store``, and what is read of the values of z;
+        None where z is not numbered, or more than these rows is kept. Both stay the same for ever."""
+        space, further = self._space, self._credit is not None or self.prescriptions.ndim != 2
+        if self._codes is None or further or not isinstance(space, FiniteSpace):
             return None
         rows = self._rows
         of_records = rows["inputs"], rows["keep"], rows["common-index"], rows["rewards"], rows["ended"]
-        return Rows(*of_records, self.prescriptions), self._codes
+        strides = space.index(np.eye(space.columns, dtype=np.int64))
+        return Rows(*of_records, self.prescriptions), CodeTable(strides, self._codes)
 
     def batch(self) -> Batch:
         """The closed batch; its arrays are those of the window, and change with the next record."""

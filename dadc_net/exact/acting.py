@@ -1,7 +1,7 @@
 """The acting step: one record's way from encoder input to the drawn prescription, for E rows at a time.
 
 Everything is ``grid``, ``elementary``, ``scan.step`` and ``streams.categorical`` put together; it stands here in one place
-because it runs at every lock-step, where NumPy's cost is that of its calls. With compiled kernels it is three calls.
+because it runs at every lock-step, where NumPy's cost is that of its calls. With compiled kernels it is one call.
 The bits are those of the layers that updates use: forward scales are fixed, so a row alone and a row of a batch agree.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ MANY_ROWS = 96
 """From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
+
+
+Numbers = NDArray[np.int64]
 
 
 class Arrays(Protocol):
@@ -139,6 +142,64 @@ class PreparedTower:
         return np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
 
 
+class Rows(NamedTuple):
+    """Of a window of T lock-steps, E copies; rows 0 .. T but of ``entries``, which are drawn at 0 .. T - 1."""
+
+    inputs: Array
+    """[T+1, E, I] what the encoder reads"""
+    keep: Array
+    """[T+1, E, 1] 0 where a copy begins"""
+    numbers: Numbers
+    """[T+1, E] of z"""
+    rewards: Array
+    """[T+1, E]"""
+    ended: NDArray[np.uint8]
+    """[T+1, E]"""
+    entries: Numbers
+    """[T, E] of a menu"""
+
+    def after(self, first: int) -> tuple[NDArray[Any], ...]:
+        """Rows ``first`` .. of each."""
+        parts = self.inputs, self.keep, self.numbers, self.rewards, self.ended, self.entries
+        return tuple(part[first:] for part in parts)
+
+    def emptied(self, first: int) -> Rows:
+        """A copy that is 0 in rows ``first`` .. ."""
+        copied = Rows(
+            inputs=self.inputs.copy(),
+            keep=self.keep.copy(),
+            numbers=self.numbers.copy(),
+            rewards=self.rewards.copy(),
+            ended=self.ended.copy(),
+            entries=self.entries.copy(),
+        )
+        for part in copied.after(first):
+            part[...] = 0
+        return copied
+
+
+class Entered(NamedTuple):
+    """What a record says, for a row of a window."""
+
+    common: Numbers
+    """[E, C] z"""
+    rewards: Array
+    """[E]"""
+    begin: NDArray[np.bool_]
+    """[E]"""
+    ended: NDArray[np.uint8]
+    """[E]"""
+
+
+class CodeTable(NamedTuple):
+    """What an encoder reads of each z, where its values are numbered."""
+
+    strides: Numbers
+    """[C] of the number of a value"""
+    codes: Array
+    """[Z, F] by number"""
+
+
 class EntryStep:
     """Encoder, a shallow network of logits and the draw of an entry in one: the bits of the three one after another."""
 
@@ -168,10 +229,39 @@ class EntryStep:
         elif len(inputs) < MANY_ROWS:
             state, chosen = np.empty(previous.shape), np.empty(len(inputs), dtype=np.int64)
             rest = self._scale, state, chosen, elementary.TOLERANCE
-            if compiled.kernels.choose(inputs, keep, previous, words, *self._packed, *rest):
+            if compiled.kernels.choose(inputs, keep, previous, _own(words), *self._packed, *rest):
                 return state, chosen
         state = self._encoder(inputs, keep, previous)
         return state, draw(self._tower(state), words[:, 0])
+
+    def enter(
+        self,
+        row: int,
+        record: Entered,
+        table: CodeTable,
+        rows: Rows,
+        previous: Array,
+        ais: Array,
+        words: NDArray[np.uint64],
+    ) -> tuple[Array, Numbers, Array] | None:
+        """Write a record into ``row`` of ``rows``, and act on it, in one.
+
+        Args:
+            previous: [E, M] code of the entries before.
+            ais: [E, X] x_{t-1}
+            words: [E, 1]
+
+        Returns:
+            x_t [E, X], entries int64 [E] and their code [E, M]; None where no kernel does it, or it is not sure: whoever
+            writes the row anew then finds all as it was.
+        """
+        if compiled.kernels is None or len(ais) >= MANY_ROWS:
+            return None
+        state, chosen, code = np.empty(ais.shape), np.empty(len(ais), dtype=np.int64), np.empty(previous.shape)
+        read = (*map(np.ascontiguousarray, record), *table, previous, ais, _own(words))
+        written = state, chosen, code, elementary.TOLERANCE
+        sure = compiled.kernels.enter(row, tuple(rows), *read, *self._packed, self._scale, *written)
+        return (state, chosen, code) if sure else None
 
     def _untested(self, inputs: Array, keep: Array, previous: Array) -> tuple[Array, Array, bool]:
         """x_t and softmax weights with one rounding test for all values at the end; whether they have passed it."""
@@ -200,6 +290,11 @@ class EntryStep:
         # A NaN is not less than anything.
         sure = b"\0" not in (np.abs(candidates, out=candidates) < self._sure).tobytes()
         return state, weights, sure
+
+
+def _own(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A copy: of one type however a stream keeps its words, because a kernel is compiled for each type that it meets."""
+    return words.copy()
 
 
 def _weight_bits(entries: int) -> int:

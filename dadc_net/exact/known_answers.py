@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -216,7 +217,43 @@ def _acting() -> bytes:
     in_one = acting.EntryStep(encode, tower)
     stepped, drawn = zip(*(in_one(inputs[row], keep[row], previous[row], words[row]) for row in rows), strict=True)
     chosen = np.concatenate(drawn)
-    return _encoded(np.concatenate(stepped), *alone, logits, chosen, acting.draw(40.0 * logits, words[:, 0]))
+    errors = []
+    for index, row in enumerate(rows):
+        given = previous[row], words[row]
+        errors += _errors_of_entering(in_one, index, inputs, keep[row], given, (stepped[index], drawn[index]))
+    return _encoded(np.concatenate(stepped), *alone, logits, chosen, acting.draw(40.0 * logits, words[:, 0]), *errors)
+
+
+def _errors_of_entering(
+    step: acting.EntryStep,
+    number: int,
+    inputs: Array,
+    keep: Array,
+    given: tuple[Array, NDArray[np.uint64]],
+    expected: tuple[Array, NDArray[np.int64]],
+) -> list[NDArray[Any]]:
+    """What ``EntryStep.enter`` writes otherwise than the acting step says; nothing where there is no kernel for it.
+
+    ``number`` is the row of ``inputs`` that is entered: two columns of z, of which it is the value, and a code.
+    """
+    rows = acting.Rows(
+        inputs=np.zeros((2, 1, 5)),
+        keep=np.zeros((2, 1, 1)),
+        numbers=np.zeros((2, 1), dtype=np.int64),
+        rewards=np.zeros((2, 1)),
+        ended=np.zeros((2, 1), dtype=np.uint8),
+        entries=np.zeros((2, 1), dtype=np.int64),
+    )
+    told = np.array([[number]]), np.array([0.75]), keep[:, 0] == 0.0, np.array([number], dtype=np.uint8)
+    table = acting.CodeTable(np.array([1]), np.ascontiguousarray(inputs[:, :2]))
+    code = np.eye(3)[[2]] if keep[0, 0] == 0.0 else inputs[number : number + 1, 2:].copy()
+    found = step.enter(1, acting.Entered(*told), table, rows, code, *given)
+    if found is None:
+        return []
+    state, entries = expected
+    wanted = (inputs[number], keep[0], told[0][0], told[1], told[3], entries, state, entries, np.eye(3)[entries])
+    written = (*(part[1, 0] for part in rows[:2]), *(part[1] for part in rows[2:]), *found)
+    return [own for own, right in zip(written, wanted, strict=True) if own.tobytes() != right.tobytes()]
 
 
 def _adam() -> bytes:

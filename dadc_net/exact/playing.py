@@ -7,52 +7,16 @@ agent has to compile it. Whoever uses it compares it with the way of single step
 from __future__ import annotations
 
 import importlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact import compiled, elementary
-from dadc_net.exact.acting import MANY_ROWS, EntryStep
+from dadc_net.exact.acting import MANY_ROWS, EntryStep, Rows
 from dadc_net.exact.array import Array
 
 Numbers = NDArray[np.int64]
-
-
-class Rows(NamedTuple):
-    """Of a window of T lock-steps, E copies; rows 0 .. T but of ``entries``, which are drawn at 0 .. T - 1."""
-
-    inputs: Array
-    """[T+1, E, I] what the encoder reads"""
-    keep: Array
-    """[T+1, E, 1] 0 where a copy begins"""
-    numbers: Numbers
-    """[T+1, E] of z"""
-    rewards: Array
-    """[T+1, E]"""
-    ended: NDArray[np.uint8]
-    """[T+1, E]"""
-    entries: Numbers
-    """[T, E] of a menu"""
-
-    def after(self, first: int) -> tuple[NDArray[Any], ...]:
-        """Rows ``first`` .. of each."""
-        parts = self.inputs, self.keep, self.numbers, self.rewards, self.ended, self.entries
-        return tuple(part[first:] for part in parts)
-
-    def emptied(self, first: int) -> Rows:
-        """A copy that is 0 in rows ``first`` .. ."""
-        copied = Rows(
-            inputs=self.inputs.copy(),
-            keep=self.keep.copy(),
-            numbers=self.numbers.copy(),
-            rewards=self.rewards.copy(),
-            ended=self.ended.copy(),
-            entries=self.entries.copy(),
-        )
-        for part in copied.after(first):
-            part[...] = 0
-        return copied
 
 
 def can_play(copies: int) -> bool:

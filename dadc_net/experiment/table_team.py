@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from dadc_net.coordinator.coordinator import Coordinator, OpenBatch
 from dadc_net.errors import InvariantError
-from dadc_net.exact.playing import Rows, can_play, play
+from dadc_net.exact.acting import Rows
+from dadc_net.exact.playing import can_play, play
 from dadc_net.experiment.simulated_team import Turn, ValueTeam
 from dadc_net.node.agent.passive_agents import PassiveAgents
 from dadc_net.node.server.world import World

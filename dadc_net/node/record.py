@@ -158,7 +158,7 @@ class CommonLayout:
         )
 
     def unpack(self, record: Record) -> CommonRecord:
-        """The inverse of ``pack``; its arrays cannot be written to.
+        """The inverse of ``pack``.
 
         Raises:
             ProtocolError: if the length, a flag or a value of z is not what the spaces allow.
@@ -167,13 +167,14 @@ class CommonLayout:
         copies = self._copies
         if len(raw) != self.size:
             raise self._refusal(record)
-        rewards, ended = np.frombuffer(raw, _REWARD, copies), np.frombuffer(raw, np.uint8, copies, 9 * copies)
+        owned = bytearray(raw)
+        rewards, ended = np.frombuffer(owned, _REWARD, copies), np.frombuffer(owned, np.uint8, copies, 9 * copies)
         fits = not raw[8 * copies : 10 * copies].strip(_FLAGS) and b"\0" not in np.isfinite(rewards).tobytes()
         common = self._values.find(raw, self._values_at) if fits else None
         if common is None:
             raise self._refusal(record)
         if raw.find(_CUT, 8 * copies, 9 * copies) < 0:
-            return CommonRecord(step, common, rewards, np.frombuffer(raw, np.bool_, copies, 8 * copies), ended)
+            return CommonRecord(step, common, rewards, np.frombuffer(owned, np.bool_, copies, 8 * copies), ended)
         begin = np.frombuffer(raw, np.uint8, copies, 8 * copies)
         return CommonRecord(step, common, rewards, begin > 0, ended, begin == _CUT)
 

@@ -50,7 +50,7 @@ class Heartbeat:
 
 
 def new_context(io_core: int | None = None, io_threads: int = 1) -> Context:
-    """A context; ``io_core``: where its threads stay, None: anywhere. A core that this process may not use is not insisted on."""
+    """A context; ``io_core``: where its threads stay; None, or one that this process may not use: anywhere."""
     context: Context = zmq.Context(io_threads)
     if io_core is not None and _may_stay_on(io_core):
         context.set(zmq.THREAD_AFFINITY_CPU_ADD, io_core)

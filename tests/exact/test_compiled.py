@@ -348,6 +348,7 @@ OUTPUT = {
     "choose": 10,
     "draw": 3,
     "encode": 6,
+    "enter": 17,
     "exp_tested": 0,
     "hidden_gradient": 7,
     "hidden_layer": 3,
@@ -367,6 +368,7 @@ OUTPUT = {
 
 FURTHER = [
     ("choose", 11),
+    *(("enter", output) for output in (18, 19)),
     *(("round_gradient", output) for output in (6, 7)),
     *(("categorical", output) for output in (5, 8, 9)),
     *(("hidden_gradient", output) for output in (8, 9)),

@@ -12,6 +12,9 @@ from dadc_net.exact.compiled.recurrent import affine, recurrent_step
 
 Layer = tuple[Array, Array, float]
 """Rounded weight [n, p], bias [p], rounding constant of its input."""
+Numbers = NDArray[np.int64]
+Rows = tuple[Array, Array, Numbers, Array, NDArray[np.uint8], Numbers]
+"""Inputs [T+1, E, I], keep [T+1, E, 1], numbers of z [T+1, E], rewards [T+1, E], ended [T+1, E], entries [T, E]."""
 
 
 @part
@@ -92,6 +95,65 @@ def draw(logits: Array, words: NDArray[np.uint64], scale: float, chosen: NDArray
         chosen[e], sure = draw_row(logits[e], words[e], scale, cumulative, tolerance)
         if not sure:
             return False
+    return True
+
+
+@compiled
+def enter(
+    row: int,
+    rows: Rows,
+    common: Numbers,
+    rewards: Array,
+    begin: NDArray[np.bool_],
+    ended: NDArray[np.uint8],
+    strides: Numbers,
+    codes: Array,
+    previous: Array,
+    ais: Array,
+    words: NDArray[np.uint64],
+    first: Layer,
+    gate: Layer,
+    again: Layer,
+    hidden: Layer,
+    output: Layer,
+    scale: float,
+    state: Array,
+    chosen: Numbers,
+    code: Array,
+    tolerance: float,
+) -> bool:
+    """Write a record into ``row`` of ``rows`` and ``choose``: x_t, entries and their code [E, M] from x_{t-1} [E, X].
+
+    ``strides`` [C] and ``codes`` [Z, F] of z [E, C], ``previous`` [E, M] the code of the entries before. False if a value is
+    doubtful: then the row is to be written anew; or a reward not finite or z none of the values: then nothing is written.
+    """
+    inputs, keep, numbers, kept_rewards, kept_ended, entries = rows
+    copies, features, count = common.shape[0], codes.shape[1], output[1].size
+    found = np.zeros(copies, dtype=np.int64)
+    for e in range(copies):
+        for c in range(strides.size):
+            found[e] += common[e, c] * strides[c]
+        if found[e] < 0 or found[e] >= codes.shape[0] or not np.isfinite(rewards[e]):
+            return False
+    for e in range(copies):
+        number, kept = found[e], 0.0 if begin[e] else 1.0
+        numbers[row, e], kept_rewards[row, e], kept_ended[row, e], keep[row, e, 0] = number, rewards[e], ended[e], kept
+        for i in range(features):
+            inputs[row, e, i] = codes[number, i]
+        for m in range(count):
+            inputs[row, e, features + m] = previous[e, m] * kept
+    logits, cumulative = np.empty((copies, count)), np.empty(count, dtype=np.uint64)
+    if not encode_rows(inputs[row], keep[row], ais, first, gate, again, state, tolerance):
+        return False
+    if not hidden_rows(state, hidden, output, logits, tolerance):
+        return False
+    code[:] = 0.0
+    for e in range(copies):
+        chosen[e], sure = draw_row(logits[e], words[e, 0], scale, cumulative, tolerance)
+        if not sure:
+            return False
+        entries[row, e] = chosen[e]
+        code[e, chosen[e]] = 1.0
     return True
 
 

@@ -2,7 +2,7 @@
 
 import numba
 
-from dadc_net.exact.compiled.acting import choose, draw, encode, hidden_layer
+from dadc_net.exact.compiled.acting import choose, draw, encode, enter, hidden_layer
 from dadc_net.exact.compiled.exponential import exp_tested, tanh_tested
 from dadc_net.exact.compiled.likelihood import categorical, categorical_gradient
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
@@ -23,6 +23,7 @@ __all__ = [
     "choose",
     "draw",
     "encode",
+    "enter",
     "exp_tested",
     "hidden_gradient",
     "hidden_layer",

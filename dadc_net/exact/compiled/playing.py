@@ -10,14 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.acting import Layer, draw_row, encode_rows, hidden_rows
+from dadc_net.exact.compiled.acting import Layer, Numbers, Rows, draw_row, encode_rows, hidden_rows
 from dadc_net.exact.compiled.jit import compiled, part
 
-Numbers = NDArray[np.int64]
 Actor = tuple[Layer, Layer, Layer, Layer, Layer, float, float]
 """Layers of ``choose``, its scale and its tolerance."""
-Rows = tuple[Array, Array, Numbers, Array, NDArray[np.uint8], Numbers]
-"""Inputs [T+1, E, I], keep [T+1, E, 1], numbers of z [T+1, E], rewards [T+1, E], ended [T+1, E], entries [T, E]."""
 Standing = tuple[Numbers, Numbers, Numbers, Numbers, Numbers]
 """State [E], age [E], what happened last [E], local values [E, K], actions [E, K]."""
 World = tuple[Numbers, Numbers, Array, Numbers, Numbers, Numbers, Numbers, Array, NDArray[np.bool_]]

@@ -1,0 +1,141 @@
+"""A record that a kernel writes into its row and acts on, in one call: the same state as in single steps, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dadc_net.coordinator.coordinator import Coordinator
+from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.errors import NumericError
+from dadc_net.exact import compiled, elementary
+from dadc_net.exact.acting import EntryStep
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.team.common_record import CommonRecord
+from tests.coordinator.test_learner import records, settings
+
+ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic")
+
+
+@pytest.fixture(autouse=True)
+def arithmetic() -> Iterator[None]:
+    """NumPy, until a test loads the kernels."""
+    compiled.unload()
+    yield
+    compiled.unload()
+
+
+@pytest.fixture
+def entered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether a kernel did it, of each record that one was asked to enter."""
+    found: list[bool] = []
+    single = EntryStep.enter
+
+    def watched(*arguments: Any) -> Any:
+        result = single(*arguments)
+        found.append(result is not None)
+        return result
+
+    monkeypatch.setattr(EntryStep, "enter", watched)
+    return found
+
+
+def states(chosen: CoordinatorSettings, told: list[CommonRecord]) -> list[dict[str, bytes]]:
+    """The whole state after each record, and what was decided."""
+    learner, found = Coordinator(chosen, seed_bytes(7)), []
+    for record in told:
+        decision = learner.receive(record)
+        drawn = b"" if decision.prescriptions is None else decision.prescriptions.tobytes()
+        state = {name: array.tobytes() for name, array in learner.snapshot().items()}
+        found.append({**state, "decided": drawn, "x_t": decision.ais.tobytes()})
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("copies", [1, 4])
+def test_every_state_is_that_of_numpy(algorithm: str, copies: int, entered: list[bool]) -> None:
+    chosen = settings(copies=copies, steps=6, algorithm=algorithm)
+    told = list(records(chosen, restart=4))
+    plain = states(chosen, told)
+    assert not any(entered)
+    entered.clear()
+    assert compiled.load()
+    assert states(chosen, told) == plain
+    assert sum(entered) > 10  # Of fifteen that are within a batch.
+
+
+def test_a_changed_code_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the kernel reads the code of another value of z."""
+    chosen = settings()
+    told = list(records(chosen))
+    plain = states(chosen, told)
+    assert compiled.load()
+    single = EntryStep.enter
+
+    def wrong(step: EntryStep, row: int, record: Any, table: Any, *rest: Any) -> Any:
+        return single(step, row, record, table._replace(codes=table.codes[::-1].copy()), *rest)
+
+    monkeypatch.setattr(EntryStep, "enter", wrong)
+    assert states(chosen, told)[1] != plain[1]
+
+
+def test_what_the_kernel_doubts_is_done_in_single_steps(entered: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(steps=12)
+    told = list(records(chosen))
+    plain = states(chosen, told)
+    entered.clear()
+    assert compiled.load()
+    monkeypatch.setattr(elementary, "TOLERANCE", 0.4 * 2.0**-30)
+    assert states(chosen, told) == plain
+    assert 0 < len(entered) - sum(entered)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_reward_that_is_not_finite_is_refused_and_changes_nothing(bad: float) -> None:
+    chosen = settings()
+    told = list(records(chosen))
+    plain = states(chosen, told)
+    assert compiled.load()
+    learner = Coordinator(chosen, seed_bytes(7))
+    for record in told[:3]:
+        learner.receive(record)
+    before = learner.snapshot()
+    with pytest.raises(NumericError, match="rewards of record 3 hold NaN or infinity"):
+        learner.receive(told[3]._replace(rewards=np.array([0.5, 0.5, 0.5, bad])))
+    assert all(array.tobytes() == before[name].tobytes() for name, array in learner.snapshot().items())
+    for record in told[3:]:
+        learner.receive(record)
+    assert {name: array.tobytes() for name, array in learner.snapshot().items()}.items() <= plain[-1].items()
+
+
+@pytest.mark.parametrize("value", [-1, 3])
+def test_a_value_outside_its_space_is_never_looked_up(value: int) -> None:
+    """The kernel has no bounds but its own; NumPy raises where it would read elsewhere."""
+    chosen = settings()
+    told = list(records(chosen))
+    assert compiled.load()
+    learner = Coordinator(chosen, seed_bytes(7))
+    for record in told[:3]:
+        learner.receive(record)
+    step = learner._act
+    assert isinstance(step, EntryStep)
+    outside = told[3]._replace(common=np.array([[1, 1, 2]] * 3 + [[4 * value, 0, 0]]))
+    assert learner._enter(3, outside) is None
+
+
+def test_any_layout_of_memory_will_do() -> None:
+    chosen = settings()
+    told = list(records(chosen))
+    plain = states(chosen, told)
+    assert compiled.load()
+
+    def laid_out(array: np.ndarray) -> np.ndarray:
+        doubled = np.repeat(np.asfortranarray(array), 2, axis=0)[::2]
+        doubled.flags.writeable = False
+        return doubled
+
+    other = [record._replace(common=laid_out(record.common), rewards=laid_out(record.rewards)) for record in told]
+    assert states(chosen, other) == plain
