@@ -85,6 +85,11 @@ class RunConfig:
         """Updates between evaluations during the run."""
         return self.evaluation.every_updates or max(1, self.settings.updates // 20)
 
+    @property
+    def runs_own_code(self) -> bool:
+        """Whether the environment or the information structure is a user's."""
+        return ":" in self.task_argument or bool(structure_argument(self))
+
     def to_plain(self) -> dict[str, Any]:
         """The configuration as a TOML file holds it."""
         settings = self.settings

@@ -8,6 +8,7 @@ agents are told all the same and the log says what the server hangs in.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -36,12 +37,14 @@ class TimedEnvironment(World):
     """Monotonic seconds; None: it is not at work."""
     seconds = 0.0
     """What the last record took."""
+    opens_files = True
+    """Whether it or the information structure may do so at a record; none of this package does."""
 
     def advance(self, joint_action: NDArray[np.int64]) -> ServerRow:
         """As the base class, timed."""
         self.since = time.monotonic()
         try:
-            with for_files():
+            with for_files() if self.opens_files else contextlib.nullcontext():
                 return super().advance(joint_action)
         finally:
             self.seconds, self.since = time.monotonic() - self.since, None

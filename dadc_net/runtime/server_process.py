@@ -164,7 +164,9 @@ class ServerProcess:
         }
 
     def _world(self) -> TimedEnvironment:
-        return TimedEnvironment(make_problem(self.options.config), self._seed)
+        world = TimedEnvironment(make_problem(self.options.config), self._seed)
+        world.opens_files = self.options.config.runs_own_code
+        return world
 
     def _start(self, journal: ServerJournal, terms: RunTerms) -> EnvironmentServerNode:
         return EnvironmentServerNode(ServerLog(self._world(), journal), terms, self.options.run_id)

@@ -193,6 +193,6 @@ def _rows_by_table(tail: Tail, num_agents: int) -> dict[str, list[Row]]:
     """Table -> the rows of the tail, in order, the last one written for each record."""
     found: dict[str, dict[int, Row]] = {}
     for body in tail.bodies:
-        for table, row in TailEntry.unpack(body).rows(num_agents).items():
+        for table, row in TailEntry.unpack(body, num_agents).rows():
             found.setdefault(table, {})[int(row[0])] = row
     return {table: [rows[step] for step in sorted(rows)] for table, rows in found.items()}

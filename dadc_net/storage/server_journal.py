@@ -25,8 +25,7 @@ from dadc_net.errors import DadcError
 from dadc_net.node.rows import Answers, Arrays, ServerRow, row_check
 from dadc_net.storage import arrays_file
 from dadc_net.storage.journal_file import JournalFile, Translated, rotten
-from dadc_net.storage.parts import split
-from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of, pack_entry
+from dadc_net.storage.tail_entry import TailEntry, answers_of, observations_of
 from dadc_net.storage.tail_file import Tail, TailFile, key_of, read_tail, tail_path
 
 _OF_AN_AGENT = """
@@ -56,11 +55,11 @@ class ServerJournalFile:
         self._tail = TailFile(tail_path(self._file.path), mode == "host")
         self._translated = Translated(self._tail.path)
         self._agents = range(1, num_agents + 1)
-        self._pending: list[bytes] = []
-        """Entries of the tail that the database does not have yet, packed."""
-        self._made: dict[int, bytes] = {}
+        self._pending: list[TailEntry] = []
+        """Entries of the tail that the database does not have yet."""
+        self._made: dict[int, TailEntry] = {}
         """Record -> the pending entry that holds it."""
-        self._answered: dict[int, bytes] = {}
+        self._answered: dict[int, TailEntry] = {}
         """Record -> the pending entry that holds the answers to it."""
         self._refused: DadcError | None = None
         """Why the disk took something no more; the next ``commit`` says so."""
@@ -82,8 +81,9 @@ class ServerJournalFile:
         with self._translated:
             found = read_tail(self._tail.path, self._tail.key)
         if found.damage is not None:
-            _log.warning("%s; the answers that it held are asked of the agents", describe_damage(self._tail.path, found))
-        self._pending = found.bodies
+            damage = describe_damage(self._tail.path, found, len(self._agents))
+            _log.warning("%s; the answers that it held are asked of the agents", damage)
+        self._pending = [TailEntry.unpack(body, len(self._agents)) for body in found.bodies]
         self._write_group()
         return there
 
@@ -100,10 +100,9 @@ class ServerJournalFile:
     def row(self, step: int) -> ServerRow | None:
         """Record ``step``, checked."""
         if step in self._made:
-            entry = TailEntry.unpack(self._made[step])
-            return ServerRow(entry.record, split(entry.observations, len(self._agents)))
+            return self._made[step].row
         before = self._made.get(step - 1)
-        record = self._file.record(step, None if before is None else TailEntry.unpack(before).record.head)
+        record = self._file.record(step, None if before is None or before.row is None else before.row.record.head)
         if record is None:
             return None
         observations = [self._checked(observations_of(agent), "observation", step) for agent in self._agents]
@@ -113,8 +112,7 @@ class ServerJournalFile:
     def answers(self, step: int) -> Answers | None:
         """The answers to record ``step``, checked."""
         if step in self._answered:
-            columns = TailEntry.unpack(self._answered[step]).answers
-            return Answers(step, *(split(column, len(self._agents)) for column in columns))
+            return self._answered[step].answers
         rows = [self._checked(answers_of(agent), "actions, step_digest, learner_digest", step) for agent in self._agents]
         found = [row for row in rows if row is not None]
         return Answers(step, *zip(*found, strict=True)) if len(found) == len(self._agents) else None
@@ -135,20 +133,20 @@ class ServerJournalFile:
         if self._refused is not None:
             raise self._refused
         state = b"" if row is None or world is None else arrays_file.pack(world, {"step": row.step})
-        body = pack_entry(answers, row, state)
+        entry = TailEntry(answers, row, state)
         try:
             if len(self._pending) >= _ENTRIES_MAX:
                 self._write_group()
             with self._translated:
-                self._tail.append(body)
+                self._tail.append(entry.pack())
         except DadcError as error:
             self._refused = error
             raise
-        self._pending.append(body)
+        self._pending.append(entry)
         if row is not None:
-            self._made[row.step] = body
+            self._made[row.step] = entry
         if answers is not None:
-            self._answered[answers.step] = body
+            self._answered[answers.step] = entry
 
     def settle(self) -> None:
         """Put a full group into the database; called when nobody waits. What is refused is said at the next ``commit``."""
@@ -164,8 +162,8 @@ class ServerJournalFile:
         if not self._tail.size:
             return
         rows: dict[str, list[tuple[int | bytes, ...]]] = {}
-        for body in self._pending:
-            for table, row in TailEntry.unpack(body).rows(len(self._agents)).items():
+        for entry in self._pending:
+            for table, row in entry.rows():
                 rows.setdefault(table, []).append(row)
         statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = [(_insert(t, rows[t][0]), rows[t]) for t in rows]
         if "worlds" in rows:
@@ -178,12 +176,12 @@ class ServerJournalFile:
     def worlds(self) -> Sequence[int]:
         """Records after which the environment's state was kept, newest first."""
         rows = self._file.rows("SELECT step FROM worlds")
-        pending = {step for step, body in self._made.items() if TailEntry.unpack(body).world}
+        pending = {step for step, entry in self._made.items() if entry.world}
         return sorted({int(step) for (step,) in rows} | pending, reverse=True)[:_WORLDS_KEPT]
 
     def world(self, step: int) -> Arrays:
         """The environment's state after record ``step``, checked."""
-        state = TailEntry.unpack(self._made[step]).world if step in self._made else b""
+        state = self._made[step].world if step in self._made else b""
         if not state:
             found = self._file.query("SELECT state, checked FROM worlds WHERE step = ?", (step,))
             if found is None or row_check(step, found[0]) != found[1]:
@@ -228,9 +226,9 @@ def tail_key(facts: Mapping[str, Any]) -> int:
     return key_of(str(facts.get("run_id")))
 
 
-def describe_damage(path: Path, tail: Tail) -> str:
+def describe_damage(path: Path, tail: Tail, num_agents: int) -> str:
     """File, byte and record of the damage in ``tail``, for a sentence."""
     if tail.damage is None:
         return f"{path} is whole"
-    behind = TailEntry.unpack(tail.bodies[tail.damage.before])
+    behind = TailEntry.unpack(tail.bodies[tail.damage.before], num_agents)
     return f"{path} is damaged at byte {tail.damage.byte}: an entry before that of record {behind.number} is rotten"

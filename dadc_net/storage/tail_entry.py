@@ -11,6 +11,7 @@ Checks of rows are not in the entry, which has its own; they are made when the r
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dadc_net.errors import CorruptStateError
@@ -23,28 +24,37 @@ _NO_RECORD = Record(-1, b"", b"")
 
 
 class TailEntry(NamedTuple):
-    """What one ``commit`` wrote down, read again."""
+    """What one ``commit`` writes down."""
 
-    answered: int
-    """The record that was answered, -1: none."""
-    answers: tuple[bytes, bytes, bytes]
-    """Actions, step digests and learner digests, each of all agents, concatenated."""
-    record: Record
-    """The record that was made; step -1: none."""
-    observations: bytes
+    answers: Answers | None
+    row: ServerRow | None
+    """The record that was made; None: none."""
     world: bytes
+    """State of the environment after it; empty where it is not kept."""
 
     @property
     def number(self) -> int:
         """The record that it is about: the one that was made, or the one after the last answers."""
-        return self.record.step if self.record.step >= 0 else self.answered + 1
+        if self.row is not None:
+            return self.row.step
+        return 0 if self.answers is None else self.answers.step + 1
+
+    def pack(self) -> bytes:
+        """The body of the entry."""
+        answers = self.answers
+        answered, columns = -1, [b"", b"", b""]
+        if answers is not None:
+            answered, columns = answers.step, [join(column) for column in answers[1:]]
+        (step, head, common), observations = self.row or (_NO_RECORD, ())
+        parts: list[bytes] = [*columns, head, common, join(observations), self.world]
+        return b"".join((_HEADER.pack(answered, step, *map(len, parts)), *parts))
 
     @staticmethod
-    def unpack(body: bytes) -> TailEntry:
-        """The inverse of ``pack_entry``.
+    def unpack(body: bytes, num_agents: int) -> TailEntry:
+        """The inverse of ``pack``.
 
         Raises:
-            CorruptStateError: if the lengths do not add up.
+            CorruptStateError: if the lengths do not add up, or what is concatenated is not ``num_agents`` parts.
         """
         if len(body) < _HEADER.size:
             raise _misshapen(len(body))
@@ -55,29 +65,26 @@ class TailEntry(NamedTuple):
         for length in lengths:
             columns.append(body[at : at + length])
             at += length
-        actions, step_digests, learner_digests, head, common, observations, world = columns
-        answers = (actions, step_digests, learner_digests)
-        return TailEntry(answered, answers, Record(step, head, common), observations, world)
+        *given, head, common, observations, world = columns
+        answers = None if answered < 0 else Answers(answered, *(split(column, num_agents) for column in given))
+        row = None if step < 0 else ServerRow(Record(step, head, common), split(observations, num_agents))
+        return TailEntry(answers, row, world)
 
-    def rows(self, num_agents: int) -> dict[str, tuple[int | bytes, ...]]:
-        """Table -> the row that it becomes there, check included.
-
-        Raises:
-            CorruptStateError: if what is concatenated here is not ``num_agents`` equal parts.
-        """
-        found: dict[str, tuple[int | bytes, ...]] = {}
-        if self.answered >= 0:
-            columns = [split(column, num_agents) for column in self.answers]
-            for agent, answer in enumerate(zip(*columns, strict=True), start=1):
-                found[answers_of(agent)] = (self.answered, *answer, row_check(self.answered, *answer))
-        step = self.record.step
-        if step >= 0:
-            found["records"] = self.record
-            for agent, observation in enumerate(split(self.observations, num_agents), start=1):
-                found[observations_of(agent)] = (step, observation, row_check(step, observation))
-            if self.world:
-                found["worlds"] = (step, self.world, row_check(step, self.world))
-        return found
+    def rows(self) -> Iterator[tuple[str, tuple[int | bytes, ...]]]:
+        """Table, and the row that it becomes there, check included."""
+        answers, row, world = self
+        if answers is not None:
+            step = answers.step
+            for agent, answer in enumerate(zip(*answers[1:], strict=True), start=1):
+                yield answers_of(agent), (step, *answer, row_check(step, *answer))
+        if row is not None:
+            record, observations = row
+            step = record.step
+            yield "records", record
+            for agent, observation in enumerate(observations, start=1):
+                yield observations_of(agent), (step, observation, row_check(step, observation))
+            if world:
+                yield "worlds", (step, world, row_check(step, world))
 
 
 def observations_of(agent: int) -> str:
@@ -88,16 +95,6 @@ def observations_of(agent: int) -> str:
 def answers_of(agent: int) -> str:
     """The table of what ``agent`` answered."""
     return f"answers_{agent}"
-
-
-def pack_entry(answers: Answers | None, row: ServerRow | None, world: bytes) -> bytes:
-    """The body of the entry of a ``commit``; ``world`` is empty where the state is not kept."""
-    answered, columns = -1, [b"", b"", b""]
-    if answers is not None:
-        answered, columns = answers.step, [join(column) for column in answers[1:]]
-    (step, head, common), observations = (_NO_RECORD, ()) if row is None else row
-    parts: list[bytes] = [*columns, head, common, join(observations), world]
-    return b"".join((_HEADER.pack(answered, step, *map(len, parts)), *parts))
 
 
 def _misshapen(size: int) -> CorruptStateError:

@@ -90,7 +90,7 @@ def test_what_the_kernel_doubts_is_done_in_single_steps(entered: list[bool], mon
     assert compiled.load()
     monkeypatch.setattr(elementary, "TOLERANCE", 0.4 * 2.0**-30)
     assert states(chosen, told) == plain
-    assert 0 < len(entered) - sum(entered)
+    assert len(entered) > sum(entered)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -20,7 +20,7 @@ from dadc_net.experiment.sweep import trial
 from dadc_net.node.messages import Begin, Step
 from dadc_net.node.rows import Answers, ServerRow
 from dadc_net.storage import arrays_file
-from dadc_net.storage.tail_entry import pack_entry
+from dadc_net.storage.tail_entry import TailEntry
 from dadc_net.storage.tail_file import TailFile, key_of
 from dadc_net.wire.framing import encode
 from dadc_net.wire.keys import AUTHORISED, write_keys
@@ -153,7 +153,8 @@ def tail_bodies() -> list[bytes]:
     record = next(message.record for _, message in small_team().sent if isinstance(message, Step))
     row = ServerRow(record, (b"\0\0", b"\1\0"))
     answers = Answers(0, (b"\0", b"\1"), (bytes(32), bytes(32)), (b"", b""))
-    return [pack_entry(None, row, b"state"), pack_entry(answers, row._replace(record=record._replace(step=1)), b"")]
+    later = row._replace(record=record._replace(step=1))
+    return [TailEntry(None, row, b"state").pack(), TailEntry(answers, later, b"").pack()]
 
 
 def _tail() -> bytes:

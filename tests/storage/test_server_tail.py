@@ -193,7 +193,7 @@ def test_a_reader_that_looked_at_the_database_first_would_find_a_hole(writer: Wr
     (seen,) = database.execute("SELECT COUNT(*) FROM records").fetchone()
     writer.write(2)
     bodies = read_tail(writer.folder / TAIL, key_of("ab")).bodies
-    later = [server_journal.TailEntry.unpack(body).record.step for body in bodies]
+    later = [server_journal.TailEntry.unpack(body, 2).number for body in bodies]
     assert (seen, later) == (0, [GROUP_ENTRIES])
     database.close()
     writer.journal.close()
