@@ -33,8 +33,8 @@ def audit(reader: JournalReader) -> int:
     if reader.tail.damage is not None:
         damage = describe_damage(tail_path(reader.path), reader.tail, reader.num_agents)
         raise CorruptStateError(
-            f"{damage}. The journal cannot be used as it is. Restore the server's folder from a copy, or start the server: the "
-            "agents have what is missing."
+            f"{damage}. The journal cannot be used as it is. Restore the server's folder from a copy, or start the server: "
+            "the agents have what is missing."
         )
     tip = _audit_chain(reader)
     for table in _AGENT_TABLES if reader.agent else _server_tables(reader.num_agents):

@@ -61,9 +61,9 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
 
     ``folder``: where journals are written to; it is made.
     """
-    pin_threads()
     keep_freed_memory()
     pass_selftest()  # It loads the kernels, if agents use them.
+    pin_threads()
     watch, batch = _Watch(), config.settings.learner.batch_lock_steps
     world = World(make_problem(config), seed_bytes(1))
     agents, terms = world.num_agents, make_terms(config)

@@ -27,7 +27,6 @@ import numpy as np
 
 from dadc_net.coordinator.ais_losses import AisLosses
 from dadc_net.coordinator.batch import Batch
-from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.networks.layers import linear_shapes
 from dadc_net.coordinator.networks.parameters import ParameterGroup, Shape
 from dadc_net.coordinator.networks.recurrent import EncoderPass
@@ -74,6 +73,8 @@ def _head_shapes(
     """Parameters of the head ``name``, which predicts what ``loss`` compares."""
     if loss == "next-observation":
         return outcomes.shapes(name, known, settings.size)
+    from dadc_net.coordinator.losses import NEXT_AIS_LOSSES  # Here: they need torch, which takes more than a second.
+
     predicted = settings.size * (settings.particles if NEXT_AIS_LOSSES[loss].particles else 1)
     return {
         **linear_shapes(f"{name}.hidden", known, settings.size),

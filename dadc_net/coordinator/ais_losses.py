@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
 from dadc_net.coordinator.batch import ENDED_TERMINATED, Batch
-from dadc_net.coordinator.losses import NEXT_AIS_LOSSES
 from dadc_net.coordinator.networks.layers import LinearPass, Tower, TowerPass
 from dadc_net.coordinator.networks.parameters import Gradients, ParameterGroup
 from dadc_net.coordinator.networks.recurrent import EncoderPass
@@ -18,8 +16,11 @@ from dadc_net.coordinator.outcomes import Outcomes
 from dadc_net.coordinator.real_outcomes import RealOutcomes
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.errors import InvariantError
-from dadc_net.exact import functions, layers
+from dadc_net.exact import layers
 from dadc_net.exact.array import Array
+
+if TYPE_CHECKING:
+    from dadc_net.coordinator.losses.next_ais import NextAis
 
 
 class AisLosses:
@@ -72,6 +73,13 @@ class _Given(NamedTuple):
         """Head ``name`` at inputs [n, m]."""
         return Tower((f"{name}.hidden",), f"{name}.output").forward(self.group, inputs)
 
+    def next_ais(self, loss: str, name: str, states: Array) -> NextAis:
+        """The loss ``loss`` of head ``name``; states [T+1, E, X]."""
+        from dadc_net.coordinator.losses.next_ais import NextAis  # Here: it needs torch, which takes more than a second.
+
+        target = states[1:].reshape(-1, self.settings.size)
+        return NextAis(self.head(name, self.known), loss, target, not self.settings.detach_target)
+
     def with_outcome(self) -> Array:
         """What is known, and the code of the outcome beside it."""
         return np.concatenate((self.known, self.outcomes.codes(self.batch.common_index[1:])), axis=1)
@@ -112,14 +120,14 @@ class _Transition:
         self._valid = batch.valid.reshape(-1)
         self._count = max(1.0, float(self._valid.sum()))
         self._outcome: OutcomePass | None = None
-        self._next: _NextAis | None = None
+        self._next: NextAis | None = None
         if settings.loss == "next-observation":
             happened = batch.common_index[1:]
             self._outcome = given.outcomes.log_probability(given.group, "transition", given.known, happened)
             if settings.beside != "none":
-                self._next = _NextAis(given, settings.beside, "beside", states)
+                self._next = given.next_ais(settings.beside, "beside", states)
         else:
-            self._next = _NextAis(given, settings.loss, "transition", states)
+            self._next = given.next_ais(settings.loss, "transition", states)
         rows = self._rows()
         self._end: TowerPass | None = None
         if settings.predicts_end:
@@ -155,34 +163,6 @@ class _Transition:
         found = self._outcome.back(-gradient * (1.0 - weight), into)
         beside, target = self._next.back(gradient * weight, into)
         return found + beside, target
-
-
-class _NextAis:
-    """(P2) of each step, from what its head predicts.
-
-    A graph from the head's outputs on, and from the target if that is not data.
-    """
-
-    def __init__(self, given: _Given, loss: str, name: str, states: Array) -> None:
-        """The loss ``loss`` of head ``name``; states [T+1, E, X]."""
-        size = given.settings.size
-        self._tower = given.head(name, given.known)
-        self._predicted = torch.from_numpy(self._tower.outputs).requires_grad_()
-        self._target = torch.from_numpy(states[1:].reshape(-1, size)).requires_grad_(not given.settings.detach_target)
-        count = self._tower.outputs.shape[1] // size
-        particles: tuple[torch.Tensor, ...] = (self._predicted,)
-        if count > 1:
-            shares = functions.fork(self._predicted, count)
-            particles = tuple(share[:, size * s : size * (s + 1)] for s, share in enumerate(shares))
-        self._found = NEXT_AIS_LOSSES[loss].rows(particles, self._target)
-        self.rows: Array = self._found.detach().numpy()
-        """[n]"""
-
-    def back(self, gradient: Array, into: Gradients) -> tuple[Array, Array | None]:
-        """From the gradient [n] of ``rows`` those of what is known [n, K] and of the target [n, X], None if that is data."""
-        leaves = [self._predicted, *([self._target] if self._target.requires_grad else [])]
-        predicted, *target = functions.gradients(self._found, gradient, leaves)
-        return self._tower.back(predicted, into, wanted=True), target[0] if target else None
 
 
 def _of(outcome: OutcomePass | None) -> OutcomePass:

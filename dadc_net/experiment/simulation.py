@@ -109,9 +109,9 @@ class Simulation:
             DivergenceError: if replicas differ.
             Interrupted: if ``stop`` asked for it.
         """
-        pin_threads()
         keep_freed_memory()
         pass_selftest()
+        pin_threads()
         self._begun = time.monotonic()
         turn = self._team.first()
         while True:

@@ -132,9 +132,9 @@ class AgentProcess:
             DadcError: whatever ended it early.
         """
         options = self.options
-        pin_threads()
         keep_freed_memory()
         selftest = checked_selftest()
+        pin_threads()
         spare_what_is_loaded()
         open_state_folder(options.state_dir)
         with locked(options.state_dir, f"agent {options.agent}"):

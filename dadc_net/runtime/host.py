@@ -123,7 +123,10 @@ def process_facts() -> dict[str, str]:
 
 
 def pin_threads() -> None:
-    """One thread for torch: more only slow small tensors down, and bits do not depend on it."""
+    """One thread for torch, if it is loaded: more only slow small tensors down, and bits do not depend on it.
+
+    Called after the self-test, which loads it.
+    """
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
