@@ -77,6 +77,13 @@ def _blocks(space: Space, copies: int) -> list[_Block]:
     return found
 
 
+def _alike_bytes(blocks: list[_Block]) -> bytes:
+    """All values that a column may have, where each is a byte and may have the same; otherwise none."""
+    kind, _, _, least, most = blocks[0]
+    alike = len(blocks) == 1 and least is None and kind == np.uint8 and bool((most == most[0]).all())
+    return bytes(range(int(most[0]) + 1)) if alike else b""
+
+
 class ValueLayout:
     """Values of one space for E copies."""
 
@@ -91,6 +98,7 @@ class ValueLayout:
         """The type of all columns; None where they have several."""
         self._is_short = self.size <= _SHORT_BYTES and all(block.least is None for block in self._blocks)
         self._remembered: dict[bytes, NDArray[Any]] = {}
+        self._bytes = _alike_bytes(self._blocks)
 
     def pack(self, values: NDArray[Any]) -> bytes:
         """Values [E, C], which must lie in the space."""
@@ -113,6 +121,11 @@ class ValueLayout:
         return known.copy()
 
     def _parsed(self, raw: bytes, at: int) -> NDArray[Any] | None:
+        if self._bytes:
+            own = raw[at : at + self.size]
+            if own.translate(None, self._bytes):
+                return None
+            return np.frombuffer(own, np.uint8).reshape(self._shape).astype(np.int64)
         pieces = []
         for kind, _, numbers, least, most in self._blocks:
             found = np.frombuffer(raw, kind, numbers, at)
