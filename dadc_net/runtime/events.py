@@ -321,10 +321,13 @@ class Observers:
 
     def on(self, event: Event) -> None:
         """Tell all observers."""
+        with for_files():
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         for observer in tuple(self._observers):
             try:
-                with for_files():
-                    observer.on(event)
+                observer.on(event)
             except Exception as error:  # A user's observer may raise anything.
                 self._observers.remove(observer)
                 _log.exception("an observer failed")
