@@ -146,11 +146,17 @@ class FaultProxy:
         self._arm(way, after, flip)
 
     def lose(self, way: Way, count: int, after: int = 0) -> None:
-        """Lose up to ``count`` bytes from the middle of the stream."""
+        """Lose ``count`` bytes from the middle of the stream."""
+        left = count
 
         def lose(chunk: bytes) -> bytes:
-            self.counts["lost"] += min(count, len(chunk))
-            return chunk[count:]
+            nonlocal left
+            lost = min(left, len(chunk))
+            self.counts["lost"] += lost
+            left -= lost
+            if left:  # They came in pieces.
+                self._lanes[way].pending.append((self._lanes[way].passed, lose))
+            return chunk[lost:]
 
         self._arm(way, after, lose)
 
