@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,13 @@ from dadc_net.runtime.control import Control, StopRequest
 from dadc_net.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from dadc_net.wire.keys import ServerKeys
+    from dadc_net.wire.keys import AgentKeys, ServerKeys
 
 _ADDRESS = "tcp://127.0.0.1:5555"
 _KEYS = Path("dadc-keys")
 _STATE = Path("dadc-state")
+_KEYS_SECONDS = 5.0
+"""How long an agent waits for a server on its own host to make keys: both may have been started in one moment."""
 
 
 def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> ServerKeys | None:
@@ -56,6 +59,23 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
             err=True,
         )
     return keys
+
+
+def _agent_keys(folder: Path, agent: int, server: str) -> AgentKeys:
+    """An agent's keys; a server on loopback makes them on its first start, which may be this moment."""
+    from dadc_net.errors import AuthenticationError, UsageError
+    from dadc_net.wire.endpoint import parse_connect
+    from dadc_net.wire.keys import load_agent_keys
+
+    awaited = parse_connect(server).loopback and not folder.exists()
+    deadline = time.monotonic() + (_KEYS_SECONDS if awaited else 0.0)
+    while True:
+        try:
+            return load_agent_keys(folder, agent)
+        except (AuthenticationError, UsageError):  # None yet, or not all of them.
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
 
 
 @click.command("dadc-env", context_settings=shell.CONTEXT)
@@ -242,7 +262,6 @@ def agent_command(
     from dadc_net.runtime.own_family import load_family
     from dadc_net.runtime.seed_files import read_seed
     from dadc_net.storage.folder import open_state_folder
-    from dadc_net.wire.keys import load_agent_keys
 
     agent, source = agent_id(given_id, os.environ)
     if overrides and insisted is None:
@@ -252,7 +271,7 @@ def agent_command(
     start = beginning(origin, frozen=False, drawn=False)
     digest = b"" if insisted is None else _insisted_digest(insisted, overrides, start)
     folder = state_dir or RunFolder(_STATE).agent(agent)
-    agent_keys = None if insecure else load_agent_keys(keys, agent)
+    agent_keys = None if insecure else _agent_keys(keys, agent, server)
     log_to_file(open_state_folder(folder))
     stop = StopRequest()
     stop.install()
