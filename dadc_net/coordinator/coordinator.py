@@ -166,7 +166,7 @@ class Coordinator:
         return self._decide(step, inputs, keep, update if closes else 0, digests)
 
     def _enter(self, row: int, record: CommonRecord) -> Decision | None:
-        """``receive`` within a batch, by one kernel; None, and all is as it was, where there is none or it is not sure."""
+        """``receive`` within a batch, by one kernel; None where there is none, or it is not sure: ``store`` follows."""
         step, common, rewards, begin, ended, cut = record
         act, table = self._act, self._table
         if table is None or cut is not None or not isinstance(act, EntryStep):
