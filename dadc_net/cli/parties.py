@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _ADDRESS = "tcp://127.0.0.1:5555"
 _KEYS = Path("dadc-keys")
 _STATE = Path("dadc-state")
-_KEYS_SECONDS = 5.0
-"""How long an agent waits for a server on its own host to make keys: both may have been started in one moment."""
+_KEYS_SECONDS = 20.0
+"""How long an agent waits at most for a server on its own host to make keys: both may have been started in one moment."""
 
 
 def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> ServerKeys | None:
@@ -61,14 +61,16 @@ def _server_keys(folder: Path, bind: str, num_agents: int, insecure: bool) -> Se
     return keys
 
 
-def _agent_keys(folder: Path, agent: int, server: str) -> AgentKeys:
+def _agent_keys(folder: Path, agent: int, server: str, patience_s: float) -> AgentKeys:
     """An agent's keys; a server on loopback makes them on its first start, which may be this moment."""
     from dadc_net.errors import AuthenticationError, UsageError
     from dadc_net.wire.endpoint import parse_connect
     from dadc_net.wire.keys import load_agent_keys
 
     awaited = parse_connect(server).loopback and not folder.exists()
-    deadline = time.monotonic() + (_KEYS_SECONDS if awaited else 0.0)
+    deadline = time.monotonic() + (min(patience_s, _KEYS_SECONDS) if awaited else 0.0)
+    if awaited:
+        click.echo(f"no keys in {folder} yet; waiting for the server to make them", err=True)
     while True:
         try:
             return load_agent_keys(folder, agent)
@@ -271,7 +273,7 @@ def agent_command(
     start = beginning(origin, frozen=False, drawn=False)
     digest = b"" if insisted is None else _insisted_digest(insisted, overrides, start)
     folder = state_dir or RunFolder(_STATE).agent(agent)
-    agent_keys = None if insecure else _agent_keys(keys, agent, server)
+    agent_keys = None if insecure else _agent_keys(keys, agent, server, connect_timeout)
     log_to_file(open_state_folder(folder))
     stop = StopRequest()
     stop.install()

@@ -70,6 +70,45 @@ def draw_row(
     return index, True
 
 
+@part
+def choose_rows(
+    inputs: Array,
+    keep: Array,
+    previous: Array,
+    words: NDArray[np.uint64],
+    first: Layer,
+    gate: Layer,
+    again: Layer,
+    hidden: Layer,
+    output: Layer,
+    scale: float,
+    state: Array,
+    chosen: Numbers,
+    scratch: tuple[Array, NDArray[np.uint64]],
+    tolerance: float,
+) -> bool:
+    """x_t into ``state`` and entries, drawn with words [E], into ``chosen`` [E]; False if a value is doubtful.
+
+    ``scratch``: of ``scratch_of``.
+    """
+    logits, cumulative = scratch
+    if not encode_rows(inputs, keep, previous, first, gate, again, state, tolerance):
+        return False
+    if not hidden_rows(state, hidden, output, logits, tolerance):
+        return False
+    for e in range(chosen.size):
+        chosen[e], sure = draw_row(logits[e], words[e], scale, cumulative, tolerance)
+        if not sure:
+            return False
+    return True
+
+
+@part
+def scratch_of(copies: int, entries: int) -> tuple[Array, NDArray[np.uint64]]:
+    """What ``choose_rows`` writes to on its way."""
+    return np.empty((copies, entries)), np.empty(entries, dtype=np.uint64)
+
+
 @compiled
 def encode(
     inputs: Array, keep: Array, previous: Array, first: Layer, gate: Layer, again: Layer, state: Array, tolerance: float
@@ -142,16 +181,11 @@ def enter(
             inputs[row, e, i] = codes[number, i]
         for m in range(count):
             inputs[row, e, features + m] = previous[e, m] * kept
-    logits, cumulative = np.empty((copies, count)), np.empty(count, dtype=np.uint64)
-    if not encode_rows(inputs[row], keep[row], ais, first, gate, again, state, tolerance):
-        return False
-    if not hidden_rows(state, hidden, output, logits, tolerance):
+    layers, scratch = (first, gate, again, hidden, output), scratch_of(copies, count)
+    if not choose_rows(inputs[row], keep[row], ais, words[:, 0], *layers, scale, state, chosen, scratch, tolerance):
         return False
     code[:] = 0.0
     for e in range(copies):
-        chosen[e], sure = draw_row(logits[e], words[e, 0], scale, cumulative, tolerance)
-        if not sure:
-            return False
         entries[row, e] = chosen[e]
         code[e, chosen[e]] = 1.0
     return True
@@ -174,14 +208,5 @@ def choose(
     tolerance: float,
 ) -> bool:
     """``encode``, ``hidden_layer`` and ``draw`` with words [E, 1] one after another; False if a value is doubtful."""
-    copies, entries = inputs.shape[0], output[1].size
-    logits, cumulative = np.empty((copies, entries)), np.empty(entries, dtype=np.uint64)
-    if not encode_rows(inputs, keep, previous, first, gate, again, state, tolerance):
-        return False
-    if not hidden_rows(state, hidden, output, logits, tolerance):
-        return False
-    for e in range(copies):
-        chosen[e], sure = draw_row(logits[e], words[e, 0], scale, cumulative, tolerance)
-        if not sure:
-            return False
-    return True
+    layers, scratch = (first, gate, again, hidden, output), scratch_of(inputs.shape[0], output[1].size)
+    return choose_rows(inputs, keep, previous, words[:, 0], *layers, scale, state, chosen, scratch, tolerance)

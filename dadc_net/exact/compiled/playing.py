@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.acting import Layer, Numbers, Rows, draw_row, encode_rows, hidden_rows
+from dadc_net.exact.compiled.acting import Layer, Numbers, Rows, choose_rows, scratch_of
 from dadc_net.exact.compiled.jit import compiled, part
 
 Actor = tuple[Layer, Layer, Layer, Layer, Layer, float, float]
@@ -95,19 +95,14 @@ def play(
     inputs, keep, entries = rows[0], rows[1], rows[5]
     last, copies = entries.shape
     state = np.empty(ais.shape)
-    logits, cumulative = np.empty((copies, output[1].size)), np.empty(output[1].size, dtype=np.uint64)
+    layers, scratch = (first, gate, again, hidden, output), scratch_of(copies, output[1].size)
     while True:
         for e in range(copies):
             moved(row, e, rows, draws, standing, world, team)
         row += 1
         if row == last:
             return row
-        if not encode_rows(inputs[row], keep[row], ais, first, gate, again, state, tolerance):
+        rest = scale, state, entries[row], scratch, tolerance
+        if not choose_rows(inputs[row], keep[row], ais, words[row], *layers, *rest):
             return row
-        if not hidden_rows(state, hidden, output, logits, tolerance):
-            return row
-        for e in range(copies):
-            entries[row, e], sure = draw_row(logits[e], words[row, e], scale, cumulative, tolerance)
-            if not sure:
-                return row
         ais[:] = state
