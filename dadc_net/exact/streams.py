@@ -15,6 +15,9 @@ hosts would shift everything after it.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,9 +25,11 @@ from dadc_net.exact.digest import digest
 from dadc_net.exact.normal import normals
 
 _WORDS_PER_BLOCK = 4
-_CHUNK_STEPS = 64
-_CHUNK_BLOCKS = 2**14
+_CHUNK_STEPS = 256
+_CHUNK_BLOCKS = 2**16
 """Blocks that a stream keeps at most (32 bytes each), unless one lock-step needs more."""
+_MANY_ROWS = 16
+"""For each entry: from so many on they are added up by columns."""
 _WORD_MASK = 2**64 - 1
 _COUNTER_BITS = 256
 
@@ -157,6 +162,31 @@ class Stream:
         return step - first
 
 
+class JointStream:
+    """The first draw of several streams at once: a lock-step of many agents in one call."""
+
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        self._streams = streams
+        self._first = 0
+        self._words: NDArray[np.uint64] = np.zeros((0, 0, len(streams)), dtype=np.uint64)
+
+    def words(self, step: int, copies: int) -> NDArray[np.uint64]:
+        """``Stream.words`` of lock-step ``step``, draw 0, of every stream: uint64 [E, streams], read-only."""
+        place = step - self._first
+        if not 0 <= place < len(self._words) or self._words.shape[1] != copies:
+            place = self._fill(step, copies)
+        words: NDArray[np.uint64] = self._words[place]
+        return words
+
+    def _fill(self, step: int, copies: int) -> int:
+        length = max(1, min(_CHUNK_STEPS, _WORDS_PER_BLOCK * _CHUNK_BLOCKS // max(1, copies * len(self._streams))))
+        self._first = step - step % length
+        parts = [stream.words_over(self._first, length, copies, 1) for stream in self._streams]
+        self._words = np.concatenate(parts, axis=2)
+        self._words.flags.writeable = False
+        return step - self._first
+
+
 def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """The top 53 bits of each word times 2^-53."""
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -175,11 +205,23 @@ def categorical(words: NDArray[np.uint64], weights: NDArray[np.int64]) -> NDArra
     Returns:
         int64 [E], values 0 .. M-1.
     """
-    cumulative = np.cumsum(weights, axis=1)
-    total = cumulative[:, -1].astype(np.uint64)
+    cumulative = _cumulative(weights)
+    total = cumulative[-1].astype(np.uint64)
     threshold = ((words >> np.uint64(32)) * total) >> np.uint64(32)
-    chosen: NDArray[np.int64] = np.sum(cumulative <= threshold.astype(np.int64)[:, None], axis=1)
+    chosen: NDArray[np.int64] = np.sum(cumulative <= threshold.astype(np.int64), axis=0)
     return chosen
+
+
+def _cumulative(weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums of the first 1 .. M weights of each row: [M, E]."""
+    rows, entries = weights.shape
+    if rows < _MANY_ROWS * entries:
+        return np.cumsum(weights, axis=1).T
+    # NumPy adds up a row number by number, and columns many numbers at once.
+    sums = np.array(weights.T, order="C")
+    for before, own in itertools.pairwise(sums):
+        own += before
+    return sums
 
 
 def permutation(words: NDArray[np.uint64]) -> NDArray[np.int64]:

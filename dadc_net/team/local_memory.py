@@ -52,7 +52,7 @@ class LocalMemory:
     def observe(self, observation: NDArray[Any], step_in_episode: NDArray[np.int64]) -> None:
         """L_t from L_{t-1}, A_{t-1} and O_t [m E, O] at step t [E]: (L1), no common information."""
         agents = len(self.agents)
-        steps = step_in_episode if agents == 1 else np.concatenate([step_in_episode] * agents)
+        steps = step_in_episode if agents == 1 else np.repeat(step_in_episode[None], agents, axis=0).reshape(-1)
         self._local = self._structure.local(self._local, self._action, observation, steps)
 
     def act(self, theta: Theta, words: NDArray[np.uint64] | None) -> NDArray[np.int64]:

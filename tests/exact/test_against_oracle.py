@@ -226,21 +226,50 @@ def test_philox_known_answers() -> None:
 
 def test_streams_are_addresses() -> None:
     stream = streams.Stream("x", streams.seed_bytes(1))
-    late = streams.Stream("x", streams.seed_bytes(1)).words(200, 3, 6)
-    for step in (0, 63, 64, 200):
+    late = streams.Stream("x", streams.seed_bytes(1)).words(600, 3, 6)
+    for step in (0, 255, 256, 600):
         last = stream.words(step, 3, 6)
     assert np.array_equal(last, late)
-    assert np.array_equal(stream.words(200, 7, 6)[:3], late)
-    assert np.array_equal(stream.words(200, 3, 2), late[:, :2])
+    assert np.array_equal(stream.words(600, 7, 6)[:3], late)
+    assert np.array_equal(stream.words(600, 3, 2), late[:, :2])
     others = [
         streams.Stream("y", streams.seed_bytes(1)),
         streams.Stream("x", streams.seed_bytes(2)),
         streams.Stream("x", streams.seed_bytes(b"1")),
     ]
-    assert all(not np.array_equal(other.words(200, 3, 6), late) for other in others)
+    assert all(not np.array_equal(other.words(600, 3, 6), late) for other in others)
     uniforms = stream.uniforms(0, 64, 64)
     assert uniforms.min() >= 0.0
     assert uniforms.max() < 1.0
+
+
+@pytest.mark.parametrize("copies", [1, 40, 70_000])
+def test_several_streams_at_once_are_those_streams(copies: int) -> None:
+    """With few copies a chunk of them is 256 lock-steps long, with many a single one."""
+
+    def named(name: str) -> streams.Stream:
+        return streams.Stream(name, streams.seed_bytes(1))
+
+    together = streams.JointStream([named("a"), named("b"), named("c")])
+    for step, asked in ((0, copies), (255, copies), (256, copies), (3, 2), (3, copies)):
+        alone = [named(name).words(step, asked, 1)[:, 0] for name in "abc"]
+        assert np.array_equal(together.words(step, asked), np.stack(alone, axis=1))
+    with pytest.raises(ValueError, match="read-only"):
+        together.words(3, copies)[0, 0] = 0
+
+
+@pytest.mark.parametrize(("rows", "entries"), [(1, 3), (47, 3), (48, 3), (500, 3), (500, 1), (20, 30)])
+def test_draws_are_the_same_by_rows_and_by_columns(rows: int, entries: int) -> None:
+    rng = np.random.Generator(np.random.Philox(4))
+    weights = rng.integers(0, 2**20, (rows, entries))
+    weights[:, -1] += 1
+    words = rng.integers(0, 2**64, rows, dtype=np.uint64)
+    given = weights.copy(order="F")
+    found = streams.categorical(words, given)
+    assert np.array_equal(given, weights)
+    for word, row, chosen in zip(words.tolist(), weights.tolist(), found.tolist(), strict=True):
+        threshold = (word >> 32) * sum(row) >> 32
+        assert sum(row[:chosen]) <= threshold < sum(row[: chosen + 1])
 
 
 def test_categorical_thresholds() -> None:

@@ -222,3 +222,25 @@ def test_a_hundred_agents_of_three_kinds_play_what_each_would_alone() -> None:
     again = PassiveAgents(streams, copies, Halves(), menu, specs)
     again.restore(kept)
     assert all(np.array_equal(array, again.snapshot()[name]) for name, array in kept.items())
+
+
+@pytest.mark.parametrize("agents", [(1, 2, 3, 4, 5), (1, 2, 3), (4, 2), (5, 4, 3, 2, 1)])
+def test_agents_that_draw_their_actions_play_what_each_would_alone(agents: tuple[int, ...]) -> None:
+    """The whole team in its order is read at once, and parts of it agent by agent."""
+    config, copies = resolve("demand-response", ["env.agents=5", "learner.num_envs=3", "learner.batch_steps=12"]), 3
+    problem = make_problem(config)
+    spec, family = problem.environment.spec, problem.family
+    assert isinstance(family.space, BoxSpace)
+    streams = {agent: private_stream(agent, seed_bytes(1)) for agent in agents}
+    own = [spec.agents[agent - 1] for agent in agents]
+    together = PassiveAgents(streams, copies, problem.structure, family, own)
+    alone = [PassiveAgents({k: streams[k]}, copies, problem.structure, family, [spec.agents[k - 1]]) for k in agents]
+    rng = np.random.Generator(np.random.Philox(6))
+    for step in range(6):
+        seen, begin = rng.integers(0, 2, (copies, 5)), np.full(copies, step % 5 == 0)
+        theta = rng.uniform(-2.0, 2.0, (copies, len(family.space.low)))
+        together.observe(together.parts(seen, spec.observation_places), begin)
+        joint = together.act(step, theta)
+        for column, (agent, one) in enumerate(zip(agents, alone, strict=True)):
+            one.observe([seen[:, agent - 1 : agent]], begin)
+            assert np.array_equal(one.act(step, theta)[:, 0], joint[:, column])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadc_net.exact.streams import Stream
+from dadc_net.exact.streams import JointStream, Stream
 from dadc_net.node.record import ObservationLayout
 from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.local_memory import LocalMemory, group_alike
@@ -45,7 +45,7 @@ class PassiveAgents:
             UsageError: if the prescriptions cannot be given such local information.
         """
         self._copies = copies
-        self._streams = streams
+        self._stream = JointStream(list(streams.values()))
         self._is_random = family.is_random
         self._groups = [
             _AlikeAgents(agents, spec, copies, structure, family)
@@ -88,12 +88,10 @@ class PassiveAgents:
 
     def act(self, step: int, theta: NDArray[Any]) -> NDArray[np.int64]:
         """A_t^k ~ h^k(L_t^k): prescription parameters [E] or [E, D] -> actions int64 [E, m]."""
-        words = None
-        if self._is_random:
-            words = np.concatenate([stream.words(step, self._copies, 1) for stream in self._streams.values()], axis=1)
+        words = self._stream.words(step, self._copies) if self._is_random else None
         if len(self._groups) == 1:
             return self._groups[0].memory.act(theta, words)
-        actions = np.empty((self._copies, len(self._streams)), dtype=np.int64)
+        actions = np.empty((self._copies, sum(map(len, self._places))), dtype=np.int64)
         for group, places in zip(self._groups, self._places, strict=True):
             actions[:, places] = group.memory.act(theta, None if words is None else words[:, places])
         return actions
@@ -126,13 +124,20 @@ class _AlikeAgents:
         family: PrescriptionFamily,
     ) -> None:
         self.memory = LocalMemory(agents, spec, copies, structure, family)
+        self._leading = len(agents) if list(agents) == [*range(1, len(agents) + 1)] else 0
+        """How many, if they are agents 1, 2, ..; otherwise 0."""
         self._one = ObservationLayout(spec.observation_space, copies)
         self._all = ObservationLayout(spec.observation_space, len(agents) * copies)
 
     def part(self, observations: NDArray[Any], places: Sequence[slice]) -> NDArray[Any]:
         """Their own columns of the joint observation [E, O], one agent under the other."""
-        own = [observations[:, places[agent - 1]] for agent in self.memory.agents.tolist()]
-        return np.concatenate(own).astype(self._one.space.dtype, copy=False)
+        columns = self._one.space.columns
+        if len(places) == self._leading:
+            # The whole team, and alike: equally many columns each, side by side.
+            own = observations.reshape(-1, len(places), columns).swapaxes(0, 1).reshape(-1, columns)
+        else:
+            own = np.concatenate([observations[:, places[agent - 1]] for agent in self.memory.agents.tolist()])
+        return own.astype(self._one.space.dtype, copy=False)
 
     def read(self, observations: Sequence[bytes], step: int) -> NDArray[Any]:
         """Their observations of record ``step``. Raises ProtocolError if they do not fit."""
