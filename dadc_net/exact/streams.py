@@ -25,7 +25,7 @@ from dadc_net.exact.digest import digest
 from dadc_net.exact.normal import normals
 
 _WORDS_PER_BLOCK = 4
-_CHUNK_STEPS = 256
+_CHUNK_STEPS, _CHUNK_GROWTH = 256, 8
 _CHUNK_BLOCKS = 2**16
 """Blocks that a stream keeps at most (32 bytes each), unless one lock-step needs more."""
 _MANY_ROWS = 16
@@ -93,9 +93,7 @@ class Stream:
 
     def words(self, step: int, copies: int, draws: int) -> NDArray[np.uint64]:
         """Words of lock-step ``step`` for copies 0..E-1 and draws 0..D-1: uint64 [E, D], read-only."""
-        place = step - self._first
-        if not 0 <= place < self._length or self._shape != (copies, draws):
-            place = self._fill(step, copies, draws)
+        place = self._place(step, copies, draws)
         words: NDArray[np.uint64] = self._words[place]
         return words
 
@@ -123,9 +121,7 @@ class Stream:
 
     def uniforms(self, step: int, copies: int, draws: int) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1): the top 53 bits of each word times 2^-53; float64 [E, D]."""
-        place = step - self._first
-        if not 0 <= place < self._length or self._shape != (copies, draws):
-            place = self._fill(step, copies, draws)
+        place = self._place(step, copies, draws)
         if self._uniforms is None:
             self._uniforms = _uniform(self._words)
         uniforms: NDArray[np.float64] = self._uniforms[place].copy()
@@ -136,30 +132,37 @@ class Stream:
 
         They are made for many lock-steps at once, because of a few numbers NumPy's calls are the cost.
         """
-        place = step - self._first
-        if not 0 <= place < self._length or self._shape != (copies, draws):
-            place = self._fill(step, copies, draws)
+        place = self._place(step, copies, draws)
         if self._normals is None:
             self._normals = normals(self._words)
             self._normals.flags.writeable = False
         found: NDArray[np.float64] = self._normals[place]
         return found
 
-    def _fill(self, step: int, copies: int, draws: int) -> int:
-        """Make the words of the chunk of ``step``; its place there."""
+    def _place(self, step: int, copies: int, draws: int) -> int:
+        """Where lock-step ``step`` stands in the chunk, which is made if it is not there."""
+        place = step - self._first
+        if 0 <= place < self._length and self._shape == (copies, draws):
+            return place
+        self._fill(step, copies, draws)
+        return 0
+
+    def _fill(self, step: int, copies: int, draws: int) -> None:
+        """Make the words of a chunk from ``step`` on."""
         blocks = -(-draws // _WORDS_PER_BLOCK)
-        length = max(1, min(_CHUNK_STEPS, _CHUNK_BLOCKS // max(1, copies * blocks)))
-        first = step - step % length
+        most = min(_CHUNK_STEPS, _CHUNK_BLOCKS // max(1, copies * blocks))
+        # Who asks for one lock-step after the other is given ever more at once, who asks for a single one just that.
+        goes_on = self._shape == (copies, draws) and step == self._first + self._length
+        length = max(1, min(most, _CHUNK_GROWTH * self._length if goes_on else 1))
         chunk = np.empty((length, copies, blocks, _WORDS_PER_BLOCK), dtype=np.uint64)
         for copy in range(copies):
             for block in range(blocks):
-                chunk[:, copy, block] = self._philox.blocks(first, copy, block, length)
+                chunk[:, copy, block] = self._philox.blocks(step, copy, block, length)
         # What is handed out is a view of the cache: whoever wrote into it would change the stream.
         chunk.flags.writeable = False
         self._words = chunk.reshape(length, copies, blocks * _WORDS_PER_BLOCK)[:, :, :draws]
         self._uniforms = self._normals = None
-        self._first, self._length, self._shape = first, length, (copies, draws)
-        return step - first
+        self._first, self._length, self._shape = step, length, (copies, draws)
 
 
 class JointStream:
@@ -174,17 +177,16 @@ class JointStream:
         """``Stream.words`` of lock-step ``step``, draw 0, of every stream: uint64 [E, streams], read-only."""
         place = step - self._first
         if not 0 <= place < len(self._words) or self._words.shape[1] != copies:
-            place = self._fill(step, copies)
+            self._fill(step, copies)
+            place = 0
         words: NDArray[np.uint64] = self._words[place]
         return words
 
-    def _fill(self, step: int, copies: int) -> int:
+    def _fill(self, step: int, copies: int) -> None:
         length = max(1, min(_CHUNK_STEPS, _WORDS_PER_BLOCK * _CHUNK_BLOCKS // max(1, copies * len(self._streams))))
-        self._first = step - step % length
-        parts = [stream.words_over(self._first, length, copies, 1) for stream in self._streams]
-        self._words = np.concatenate(parts, axis=2)
+        parts = [stream.words_over(step, length, copies, 1) for stream in self._streams]
+        self._first, self._words = step, np.concatenate(parts, axis=2)
         self._words.flags.writeable = False
-        return step - self._first
 
 
 def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -243,6 +243,20 @@ def test_streams_are_addresses() -> None:
     assert uniforms.max() < 1.0
 
 
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 120), st.integers(1, 3), st.integers(1, 6)), max_size=6))
+def test_a_stream_gives_the_same_in_any_order(asked: list[tuple[int, int, int, int]]) -> None:
+    """Runs of lock-steps, each from where it says, so that chunks grow, break off and begin anew."""
+    stream = streams.Stream("x", streams.seed_bytes(1))
+    for start, count, copies, draws in asked:
+        for step in range(start, start + count):
+            blocks = [stream._philox.blocks(step, copy, block, 1)[0] for copy in range(copies) for block in range(2)]
+            expected = np.array(blocks).reshape(copies, 8)[:, :draws]
+            assert np.array_equal(stream.words(step, copies, draws), expected)
+            assert np.array_equal(stream.uniforms(step, copies, draws), (expected >> np.uint64(11)) * 2.0**-53)
+        together = streams.Stream("x", streams.seed_bytes(1)).words_over(start, count, copies, draws)
+        assert np.array_equal(together[-1], expected)
+
+
 @pytest.mark.parametrize("copies", [1, 40, 70_000])
 def test_several_streams_at_once_are_those_streams(copies: int) -> None:
     """With few copies a chunk of them is 256 lock-steps long, with many a single one."""
