@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from dadc_net.node.agent.agent_node import Tamper
 
 _GRACE_SECONDS = 10.0
+_GATHER_SECONDS = 0.05
+"""How long what the team tells may wait, unless one of them ends."""
 _RESTARTS_MAX = 200
 """How often one child may be killed and started again: a machine that kills everything must not be fought for ever."""
 _FORK_SERVER_LOST = 255
@@ -148,6 +150,11 @@ class Launcher:
         settings = self.options.config.settings
         return [first for first, *_ in settings.learners]
 
+    @property
+    def _agents_run(self) -> bool:
+        """Whether agents have been started."""
+        return len(self._children) > 1
+
     def _epoch(self) -> int:
         """One more than any plausible epoch in the agents' journals, which lie here: the server's may be an older copy."""
         met = [0]
@@ -167,7 +174,7 @@ class Launcher:
         options = self.options
         body, order = self._orders[SERVER]
         self._orders[SERVER] = body, replace(order, bind=endpoint)
-        if len(self._children) > 1:
+        if self._agents_run:
             return
         for agent in range(1, options.config.settings.num_agents + 1):
             # Several learners have no checkpoint of the same update at the same time; they are valued at the end.
@@ -198,7 +205,11 @@ class Launcher:
             if name not in self._ended:
                 waiting[child.connection] = child
                 waiting[child.process.sentinel] = child
-        ready = wait([*waiting, self._stop.fileno] if not self._stop.reason else list(waiting), timeout=0.5)
+        urgent = [] if self._stop.reason else [self._stop.fileno]
+        if self._agents_run:
+            # Each thing told would wake the launcher, and take a core from the team; a few at once cost as much as one.
+            wait([*urgent, *{child.process.sentinel for child in waiting.values()}], timeout=_GATHER_SECONDS)
+        ready = wait([*waiting, *urgent], timeout=0.5)
         for name in {waiting[source].name for source in ready if source in waiting} - self._ended:
             child = self._children[name]
             self._drain(child)
