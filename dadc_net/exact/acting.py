@@ -27,6 +27,8 @@ RELU_MAX = 8.0
 """Where a rectifier is cut off, so that it has a fixed scale."""
 MANY_ROWS = 96
 """From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
+_MANY_UNITS = 2304
+"""Likewise, of rows times units of one layer."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
 
@@ -76,6 +78,18 @@ class PreparedLinear:
         result += self.bias
         return result
 
+    def tanh(self, x: Array) -> Array:
+        """tanh of what it gives for x [n, fan_in]: [n, fan_out]."""
+        if compiled.kernels is not None and self.suits_kernels(len(x)):
+            result: Array = np.empty((x.shape[0], self.bias.size))
+            if compiled.kernels.tanh_layer(x, self.packed, result, elementary.TOLERANCE):
+                return result
+        return elementary.tanh(self(x))
+
+    def suits_kernels(self, rows: int) -> bool:
+        """Whether so few rows take a kernel less time than NumPy."""
+        return rows < MANY_ROWS and rows * self.bias.size < _MANY_UNITS
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentEncoder:
@@ -112,14 +126,14 @@ class PreparedTower:
 
     def __call__(self, x: Array) -> Array:
         """x [E, n] -> [E, p]."""
-        if compiled.kernels is not None and self.is_shallow and len(x) < MANY_ROWS:
+        *others, last = self.hidden
+        for layer in others:
+            x = self._after(layer, x)
+        if compiled.kernels is not None and not self.rectified and last.suits_kernels(len(x)):
             result: Array = np.empty((x.shape[0], self.output.bias.size))
-            layers = self.hidden[0].packed, self.output.packed
-            if compiled.kernels.hidden_layer(x, *layers, result, elementary.TOLERANCE):
+            if compiled.kernels.hidden_layer(x, last.packed, self.output.packed, result, elementary.TOLERANCE):
                 return result
-        for layer in self.hidden:
-            x = self._activated(layer(x))
-        return self.output(x)
+        return self.output(self._after(last, x))
 
     def before_each_code(self, x: Array) -> Array:
         """x [n, X] followed by each of M one-hot codes, which the rest of the first layer's inputs is for -> [n, M, p].
@@ -135,8 +149,11 @@ class PreparedTower:
         fed += first.bias
         y = self._activated(fed.reshape(-1, first.bias.size))
         for layer in others:
-            y = self._activated(layer(y))
+            y = self._after(layer, y)
         return self.output(y).reshape(len(x), len(codes), self.output.bias.size)
+
+    def _after(self, layer: PreparedLinear, x: Array) -> Array:
+        return self._activated(layer(x)) if self.rectified else layer.tanh(x)
 
     def _activated(self, x: Array) -> Array:
         return np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
@@ -311,7 +328,7 @@ def draw(logits: Array, words: NDArray[np.uint64]) -> NDArray[np.int64]:
     scale = math.ldexp(1.0, _weight_bits(logits.shape[1]))
     if compiled.kernels is not None:
         chosen = np.empty(logits.shape[0], dtype=np.int64)
-        if compiled.kernels.draw(logits, words, scale, chosen, elementary.TOLERANCE):
+        if compiled.kernels.draw(logits, _own(words), scale, chosen, elementary.TOLERANCE):
             return chosen
     _, weights = elementary.softmax_weights(logits)
     return categorical(words, np.rint(weights * scale).astype(np.int64))

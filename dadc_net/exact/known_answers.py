@@ -217,11 +217,21 @@ def _acting() -> bytes:
     in_one = acting.EntryStep(encode, tower)
     stepped, drawn = zip(*(in_one(inputs[row], keep[row], previous[row], words[row]) for row in rows), strict=True)
     chosen = np.concatenate(drawn)
-    errors = []
+    errors = _errors_of_depth(square, output, states)
     for index, row in enumerate(rows):
         given = previous[row], words[row]
         errors += _errors_of_entering(in_one, index, inputs, keep[row], given, (stepped[index], drawn[index]))
     return _encoded(np.concatenate(stepped), *alone, logits, chosen, acting.draw(40.0 * logits, words[:, 0]), *errors)
+
+
+def _errors_of_depth(square: acting.PreparedLinear, output: acting.PreparedLinear, x: Array) -> list[NDArray[Any]]:
+    """What a tanh layer, and a network of three, say otherwise than the layers' parts do one after another."""
+    alone, tower = square.tanh(x), acting.PreparedTower((square,) * 3, output)(x)
+    after = [x]
+    for _ in range(3):
+        after.append(elementary.tanh(square(after[-1])))
+    pairs = (alone, after[1]), (tower, output(after[3]))
+    return [found for found, right in pairs if found.tobytes() != right.tobytes()]
 
 
 def _errors_of_entering(

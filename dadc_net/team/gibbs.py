@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import ProtocolError
-from dadc_net.exact import elementary
+from dadc_net.exact import acting, elementary
 from dadc_net.exact.grid import ceil_log2
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta, sure_logits
 from dadc_net.team.spaces import BoxSpace
@@ -65,6 +65,22 @@ class GibbsFamily(PrescriptionFamily):
             # |theta| <= 8, so that no action that an agent has can vanish beside one that it does not have.
             integers *= (np.arange(self.num_actions) < np.array(self.own_actions)[:, None])[:, None, :]
         return integers
+
+    def draw(
+        self,
+        theta: Theta,
+        agents: NDArray[np.int64],
+        local_index: NDArray[np.int64],
+        words: NDArray[np.uint64] | None = None,
+    ) -> NDArray[np.int64]:
+        tables, local_values, num_actions = self.shape
+        if words is None or self.own_actions or len(agents) >= tables * local_values or type(self) is not GibbsFamily:
+            return super().draw(theta, agents, local_index, words)
+        # Few agents need few rows of the tables: their weights alone are made. The same numbers, so the same actions.
+        table = np.zeros_like(agents) if tables == 1 else agents - 1
+        rows = theta.reshape(len(theta), tables, local_values, num_actions)
+        logits = rows[np.arange(len(theta))[:, None], table, local_index].reshape(-1, num_actions)
+        return acting.draw(logits, words.reshape(-1)).reshape(local_index.shape)
 
     def to_plain(self) -> dict[str, Any]:
         return {

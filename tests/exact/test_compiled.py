@@ -108,6 +108,24 @@ def test_a_head_and_the_draw_equal_numpy_and_the_oracle(seed: int, copies: int, 
 
 
 @settings(max_examples=60)
+@given(st.integers(0, 2**31), st.sampled_from([1, 35, 36, 95, 96]), st.sampled_from([1, 5, 64]), st.integers(1, 4))
+def test_a_network_of_several_layers_equals_numpy_and_its_layers(seed: int, copies: int, size: int, depth: int) -> None:
+    """With few rows and units a kernel makes each layer, with many of them NumPy does; a rectified one never has kernels."""
+    square = acting.PreparedLinear.of(layers(seed, size, size, 3), "input")
+    output = acting.PreparedLinear.of(layers(seed + 1, size, size, 3), "output")
+    states = rows(seed, copies, 1, size)[2]
+    y, z = states, states
+    for _ in range(depth):
+        y, z = elementary.tanh(square(y)), np.minimum(np.maximum(square(z), 0.0), acting.RELU_MAX)
+    for found in both(lambda: acting.PreparedTower((square,) * depth, output)(states)):
+        assert oracle.same_bits(found, output(y))
+    for found in both(lambda: acting.PreparedTower((square,) * depth, output, rectified=True)(states)):
+        assert oracle.same_bits(found, output(z))
+    for found in both(lambda: square.tanh(states)):
+        assert oracle.same_bits(found, elementary.tanh(square(states)))
+
+
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from([1, 2, 5, 60]), st.integers(1, 6), st.integers(1, 5))
 def test_the_acting_step_in_one_has_the_bits_of_its_parts(seed: int, copies: int, size: int, entries: int) -> None:
     source, encode = layers(seed, 3, size, entries), encoder(layers(seed, 3, size, entries))
@@ -361,6 +379,7 @@ OUTPUT = {
     "sum_columns": 3,
     "sum_rows": 3,
     "tanh_gradient": 2,
+    "tanh_layer": 2,
     "tanh_tested": 0,
 }
 """Each kernel and the first of its arguments that it writes to."""

@@ -152,6 +152,36 @@ def test_families_draw_what_their_probabilities_say(family: PrescriptionFamily, 
                 assert np.abs(shares - probabilities[row, min(agent, tables - 1), local]).max() < 0.012
 
 
+@pytest.mark.parametrize(("tables", "own_actions"), [(1, ()), (4, ()), (4, (3, 2, 3, 1))])
+@pytest.mark.parametrize("agents", [(1,), (4,), (2, 3), (1, 2, 3, 4)])
+def test_few_agents_draw_from_logits_what_they_would_from_the_tables(
+    agents: tuple[int, ...], tables: int, own_actions: tuple[int, ...]
+) -> None:
+    family = GibbsFamily(name="g", tables=tables, local_values=2, num_actions=3, bound=8.0, own_actions=own_actions)
+    rng = np.random.Generator(np.random.Philox(3))
+    theta = rng.uniform(-8.0, 8.0, (500, tables * 6))
+    theta[0] = 0.0
+    local = rng.integers(0, 2, (500, len(agents)))
+    words = rng.integers(0, 2**64, (500, len(agents)), dtype=np.uint64)
+    asked = theta, np.array(agents), local, words
+    assert np.array_equal(family.draw(*asked), PrescriptionFamily.draw(family, *asked))
+
+
+def test_a_family_with_weights_of_its_own_is_drawn_from_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrescriptionFamily, "kinds", dict(PrescriptionFamily.kinds))
+
+    class Inverted(GibbsFamily):
+        kind = "test-inverted"
+
+        def weights(self, theta: NDArray[np.float64]) -> NDArray[np.int64]:
+            return super().weights(-theta)
+
+    family = Inverted(name="i", tables=1, local_values=2, num_actions=2, bound=8.0)
+    words = np.array([[2**63]], dtype=np.uint64)
+    drawn = family.draw(np.array([[8.0, -8.0, 0.0, 0.0]]), np.array([1]), np.zeros((1, 1), dtype=np.int64), words)
+    assert drawn.tolist() == [[1]]
+
+
 def test_gibbs_is_a_softmax() -> None:
     family, theta = FAMILIES[0]
     weights = np.exp(theta.reshape(2, 1, 2, 3))

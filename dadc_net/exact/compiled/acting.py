@@ -18,6 +18,13 @@ Rows = tuple[Array, Array, Numbers, Array, NDArray[np.uint8], Numbers]
 
 
 @part
+def tanh_rows(x: Array, layer: Layer, result: Array, tolerance: float) -> bool:
+    """A tanh layer: x [E, n] -> ``result`` [E, p]. False if a value is doubtful."""
+    affine(x, layer[0], layer[1], layer[2], result)
+    return tanh_in_place(result.reshape(-1), tolerance)
+
+
+@part
 def encode_rows(
     inputs: Array, keep: Array, previous: Array, first: Layer, gate: Layer, again: Layer, state: Array, tolerance: float
 ) -> bool:
@@ -27,8 +34,7 @@ def encode_rows(
     kept, embedded, candidate = scratch[0], scratch[1], scratch[2]
     gates, recurrent = scratch[3:6].reshape(copies, 3 * size), scratch[6:9].reshape(copies, 3 * size)
     both = scratch[9:11].reshape(copies, 2 * size)
-    affine(inputs, first[0], first[1], first[2], embedded)
-    sure = tanh_in_place(embedded.reshape(-1), tolerance)
+    sure = tanh_rows(inputs, first, embedded, tolerance)
     affine(embedded, gate[0], gate[1], gate[2], gates)
     for e in range(copies):
         for i in range(size):
@@ -40,8 +46,7 @@ def encode_rows(
 def hidden_rows(x: Array, first: Layer, second: Layer, result: Array, tolerance: float) -> bool:
     """A network with one hidden tanh layer: x [E, n] -> ``result`` [E, p]. False if a value is doubtful."""
     hidden = np.empty((x.shape[0], first[1].size))
-    affine(x, first[0], first[1], first[2], hidden)
-    sure = tanh_in_place(hidden.reshape(-1), tolerance)
+    sure = tanh_rows(x, first, hidden, tolerance)
     affine(hidden, second[0], second[1], second[2], result)
     return sure
 
@@ -118,6 +123,12 @@ def encode(
     Layers are those of the input, the gates and the state. False if a value is doubtful.
     """
     return encode_rows(inputs, keep, previous, first, gate, again, state, tolerance)
+
+
+@compiled
+def tanh_layer(x: Array, layer: Layer, result: Array, tolerance: float) -> bool:
+    """A tanh layer of a network that has several: x [E, n] -> ``result`` [E, p]. False if a value is doubtful."""
+    return tanh_rows(x, layer, result, tolerance)
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 import numba
 
-from dadc_net.exact.compiled.acting import choose, draw, encode, enter, hidden_layer
+from dadc_net.exact.compiled.acting import choose, draw, encode, enter, hidden_layer, tanh_layer
 from dadc_net.exact.compiled.exponential import exp_tested, tanh_tested
 from dadc_net.exact.compiled.likelihood import categorical, categorical_gradient
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
@@ -36,6 +36,7 @@ __all__ = [
     "sum_columns",
     "sum_rows",
     "tanh_gradient",
+    "tanh_layer",
     "tanh_tested",
 ]
 
