@@ -15,7 +15,7 @@ from dadc_net.experiment.baselines import ConstantRule
 from dadc_net.planning.evaluation import Estimate, mean_estimate
 from tests.bench.peers import course
 from tests.bench.peers.course import LOOKS, Course
-from tests.bench.peers.order import BUDGETS, RUNS, SPEEDS
+from tests.bench.peers.order import BUDGETS, LIBRARY, OWN, RUNS, SPEEDS, YARDSTICK
 from tests.bench.peers.problems import Copies, Problem
 from tests.bench.peers.table import markdown
 
@@ -99,9 +99,32 @@ def test_the_table_says_who_did_not_get_there() -> None:
         "learn / mabc / dadc ppo / 1": {**run, "levels": {"0.95": there, "0.98": there, "0.99": nowhere}},
     }
     lines = markdown(found).splitlines()
-    assert sum(line.startswith("|") for line in lines) == 5  # Two heads of two lines, and one line.
+    assert sum(line.startswith("|") for line in lines) == 7  # Three heads of two lines, and one line.
     (line,) = [line for line in lines if "dadc ppo" in line]
     assert line == "| mabc, dadc ppo | 1,000, 2 | 250 | 2.0, 3.0, 500 | 2.0, 3.0, 500 (1 of 2) | not reached | 25.0 % |"
+
+
+def test_the_quickest_contender_all_of_whose_runs_got_there_stands_beside_a_library() -> None:
+    def run(*cpu_s: float | None) -> dict[str, Any]:
+        levels = [None if own is None else {"env_steps": 1, "cpu_s": own, "wall_s": own} for own in cpu_s]
+        return {"env_steps": 1, "cpu_s": 1.0, "gap": 0.0, "levels": dict(zip(("0.95", "0.98", "0.99"), levels, strict=True))}
+
+    found = {
+        "learn / mabc / dadc ppo / 0": run(0.1, 0.1, None),
+        "learn / mabc / dadc ppo / 1": run(0.1, None, None),
+        "learn / mabc / dadc actor-critic / 0": run(0.2, 0.4, None),
+        "learn / mabc / dadc actor-critic / 1": run(0.2, 0.6, None),
+        "learn / dec-tiger / dadc ppo / 0": run(0.01, 0.01, 0.01),
+        "learn / mabc / sb3 trpo / 0": run(3.0, 5.0, 7.0),
+        "learn / mabc / sb3 trpo / 1": run(None, None, None),
+        "learn / mabc / jax actor-critic / 0": run(1.0, 1.0, 1.0),
+    }
+    lines = [line for line in markdown(found).splitlines() if line.startswith("| mabc, sb3 trpo |")]
+    assert lines[1:] == [
+        "| mabc, sb3 trpo | 95 % | 3.0 | dadc ppo | 0.100 | 30.0 |",
+        "| mabc, sb3 trpo | 98 % | 5.0 | dadc actor-critic | 0.500 | 10.0 |",
+        "| mabc, sb3 trpo | 99 % | 7.0 | none |  |  |",
+    ]
 
 
 def test_the_table_has_the_median_ratio_of_rounds_in_turn() -> None:
@@ -112,6 +135,7 @@ def test_the_table_has_the_median_ratio_of_rounds_in_turn() -> None:
 def test_every_run_has_a_name_and_a_budget() -> None:
     assert len({run.name for run in RUNS}) == len(RUNS)
     assert {(run.problem, run.contender) for run in RUNS if run.kind == "learn"} == set(BUDGETS)
+    assert {name for _, name in BUDGETS if not name.startswith((OWN, LIBRARY))} == {YARDSTICK}
 
 
 def test_a_problem_of_several_choices_at_once_is_refused() -> None:

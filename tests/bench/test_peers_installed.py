@@ -126,7 +126,13 @@ def test_a_task_of_stable_baselines_says_what_the_copies_do(mabc: Problem) -> No
     np.testing.assert_array_equal(seen, copies.begin().astype(np.float32))
 
 
-@pytest.mark.parametrize("contender", ["dadc ppo", "jax actor-critic", "sb3 ppo", "sb3 trpo", "sb3 recurrent-ppo"])
+@pytest.mark.parametrize(
+    "contender",
+    [
+        *("dadc ppo", "dadc ppo, small batches", "jax actor-critic"),
+        *("sb3 ppo", "sb3 ppo, small batches", "sb3 trpo", "sb3 recurrent-ppo"),
+    ],
+)
 def test_every_contender_learns_and_is_valued(contender: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few steps: the value lies between what is possible, at ever later looks."""
     from tests.bench.peers import __main__ as command
@@ -135,7 +141,8 @@ def test_every_contender_learns_and_is_valued(contender: str, monkeypatch: pytes
     if contender == "sb3 recurrent-ppo":
         from tests.bench.peers import stable_baselines
 
-        monkeypatch.setattr(stable_baselines, "STEPS", 8)
+        *others, _settings = stable_baselines.CONTENDERS["recurrent-ppo"]
+        monkeypatch.setitem(stable_baselines.CONTENDERS, "recurrent-ppo", (*others, {"n_steps": 8}))
         monkeypatch.setitem(BUDGETS, ("mabc", contender), 256)
     run = command.measured(Run("learn", "mabc", contender, 0))
     steps = [point.env_steps for point in run["curve"]]

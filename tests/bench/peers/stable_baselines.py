@@ -4,11 +4,13 @@ What differs from the defaults: gamma is the problem's discount; sixteen copies 
 ``n_steps`` is 128, so that a batch has the 2,048 steps that one copy would give PPO and TRPO; one thread; points of a box
 are scaled to -1 .. 1, as their manual asks. The copies are one vectorised environment with Gymnasium's spaces: stepped one
 by one they would cost Stable-Baselines3 more.
+
+``ppo, small batches`` has what ``ours.SMALL_BATCHES`` says instead: ten copies and steps of ten, four epochs of the whole
+batch, one hidden layer of 16 units, and a step size that falls from 0.02 to 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -26,11 +28,21 @@ from tests.bench.peers.course import Course
 from tests.bench.peers.problems import Copies, Problem
 
 COPIES, STEPS = 16, 128
-_CONTENDERS = {
-    "ppo": (PPO, "MlpPolicy"),
-    "trpo": (TRPO, "MlpPolicy"),
-    "recurrent-ppo": (RecurrentPPO, "MlpLstmPolicy"),
+_SMALL_COPIES = 10
+_SMALL: dict[str, Any] = {
+    "n_steps": 10,
+    "batch_size": 100,
+    "n_epochs": 4,
+    "policy_kwargs": {"net_arch": [16]},
+    "learning_rate": lambda share_left: 0.02 * share_left,
 }
+CONTENDERS: dict[str, tuple[type[BaseAlgorithm], str, int, dict[str, Any]]] = {
+    "ppo": (PPO, "MlpPolicy", COPIES, {"n_steps": STEPS}),
+    "ppo, small batches": (PPO, "MlpPolicy", _SMALL_COPIES, _SMALL),
+    "trpo": (TRPO, "MlpPolicy", COPIES, {"n_steps": STEPS}),
+    "recurrent-ppo": (RecurrentPPO, "MlpLstmPolicy", COPIES, {"n_steps": STEPS}),
+}
+"""Algorithm, policy, copies, and what else differs from the defaults."""
 
 
 class CoordinatorTask(VecEnv):
@@ -135,12 +147,12 @@ class _Looking(BaseCallback):
 
 
 def made(problem: Problem, name: str, seed: int) -> tuple[BaseAlgorithm, CoordinatorTask]:
-    """A contender with its defaults, and its task."""
+    """A contender, and its task."""
     torch.set_num_threads(1)
-    task = CoordinatorTask(problem, COPIES, seed)
-    algorithm, policy = _CONTENDERS[name]
+    algorithm, policy, copies, settings = CONTENDERS[name]
+    task = CoordinatorTask(problem, copies, seed)
     gamma = problem.config.settings.discount
-    return algorithm(policy, task, n_steps=STEPS, gamma=gamma, seed=seed, device="cpu"), task
+    return algorithm(policy, task, gamma=gamma, seed=seed, device="cpu", **settings), task
 
 
 def learn(problem: Problem, name: str, env_steps: int, seed: int) -> dict[str, Any]:
@@ -149,8 +161,3 @@ def learn(problem: Problem, name: str, env_steps: int, seed: int) -> dict[str, A
     course = Course(problem, env_steps)
     model.learn(env_steps, _Looking(course, task))
     return course.end(model.num_timesteps, lambda: LearnedRule(model, task))
-
-
-def contenders() -> Sequence[str]:
-    """Their names."""
-    return list(_CONTENDERS)
