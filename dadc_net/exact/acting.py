@@ -78,7 +78,7 @@ class PreparedLinear:
         result += self.bias
         return result
 
-    def tanh(self, x: Array) -> Array:
+    def activated(self, x: Array) -> Array:
         """tanh of what it gives for x [n, fan_in]: [n, fan_out]."""
         if compiled.kernels is not None and self.suits_kernels(len(x)):
             result: Array = np.empty((x.shape[0], self.bias.size))
@@ -153,7 +153,7 @@ class PreparedTower:
         return self.output(y).reshape(len(x), len(codes), self.output.bias.size)
 
     def _after(self, layer: PreparedLinear, x: Array) -> Array:
-        return self._activated(layer(x)) if self.rectified else layer.tanh(x)
+        return self._activated(layer(x)) if self.rectified else layer.activated(x)
 
     def _activated(self, x: Array) -> Array:
         return np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)

@@ -226,7 +226,7 @@ def _acting() -> bytes:
 
 def _errors_of_depth(square: acting.PreparedLinear, output: acting.PreparedLinear, x: Array) -> list[NDArray[Any]]:
     """What a tanh layer, and a network of three, say otherwise than the layers' parts do one after another."""
-    alone, tower = square.tanh(x), acting.PreparedTower((square,) * 3, output)(x)
+    alone, tower = square.activated(x), acting.PreparedTower((square,) * 3, output)(x)
     after = [x]
     for _ in range(3):
         after.append(elementary.tanh(square(after[-1])))

@@ -1,12 +1,14 @@
-"""A batch of lock-steps at once, by a kernel: only simulations do so, and only where kernels compute.
+"""Lock-steps by tables, by a kernel, where kernels compute: a simulation's batch at once, and a server's next record.
 
-It stands beside the kernels of the acting step, and not among them: an agent has no use for it, so that no self-test of an
-agent has to compile it. Whoever uses it compares it with the way of single steps first.
+They stand beside the kernels of the acting step, and not among them: an agent has no use for them, so that no self-test of
+an agent has to compile them. Whoever uses them compares them with the way of single steps first.
 """
 
 from __future__ import annotations
 
 import importlib
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,12 @@ from dadc_net.exact.acting import MANY_ROWS, EntryStep, Rows
 from dadc_net.exact.array import Array
 
 Numbers = NDArray[np.int64]
+
+
+@cache
+def _kernels() -> ModuleType:
+    """Here: they need numba."""
+    return importlib.import_module("dadc_net.exact.compiled.playing")
 
 
 def can_play(copies: int) -> bool:
@@ -44,7 +52,7 @@ def play(
     """
     # One type of array, whoever made it: a kernel is compiled for each that it meets.
     looked_up = [tuple(map(np.ascontiguousarray, part)) for part in tables]
-    kernel = importlib.import_module("dadc_net.exact.compiled.playing").play
+    kernel = _kernels().play
     last = len(rows.entries)
     while True:
         row = kernel(row, tuple(rows), ais, words, draws, standing, (*step.packed, elementary.TOLERANCE), *looked_up)
@@ -52,3 +60,23 @@ def play(
             return
         # Where the kernel is not sure, the acting step settles it, and the kernel goes on from there.
         ais[...], rows.entries[row] = step(rows.inputs[row], rows.keep[row], ais, words[row][:, None])
+
+
+def can_make_records() -> bool:
+    """Whether a kernel makes records."""
+    return compiled.kernels is not None
+
+
+def make_record(
+    joint_action: Numbers,
+    draws: Array,
+    place: tuple[NDArray[Any], ...],
+    tables: tuple[Any, ...],
+    log: tuple[NDArray[Any], ...],
+) -> None:
+    """The record that follows ``joint_action`` [E, K], moved by draws [E, D], into ``log``; ``place`` moves on.
+
+    Args:
+        place: where the world stands, ``tables`` what follows from that, ``log`` a record's parts: see ``compiled.playing``.
+    """
+    _kernels().make_record(joint_action, draws, place, *tables, log)

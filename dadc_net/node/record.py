@@ -170,6 +170,13 @@ class CommonLayout:
             )
         )
 
+    def parts(self, raw: bytearray) -> tuple[NDArray[Any], ...]:
+        """Rewards [E], begin [E], ended [E] and bytes of z [E, bytes] in ``raw``, to be written to; of a z of one type."""
+        copies = self._copies
+        begin, ended = (np.frombuffer(raw, np.uint8, copies, at * copies) for at in (8, 9))
+        values = np.frombuffer(raw, np.uint8, self._values.size, self._values_at).reshape(copies, -1)
+        return np.frombuffer(raw, _REWARD, copies), begin, ended, values
+
     def unpack(self, record: Record) -> CommonRecord:
         """The inverse of ``pack``.
 

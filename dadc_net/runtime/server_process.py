@@ -42,7 +42,7 @@ from dadc_net.runtime.events import (
     Waiting,
 )
 from dadc_net.runtime.history import HistoryFile
-from dadc_net.runtime.host import spare_what_is_loaded
+from dadc_net.runtime.host import spare_what_is_loaded, use_kernels
 from dadc_net.runtime.log_file import about
 from dadc_net.runtime.meters import BAD_MESSAGE, ServerMeter
 from dadc_net.runtime.metrics import MetricsFile
@@ -127,6 +127,7 @@ class ServerProcess:
             DadcError: whatever ended it early.
         """
         options = self.options
+        use_kernels()
         spare_what_is_loaded()
         folder = open_state_folder(options.state_dir)
         with locked(folder, "the environment server"):

@@ -147,10 +147,13 @@ class MultiAccessBroadcast:
         numbers: NDArray[np.int64] = np.column_stack((state["buffers"], state["busy"])) @ _STATE_PLACES
         return numbers
 
+    def state_of(self, numbers: NDArray[np.int64], _steps: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Of copies in these states [E], whatever the step."""
+        return _named(numbers)
+
     def state(self) -> dict[str, NDArray[Any]]:
         """Buffers [E, 2] and channels [E]."""
-        digits = self._state[:, None] >> _STATE_SHIFTS & 1
-        return {"buffers": digits[:, :2].copy(), "busy": digits[:, 2].copy()}
+        return _named(self._state)
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take buffers and channels from ``state``."""
@@ -160,6 +163,12 @@ class MultiAccessBroadcast:
 _ACTION_PLACES, _STATE_PLACES, _STATE_SHIFTS = np.array([16, 8]), np.array([4, 2, 1]), np.array([2, 1, 0])
 _BEGINS = 32
 """The case of a copy that begins; cases before it are both actions, both buffers and the channel, as a binary number."""
+
+
+def _named(numbers: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Buffers [E, 2] and channels [E] of states by number."""
+    digits = numbers[:, None] >> _STATE_SHIFTS & 1
+    return {"buffers": digits[:, :2].copy(), "busy": digits[:, 2].copy()}
 
 
 def _tables(

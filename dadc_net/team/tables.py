@@ -1,10 +1,10 @@
-"""A team written down in tables: what follows from where it stands, as numbers to look up. Only simulations do so.
+"""A team written down in tables: what follows from where it stands, as numbers to look up. Servers and simulations do so.
 
 Possible where everything is finite: an environment that gives tables, a built-in information structure that looks at most
-one joint step back, and a menu. What becomes common, what is local and what is done are found by asking the structure and
-the menu about every case; how the world moves, its own class says beside its ``advance``. So a class that moves in another
-way than the one that it comes from has no tables, nor has one that nobody wrote any for; and where something is not finite,
-or the cases are too many, there are none.
+one joint step back, and, where the agents are to be in them too, a menu. What becomes common, what is local and what is
+done are found by asking the structure and the menu about every case; how the world moves, its own class says beside its
+``advance``. So a class that moves in another way than the one that it comes from has no tables, nor has one that nobody
+wrote any for; and where something is not finite, or the cases are too many, there are none.
 
 Axis letters: S states, J joint actions, K agents, N nodes, B branches, H leaves, C kinds of steps, O what happens on the
 way to one record (joint action, joint observation and what is public), Z common observations, M entries, L local values.
@@ -71,10 +71,14 @@ class Tabulated(Protocol):
         """[E] numbers of the states that ``Environment.state`` tells."""
         ...
 
+    def state_of(self, numbers: Numbers, steps: Numbers) -> dict[str, NDArray[Any]]:
+        """What ``Environment.state`` tells of copies in states ``numbers`` [E], ``steps`` [E] after they began."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
-class TeamTables:
-    """All that a lock-step looks up."""
+class WorldTables:
+    """All that a lock-step looks up but for what the agents do."""
 
     world: EnvironmentTables
     common: Numbers
@@ -83,18 +87,14 @@ class TeamTables:
     """[A] kind of each step of an episode"""
     own: Numbers
     """[J O, K] of each joint observation, what each agent sees, by number"""
-    local: Numbers
-    """Of all agents one after the other, [C, L, A, O^k] the next local value, by number"""
-    places: Numbers
-    """[K, 4] where that of each agent begins, and its L, A and O^k"""
-    actions: Numbers
-    """[M, K, L] of the menu"""
     strides: Numbers
     """[K] of the number of a joint action"""
     counts: Numbers
     """S, joint observations, public values, restart_steps, horizon, and whether ``common`` looks back"""
     state_numbers: Callable[[Mapping[str, NDArray[Any]]], Numbers]
     """``Tabulated.state_numbers``"""
+    state_of: Callable[[Numbers, Numbers], dict[str, NDArray[Any]]]
+    """``Tabulated.state_of``"""
 
     def happened(self, joint: JointStep, spec: EnvironmentSpec) -> Numbers:
         """[E] the number of a joint step."""
@@ -105,6 +105,22 @@ class TeamTables:
             self.counts[1:3],
         )
 
+    def joint_step(self, happened: Numbers, begin: NDArray[np.bool_], spec: EnvironmentSpec) -> JointStep:
+        """The joint step of numbers [E], with which copies began or not [E]."""
+        return _joint_step(spec, happened, begin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamTables(WorldTables):
+    """All that a lock-step looks up."""
+
+    local: Numbers
+    """Of all agents one after the other, [C, L, A, O^k] the next local value, by number"""
+    places: Numbers
+    """[K, 4] where that of each agent begins, and its L, A and O^k"""
+    actions: Numbers
+    """[M, K, L] of the menu"""
+
     def team(self, codes: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
         """Everything but the world's, with codes [Z, F] of common observations, in the order that kernels take it in."""
         return (
@@ -113,37 +129,55 @@ class TeamTables:
         )
 
 
+def world_tables(
+    environment: Environment, structure: InformationStructure, restart_steps: int, most: int = _MOST_ENTRIES
+) -> WorldTables | None:
+    """The tables of an environment under an information structure; None if it has none, or one has more than ``most``."""
+    spec = environment.spec
+    steps = [count for count in (restart_steps, spec.horizon) if count]
+    kinds = _kinds(structure, min(steps)) if steps and is_built_in(structure) and structure.history_steps <= 2 else None
+    finite = all(isinstance(space, FiniteSpace) for space in (spec.joint_observation_space, spec.public_space))
+    if kinds is None or not finite or not _moves_by_tables(environment) or not isinstance(environment, Tabulated):
+        return None
+    common = _common(structure, spec, kinds[1], most)
+    world = environment.transition_tables() if common is not None else None
+    if common is None or world is None or len(world.threshold) > most:
+        return None
+    counts = [(len(world.roots) - 1) // spec.joint_action_space.num_values, *_sizes(spec), restart_steps, spec.horizon]
+    return WorldTables(
+        world=world,
+        common=common,
+        kinds=kinds[0],
+        own=_own(spec),
+        strides=spec.joint_action_space.index(np.eye(spec.num_agents, dtype=np.int64)),
+        counts=np.array([*counts, structure.history_steps == 2], dtype=np.int64),
+        state_numbers=environment.state_numbers,
+        state_of=environment.state_of,
+    )
+
+
 def team_tables(
     environment: Environment, structure: InformationStructure, family: PrescriptionFamily, restart_steps: int
 ) -> TeamTables | None:
     """The tables of a team problem; None if it has none."""
     spec = environment.spec
-    steps = [count for count in (restart_steps, spec.horizon) if count]
-    kinds = _kinds(structure, min(steps)) if steps and is_built_in(structure) and structure.history_steps <= 2 else None
-    finite = all(isinstance(space, FiniteSpace) for space in (spec.joint_observation_space, spec.public_space))
-    if kinds is None or not finite or not _moves_by_tables(environment):
-        return None
     menu = _menu(family, spec)
-    if menu is None or not isinstance(environment, Tabulated):
+    found = world_tables(environment, structure, restart_steps) if menu is not None else None
+    local = None if found is None else _local(structure, spec, _first_steps(found.kinds))
+    if menu is None or found is None or local is None:
         return None
-    common = _common(structure, spec, kinds[1])
-    local = None if common is None else _local(structure, spec, kinds[1])
-    world = environment.transition_tables() if local is not None else None
-    if common is None or local is None or world is None:
-        return None
-    counts = [(len(world.roots) - 1) // spec.joint_action_space.num_values, *_sizes(spec), restart_steps, spec.horizon]
     return TeamTables(
-        world=world,
-        common=common,
-        kinds=kinds[0],
-        own=_own(spec),
+        **vars(found),
         local=np.concatenate([one.reshape(-1) for one in local]),
         places=_places(local),
         actions=menu,
-        strides=spec.joint_action_space.index(np.eye(spec.num_agents, dtype=np.int64)),
-        counts=np.array([*counts, structure.history_steps == 2], dtype=np.int64),
-        state_numbers=environment.state_numbers,
     )
+
+
+def _first_steps(kinds: Numbers) -> list[int]:
+    """A step of each kind."""
+    found: list[int] = np.unique(kinds, return_index=True)[1].tolist()
+    return found
 
 
 def _moves_by_tables(environment: Environment) -> bool:
@@ -194,14 +228,14 @@ def _kinds(structure: InformationStructure, oldest: int) -> tuple[Numbers, list[
     return (np.array(kinds, dtype=np.int64), list(found)) if len(found) <= _MOST_KINDS else None
 
 
-def _common(structure: InformationStructure, spec: EnvironmentSpec, steps: list[int]) -> Numbers | None:
+def _common(structure: InformationStructure, spec: EnvironmentSpec, steps: list[int], most: int) -> Numbers | None:
     """[C, O or 1, O]"""
     seen, public = _sizes(spec)
     number = spec.joint_action_space.num_values * seen * public
     looks_back = structure.history_steps == 2
     cases = number * number if looks_back else number
     space = structure.common_space(spec)
-    if len(steps) * cases > _MOST_ENTRIES or not isinstance(space, FiniteSpace):
+    if len(steps) * cases > most or not isinstance(space, FiniteSpace):
         return None
     now = np.tile(np.arange(number), number) if looks_back else np.arange(number)
     before = np.repeat(np.arange(number), number) if looks_back else now[:0]
@@ -217,7 +251,7 @@ def _common(structure: InformationStructure, spec: EnvironmentSpec, steps: list[
 
 
 def _joint_step(spec: EnvironmentSpec, happened: Numbers, begin: NDArray[np.bool_]) -> JointStep:
-    """The inverse of ``TeamTables.happened``."""
+    """The inverse of ``_happened``."""
     seen, public = _sizes(spec)
     return JointStep(
         _finite(spec.joint_observation_space).values(happened // public % seen),

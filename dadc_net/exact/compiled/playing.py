@@ -1,4 +1,5 @@
-"""Many lock-steps of a team that is written down in tables, in one call; for simulations, where nobody waits for a record.
+"""Lock-steps of a team that is written down in tables, in one call: many for simulations, where nobody waits for a record,
+and for a server the one that it makes a record of, in that record's bytes.
 
 What the coordinator does at a record is ``choose``, part for part. It reads what is common alone: the code of z, and of the
 prescription before.
@@ -25,6 +26,26 @@ begins and its sizes [K, 4], actions [M, K, L], strides of joint actions [K], an
 
 
 @part
+def leaf(case: int, draws: Array, roots: Numbers, first: Numbers, threshold: Array, child: Numbers) -> int:
+    """Where draws [D] lead to from the root of ``case``."""
+    node = int(roots[case])
+    for d in range(draws.size):
+        branch = first[node]
+        while draws[d] >= threshold[branch]:
+            branch += 1
+        node = int(child[branch])
+    return node
+
+
+@part
+def ended_at(age: int, over: bool, restart: int, horizon: int) -> int:
+    """Whether a copy ends at a record ``age`` steps after it began: ``Ended``."""
+    if over or (horizon > 0 and age >= horizon):
+        return 2
+    return 1 if restart > 0 and age >= restart else 0
+
+
+@part
 def moved(row: int, e: int, rows: Rows, draws: Array, standing: Standing, world: World, team: Team) -> None:
     """Copy ``e`` from the record in ``row`` to the next one: the agents act, the world moves, what follows is written."""
     inputs, keep, numbers, rewards, ended, entries = rows
@@ -38,21 +59,14 @@ def moved(row: int, e: int, rows: Rows, draws: Array, standing: Standing, world:
         joint += actions[e, k] * strides[k]
     age = ages[e]
     begins = age == 0
-    node = roots[roots.size - 1] if begins else roots[joint * num_states + states[e]]
-    for d in range(draws.shape[2]):
-        branch = first[node]
-        while draws[row, e, d] >= threshold[branch]:
-            branch += 1
-        node = child[branch]
+    joint = 0 if begins else joint
+    case = roots.size - 1 if begins else joint * num_states + states[e]
+    node = leaf(case, draws[row, e], roots, first, threshold, child)
     states[e] = following[node]
-    happened = ((0 if begins else joint) * num_seen + seen[node]) * num_public + public[node]
+    happened = (joint * num_seen + seen[node]) * num_public + public[node]
     number = common[kinds[age], before[e] if pairs else 0, happened]
     before[e] = happened
-    flag = 0
-    if over[node] or (horizon > 0 and age >= horizon):
-        flag = 2
-    elif restart > 0 and age >= restart:
-        flag = 1
+    flag = ended_at(age, over[node], restart, horizon)
     numbers[row + 1, e] = number
     rewards[row + 1, e] = 0.0 if begins else reward[node]
     ended[row + 1, e] = flag
@@ -106,3 +120,59 @@ def play(
         if not choose_rows(inputs[row], keep[row], ais, words[row], *layers, *rest):
             return row
         ais[:] = state
+
+
+Log = tuple[Array, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Of a record: rewards [E], begin [E], ended [E], z [E, bytes], and of all agents one after the other what they see."""
+Codes = tuple[NDArray[np.uint8], NDArray[np.uint8], Numbers]
+"""Bytes of each z [Z, bytes]; of each agent's observations, one after the other; and where those of each agent begin, and
+how many bytes one has [K, 2]."""
+Place = tuple[Numbers, Numbers, Numbers, Numbers, NDArray[np.bool_]]
+"""State [E], age at the newest record [E] and at the next [E], what happened on the way to the record before the newest and
+to the newest [2, E], and whether copies began there [2, E]."""
+
+
+@compiled
+def make_record(
+    joint_action: Numbers,
+    draws: Array,
+    place: Place,
+    world: World,
+    common: Numbers,
+    kinds: Numbers,
+    own: Numbers,
+    strides: Numbers,
+    counts: Numbers,
+    codes: Codes,
+    log: Log,
+) -> None:
+    """The record after ``joint_action`` [E, K], moved by draws [E, D], into ``log``; ``place`` moves on."""
+    states, reached, ages, before, began = place
+    roots, first, threshold, child, following, seen, public, reward, over = world
+    num_states, num_seen, num_public, restart, horizon, pairs = counts
+    z_bytes, seen_bytes, agents = codes
+    rewards, begin, ended, told, observed = log
+    copies = states.size
+    for e in range(copies):
+        age = ages[e]
+        begins, joint = age == 0, 0
+        for k in range(strides.size):
+            joint += joint_action[e, k] * strides[k]
+        joint = 0 if begins else joint
+        case = roots.size - 1 if begins else joint * num_states + states[e]
+        node = leaf(case, draws[e], roots, first, threshold, child)
+        happened = (joint * num_seen + seen[node]) * num_public + public[node]
+        number = common[kinds[age], before[1, e] if pairs else 0, happened]
+        flag = ended_at(age, over[node], restart, horizon)
+        states[e], reached[e], ages[e] = following[node], age, 0 if flag else age + 1
+        before[0, e], before[1, e] = before[1, e], happened
+        began[0, e], began[1, e] = began[1, e], begins
+        rewards[e], begin[e], ended[e] = 0.0 if begins else reward[node], begins, flag
+        for i in range(told.shape[1]):
+            told[e, i] = z_bytes[number, i]
+        at = 0
+        for k in range(strides.size):
+            start, width = agents[k, 0] + own[seen[node], k] * agents[k, 1], agents[k, 1]
+            for i in range(width):
+                observed[at + e * width + i] = seen_bytes[start + i]
+            at += copies * width

@@ -18,6 +18,7 @@ from dadc_net.exact.digest import GENESIS, chain
 from dadc_net.exact.streams import Stream
 from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record
 from dadc_net.node.rows import ServerRow
+from dadc_net.node.server.table_steps import TableSteps
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.environment import Ended, Environment, EnvironmentSpec
 from dadc_net.team.lockstep import LockStep, TeamStep
@@ -76,6 +77,9 @@ class World:
         self._lockstep = LockStep(problem.environment, problem.structure, problem.restart_steps)
         self._common = CommonLayout(self._lockstep.common_space, self.copies)
         self._observations = _ObservationsLayout(problem.environment.spec, self.copies)
+        self._looked = False
+        self._tables: TableSteps | None = None
+        """Whether tables were looked for, which is done at the first record that is made, and what was found."""
 
     def advance(self, joint_action: NDArray[np.int64]) -> ServerRow:
         """The next record after ``joint_action`` int64 [E, K]; its values are ignored where a copy begins.
@@ -84,19 +88,47 @@ class World:
             NumericError: if what the environment or the information structure gives does not lie in its space.
             UserCodeError: if one of them is a user's and fails.
         """
-        step = self._step
-        now = self.move(joint_action)
-        common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended, self._cut))
-        self._cut = None
+        step, tables = self._step, self._tables
+        if tables is not None and tables.is_sure:
+            common, observations = tables.advance(joint_action, self._drawn(step))
+        else:
+            common, observations = self._made(joint_action)
+        self._step, self._cut = step + 1, None
         self.head = chain(self.head, common)
-        return ServerRow(Record(step, self.head, common), self._observations.pack(now.observations))
+        return ServerRow(Record(step, self.head, common), observations)
 
     def move(self, joint_action: NDArray[np.int64]) -> TeamStep:
         """``advance`` without a record, for who needs the values alone; the chain of a log that needs none stays behind."""
         step = self._step
-        now = self._lockstep.advance(step, joint_action, self._stream.uniforms(step, self.copies, self._draws))
+        if self._tables is not None:
+            self._lockstep.restore(self._stands())
+            self._tables.forget()
+        now = self._lockstep.advance(step, joint_action, self._drawn(step))
         self._step = step + 1
         return now
+
+    def _drawn(self, step: int) -> NDArray[np.float64]:
+        return self._stream.uniforms(step, self.copies, self._draws)
+
+    def _made(self, joint_action: NDArray[np.int64]) -> tuple[bytes, tuple[bytes, ...]]:
+        """Common bytes and observations of the next record, as the environment makes it."""
+        step, draws = self._step, self._drawn(self._step)
+        now = self._lockstep.advance(step, joint_action, draws)
+        common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended, self._cut))
+        made = common, self._observations.pack(now.observations)
+        if not self._looked:
+            self._look_for_tables()
+        if self._tables is not None and self._cut is None:
+            self._tables.compare(joint_action, draws, made, self._lockstep.state())
+        return made
+
+    def _look_for_tables(self) -> None:
+        problem, self._looked = self.problem, True
+        self._tables = TableSteps.of(problem.environment, problem.structure, problem.restart_steps, self._common)
+
+    def _stands(self) -> dict[str, NDArray[Any]]:
+        """What ``LockStep.state`` says, or would say if it had moved."""
+        return self._lockstep.state() if self._tables is None or not self._tables.is_sure else self._tables.state()
 
     def draws(self, step: int, count: int) -> NDArray[np.float64]:
         """What moves lock-steps step .. step + count - 1: [count, E, D] in [0, 1)."""
@@ -115,7 +147,7 @@ class World:
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of everything that the next record depends on, by name."""
         return {
-            **self._lockstep.state(),
+            **self._stands(),
             "head": np.frombuffer(self.head, dtype=np.uint8),
             "next-step": np.array([self._step], dtype=np.int64),
         }
@@ -123,6 +155,8 @@ class World:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take everything from ``state``."""
         self._lockstep.restore(state)
+        if self._tables is not None:
+            self._tables.forget()
         self.head = state["head"].tobytes()
         self._step = int(state["next-step"][0])
 

@@ -133,6 +133,10 @@ class FiniteEnvironment:
         """[E]"""
         return state["states"].copy()
 
+    def state_of(self, numbers: NDArray[np.int64], steps: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """States [E] and the decisions taken in each copy [E]."""
+        return {"states": numbers.copy(), "ages": steps.copy()}
+
     def state(self) -> dict[str, NDArray[Any]]:
         """States [E] and the decisions taken in each copy [E]."""
         return {"states": self._states.copy(), "ages": self._ages.copy()}

@@ -1,0 +1,241 @@
+"""Records that are looked up in tables are those that the environment makes, byte for byte, or are not believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dadc_net.config import resolve
+from dadc_net.errors import InvariantError
+from dadc_net.exact import compiled
+from dadc_net.exact.streams import seed_bytes
+from dadc_net.node.rows import ServerRow
+from dadc_net.node.server import table_steps
+from dadc_net.node.server.world import TeamProblem, World
+from dadc_net.runtime.problem import make_problem
+from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast
+from dadc_net.team.tables import WorldTables, world_tables
+
+pytest.importorskip("numba")
+ROOT = Path(__file__).parents[2]
+DELAYED = "structure=delayed-sharing"
+TEAMS = {
+    "paper": ("mabc", ("learner.num_envs=3",)),
+    "one copy, cut often": ("mabc", ("learner.num_envs=1", "env.restart_steps=7")),
+    "ends at once": ("mabc", ("learner.num_envs=4", "env.initial_busy_probability=0.5", "env.restart_steps=1")),
+    "now": ("dec-tiger", ("learner.num_envs=5",)),
+    "a step later": ("dec-tiger", ("learner.num_envs=5", DELAYED)),
+    "factored": ("recycling", ("learner.num_envs=4", "prescriptions=factored")),
+    "decisions are numbered": ("recycling", ("learner.num_envs=4", DELAYED, "env.horizon=5", "discount=1.0")),
+    "both ends": ("recycling", ("learner.num_envs=4", "env.horizon=5", "env.restart_steps=3")),
+    "all is common": ("broadcast-channel", ("learner.num_envs=3", "structure=full-sharing")),
+    "nothing is": ("broadcast-channel", ("learner.num_envs=3", "structure=no-sharing")),
+    "three agents": (
+        "launch.examples.three_transmitters:make_task",
+        ("learner.num_envs=4", "env.horizon=8", "discount=1.0"),
+    ),
+    "many states": ("fire-fighting", ("learner.num_envs=2", DELAYED)),
+}
+RECORDS = 400
+
+
+@pytest.fixture(autouse=True)
+def arithmetic() -> Iterator[None]:
+    """With kernels."""
+    assert compiled.load()
+    yield
+    compiled.unload()
+
+
+def problem_of(task: str, sets: tuple[str, ...]) -> TeamProblem:
+    return make_problem(resolve(task, [*sets, "learner.batch_steps=240"]))
+
+
+def world_of(problem: TeamProblem, by_tables: bool = True) -> World:
+    world = World(problem, seed_bytes(4))
+    world._looked = not by_tables
+    return world
+
+
+def actions_of(world: World, step: int) -> NDArray[np.int64]:
+    """Some joint action [E, K], the same for every world."""
+    rng = np.random.Generator(np.random.Philox(step))
+    sizes = [agent.action_space.num_values for agent in world.problem.environment.spec.agents]
+    return rng.integers(0, sizes, (world.copies, world.num_agents))
+
+
+def rows_of(world: World, first: int, count: int) -> list[ServerRow]:
+    """Records ``first`` .. of a world that stands before them."""
+    return [world.advance(actions_of(world, step)) for step in range(first, first + count)]
+
+
+def state_bytes(world: World) -> dict[str, tuple[bytes, str, tuple[int, ...]]]:
+    return {name: (array.tobytes(), str(array.dtype), array.shape) for name, array in world.state().items()}
+
+
+def is_sure(world: World) -> bool:
+    return world._tables is not None and world._tables.is_sure
+
+
+@pytest.mark.parametrize("name", TEAMS)
+def test_they_have_the_bytes_of_the_environments(name: str) -> None:
+    plain, looked_up = world_of(problem_of(*TEAMS[name]), False), world_of(problem_of(*TEAMS[name]))
+    assert plain.first() == looked_up.first()
+    for step in range(1, RECORDS):
+        actions = actions_of(plain, step)
+        assert looked_up.advance(actions) == plain.advance(actions)
+        assert list(looked_up.state()) == list(plain.state())
+        assert state_bytes(looked_up) == state_bytes(plain)
+        assert is_sure(looked_up) == (step >= table_steps._COMPARED + looked_up.problem.structure.history_steps - 1)
+    assert not is_sure(plain)
+
+
+@pytest.mark.parametrize("name", ["paper", "a step later", "decisions are numbered"])
+def test_a_world_that_is_wound_back_makes_the_same_records_again(name: str) -> None:
+    """From a state that tables told, in the same world, in a new one, and in one without tables; and the other way round."""
+    world = world_of(problem_of(*TEAMS[name]))
+    world.first()
+    rows_of(world, 1, 150)
+    assert is_sure(world)
+    state = world.state()
+    expected = rows_of(world, 151, 200)
+    world.restore(state)
+    assert not is_sure(world)
+    assert rows_of(world, 151, 200) == expected
+    assert is_sure(world)
+    for by_tables in (True, False):
+        other = world_of(problem_of(*TEAMS[name]), by_tables)
+        other.restore(state)
+        assert rows_of(other, 151, 200) == expected
+        assert is_sure(other) is by_tables
+
+
+def test_values_alone_go_on_from_where_tables_stand() -> None:
+    plain, looked_up = world_of(problem_of(*TEAMS["a step later"]), False), world_of(problem_of(*TEAMS["a step later"]))
+    for world in (plain, looked_up):
+        world.first()
+        rows_of(world, 1, 100)
+    assert is_sure(looked_up)
+    for step in range(101, 120):
+        actions = actions_of(plain, step)
+        moved, expected = looked_up.move(actions), plain.move(actions)
+        assert all(mine.tobytes() == other.tobytes() for mine, other in zip(moved, expected, strict=True))
+    assert not is_sure(looked_up)
+    for world in (plain, looked_up):
+        world.head = bytes(32)
+    assert rows_of(looked_up, 120, 100) == rows_of(plain, 120, 100)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reward": lambda table: table + 2.0**-50},
+        {"threshold": lambda table: np.where(table < 1.0, table * 0.9, table)},
+        {"state": lambda table: np.zeros_like(table)},
+        {"seen": lambda table: table[::-1].copy()},
+        {"over": np.ones_like},
+        {"common": lambda table: table[:, :, ::-1].copy()},
+        {"kinds": np.zeros_like},
+        {"own": lambda table: table[:, ::-1].copy()},
+        {"strides": lambda table: table[::-1].copy()},
+        {"counts": lambda table: table - [0, 0, 0, 1, 0, 0]},
+        {"state_of": lambda told: lambda numbers, steps: told(numbers, steps + 1)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_tables_that_err_are_not_believed(
+    changes: dict[str, Callable[[Any], Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of each table."""
+
+    def tampered(*problem: Any) -> WorldTables | None:
+        found = world_tables(*problem)
+        assert found is not None
+        own = {name: change(getattr(found, name)) for name, change in changes.items() if hasattr(found, name)}
+        within = {name: change(getattr(found.world, name)) for name, change in changes.items() if name not in own}
+        return replace(found, **{"world": found.world._replace(**within), **own})
+
+    monkeypatch.setattr(table_steps, "world_tables", tampered)
+    world = world_of(problem_of("recycling", ("learner.num_envs=6", DELAYED, "env.restart_steps=4")))
+    world.first()
+    with pytest.raises(InvariantError, match="differs from the same record as the environment makes it"):
+        rows_of(world, 1, RECORDS)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_byte_that_errs_is_noticed(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each part of a record."""
+    make_record = table_steps.make_record
+
+    def wrong(*arguments: Any) -> None:
+        make_record(*arguments)
+        arguments[-1][place].reshape(-1).view(np.uint8)[-1] ^= 1
+
+    monkeypatch.setattr(table_steps, "make_record", wrong)
+    world = world_of(problem_of(*TEAMS["paper"]))
+    world.first()
+    with pytest.raises(InvariantError, match="differs from the same record"):
+        rows_of(world, 1, 3)
+
+
+class Dearer(MultiAccessBroadcast):
+    """Somebody's own world, made from a shipped one."""
+
+    def advance(self, joint_action: Any, begin: Any, draws: Any) -> Any:
+        moved = super().advance(joint_action, begin, draws)
+        return moved._replace(rewards=moved.rewards - 0.25)
+
+
+def test_what_is_no_matter_of_tables_is_made_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = problem_of(*TEAMS["paper"])
+    assert isinstance(shipped.environment, MultiAccessBroadcast)
+    own = replace(shipped, environment=Dearer(shipped.environment.parameters, 3))
+    loads = problem_of("demand-response", ("env.agents=4", "learner.num_envs=2"))
+    endless = problem_of("mabc", ("env.restart_steps=0", "learner.num_envs=2"))
+    for problem in (own, loads, endless):
+        world = world_of(problem)
+        world.first()
+        rows_of(world, 1, 100)
+        assert world._tables is None
+    monkeypatch.setattr(table_steps, "_MOST_ENTRIES", 10)
+    world = world_of(shipped)
+    world.first()
+    assert world._tables is None
+    monkeypatch.undo()
+    compiled.unload()
+    world = world_of(shipped)
+    world.first()
+    assert world._tables is None
+
+
+ASSEMBLY = """
+import json
+from tests.node.test_table_steps import TEAMS, compiled, problem_of, rows_of, world_of
+compiled.load()
+for name in ("paper", "a step later"):
+    world = world_of(problem_of(*TEAMS[name]))
+    world.first()
+    rows_of(world, 1, 100)
+from dadc_net.exact.compiled.playing import make_record
+fused = ("vfmadd", "vfmsub", "vfnmadd", "vfnmsub", "fmadd", "fmsub", "fnmadd", "fnmsub", "fmla", "fmls")
+texts = list(make_record.inspect_asm().values())
+print(json.dumps([len(texts), *(sum(word.startswith(fused) for word in text.split()) for text in texts)]))
+"""
+
+
+@pytest.mark.timeout(240)
+def test_the_kernel_fuses_no_operation_and_is_compiled_once(tmp_path: Path) -> None:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", ASSEMBLY], capture_output=True, text=True, timeout=200, env=variables)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [1, 0]
