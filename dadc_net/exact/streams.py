@@ -28,6 +28,8 @@ _WORDS_PER_BLOCK = 4
 _CHUNK_STEPS, _CHUNK_GROWTH = 256, 8
 _CHUNK_BLOCKS = 2**16
 """Blocks that a stream keeps at most (32 bytes each), unless one lock-step needs more."""
+_JOINT_WORDS = 2**20
+"""Words that several streams keep together, likewise."""
 _MANY_ROWS = 16
 """For each entry: from so many on they are added up by columns."""
 _WORD_MASK = 2**64 - 1
@@ -112,6 +114,13 @@ class Stream:
         """``uniforms`` of lock-steps step .. step + count - 1: float64 [count, E, D]."""
         return _uniform(self.words_over(step, count, copies, draws))
 
+    def first_words(self, step: int, count: int, copies: int) -> NDArray[np.uint64]:
+        """``words`` of draw 0 at lock-steps step .. step + count - 1, none of which is kept here: uint64 [count, E]."""
+        words = np.empty((count, copies), dtype=np.uint64)
+        for copy in range(copies):
+            words[:, copy] = self._philox.blocks(step, copy, 0, count)[:, 0]
+        return words
+
     def bulk(self, address: int, count: int) -> NDArray[np.uint64]:
         """Many words for one purpose: those of draws 0 .. 3 of copy ``address`` at lock-steps 0, 1, ..: uint64 [count].
 
@@ -183,9 +192,9 @@ class JointStream:
         return words
 
     def _fill(self, step: int, copies: int) -> None:
-        length = max(1, min(_CHUNK_STEPS, _WORDS_PER_BLOCK * _CHUNK_BLOCKS // max(1, copies * len(self._streams))))
-        parts = [stream.words_over(step, length, copies, 1) for stream in self._streams]
-        self._first, self._words = step, np.concatenate(parts, axis=2)
+        length = max(1, min(_CHUNK_STEPS, _JOINT_WORDS // max(1, copies * len(self._streams))))
+        parts = [stream.first_words(step, length, copies) for stream in self._streams]
+        self._first, self._words = step, np.stack(parts, axis=2)
         self._words.flags.writeable = False
 
 

@@ -53,6 +53,7 @@ from dadc_net.schema import differences
 from dadc_net.storage.folder import locked, open_state_folder
 from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journals import ON_DISK, Journals, OpenableServerJournal
+from dadc_net.team.tables import Tabulated
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.framing import decode, encode
 from dadc_net.wire.keys import ServerKeys
@@ -127,7 +128,6 @@ class ServerProcess:
             DadcError: whatever ended it early.
         """
         options = self.options
-        use_kernels()
         spare_what_is_loaded()
         folder = open_state_folder(options.state_dir)
         with locked(folder, "the environment server"):
@@ -165,7 +165,10 @@ class ServerProcess:
         }
 
     def _world(self) -> TimedEnvironment:
-        world = TimedEnvironment(make_problem(self.options.config), self._seed)
+        problem = make_problem(self.options.config)
+        if isinstance(problem.environment, Tabulated):
+            use_kernels()
+        world = TimedEnvironment(problem, self._seed)
         world.opens_files = self.options.config.runs_own_code
         return world
 

@@ -108,7 +108,9 @@ def test_a_world_that_is_wound_back_makes_the_same_records_again(name: str) -> N
     rows_of(world, 1, 150)
     assert is_sure(world)
     state = world.state()
+    told = {name: array.tobytes() for name, array in state.items()}
     expected = rows_of(world, 151, 200)
+    assert {name: array.tobytes() for name, array in state.items()} == told
     world.restore(state)
     assert not is_sure(world)
     assert rows_of(world, 151, 200) == expected

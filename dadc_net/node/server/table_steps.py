@@ -130,7 +130,7 @@ class TableSteps:
             raise InvariantError("tables were asked where the world stands, but not told")
         states, reached, ages, happened, began = self._place
         history = zip(happened[-self._history_steps :], began[-self._history_steps :], strict=True)
-        steps = [self._tables.joint_step(number, begin, self._spec) for number, begin in history]
+        steps = [self._tables.joint_step(number, begin.copy(), self._spec) for number, begin in history]
         return {
             **{f"environment/{name}": value for name, value in self._tables.state_of(states, reached).items()},
             "clock/ages": ages - 1,

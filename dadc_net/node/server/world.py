@@ -118,8 +118,11 @@ class World:
         made = common, self._observations.pack(now.observations)
         if not self._looked:
             self._look_for_tables()
-        if self._tables is not None and self._cut is None:
-            self._tables.compare(joint_action, draws, made, self._lockstep.state())
+        if self._tables is not None:
+            if self._cut is None:
+                self._tables.compare(joint_action, draws, made, self._lockstep.state())
+            else:
+                self._tables.forget()
         return made
 
     def _look_for_tables(self) -> None:
