@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dadc_net.config import RunConfig
+from dadc_net.exact import compiled
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent.agent_log import GROUP_ROWS
 from dadc_net.node.agent.identity import AgentIdentity
@@ -65,7 +66,7 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
     pass_selftest()  # It loads the kernels, if agents use them.
     pin_threads()
     watch, batch = _Watch(), config.settings.learner.batch_lock_steps
-    world = World(make_problem(config), seed_bytes(1))
+    world = World(make_problem(config), seed_bytes(1), compiled.kernels is not None)
     agents, terms = world.num_agents, make_terms(config)
     server = ON_DISK.server(_made(folder / "server"), agents, "process")
     server.open_or_create({"run_id": "00", "settings": terms.settings})

@@ -27,8 +27,8 @@ RELU_MAX = 8.0
 """Where a rectifier is cut off, so that it has a fixed scale."""
 MANY_ROWS = 96
 """From here on NumPy's calls cost less than its vectors save, and a network is faster without a kernel."""
-_MANY_UNITS = 2304
-"""Likewise, of rows times units of one layer."""
+_MANY_PRODUCTS = 150_000
+"""Likewise, of rows times weights of one layer."""
 _EXP_BITS = 30
 _THRESHOLD_BITS = 32
 
@@ -88,7 +88,7 @@ class PreparedLinear:
 
     def suits_kernels(self, rows: int) -> bool:
         """Whether so few rows take a kernel less time than NumPy."""
-        return rows < MANY_ROWS and rows * self.bias.size < _MANY_UNITS
+        return rows < MANY_ROWS and rows * self.weight.values.size < _MANY_PRODUCTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,11 +62,6 @@ def play(
         ais[...], rows.entries[row] = step(rows.inputs[row], rows.keep[row], ais, words[row][:, None])
 
 
-def can_make_records() -> bool:
-    """Whether a kernel makes records."""
-    return compiled.kernels is not None
-
-
 def make_record(
     joint_action: Numbers,
     draws: Array,

@@ -80,11 +80,6 @@ def _use_kernels(wanted: bool) -> None:
         compiled.unload()
 
 
-def use_kernels() -> None:
-    """Kernels where they are allowed and installed, for who compares what they give before it believes it."""
-    _use_kernels(kernels_allowed())
-
-
 _passed: set[bool] = set()
 """With kernels, without: what has passed in this process."""
 

@@ -19,6 +19,7 @@ from dadc_net.errors import (
     TemporaryError,
     foreign_words,
 )
+from dadc_net.exact import compiled
 from dadc_net.node.messages import Fault, Join, Probe, Step
 from dadc_net.node.rows import ServerJournal
 from dadc_net.node.server.recovery import take_up
@@ -42,7 +43,7 @@ from dadc_net.runtime.events import (
     Waiting,
 )
 from dadc_net.runtime.history import HistoryFile
-from dadc_net.runtime.host import spare_what_is_loaded, use_kernels
+from dadc_net.runtime.host import kernels_allowed, spare_what_is_loaded
 from dadc_net.runtime.log_file import about
 from dadc_net.runtime.meters import BAD_MESSAGE, ServerMeter
 from dadc_net.runtime.metrics import MetricsFile
@@ -166,9 +167,8 @@ class ServerProcess:
 
     def _world(self) -> TimedEnvironment:
         problem = make_problem(self.options.config)
-        if isinstance(problem.environment, Tabulated):
-            use_kernels()
-        world = TimedEnvironment(problem, self._seed)
+        by_tables = isinstance(problem.environment, Tabulated) and kernels_allowed() and compiled.installed()
+        world = TimedEnvironment(problem, self._seed, by_tables)
         world.opens_files = self.options.config.runs_own_code
         return world
 

@@ -141,9 +141,10 @@ def world_tables(
         return None
     common = _common(structure, spec, kinds[1], most)
     world = environment.transition_tables() if common is not None else None
-    if common is None or world is None or len(world.threshold) > most:
+    states = 0 if world is None else (len(world.roots) - 1) // spec.joint_action_space.num_values
+    if common is None or world is None or len(world.threshold) > most or not _are_sound(world, states, spec):
         return None
-    counts = [(len(world.roots) - 1) // spec.joint_action_space.num_values, *_sizes(spec), restart_steps, spec.horizon]
+    counts = [states, *_sizes(spec), restart_steps, spec.horizon]
     return WorldTables(
         world=world,
         common=common,
@@ -183,7 +184,19 @@ def _first_steps(kinds: Numbers) -> list[int]:
 def _moves_by_tables(environment: Environment) -> bool:
     """Whether what moves it stands in the class that has the tables, neither inherited nor passed on to something else."""
     own = vars(type(environment))
-    return all(name in own for name in ("advance", "transition_tables", "state_numbers"))
+    return all(name in own for name in ("advance", "state", "transition_tables", "state_numbers", "state_of"))
+
+
+def _are_sound(world: EnvironmentTables, states: int, spec: EnvironmentSpec) -> bool:
+    """Whether every number leads to a place that there is; kernels do not ask."""
+    nodes, branches, leaves = len(world.first), len(world.threshold), len(world.state)
+    sizes = (
+        *((world.roots, nodes), (world.first, branches), (world.child, max(nodes, leaves))),
+        *((world.state, states), (world.seen, _sizes(spec)[0]), (world.public, _sizes(spec)[1])),
+    )
+    within = all(bool(((numbers >= 0) & (numbers < size)).all()) for numbers, size in sizes)
+    ends = np.append(world.first[1:], branches) - 1
+    return within and bool((world.threshold[ends] >= 1.0).all()) and bool(np.isfinite(world.reward).all())
 
 
 def _menu(family: PrescriptionFamily, spec: EnvironmentSpec) -> Numbers | None:
@@ -235,7 +248,7 @@ def _common(structure: InformationStructure, spec: EnvironmentSpec, steps: list[
     looks_back = structure.history_steps == 2
     cases = number * number if looks_back else number
     space = structure.common_space(spec)
-    if len(steps) * cases > most or not isinstance(space, FiniteSpace):
+    if not isinstance(space, FiniteSpace) or max(len(steps) * cases, space.num_values) > most:
         return None
     now = np.tile(np.arange(number), number) if looks_back else np.arange(number)
     before = np.repeat(np.arange(number), number) if looks_back else now[:0]

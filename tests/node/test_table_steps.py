@@ -23,7 +23,13 @@ from dadc_net.node.rows import ServerRow
 from dadc_net.node.server import table_steps
 from dadc_net.node.server.world import TeamProblem, World
 from dadc_net.runtime.problem import make_problem
+from dadc_net.team import tables
+from dadc_net.team.agent_spec import equal_agents
+from dadc_net.team.environment import EnvironmentSpec
+from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast
+from dadc_net.team.spaces import FiniteSpace
+from dadc_net.team.structures.own_memory import MeanFieldSharing
 from dadc_net.team.tables import WorldTables, world_tables
 
 pytest.importorskip("numba")
@@ -46,7 +52,7 @@ TEAMS = {
     ),
     "many states": ("fire-fighting", ("learner.num_envs=2", DELAYED)),
 }
-RECORDS = 400
+RECORDS = 700
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +68,7 @@ def problem_of(task: str, sets: tuple[str, ...]) -> TeamProblem:
 
 
 def world_of(problem: TeamProblem, by_tables: bool = True) -> World:
-    world = World(problem, seed_bytes(4))
-    world._looked = not by_tables
-    return world
+    return World(problem, seed_bytes(4), by_tables)
 
 
 def actions_of(world: World, step: int) -> NDArray[np.int64]:
@@ -96,7 +100,8 @@ def test_they_have_the_bytes_of_the_environments(name: str) -> None:
         assert looked_up.advance(actions) == plain.advance(actions)
         assert list(looked_up.state()) == list(plain.state())
         assert state_bytes(looked_up) == state_bytes(plain)
-        assert is_sure(looked_up) == (step >= table_steps._COMPARED + looked_up.problem.structure.history_steps - 1)
+        assert not is_sure(looked_up) or step >= table_steps._COMPARED
+    assert is_sure(looked_up)
     assert not is_sure(plain)
 
 
@@ -105,20 +110,20 @@ def test_a_world_that_is_wound_back_makes_the_same_records_again(name: str) -> N
     """From a state that tables told, in the same world, in a new one, and in one without tables; and the other way round."""
     world = world_of(problem_of(*TEAMS[name]))
     world.first()
-    rows_of(world, 1, 150)
+    rows_of(world, 1, 350)
     assert is_sure(world)
     state = world.state()
     told = {name: array.tobytes() for name, array in state.items()}
-    expected = rows_of(world, 151, 200)
+    expected = rows_of(world, 351, 350)
     assert {name: array.tobytes() for name, array in state.items()} == told
     world.restore(state)
     assert not is_sure(world)
-    assert rows_of(world, 151, 200) == expected
+    assert rows_of(world, 351, 350) == expected
     assert is_sure(world)
     for by_tables in (True, False):
         other = world_of(problem_of(*TEAMS[name]), by_tables)
         other.restore(state)
-        assert rows_of(other, 151, 200) == expected
+        assert rows_of(other, 351, 350) == expected
         assert is_sure(other) is by_tables
 
 
@@ -136,6 +141,19 @@ def test_values_alone_go_on_from_where_tables_stand() -> None:
     for world in (plain, looked_up):
         world.head = bytes(32)
     assert rows_of(looked_up, 120, 100) == rows_of(plain, 120, 100)
+
+
+def tampering(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Callable[[Any], Any]]) -> None:
+    """Some tables are changed from now on; those of the world by their own names."""
+
+    def tampered(*problem: Any) -> WorldTables | None:
+        found = world_tables(*problem)
+        assert found is not None
+        own = {name: change(getattr(found, name)) for name, change in changes.items() if hasattr(found, name)}
+        within = {name: change(getattr(found.world, name)) for name, change in changes.items() if name not in own}
+        return replace(found, **{"world": found.world._replace(**within), **own})
+
+    monkeypatch.setattr(table_steps, "world_tables", tampered)
 
 
 @pytest.mark.parametrize(
@@ -159,19 +177,53 @@ def test_tables_that_err_are_not_believed(
     changes: dict[str, Callable[[Any], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control of each table."""
-
-    def tampered(*problem: Any) -> WorldTables | None:
-        found = world_tables(*problem)
-        assert found is not None
-        own = {name: change(getattr(found, name)) for name, change in changes.items() if hasattr(found, name)}
-        within = {name: change(getattr(found.world, name)) for name, change in changes.items() if name not in own}
-        return replace(found, **{"world": found.world._replace(**within), **own})
-
-    monkeypatch.setattr(table_steps, "world_tables", tampered)
+    tampering(monkeypatch, changes)
     world = world_of(problem_of("recycling", ("learner.num_envs=6", DELAYED, "env.restart_steps=4")))
     world.first()
     with pytest.raises(InvariantError, match="differs from the same record as the environment makes it"):
         rows_of(world, 1, RECORDS)
+
+
+def as_expected(world: World, rows: list[ServerRow]) -> None:
+    for step, row in enumerate(rows, start=1):
+        assert world.advance(actions_of(world, step)) == row
+
+
+@pytest.mark.parametrize(
+    ("changes", "task"),
+    [
+        ({"counts": lambda table: table - [0, 0, 0, 1, 0, 0]}, ("mabc", ("learner.num_envs=2",))),
+        ({"counts": lambda table: table * [1, 1, 1, 0, 1, 1]}, ("mabc", ("learner.num_envs=2",))),
+        ({"roots": lambda table: np.append(table[:-1], table[0])}, ("mabc", ("learner.num_envs=2",))),
+        (
+            {"counts": lambda table: table - [0, 0, 0, 0, 1, 0]},
+            ("recycling", ("learner.num_envs=2", "env.horizon=90", "env.restart_steps=200")),
+        ),
+    ],
+    ids=["cut too early", "never cut", "another beginning", "over too early"],
+)
+def test_what_comes_late_in_an_episode_is_compared_before_tables_are_believed(
+    changes: dict[str, Callable[[Any], Any]], task: tuple[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = world_of(problem_of(*task), False)
+    plain.first()
+    expected = rows_of(plain, 1, 301)
+    tampering(monkeypatch, changes)
+    world = world_of(problem_of(*task))
+    world.first()
+    with pytest.raises(InvariantError, match="differs from the same record"):
+        as_expected(world, expected)
+
+
+def test_a_case_that_comes_seldom_is_compared_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one leaf in many gives is wrong: a record in 64 is made both ways as long as the world goes on."""
+    rare = {"reward": lambda table: table + 0.5 * (np.arange(len(table)) == 9)}
+    tampering(monkeypatch, rare)
+    world = world_of(problem_of("dec-tiger", ("learner.num_envs=1", "env.restart_steps=20")))
+    world.first()
+    with pytest.raises(InvariantError, match="differs from the same record"):
+        rows_of(world, 1, 100_000)
+    assert world._step > 64
 
 
 @pytest.mark.parametrize("place", range(5))
@@ -198,26 +250,63 @@ class Dearer(MultiAccessBroadcast):
         return moved._replace(rewards=moved.rewards - 0.25)
 
 
+class Silent(FiniteEnvironment):
+    """Moves as a finite model does, and tells another state than that."""
+
+    advance, transition_tables = FiniteEnvironment.advance, FiniteEnvironment.transition_tables
+    state_numbers, state_of = FiniteEnvironment.state_numbers, FiniteEnvironment.state_of
+
+
 def test_what_is_no_matter_of_tables_is_made_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = problem_of(*TEAMS["paper"])
+    shipped, tiger = problem_of(*TEAMS["paper"]), problem_of(*TEAMS["now"])
     assert isinstance(shipped.environment, MultiAccessBroadcast)
+    assert isinstance(tiger.environment, FiniteEnvironment)
     own = replace(shipped, environment=Dearer(shipped.environment.parameters, 3))
+    silent = replace(tiger, environment=Silent(tiger.environment.model, FiniteParameters(), 5))
     loads = problem_of("demand-response", ("env.agents=4", "learner.num_envs=2"))
     endless = problem_of("mabc", ("env.restart_steps=0", "learner.num_envs=2"))
-    for problem in (own, loads, endless):
-        world = world_of(problem)
-        world.first()
-        rows_of(world, 1, 100)
-        assert world._tables is None
+    for problem in (own, silent, loads, endless):
+        assert world_of(problem)._tables is None
+    assert world_of(shipped)._tables is not None
     monkeypatch.setattr(table_steps, "_MOST_ENTRIES", 10)
-    world = world_of(shipped)
-    world.first()
-    assert world._tables is None
-    monkeypatch.undo()
-    compiled.unload()
-    world = world_of(shipped)
-    world.first()
-    assert world._tables is None
+    assert world_of(shipped)._tables is None
+
+
+@pytest.mark.parametrize("values", [3, 20])
+def test_common_values_that_are_too_many_have_no_table(values: int) -> None:
+    """Two agents that see 20 things are 1,600 cases, and 3^19 values of what is common."""
+    agents = equal_agents(2, FiniteSpace((values,)), FiniteSpace((2,)))
+    spec = EnvironmentSpec(name="s", agents=agents, public_space=FiniteSpace((1,)), draws_per_step=1)
+    found = tables._common(MeanFieldSharing(values=values), spec, [0, 1], 100_000)
+    assert (found is None) == (values == 20)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"roots": lambda table: table + len(table) ** 2},
+        {"child": lambda table: table - 1},
+        {"state": lambda table: table + 1},
+        {"seen": lambda table: table - 1},
+        {"public": lambda table: table + 1},
+        {"reward": lambda table: table * np.nan},
+        {"threshold": lambda table: table * 0.5},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_tables_that_lead_nowhere_are_none(
+    changes: dict[str, Callable[[Any], Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = FiniteEnvironment.transition_tables
+
+    def tampered(environment: FiniteEnvironment) -> Any:
+        found = shipped(environment)
+        assert found is not None
+        return found._replace(**{name: change(getattr(found, name)) for name, change in changes.items()})
+
+    assert world_of(problem_of(*TEAMS["now"]))._tables is not None
+    monkeypatch.setattr(FiniteEnvironment, "transition_tables", tampered)
+    assert world_of(problem_of(*TEAMS["now"]))._tables is None
 
 
 ASSEMBLY = """

@@ -134,7 +134,7 @@ class _AlikeAgents:
         columns = self._one.space.columns
         if len(places) == self._leading:
             # The whole team, and alike: equally many columns each, side by side.
-            own = observations.reshape(-1, len(places), columns).swapaxes(0, 1).reshape(-1, columns)
+            own = np.array(observations.reshape(-1, len(places), columns).swapaxes(0, 1), order="C").reshape(-1, columns)
         else:
             own = np.concatenate([observations[:, places[agent - 1]] for agent in self.memory.agents.tolist()])
         return own.astype(self._one.space.dtype, copy=False)

@@ -1,7 +1,8 @@
 """Records of a team that is written down in tables: a kernel looks up what follows, and writes it as bytes.
 
-The same bits as ``team.lockstep`` and the layouts of ``node.record`` give, in a fraction of the time. The first records are
-made both ways and compared, and with them where the world stands then; only then are those of the kernel believed.
+The same bits as ``team.lockstep`` and the layouts of ``node.record`` give, in a fraction of the time. Records are made both
+ways and compared, and with them where the world stands then, until enough of them were equal and a copy has begun anew in
+one. Only then are those of the kernel believed, and now and then one is compared again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.errors import InvariantError
-from dadc_net.exact.playing import can_make_records, make_record
+from dadc_net.exact.playing import make_record
 from dadc_net.node.record import CommonLayout, ObservationLayout
 from dadc_net.team.environment import Environment
 from dadc_net.team.spaces import FiniteSpace
@@ -21,7 +22,7 @@ from dadc_net.team.structures.structure import InformationStructure, JointStep
 from dadc_net.team.tables import WorldTables, world_tables
 
 _COMPARED = 64
-"""Records that are made both ways."""
+"""Records that are made both ways at least."""
 _MOST_ENTRIES = 100_000
 """Of one table: filling it must not keep a team from its first record."""
 
@@ -56,25 +57,34 @@ class TableSteps:
         self._log = *common.parts(self._raw), self._seen
         self._place: tuple[NDArray[Any], ...] | None = None
         """None: where the world stands has not been seen."""
-        self._compared = 0
+        self._compared, self._has_begun = 0, False
+        """Records that were found equal, and whether a copy began in one of them."""
+        self._compile()
 
     @classmethod
     def of(
         cls, environment: Environment, structure: InformationStructure, restart_steps: int, common: CommonLayout
     ) -> TableSteps | None:
-        """None where there are no kernels or no tables, or values of a space do not lie together in a record."""
-        tables = world_tables(environment, structure, restart_steps, _MOST_ENTRIES) if can_make_records() else None
+        """None where there are no tables, or values of a space do not lie together in a record. It needs numba."""
+        tables = world_tables(environment, structure, restart_steps, _MOST_ENTRIES) if environment.spec.replayable else None
         codes = None if tables is None else _codes(environment, structure)
         return None if tables is None or codes is None else cls(tables, environment, structure, common, codes)
 
     @property
     def is_sure(self) -> bool:
         """Whether enough records were found equal."""
-        return self._compared >= _COMPARED
+        return self._has_begun and self._compared >= _COMPARED
 
     def forget(self) -> None:
         """The world was moved in another way: it is to be seen, and records to be compared, anew."""
-        self._place, self._compared = None, 0
+        self._place, self._compared, self._has_begun = None, 0, False
+
+    def _compile(self) -> None:
+        """The first call takes seconds on a host that keeps no code of it yet: here, before anybody waits for a record."""
+        copies, numbers = self._copies, np.dtype(np.int64)
+        once, twice = [np.zeros(copies, numbers) for _ in range(3)], np.zeros((2, copies), numbers)
+        actions, draws = np.zeros((copies, self._spec.num_agents), numbers), np.zeros((copies, self._spec.draws_per_step))
+        make_record(actions, draws, (*once, twice, twice > 0), self._looked_up, self._log)
 
     def advance(self, joint_action: NDArray[np.int64], draws: NDArray[np.float64]) -> tuple[bytes, tuple[bytes, ...]]:
         """Common bytes and observations of the record after ``joint_action`` [E, K], moved by draws [E, D]."""
@@ -98,14 +108,13 @@ class TableSteps:
         if self._place is None:
             self._stand(state)
             return
-        equal = self.advance(joint_action, draws) == made
-        own = self.state() if equal else {}
-        if not equal or list(own) != list(state) or any(own[name].tobytes() != state[name].tobytes() for name in own):
+        begins = not self._place[2].all()
+        if self.advance(joint_action, draws) != made or _exactly(self.state()) != _exactly(state):
             raise InvariantError(
                 "a record that was looked up in tables differs from the same record as the environment makes it. Nobody was "
                 "sent it. Set DADC_FAST=0 to do without compiled kernels, and report this."
             )
-        self._compared += 1
+        self._compared, self._has_begun = self._compared + 1, self._has_begun or begins
 
     def _stand(self, state: State) -> None:
         """Take over where the world stands; a history that is not full yet is waited for."""
@@ -140,6 +149,11 @@ class TableSteps:
                 for name, value in joint._asdict().items()
             },
         }
+
+
+def _exactly(state: State) -> list[tuple[str, str, tuple[int, ...], bytes]]:
+    """What a state consists of, to the last bit."""
+    return [(name, str(array.dtype), array.shape, array.tobytes()) for name, array in state.items()]
 
 
 def _codes(environment: Environment, structure: InformationStructure) -> tuple[NDArray[Any], ...] | None:

@@ -25,6 +25,9 @@ from dadc_net.team.lockstep import LockStep, TeamStep
 from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.structures.structure import InformationStructure
 
+_COMPARED_EVERY = 64
+"""Of records that are looked up in tables, one of so many is made by the environment as well."""
+
 
 @dataclass(frozen=True)
 class TeamProblem:
@@ -62,7 +65,8 @@ class _ObservationsLayout:
 class World:
     """Steps E copies of the environment and writes the common log."""
 
-    def __init__(self, problem: TeamProblem, environment_seed: bytes) -> None:
+    def __init__(self, problem: TeamProblem, environment_seed: bytes, by_tables: bool = False) -> None:
+        """``by_tables``: records may be looked up in tables by a compiled kernel, where the team has any."""
         self.problem = problem
         self.copies = problem.environment.num_envs
         self.num_agents = problem.environment.spec.num_agents
@@ -77,9 +81,9 @@ class World:
         self._lockstep = LockStep(problem.environment, problem.structure, problem.restart_steps)
         self._common = CommonLayout(self._lockstep.common_space, self.copies)
         self._observations = _ObservationsLayout(problem.environment.spec, self.copies)
-        self._looked = False
         self._tables: TableSteps | None = None
-        """Whether tables were looked for, which is done at the first record that is made, and what was found."""
+        if by_tables:
+            self._tables = TableSteps.of(problem.environment, problem.structure, problem.restart_steps, self._common)
 
     def advance(self, joint_action: NDArray[np.int64]) -> ServerRow:
         """The next record after ``joint_action`` int64 [E, K]; its values are ignored where a copy begins.
@@ -89,9 +93,11 @@ class World:
             UserCodeError: if one of them is a user's and fails.
         """
         step, tables = self._step, self._tables
-        if tables is not None and tables.is_sure:
+        if tables is not None and tables.is_sure and step % _COMPARED_EVERY:
             common, observations = tables.advance(joint_action, self._drawn(step))
         else:
+            if tables is not None and tables.is_sure:
+                self._lockstep.restore(tables.state())
             common, observations = self._made(joint_action)
         self._step, self._cut = step + 1, None
         self.head = chain(self.head, common)
@@ -116,18 +122,12 @@ class World:
         now = self._lockstep.advance(step, joint_action, draws)
         common = self._common.pack(CommonRecord(step, now.common, now.rewards, now.begin, now.ended, self._cut))
         made = common, self._observations.pack(now.observations)
-        if not self._looked:
-            self._look_for_tables()
         if self._tables is not None:
             if self._cut is None:
                 self._tables.compare(joint_action, draws, made, self._lockstep.state())
             else:
                 self._tables.forget()
         return made
-
-    def _look_for_tables(self) -> None:
-        problem, self._looked = self.problem, True
-        self._tables = TableSteps.of(problem.environment, problem.structure, problem.restart_steps, self._common)
 
     def _stands(self) -> dict[str, NDArray[Any]]:
         """What ``LockStep.state`` says, or would say if it had moved."""
@@ -176,6 +176,8 @@ class World:
         Raises:
             ProtocolError: if ``newest`` does not fit this problem.
         """
+        if self._tables is not None:
+            self._tables.forget()
         self._cut = self._common.unpack(newest).ended == Ended.NO
         self.head = newest.head
         self._step = newest.step + 1
