@@ -66,7 +66,7 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
     pass_selftest()  # It loads the kernels, if agents use them.
     pin_threads()
     watch, batch = _Watch(), config.settings.learner.batch_lock_steps
-    world = World(make_problem(config), seed_bytes(1), compiled.kernels is not None)
+    world, timed = World(make_problem(config), seed_bytes(1)), _warm(config)
     agents, terms = world.num_agents, make_terms(config)
     server = ON_DISK.server(_made(folder / "server"), agents, "process")
     server.open_or_create({"run_id": "00", "settings": terms.settings})
@@ -93,12 +93,22 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
             server.settle()
         answers = _answers(step, agents, actions)
         with watch.on("environment"):
-            row = world.advance(_joint(world, step, agents))
+            timed.advance(_joint(timed, step, agents))
+        row = world.advance(_joint(world, step, agents))
     server.close()
     own.close()
     part_of = {name: seconds / steps / full for name, seconds in watch.seconds.items()}
     transport = raw / full
     return Shares(**part_of, transport=transport, waiting=max(0.0, 1.0 - sum(part_of.values()) - transport))
+
+
+def _warm(config: RunConfig) -> World:
+    """As a server's is after two batches: by then it believes its tables, if it has any."""
+    world = World(make_problem(config), seed_bytes(1), compiled.kernels is not None)
+    world.first()
+    for step in range(2 * config.settings.learner.batch_lock_steps):
+        world.advance(_joint(world, step, world.num_agents))
+    return world
 
 
 def _made(folder: Path) -> Path:

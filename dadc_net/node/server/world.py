@@ -124,7 +124,7 @@ class World:
         made = common, self._observations.pack(now.observations)
         if self._tables is not None:
             if self._cut is None:
-                self._tables.compare(joint_action, draws, made, self._lockstep.state())
+                self._tables.compare(joint_action, draws, made, self._lockstep.state)
             else:
                 self._tables.forget()
         return made
