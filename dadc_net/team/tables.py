@@ -190,13 +190,21 @@ def _moves_by_tables(environment: Environment) -> bool:
 def _are_sound(world: EnvironmentTables, states: int, spec: EnvironmentSpec) -> bool:
     """Whether every number leads to a place that there is; kernels do not ask."""
     nodes, branches, leaves = len(world.first), len(world.threshold), len(world.state)
-    sizes = (
-        *((world.roots, nodes), (world.first, branches), (world.child, max(nodes, leaves))),
-        *((world.state, states), (world.seen, _sizes(spec)[0]), (world.public, _sizes(spec)[1])),
-    )
-    within = all(bool(((numbers >= 0) & (numbers < size)).all()) for numbers, size in sizes)
-    ends = np.append(world.first[1:], branches) - 1
-    return within and bool((world.threshold[ends] >= 1.0).all()) and bool(np.isfinite(world.reward).all())
+    ends = np.append(world.first[1:], branches)
+    named = (world.roots, nodes), (world.state, states), (world.seen, _sizes(spec)[0]), (world.public, _sizes(spec)[1])
+    if world.first[0] or (ends <= world.first).any() or not all(_within(*pair) for pair in named):
+        return False
+    node_of = np.repeat(np.arange(nodes), ends - world.first)
+    reached = world.roots
+    for draw in range(spec.draws_per_step):
+        reached = world.child[np.isin(node_of, reached)]
+        if not _within(reached, leaves if draw == spec.draws_per_step - 1 else nodes):
+            return False
+    return bool((world.threshold[ends - 1] >= 1.0).all()) and bool(np.isfinite(world.reward).all())
+
+
+def _within(numbers: Numbers, size: int) -> bool:
+    return bool(((numbers >= 0) & (numbers < size)).all())
 
 
 def _menu(family: PrescriptionFamily, spec: EnvironmentSpec) -> Numbers | None:

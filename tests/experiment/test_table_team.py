@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import InvariantError
@@ -29,6 +28,7 @@ from dadc_net.team.environment import Outcome
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast
 from dadc_net.team.tables import TeamTables, team_tables
+from tests.tables_that_err import OF_A_WORLD, Changes, named, tampered
 
 pytest.importorskip("numba")
 ROOT = Path(__file__).parents[2]
@@ -159,43 +159,20 @@ def test_where_the_kernel_is_not_sure_the_acting_step_settles_it(monkeypatch: py
     assert len(settled) > usual + 40
 
 
-def tampered(**changes: Any) -> Callable[..., TeamTables | None]:
-    """Tables of which some are changed; those of the world by their own names."""
-
-    def made(*problem: Any) -> TeamTables | None:
-        found = team_tables(*problem)
-        assert found is not None
-        own = {name: change for name, change in changes.items() if hasattr(found, name)}
-        world = {name: change(getattr(found.world, name)) for name, change in changes.items() if name not in own}
-        changed = {name: change(getattr(found, name)) for name, change in own.items()}
-        return replace(found, **{"world": found.world._replace(**world), **changed})
-
-    return made
-
-
 @pytest.mark.parametrize(
     "changes",
     [
-        {"reward": lambda table: table + 2.0**-50},
-        {"threshold": lambda table: np.where(table < 1.0, table * 0.9, table)},
-        {"state": lambda table: np.zeros_like(table)},
-        {"seen": lambda table: table[::-1].copy()},
-        {"over": np.ones_like},
-        {"common": lambda table: table[:, :, ::-1].copy()},
-        {"kinds": np.zeros_like},
-        {"own": lambda table: table[:, ::-1].copy()},
+        *OF_A_WORLD,
         {"local": lambda table: table[::-1].copy()},
         {"actions": lambda table: table[::-1].copy()},
-        {"strides": lambda table: table[::-1].copy()},
-        {"counts": lambda table: table - [0, 0, 0, 1, 0, 0]},
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=named,
 )
-def test_tables_that_err_are_not_believed(changes: dict[str, Callable[[NDArray[Any]], NDArray[Any]]]) -> None:
+def test_tables_that_err_are_not_believed(changes: Changes) -> None:
     """The negative control of each table."""
     config = configured("dec-tiger", ("learner.num_envs=6", DELAYED, "env.restart_steps=4"))
     with pytest.raises(InvariantError, match="differs from the same batch record by record"):
-        run(config, tampered(**changes))
+        run(config, tampered(team_tables, changes))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from dadc_net.team.finite.environment import FiniteEnvironment, FiniteParameters
 from dadc_net.team.multi_access_broadcast import MultiAccessBroadcast
 from dadc_net.team.spaces import FiniteSpace
 from dadc_net.team.structures.own_memory import MeanFieldSharing
-from dadc_net.team.tables import WorldTables, world_tables
+from dadc_net.team.tables import world_tables
+from tests.tables_that_err import OF_A_WORLD, Changes, named, tampered
 
 pytest.importorskip("numba")
 ROOT = Path(__file__).parents[2]
@@ -143,41 +144,12 @@ def test_values_alone_go_on_from_where_tables_stand() -> None:
     assert rows_of(looked_up, 120, 100) == rows_of(plain, 120, 100)
 
 
-def tampering(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Callable[[Any], Any]]) -> None:
-    """Some tables are changed from now on; those of the world by their own names."""
-
-    def tampered(*problem: Any) -> WorldTables | None:
-        found = world_tables(*problem)
-        assert found is not None
-        own = {name: change(getattr(found, name)) for name, change in changes.items() if hasattr(found, name)}
-        within = {name: change(getattr(found.world, name)) for name, change in changes.items() if name not in own}
-        return replace(found, **{"world": found.world._replace(**within), **own})
-
-    monkeypatch.setattr(table_steps, "world_tables", tampered)
-
-
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"reward": lambda table: table + 2.0**-50},
-        {"threshold": lambda table: np.where(table < 1.0, table * 0.9, table)},
-        {"state": lambda table: np.zeros_like(table)},
-        {"seen": lambda table: table[::-1].copy()},
-        {"over": np.ones_like},
-        {"common": lambda table: table[:, :, ::-1].copy()},
-        {"kinds": np.zeros_like},
-        {"own": lambda table: table[:, ::-1].copy()},
-        {"strides": lambda table: table[::-1].copy()},
-        {"counts": lambda table: table - [0, 0, 0, 1, 0, 0]},
-        {"state_of": lambda told: lambda numbers, steps: told(numbers, steps + 1)},
-    ],
-    ids=lambda changes: next(iter(changes)),
+    "changes", [*OF_A_WORLD, {"state_of": lambda told: lambda numbers, steps: told(numbers, steps + 1)}], ids=named
 )
-def test_tables_that_err_are_not_believed(
-    changes: dict[str, Callable[[Any], Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_that_err_are_not_believed(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of each table."""
-    tampering(monkeypatch, changes)
+    monkeypatch.setattr(table_steps, "world_tables", tampered(world_tables, changes))
     world = world_of(problem_of("recycling", ("learner.num_envs=6", DELAYED, "env.restart_steps=4")))
     world.first()
     with pytest.raises(InvariantError, match="differs from the same record as the environment makes it"):
@@ -203,12 +175,12 @@ def as_expected(world: World, rows: list[ServerRow]) -> None:
     ids=["cut too early", "never cut", "another beginning", "over too early"],
 )
 def test_what_comes_late_in_an_episode_is_compared_before_tables_are_believed(
-    changes: dict[str, Callable[[Any], Any]], task: tuple[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    changes: Changes, task: tuple[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = world_of(problem_of(*task), False)
     plain.first()
     expected = rows_of(plain, 1, 301)
-    tampering(monkeypatch, changes)
+    monkeypatch.setattr(table_steps, "world_tables", tampered(world_tables, changes))
     world = world_of(problem_of(*task))
     world.first()
     with pytest.raises(InvariantError, match="differs from the same record"):
@@ -218,7 +190,7 @@ def test_what_comes_late_in_an_episode_is_compared_before_tables_are_believed(
 def test_a_case_that_comes_seldom_is_compared_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one leaf in many gives is wrong: a record in 64 is made both ways as long as the world goes on."""
     rare = {"reward": lambda table: table + 0.5 * (np.arange(len(table)) == 9)}
-    tampering(monkeypatch, rare)
+    monkeypatch.setattr(table_steps, "world_tables", tampered(world_tables, rare))
     world = world_of(problem_of("dec-tiger", ("learner.num_envs=1", "env.restart_steps=20")))
     world.first()
     with pytest.raises(InvariantError, match="differs from the same record"):
@@ -286,26 +258,26 @@ def test_common_values_that_are_too_many_have_no_table(values: int) -> None:
     [
         {"roots": lambda table: table + len(table) ** 2},
         {"child": lambda table: table - 1},
+        {"child": lambda table: table + 1},
+        {"first": lambda table: table + 1},
         {"state": lambda table: table + 1},
         {"seen": lambda table: table - 1},
         {"public": lambda table: table + 1},
         {"reward": lambda table: table * np.nan},
         {"threshold": lambda table: table * 0.5},
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=named,
 )
-def test_tables_that_lead_nowhere_are_none(
-    changes: dict[str, Callable[[Any], Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_that_lead_nowhere_are_none(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = FiniteEnvironment.transition_tables
 
-    def tampered(environment: FiniteEnvironment) -> Any:
+    def leading_nowhere(environment: FiniteEnvironment) -> Any:
         found = shipped(environment)
         assert found is not None
         return found._replace(**{name: change(getattr(found, name)) for name, change in changes.items()})
 
     assert world_of(problem_of(*TEAMS["now"]))._tables is not None
-    monkeypatch.setattr(FiniteEnvironment, "transition_tables", tampered)
+    monkeypatch.setattr(FiniteEnvironment, "transition_tables", leading_nowhere)
     assert world_of(problem_of(*TEAMS["now"]))._tables is None
 
 
