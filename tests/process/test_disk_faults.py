@@ -17,6 +17,7 @@ from dadc_net.errors import CorruptStateError
 from dadc_net.storage.agent_journal import checkpoint_path, checkpoint_steps
 from dadc_net.storage.journal_file import JOURNAL_NAME
 from dadc_net.storage.journal_reader import JournalReader
+from dadc_net.storage.server_journal import GROUP_ENTRIES
 from dadc_net.storage.tail_file import TAIL_SUFFIX
 from tests.process.commands import environment, wait_for
 from tests.process.conftest import LONGER, MakeTeam, assert_mended, assert_undisturbed
@@ -34,7 +35,7 @@ _ENTRIES = 4
 
 
 def killed(team: MakeTeam, options: list[str]) -> ProcessTeam:
-    """A team of which everybody was killed on the way, with -wal files, and some entries in the server's tail."""
+    """A team of which everybody was killed on the way, with rows in -wal files, and some entries in the server's tail."""
     running = team(options)
     while True:
         running.start()
@@ -42,7 +43,7 @@ def killed(team: MakeTeam, options: list[str]) -> ProcessTeam:
         for party in running.parties:
             running.kill(party, wait=False)
         running.wait_codes(20)
-        if len(entries(running)) >= _ENTRIES:
+        if len(entries(running)) >= _ENTRIES and records(running.state(SERVER)) > GROUP_ENTRIES:
             return running
 
 
