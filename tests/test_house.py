@@ -333,12 +333,10 @@ _METHODS = {"sum", "mean", "std", "var", "prod", "cumsum", "dot", "matmul", "mm"
 _SPECIFIED = {"functions", "layers", "elementary", "slow", "grid"}
 """Modules whose functions of these names are the specified ones."""
 LICENSED = {
-    "exact/acting.py": {
-        "@": "both operands were rounded onto a grid",
-        **dict.fromkeys(("np.exp", "np.tanh"), "a candidate for the rounding test"),
-    },
+    "exact/acting.py": {"@": "both operands were rounded onto a grid"},
     "exact/compiled/likelihood.py": {"math.log": "a candidate for the rounding test"},
     "exact/elementary.py": dict.fromkeys(("np.exp", "np.log", "np.tanh"), "a candidate for the rounding test"),
+    "exact/entering.py": dict.fromkeys(("np.exp", "np.tanh"), "a candidate for the rounding test"),
     "exact/grid.py": dict.fromkeys(("@", "np.matmul", "np.sum"), "its subject: terms on a grid"),
     "exact/scan.py": {"@": "both operands were rounded onto a grid", "np.tanh": "a candidate for the rounding test"},
     "exact/slow.py": {".exp": "of decimal arithmetic"},

@@ -40,9 +40,9 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.coordinator.window import Window
 from dadc_net.errors import InvariantError, MismatchError, NumericError
 from dadc_net.exact import canonical
-from dadc_net.exact.acting import CodeTable, Entered, EntryStep, Rows
 from dadc_net.exact.array import Array
 from dadc_net.exact.digest import digest
+from dadc_net.exact.entering import CodeTable, Entered, EnteringStep, EntryStep, Rows
 from dadc_net.exact.streams import Stream
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import space_from_plain
@@ -169,16 +169,16 @@ class Coordinator:
         """``receive`` within a batch, by one kernel; None where there is none, or it is not sure: ``store`` follows."""
         step, common, rewards, begin, ended, cut = record
         act, table = self._act, self._table
-        if table is None or cut is not None or not isinstance(act, EntryStep):
+        if table is None or cut is not None or not isinstance(act, EnteringStep):
             return None
         rows, codes = table
-        words = self.stream.words(step, len(common), 1)
-        found = act.enter(row, Entered(common, rewards, begin, ended), codes, rows, self._previous, self._ais, words)
+        noise = self.theta.noise(self.stream, step, len(common), False)
+        found = act.enter(row, Entered(common, rewards, begin, ended), codes, rows, self._previous, self._ais, noise)
         if found is None:
             return None
         self._next_step += 1
-        self._ais, drawn, self._previous = found
-        return Decision(drawn, self._ais, None)
+        self._ais, played, self._previous = found
+        return Decision(played, self._ais, None)
 
     def open_batch(self) -> OpenBatch | None:
         """The batch that is open, for whoever fills the rest of it at once; None where that is done record by record."""
@@ -194,7 +194,7 @@ class Coordinator:
             raise InvariantError("a batch was closed that nobody can fill at once")
         rows, _ = self._table
         step = (self._next_step - 1) // self._batch_steps * self._batch_steps + self._batch_steps
-        self._next_step, self._ais, self._previous = step + 1, ais, self.theta.codes(rows.entries[-1])
+        self._next_step, self._ais, self._previous = step + 1, ais, self.theta.codes(rows.drawn[-1])
         return self._decide(step, rows.inputs[-1], rows.keep[-1], step // self._batch_steps, digests)
 
     def _decide(self, step: int, inputs: Array, keep: Array, update: int, digests: bool) -> Decision:

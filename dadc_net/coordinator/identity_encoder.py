@@ -6,25 +6,14 @@ x_t is the code of z_t times a fixed scale. It stands where the state approximat
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from dadc_net.coordinator.batch import Batch
 from dadc_net.coordinator.networks.parameters import ParameterGroup
 from dadc_net.coordinator.settings.ais import AisSettings
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
+from dadc_net.exact.acting import Reading
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import Stream
-
-
-class _Reading(NamedTuple):
-    """x from the encoder's inputs, as ``RecurrentEncoder`` makes it from them and the x before."""
-
-    size: int
-    scale: float
-
-    def __call__(self, inputs: Array, keep: Array, previous: Array) -> Array:
-        state: Array = inputs[:, : self.size] * self.scale + 0.0
-        return state
 
 
 class IdentityEncoder:
@@ -46,6 +35,6 @@ class IdentityEncoder:
         """There is nothing to improve: the AIS [T+1, E, X], and no losses."""
         return self.encode(batch), {}
 
-    def behaviour(self) -> _Reading:
+    def behaviour(self) -> Reading:
         """x of one record at a time, the bits of ``encode``."""
-        return _Reading(self.size, self.settings.feature_scale)
+        return Reading(self.size, self.settings.feature_scale)

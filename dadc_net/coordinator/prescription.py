@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.coordinator.factors import Factors
-from dadc_net.exact.acting import EntryStep, PreparedTower, RecurrentEncoder, draw
+from dadc_net.exact.acting import PreparedTower, draw
 from dadc_net.exact.array import Array
+from dadc_net.exact.entering import Encoder, EntryStep, PointStep
 from dadc_net.exact.normal import normals
 from dadc_net.exact.streams import Stream
 from dadc_net.team.spaces import BoxSpace, FiniteSpace, space_from_plain
@@ -118,7 +119,7 @@ class Menu(ThetaSpace):
         return draw(scores, words[:, 0])
 
     def act(self, encode: Encode, scores: Callable[[Array], Array] | None, own: Array) -> Act:
-        if isinstance(encode, RecurrentEncoder) and isinstance(scores, PreparedTower) and scores.is_shallow:
+        if isinstance(encode, Encoder) and isinstance(scores, PreparedTower) and not scores.rectified:
             return EntryStep(encode, scores)
         return super().act(encode, scores, own)
 
@@ -189,6 +190,12 @@ class Box(ThetaSpace):
     def place(self, scores: Array, own: Array, noise: NDArray[Any]) -> Theta:
         drawn: Array = scores + own * noise
         return drawn
+
+    def act(self, encode: Encode, scores: Callable[[Array], Array] | None, own: Array) -> Act:
+        # A corner is placed otherwise.
+        if type(self) is Box and isinstance(encode, Encoder) and isinstance(scores, PreparedTower) and not scores.rectified:
+            return PointStep(encode, scores, own, (self.low, self.high, self.centre, self.half_width))
+        return super().act(encode, scores, own)
 
     def uniform(self, words: NDArray[np.uint64]) -> Theta:
         share = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dadc_net.coordinator.batch import ENDED_TRUNCATED, Batch
 from dadc_net.coordinator.prescription import ThetaSpace
 from dadc_net.coordinator.real_outcomes import outcomes_of
-from dadc_net.exact.acting import CodeTable, Rows
 from dadc_net.exact.array import Array
+from dadc_net.exact.entering import CodeTable, Rows
 from dadc_net.team.common_record import CommonRecord
 from dadc_net.team.spaces import FiniteSpace, Space
 from dadc_net.team.used_choices import UsedChoices
@@ -91,8 +91,8 @@ class Window:
     def tabulated(self) -> tuple[Rows, CodeTable] | None:
         """The rows themselves, for whoever fills those after row 0 without ``store``, and what is read of the values of z;
         None where z is not numbered, or more than these rows is kept. Both stay the same for ever."""
-        space, further = self._space, self._credit is not None or self.prescriptions.ndim != 2
-        if self._codes is None or further or not isinstance(space, FiniteSpace):
+        space = self._space
+        if self._codes is None or self._credit is not None or not isinstance(space, FiniteSpace):
             return None
         rows = self._rows
         of_records = rows["inputs"], rows["keep"], rows["common-index"], rows["rewards"], rows["ended"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dadc_net.exact import acting, canonical, elementary, functions, grid, layers, scan, slow, streams
+from dadc_net.exact import acting, canonical, elementary, entering, functions, grid, layers, obeying, scan, slow, streams
 from dadc_net.exact import categorical as softmax
 from dadc_net.exact.adam import Adam, clip_norm
 from dadc_net.exact.array import Array
@@ -214,13 +215,20 @@ def _acting() -> bytes:
     words = streams.Stream("selftest/acting", streams.seed_bytes(7)).words(0, 3, 1)
     rows = [slice(row, row + 1) for row in range(3)]
     alone = [encode(inputs[row], keep[row], previous[row]) for row in rows]
-    in_one = acting.EntryStep(encode, tower)
+    in_one = entering.EntryStep(encode, tower)
     stepped, drawn = zip(*(in_one(inputs[row], keep[row], previous[row], words[row]) for row in rows), strict=True)
     chosen = np.concatenate(drawn)
     errors = _errors_of_depth(square, output, states)
+    fewer = SimpleNamespace(arrays={"fewer.weight": arrays["square.weight"][:2], "fewer.bias": arrays["square.bias"]})
+    reading = acting.Reading(2, 1.5), acting.PreparedLinear.of(fewer, "fewer", exponent=1)
     for index, row in enumerate(rows):
-        given = previous[row], words[row]
-        errors += _errors_of_entering(in_one, index, inputs, keep[row], given, (stepped[index], drawn[index]))
+        given, entry = (previous[row], words[row]), drawn[index]
+        expected = stepped[index], entry, entry, (entry[:, None] == np.arange(3)).astype(np.float64)
+        errors += _errors_of_entering(in_one, index, inputs, keep[row], given, expected)
+        for encoder, layer in ((encode, square), reading):
+            deep = acting.PreparedTower((layer, square, square), output)
+            errors += _errors_of_points(encoder, deep, index, inputs, keep[row], previous[row])
+    errors += _errors_of_obeying(words)
     return _encoded(np.concatenate(stepped), *alone, logits, chosen, acting.draw(40.0 * logits, words[:, 0]), *errors)
 
 
@@ -234,36 +242,77 @@ def _errors_of_depth(square: acting.PreparedLinear, output: acting.PreparedLinea
     return [found for found, right in pairs if found.tobytes() != right.tobytes()]
 
 
+def _errors_of_points(
+    encoder: entering.Encoder, tower: acting.PreparedTower, number: int, inputs: Array, keep: Array, previous: Array
+) -> list[NDArray[Any]]:
+    """Likewise of ``PointStep``, for a box that some points lie outside of."""
+    deviation, low, high = np.array([0.5, 2.0, 0.25]), np.array([-1.0, -0.25, 0.0]), np.array([1.0, 0.5, 4.0])
+    centre, half = (low + high) * 0.5, (high - low) * 0.5
+    noise = _numbers(f"acting/noise-{number}", 3)[None]
+    state = encoder(inputs[number : number + 1], keep, previous)
+    point = tower(state) + deviation * noise
+    inside = np.minimum(np.maximum(point, low), high) + 0.0
+    expected = state, point, inside, np.minimum(np.maximum((inside - centre) / half, -1.0), 1.0) + 0.0
+    step = entering.PointStep(encoder, tower, deviation, (low, high, centre, half))
+    return _errors_of_entering(step, number, inputs, keep, (previous[:, : state.shape[1]], noise), expected)
+
+
 def _errors_of_entering(
-    step: acting.EntryStep,
+    step: entering.EnteringStep,
     number: int,
     inputs: Array,
     keep: Array,
-    given: tuple[Array, NDArray[np.uint64]],
-    expected: tuple[Array, NDArray[np.int64]],
+    given: tuple[Array, NDArray[Any]],
+    expected: tuple[NDArray[Any], ...],
 ) -> list[NDArray[Any]]:
-    """What ``EntryStep.enter`` writes otherwise than the acting step says; nothing where there is no kernel for it.
+    """What ``enter`` writes otherwise than the acting step says; nothing where there is no kernel for it.
 
-    ``number`` is the row of ``inputs`` that is entered: two columns of z, of which it is the value, and a code.
+    ``number`` is the row of ``inputs`` that is entered: two columns of z, of which it is the value, and a code; ``expected``
+    is x_t, theta as drawn and as played, and its code.
     """
-    rows = acting.Rows(
+    state, drawn, played, wanted_code = expected
+    rows = entering.Rows(
         inputs=np.zeros((2, 1, 5)),
         keep=np.zeros((2, 1, 1)),
         numbers=np.zeros((2, 1), dtype=np.int64),
         rewards=np.zeros((2, 1)),
         ended=np.zeros((2, 1), dtype=np.uint8),
-        entries=np.zeros((2, 1), dtype=np.int64),
+        drawn=np.zeros((2, *drawn.shape), dtype=drawn.dtype),
     )
     told = np.array([[number]]), np.array([0.75]), keep[:, 0] == 0.0, np.array([number], dtype=np.uint8)
-    table = acting.CodeTable(np.array([1]), np.ascontiguousarray(inputs[:, :2]))
+    table = entering.CodeTable(np.array([1]), np.ascontiguousarray(inputs[:, :2]))
     code = np.eye(3)[[2]] if keep[0, 0] == 0.0 else inputs[number : number + 1, 2:].copy()
-    found = step.enter(1, acting.Entered(*told), table, rows, code, *given)
+    found = step.enter(1, entering.Entered(*told), table, rows, code, *given)
     if found is None:
         return []
-    state, entries = expected
-    wanted = (inputs[number], keep[0], told[0][0], told[1], told[3], entries, state, entries, np.eye(3)[entries])
+    wanted = (inputs[number], keep[0], told[0][0], told[1], told[3], drawn, state, played, wanted_code)
     written = (*(part[1, 0] for part in rows[:2]), *(part[1] for part in rows[2:]), *found)
     return [own for own, right in zip(written, wanted, strict=True) if own.tobytes() != right.tobytes()]
+
+
+def _errors_of_obeying(words: NDArray[np.uint64]) -> list[NDArray[Any]]:
+    """What a passive agent's lock-step by tables leads to otherwise than in its parts; nothing without kernels."""
+    told = obeying.Seen(np.array([[0, 1], [1, 2], [1, 0]]), np.array([True, False, False]))
+    moves = obeying.Moves(np.array([1, 1]), np.arange(96).reshape(2, 4, 2, 6) * 5 % 4, np.array([3, 1]))
+    kind, step, seen = np.array([0, 1, 1]), np.array([0, 6, 3]), np.array([1, 5, 3])
+    local, action = np.array([3, 2, 1]), np.array([1, 0, 1])
+    value = moves.local[kind, local, action, seen]
+    menu, entries, logits = np.array([[0, 1, 1, 0], [1, 0, 0, 1]]), np.array([1, 0, 1]), _numbers("obeying", 30)
+    by_row = logits.reshape(3, 5, 2)
+    drawn = acting.draw(by_row[np.arange(3), 1 + value], words[:, 0])
+    ways: tuple[tuple[NDArray[np.int64], Callable[..., bool]], ...] = (
+        (menu[entries, value], partial(obeying.obey_entries, told, entries, menu)),
+        (drawn, partial(obeying.obey_logits, told, by_row, 1, words)),
+    )
+    errors: list[NDArray[Any]] = []
+    for right, obey in ways:
+        standing = obeying.Standing(np.array([9, 5, 2]), np.array([1, 0, 1]), local.copy(), action.copy())
+        answer = np.zeros(3, dtype=np.uint8)
+        written: tuple[NDArray[Any], ...] = (*standing, answer)
+        wanted: tuple[NDArray[Any], ...] = (step, kind, value, right, right.astype(np.uint8))
+        if obey(standing, moves, answer):
+            errors += [own for own, due in zip(written, wanted, strict=True) if own.tobytes() != due.tobytes()]
+    return errors
 
 
 def _adam() -> bytes:

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact import compiled, elementary
-from dadc_net.exact.acting import MANY_ROWS, EntryStep, Rows
+from dadc_net.exact.acting import MANY_ROWS
 from dadc_net.exact.array import Array
-
-Numbers = NDArray[np.int64]
+from dadc_net.exact.entering import EntryStep, Numbers, Rows
 
 
 @cache
@@ -53,13 +52,13 @@ def play(
     # One type of array, whoever made it: a kernel is compiled for each that it meets.
     looked_up = [tuple(map(np.ascontiguousarray, part)) for part in tables]
     kernel = _kernels().play
-    last = len(rows.entries)
+    last = len(rows.drawn)
     while True:
         row = kernel(row, tuple(rows), ais, words, draws, standing, (*step.packed, elementary.TOLERANCE), *looked_up)
         if row == last:
             return
         # Where the kernel is not sure, the acting step settles it, and the kernel goes on from there.
-        ais[...], rows.entries[row] = step(rows.inputs[row], rows.keep[row], ais, words[row][:, None])
+        ais[...], rows.drawn[row] = step(rows.inputs[row], rows.keep[row], ais, words[row][:, None])
 
 
 def make_record(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dadc_net.coordinator.coordinator import Coordinator, OpenBatch
 from dadc_net.errors import InvariantError
-from dadc_net.exact.acting import Rows
+from dadc_net.exact.entering import Rows
 from dadc_net.exact.playing import can_play, play
 from dadc_net.experiment.simulated_team import Turn, ValueTeam
 from dadc_net.node.agent.passive_agents import PassiveAgents
@@ -79,7 +79,7 @@ class TableTeam:
         rows, row = batch.rows, batch.row + 1
         self._reward.note_all(rows.rewards[row:], rows.keep[row:])
         chosen, _, report = self._coordinator.close_batch(batch.ais, self._digests)
-        return Turn(batch.step - batch.row + len(rows.entries), (report,), chosen is None)
+        return Turn(batch.step - batch.row + len(rows.drawn), (report,), chosen is None)
 
     def _by_values(self) -> Turn:
         if self._standing is not None:
@@ -87,7 +87,7 @@ class TableTeam:
         return self._values.advance()
 
     def _play(self, batch: OpenBatch, rows: Rows, ais: NDArray[np.float64], standing: Standing) -> None:
-        first, count, copies = batch.step - batch.row, len(rows.entries), self._world.copies
+        first, count, copies = batch.step - batch.row, len(rows.drawn), self._world.copies
         words = self._coordinator.stream.words_over(first, count, copies, 1)[:, :, 0]
         draws = self._world.draws(first + 1, count)
         tables = tuple(self._tables.world), self._tables.team(batch.codes)

@@ -9,15 +9,24 @@ import numpy as np
 import pytest
 
 from dadc_net.coordinator.coordinator import Coordinator
+from dadc_net.coordinator.prescription import Box
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import NumericError
 from dadc_net.exact import compiled, elementary
-from dadc_net.exact.acting import EntryStep
+from dadc_net.exact.entering import EnteringStep, EntryStep, PointStep
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from tests.coordinator.test_learner import records, settings
 
-ALGORITHMS = ("actor-critic", "ppo", "trpo", "q-actor-critic")
+LEARNERS = [
+    ("actor-critic", "menu"),
+    ("ppo", "menu"),
+    ("trpo", "menu"),
+    ("q-actor-critic", "menu"),
+    ("actor-critic", "box"),
+    ("ppo", "box"),
+    ("trpo", "box"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +41,14 @@ def arithmetic() -> Iterator[None]:
 def entered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether a kernel did it, of each record that one was asked to enter."""
     found: list[bool] = []
-    single = EntryStep.enter
+    single = EnteringStep.enter
 
     def watched(*arguments: Any) -> Any:
         result = single(*arguments)
         found.append(result is not None)
         return result
 
-    monkeypatch.setattr(EntryStep, "enter", watched)
+    monkeypatch.setattr(EnteringStep, "enter", watched)
     return found
 
 
@@ -54,10 +63,13 @@ def states(chosen: CoordinatorSettings, told: list[CommonRecord]) -> list[dict[s
     return found
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("copies", [1, 4])
-def test_every_state_is_that_of_numpy(algorithm: str, copies: int, entered: list[bool]) -> None:
-    chosen = settings(copies=copies, steps=6, algorithm=algorithm)
+@pytest.mark.parametrize(("algorithm", "theta"), LEARNERS)
+@pytest.mark.parametrize(("copies", "layers", "encoder"), [(1, 1, "gru"), (4, 2, "gru"), (4, 1, "none"), (1, 3, "none")])
+def test_every_state_is_that_of_numpy(
+    algorithm: str, theta: str, copies: int, layers: int, encoder: str, entered: list[bool]
+) -> None:
+    shape: dict[str, Any] = {"algorithm": algorithm, "theta": theta, "learner": {"hidden_layers": layers}}
+    chosen = settings(copies=copies, steps=6, encoder=encoder, feature_scale=3.0, **shape)
     told = list(records(chosen, restart=4))
     plain = states(chosen, told)
     assert not any(entered)
@@ -67,23 +79,27 @@ def test_every_state_is_that_of_numpy(algorithm: str, copies: int, entered: list
     assert sum(entered) > 10  # Of fifteen that are within a batch.
 
 
-def test_a_changed_code_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("theta", ["menu", "box"])
+def test_a_changed_code_would_show(theta: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the kernel reads the code of another value of z."""
-    chosen = settings()
+    chosen = settings(theta=theta)
     told = list(records(chosen))
     plain = states(chosen, told)
     assert compiled.load()
-    single = EntryStep.enter
+    single = EnteringStep.enter
 
-    def wrong(step: EntryStep, row: int, record: Any, table: Any, *rest: Any) -> Any:
+    def wrong(step: EnteringStep, row: int, record: Any, table: Any, *rest: Any) -> Any:
         return single(step, row, record, table._replace(codes=table.codes[::-1].copy()), *rest)
 
-    monkeypatch.setattr(EntryStep, "enter", wrong)
+    monkeypatch.setattr(EnteringStep, "enter", wrong)
     assert states(chosen, told)[1] != plain[1]
 
 
-def test_what_the_kernel_doubts_is_done_in_single_steps(entered: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = settings(steps=12)
+@pytest.mark.parametrize("theta", ["menu", "box"])
+def test_what_the_kernel_doubts_is_done_in_single_steps(
+    theta: str, entered: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(steps=12, theta=theta)
     told = list(records(chosen))
     plain = states(chosen, told)
     entered.clear()
@@ -124,6 +140,23 @@ def test_a_value_outside_its_space_is_never_looked_up(value: int) -> None:
     assert isinstance(step, EntryStep)
     outside = told[3]._replace(common=np.array([[1, 1, 2]] * 3 + [[4 * value, 0, 0]]))
     assert learner._enter(3, outside) is None
+
+
+def test_a_point_that_is_not_finite_is_left_to_single_steps() -> None:
+    """A deviation beyond all numbers: NumPy says what is played then."""
+    chosen = settings(theta="box")
+    told = list(records(chosen))
+    assert compiled.load()
+    learner = Coordinator(chosen, seed_bytes(7))
+    for record in told[:2]:
+        learner.receive(record)
+    step, box = learner._act, learner.theta
+    assert isinstance(step, PointStep)
+    assert isinstance(box, Box)
+    assert learner._enter(2, told[2]) is not None
+    ends = box.low, box.high, box.centre, box.half_width
+    learner._act = PointStep(step._encoder, step._tower, np.full(2, np.inf), ends)
+    assert learner._enter(3, told[3]) is None
 
 
 def test_any_layout_of_memory_will_do() -> None:

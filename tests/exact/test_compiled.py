@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dadc_net.errors import NumericError
-from dadc_net.exact import acting, compiled, elementary, grid, scan, selftest
+from dadc_net.exact import acting, compiled, elementary, entering, grid, scan, selftest
 from dadc_net.exact.array import Array
 from dadc_net.exact.streams import categorical
 from dadc_net.runtime.host import host_facts
@@ -136,7 +136,7 @@ def test_the_acting_step_in_one_has_the_bits_of_its_parts(seed: int, copies: int
     compiled.unload()
     state = encode(codes, keep, previous)
     chosen = acting.draw(tower(state), words[:, 0])
-    for found in both(lambda: acting.EntryStep(encode, tower)(codes, keep, previous, words)):
+    for found in both(lambda: entering.EntryStep(encode, tower)(codes, keep, previous, words)):
         assert oracle.same_bits(found[0], state)
         assert (found[1] == chosen).all()
 
@@ -363,13 +363,16 @@ def test_a_doubtful_value_costs_its_block_alone(
 OUTPUT = {
     "categorical": 4,
     "categorical_gradient": 7,
-    "choose": 10,
+    "choose": 6,
     "draw": 3,
     "encode": 6,
-    "enter": 17,
+    "enter": 13,
+    "enter_point": 13,
     "exp_tested": 0,
     "hidden_gradient": 7,
     "hidden_layer": 3,
+    "obey_entries": 6,
+    "obey_logits": 8,
     "round_dynamic": 3,
     "round_fixed": 3,
     "round_gradient": 5,
@@ -385,18 +388,21 @@ OUTPUT = {
 """Each kernel and the first of its arguments that it writes to."""
 
 
-FURTHER = [
-    ("choose", 11),
-    *(("enter", output) for output in (18, 19)),
-    *(("round_gradient", output) for output in (6, 7)),
-    *(("categorical", output) for output in (5, 8, 9)),
-    *(("hidden_gradient", output) for output in (8, 9)),
+FURTHER: list[tuple[str, int, int | None]] = [
+    ("choose", 7, None),
+    *((name, output, None) for name in ("enter", "enter_point") for output in (14, 15)),
+    *(("round_gradient", output, None) for output in (6, 7)),
+    *(("categorical", output, None) for output in (5, 8, 9)),
+    *(("hidden_gradient", output, None) for output in (8, 9)),
+    *((name, output, part) for name, output in (("obey_entries", 4), ("obey_logits", 6)) for part in range(4)),
 ]
-"""Of those that write to several, the others."""
+"""Of those that write to several, the others; of an argument with several parts, each."""
 
 
-@pytest.mark.parametrize(("name", "output"), [*OUTPUT.items(), *FURTHER])
-def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, output: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "output", "part"), [*((*pair, None) for pair in OUTPUT.items()), *FURTHER])
+def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(
+    name: str, output: int, part: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The negative control of each kernel; NumPy's own digests stay right."""
     assert compiled.load()
     kernels = compiled.kernels
@@ -404,9 +410,9 @@ def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(name: str, output: int
 
     def wrong(*arguments: Any) -> Any:
         result = original(*arguments)
-        first = arguments[output].reshape(-1)
+        first = (arguments[output] if part is None else arguments[output][part]).reshape(-1)
         if first.size:
-            first[:1].view(np.uint64)[0] ^= 1
+            first[:1].view(np.uint8)[0] ^= 1
         return result
 
     monkeypatch.setattr(kernels, name, wrong)

@@ -17,7 +17,7 @@ import pytest
 from dadc_net.config import RunConfig, resolve
 from dadc_net.errors import InvariantError
 from dadc_net.exact import compiled, elementary
-from dadc_net.exact.acting import EntryStep
+from dadc_net.exact.entering import EntryStep
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.experiment import simulation, table_team
 from dadc_net.experiment.simulation import Simulation, SimulationResult

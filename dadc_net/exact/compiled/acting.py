@@ -13,8 +13,25 @@ from dadc_net.exact.compiled.recurrent import affine, recurrent_step
 Layer = tuple[Array, Array, float]
 """Rounded weight [n, p], bias [p], rounding constant of its input."""
 Numbers = NDArray[np.int64]
+Network = tuple[Array, Numbers, Array, float]
+"""Layers of the input, the gates, the state, and of a network with tanh layers, one after another: weights and biases of
+all; of each its inputs, outputs and where it begins [N, 3]; rounding constants of inputs [N]. Then the scale with which what
+is common is read where there is no encoder, whose three layers are not there then; otherwise 0."""
+Records = tuple[Array, Array, Numbers, Array, NDArray[np.uint8]]
+"""Inputs [T+1, E, I], keep [T+1, E, 1], numbers of z [T+1, E], rewards [T+1, E], ended [T+1, E]."""
 Rows = tuple[Array, Array, Numbers, Array, NDArray[np.uint8], Numbers]
-"""Inputs [T+1, E, I], keep [T+1, E, 1], numbers of z [T+1, E], rewards [T+1, E], ended [T+1, E], entries [T, E]."""
+"""``Records``, and entries [T, E] that were drawn."""
+PointRows = tuple[Array, Array, Numbers, Array, NDArray[np.uint8], Array]
+"""``Records``, and points [T, E, D] that were drawn."""
+
+
+@part
+def layer_of(network: Network, number: int) -> Layer:
+    """Layer ``number``."""
+    values, sizes, roundings, _ = network
+    inputs, outputs, begin = sizes[number]
+    end = begin + inputs * outputs
+    return values[begin:end].reshape((inputs, outputs)), values[end : end + outputs], roundings[number]
 
 
 @part
@@ -76,16 +93,36 @@ def draw_row(
 
 
 @part
+def said_rows(
+    inputs: Array, keep: Array, previous: Array, network: Network, state: Array, said: Array, tolerance: float
+) -> bool:
+    """x_t into ``state`` [E, X] and what the network says of it into ``said`` [E, M]; False if a value is doubtful."""
+    scale, first, last, sure = network[3], 0, len(network[1]) - 1, True
+    if scale > 0.0:
+        for e in range(state.shape[0]):
+            for i in range(state.shape[1]):
+                state[e, i] = inputs[e, i] * scale + 0.0
+    else:
+        layers = layer_of(network, 0), layer_of(network, 1), layer_of(network, 2)
+        first, sure = 3, encode_rows(inputs, keep, previous, *layers, state, tolerance)
+    x = state
+    for number in range(first, last):
+        layer = layer_of(network, number)
+        y = np.empty((state.shape[0], layer[1].size))
+        sure &= tanh_rows(x, layer, y, tolerance)
+        x = y
+    weight, bias, rounding = layer_of(network, last)
+    affine(x, weight, bias, rounding, said)
+    return sure
+
+
+@part
 def choose_rows(
     inputs: Array,
     keep: Array,
     previous: Array,
     words: NDArray[np.uint64],
-    first: Layer,
-    gate: Layer,
-    again: Layer,
-    hidden: Layer,
-    output: Layer,
+    network: Network,
     scale: float,
     state: Array,
     chosen: Numbers,
@@ -97,9 +134,7 @@ def choose_rows(
     ``scratch``: of ``scratch_of``.
     """
     logits, cumulative = scratch
-    if not encode_rows(inputs, keep, previous, first, gate, again, state, tolerance):
-        return False
-    if not hidden_rows(state, hidden, output, logits, tolerance):
+    if not said_rows(inputs, keep, previous, network, state, logits, tolerance):
         return False
     for e in range(chosen.size):
         chosen[e], sure = draw_row(logits[e], words[e], scale, cumulative, tolerance)
@@ -109,9 +144,41 @@ def choose_rows(
 
 
 @part
-def scratch_of(copies: int, entries: int) -> tuple[Array, NDArray[np.uint64]]:
+def scratch_of(copies: int, network: Network) -> tuple[Array, NDArray[np.uint64]]:
     """What ``choose_rows`` writes to on its way."""
+    entries = network[1][-1, 1]
     return np.empty((copies, entries)), np.empty(entries, dtype=np.uint64)
+
+
+@part
+def write_row(
+    row: int,
+    rows: Records,
+    common: Numbers,
+    rewards: Array,
+    begin: NDArray[np.bool_],
+    ended: NDArray[np.uint8],
+    strides: Numbers,
+    codes: Array,
+    previous: Array,
+) -> bool:
+    """A record into ``row``, but for what is drawn, as ``enter`` says. False if that cannot be, and nothing is written."""
+    inputs, keep, numbers, kept_rewards, kept_ended = rows
+    copies, features = common.shape[0], codes.shape[1]
+    found = np.zeros(copies, dtype=np.int64)
+    for e in range(copies):
+        for c in range(strides.size):
+            found[e] += common[e, c] * strides[c]
+        if found[e] < 0 or found[e] >= codes.shape[0] or not np.isfinite(rewards[e]):
+            return False
+    for e in range(copies):
+        number, kept = found[e], 0.0 if begin[e] else 1.0
+        numbers[row, e], kept_rewards[row, e], kept_ended[row, e], keep[row, e, 0] = number, rewards[e], ended[e], kept
+        for i in range(features):
+            inputs[row, e, i] = codes[number, i]
+        for m in range(previous.shape[1]):
+            inputs[row, e, features + m] = previous[e, m] * kept
+    return True
 
 
 @compiled
@@ -161,11 +228,7 @@ def enter(
     previous: Array,
     ais: Array,
     words: NDArray[np.uint64],
-    first: Layer,
-    gate: Layer,
-    again: Layer,
-    hidden: Layer,
-    output: Layer,
+    network: Network,
     scale: float,
     state: Array,
     chosen: Numbers,
@@ -177,28 +240,55 @@ def enter(
     ``strides`` [C] and ``codes`` [Z, F] of z [E, C], ``previous`` [E, M] the code of the entries before. False if a value is
     doubtful: then the row is to be written anew; or a reward not finite or z none of the values: then nothing is written.
     """
-    inputs, keep, numbers, kept_rewards, kept_ended, entries = rows
-    copies, features, count = common.shape[0], codes.shape[1], output[1].size
-    found = np.zeros(copies, dtype=np.int64)
-    for e in range(copies):
-        for c in range(strides.size):
-            found[e] += common[e, c] * strides[c]
-        if found[e] < 0 or found[e] >= codes.shape[0] or not np.isfinite(rewards[e]):
-            return False
-    for e in range(copies):
-        number, kept = found[e], 0.0 if begin[e] else 1.0
-        numbers[row, e], kept_rewards[row, e], kept_ended[row, e], keep[row, e, 0] = number, rewards[e], ended[e], kept
-        for i in range(features):
-            inputs[row, e, i] = codes[number, i]
-        for m in range(count):
-            inputs[row, e, features + m] = previous[e, m] * kept
-    layers, scratch = (first, gate, again, hidden, output), scratch_of(copies, count)
-    if not choose_rows(inputs[row], keep[row], ais, words[:, 0], *layers, scale, state, chosen, scratch, tolerance):
+    if not write_row(row, rows[:5], common, rewards, begin, ended, strides, codes, previous):
+        return False
+    inputs, keep, scratch = rows[0][row], rows[1][row], scratch_of(len(rewards), network)
+    if not choose_rows(inputs, keep, ais, words[:, 0], network, scale, state, chosen, scratch, tolerance):
         return False
     code[:] = 0.0
-    for e in range(copies):
-        entries[row, e] = chosen[e]
+    for e in range(chosen.size):
+        rows[5][row, e] = chosen[e]
         code[e, chosen[e]] = 1.0
+    return True
+
+
+@compiled
+def enter_point(
+    row: int,
+    rows: PointRows,
+    common: Numbers,
+    rewards: Array,
+    begin: NDArray[np.bool_],
+    ended: NDArray[np.uint8],
+    strides: Numbers,
+    codes: Array,
+    previous: Array,
+    ais: Array,
+    noise: Array,
+    network: Network,
+    box: Array,
+    state: Array,
+    played: Array,
+    code: Array,
+    tolerance: float,
+) -> bool:
+    """``enter`` where a point is drawn: its nearest point of the box, which is ``played``, and its code, [E, D] each.
+
+    ``noise`` [E, D]; ``box`` [5, D]: deviation, lower and upper ends, centre and half the width. False also where a point is
+    not finite.
+    """
+    if not write_row(row, rows[:5], common, rewards, begin, ended, strides, codes, previous):
+        return False
+    if not said_rows(rows[0][row], rows[1][row], ais, network, state, played, tolerance):
+        return False
+    for e in range(played.shape[0]):
+        for d in range(played.shape[1]):
+            drawn = played[e, d] + box[0, d] * noise[e, d]
+            if not np.isfinite(drawn):
+                return False
+            inside = min(max(drawn, box[1, d]), box[2, d]) + 0.0
+            rows[5][row, e, d], played[e, d] = drawn, inside
+            code[e, d] = min(max((inside - box[3, d]) / box[4, d], -1.0), 1.0) + 0.0
     return True
 
 
@@ -208,16 +298,12 @@ def choose(
     keep: Array,
     previous: Array,
     words: NDArray[np.uint64],
-    first: Layer,
-    gate: Layer,
-    again: Layer,
-    hidden: Layer,
-    output: Layer,
+    network: Network,
     scale: float,
     state: Array,
-    chosen: NDArray[np.int64],
+    chosen: Numbers,
     tolerance: float,
 ) -> bool:
-    """``encode``, ``hidden_layer`` and ``draw`` with words [E, 1] one after another; False if a value is doubtful."""
-    layers, scratch = (first, gate, again, hidden, output), scratch_of(inputs.shape[0], output[1].size)
-    return choose_rows(inputs, keep, previous, words[:, 0], *layers, scale, state, chosen, scratch, tolerance)
+    """``encode``, what the network says and ``draw`` with words [E, 1] one after another; False if a value is doubtful."""
+    scratch = scratch_of(len(chosen), network)
+    return choose_rows(inputs, keep, previous, words[:, 0], network, scale, state, chosen, scratch, tolerance)

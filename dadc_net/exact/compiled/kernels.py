@@ -2,9 +2,10 @@
 
 import numba
 
-from dadc_net.exact.compiled.acting import choose, draw, encode, enter, hidden_layer, tanh_layer
+from dadc_net.exact.compiled.acting import choose, draw, encode, enter, enter_point, hidden_layer, tanh_layer
 from dadc_net.exact.compiled.exponential import exp_tested, tanh_tested
 from dadc_net.exact.compiled.likelihood import categorical, categorical_gradient
+from dadc_net.exact.compiled.obeying import obey_entries, obey_logits
 from dadc_net.exact.compiled.recurrent import scan_backward, scan_forward
 from dadc_net.exact.compiled.rounding import (
     hidden_gradient,
@@ -24,9 +25,12 @@ __all__ = [
     "draw",
     "encode",
     "enter",
+    "enter_point",
     "exp_tested",
     "hidden_gradient",
     "hidden_layer",
+    "obey_entries",
+    "obey_logits",
     "round_dynamic",
     "round_fixed",
     "round_gradient",

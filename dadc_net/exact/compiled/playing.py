@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dadc_net.exact.array import Array
-from dadc_net.exact.compiled.acting import Layer, Numbers, Rows, choose_rows, scratch_of
+from dadc_net.exact.compiled.acting import Network, Numbers, Rows, choose_rows, scratch_of
 from dadc_net.exact.compiled.jit import compiled, part
 
-Actor = tuple[Layer, Layer, Layer, Layer, Layer, float, float]
-"""Layers of ``choose``, its scale and its tolerance."""
+Actor = tuple[Network, float, float]
+"""Network of ``choose``, its scale and its tolerance."""
 Standing = tuple[Numbers, Numbers, Numbers, Numbers, Numbers]
 """State [E], age [E], what happened last [E], local values [E, K], actions [E, K]."""
 World = tuple[Numbers, Numbers, Array, Numbers, Numbers, Numbers, Numbers, Array, NDArray[np.bool_]]
@@ -105,19 +105,18 @@ def play(
     Returns:
         T; or the row whose entries are doubtful: its record is there, x_t and entries are not.
     """
-    first, gate, again, hidden, output, scale, tolerance = actor
+    network, scale, tolerance = actor
     inputs, keep, entries = rows[0], rows[1], rows[5]
     last, copies = entries.shape
-    state = np.empty(ais.shape)
-    layers, scratch = (first, gate, again, hidden, output), scratch_of(copies, output[1].size)
+    state, scratch = np.empty(ais.shape), scratch_of(copies, network)
     while True:
         for e in range(copies):
             moved(row, e, rows, draws, standing, world, team)
         row += 1
         if row == last:
             return row
-        rest = scale, state, entries[row], scratch, tolerance
-        if not choose_rows(inputs[row], keep[row], ais, words[row], *layers, *rest):
+        rest = network, scale, state, entries[row], scratch, tolerance
+        if not choose_rows(inputs[row], keep[row], ais, words[row], *rest):
             return row
         ais[:] = state
 
