@@ -58,8 +58,9 @@ class LocalMemory:
     def act(self, theta: Theta, words: NDArray[np.uint64] | None) -> NDArray[np.int64]:
         """A_t^k ~ h^k(L_t^k): prescription parameters [E] or [E, D], random words [E, m] -> actions int64 [E, m]."""
         asked = self._family.look_up(self._space, self._local)
-        local = asked.reshape(len(self.agents), self._copies, *asked.shape[1:]).swapaxes(0, 1)
-        actions = self._family.draw(theta, self.agents, local, words)
+        agents = len(self.agents)
+        together = asked.reshape(agents, self._copies, *asked.shape[1:]).swapaxes(0, 1) if agents > 1 else asked[:, None]
+        actions = self._family.draw(theta, self.agents, together, words)
         self._action = actions.T.reshape(-1)
         return actions
 

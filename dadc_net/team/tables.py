@@ -175,6 +175,30 @@ def team_tables(
     )
 
 
+class LocalTables(NamedTuple):
+    """Local information of one agent, by number."""
+
+    steps: Numbers
+    """[C] the first step of each kind"""
+    following: Numbers
+    """[C] the kind of step after a step of each kind; 0 is the kind of an episode's first one."""
+    local: Numbers
+    """[C, L, A, O^k] the next local value"""
+
+
+def local_tables(structure: InformationStructure, agent: AgentSpec, most: int) -> LocalTables | None:
+    """The tables of what an agent remembers, however long episodes are; None if there are none, or one exceeds ``most``."""
+    steps, following = [0], list[int]()
+    while is_built_in(structure) and len(following) < len(steps) <= _MOST_KINDS:
+        after = structure.recurring_step(steps[-1] + 1)
+        if after not in steps:
+            steps.append(after)
+        following.append(steps.index(after))
+    finite = isinstance(agent.observation_space, FiniteSpace)
+    local = _local_of(structure, agent, steps, most) if finite and len(following) == len(steps) else None
+    return None if local is None else LocalTables(np.array(steps), np.array(following), local)
+
+
 def _first_steps(kinds: Numbers) -> list[int]:
     """A step of each kind."""
     found: list[int] = np.unique(kinds, return_index=True)[1].tolist()
@@ -300,13 +324,15 @@ def _local(structure: InformationStructure, spec: EnvironmentSpec, steps: list[i
     return [found[agent] for agent in spec.agents]
 
 
-def _local_of(structure: InformationStructure, agent: AgentSpec, steps: list[int]) -> Numbers | None:
+def _local_of(
+    structure: InformationStructure, agent: AgentSpec, steps: list[int], most: int = _MOST_ENTRIES
+) -> Numbers | None:
     space = structure.local_space(agent.observation_space, agent.action_space)
     if not isinstance(space, FiniteSpace):
         return None
     observations = _finite(agent.observation_space)
     cases = FiniteSpace((space.num_values, agent.action_space.num_values, observations.num_values))
-    if len(steps) * cases.num_values > _MOST_ENTRIES:
+    if len(steps) * cases.num_values > most:
         return None
     local, action, seen = cases.values(np.arange(cases.num_values)).T
     tables = []

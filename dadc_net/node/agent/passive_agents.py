@@ -86,9 +86,13 @@ class PassiveAgents:
         for group, values in zip(self._groups, seen, strict=True):
             group.memory.observe(values, self._step_in_episode)
 
+    def words(self, step: int) -> NDArray[np.uint64] | None:
+        """What the actions of record ``step`` are drawn with: uint64 [E, m], read-only; None where nothing is drawn."""
+        return self._stream.words(step, self._copies) if self._is_random else None
+
     def act(self, step: int, theta: NDArray[Any]) -> NDArray[np.int64]:
         """A_t^k ~ h^k(L_t^k): prescription parameters [E] or [E, D] -> actions int64 [E, m]."""
-        words = self._stream.words(step, self._copies) if self._is_random else None
+        words = self.words(step)
         if len(self._groups) == 1:
             return self._groups[0].memory.act(theta, words)
         actions = np.empty((self._copies, sum(map(len, self._places))), dtype=np.int64)

@@ -1,7 +1,7 @@
 """One agent of the team without its protocol: a coordinator and the passive agent that obeys it.
 
 This is the only place that holds both a coordinator and local information, and the line between them is one call:
-``PassiveAgents.act`` is given the prescription. Nothing flows back. An independent learner, the baseline, has no such line.
+``OwnPart.answer`` is given the prescription. Nothing flows back. An independent learner, the baseline, has no such line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
 from dadc_net.errors import CorruptStateError, ProtocolError
 from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.independent_replica import IndependentReplica, replica_of
+from dadc_net.node.agent.own_part import OwnPart, TableAgent
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
 from dadc_net.node.agent.replica import StepAccount
 from dadc_net.node.record import ActionLayout, CommonLayout, ObservationLayout, Record
@@ -49,13 +50,14 @@ class TeamMember:
         }
         """What whoever finds a checkpoint needs to act with it."""
         copies = settings.learner.num_envs
-        self._actions = ActionLayout(spec.action_space, copies)
+        actions = ActionLayout(spec.action_space, copies)
         common = CommonLayout(space_from_plain(settings.common_space), copies)
         self.record_bytes = max(common.size, ObservationLayout(spec.observation_space, copies).size)
         """Of the larger of a record's two parts."""
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])
-        self._passive = PassiveAgents(streams, copies, structure, family, [spec])
+        passive = PassiveAgents(streams, copies, structure, family, [spec])
+        self._own = OwnPart(passive, actions, TableAgent.of(identity.agent, spec, structure, family, actions))
 
     def advance(self, record: Record, observation: bytes) -> tuple[StepAccount, bytes]:
         """One record and this agent's observation: what the replica did, and this agent's actions (none at the last record).
@@ -63,18 +65,15 @@ class TeamMember:
         Raises:
             ProtocolError: if the chain does not continue or the bytes do not fit; then nothing has changed.
         """
-        seen = self._passive.read(record.step, [observation])
+        seen = self._own.read(record.step, observation)
         if isinstance(self.replica, IndependentReplica):
             self.replica.show(record.step, observation)
         account = self.replica.receive(record)
-        self._passive.observe(seen, account.begin)
-        if account.prescriptions is None:
-            return account, b""
-        return account, self._actions.pack(self._passive.act(record.step, account.prescriptions))
+        return account, self._own.answer(record.step, seen, account.begin, account.prescriptions)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state, local memory included."""
-        return {**self.replica.coordinator.snapshot(), **self._passive.snapshot()}
+        return {**self.replica.coordinator.snapshot(), **self._own.snapshot()}
 
     def meta(self) -> dict[str, Any]:
         """What belongs to a snapshot so that it can be checked."""
@@ -92,7 +91,7 @@ class TeamMember:
             CorruptStateError: if it gives another learner digest than it was made from.
         """
         self.replica.restore(snapshot, bytes.fromhex(meta["head"]))
-        self._passive.restore(snapshot)
+        self._own.restore(snapshot)
         if self.replica.coordinator.digest().hex() != meta["state_digest"]:
             raise CorruptStateError(
                 f"the checkpoint after record {step} gives another learner state than it was made from. Nothing was sent. "
