@@ -182,11 +182,11 @@ class Coordinator:
 
     def open_batch(self) -> OpenBatch | None:
         """The batch that is open, for whoever fills the rest of it at once; None where that is done record by record."""
-        newest = self._next_step - 1
-        if newest < 0 or self._table is None or not isinstance(self._act, EntryStep):
+        newest, act = self._next_step - 1, self._act
+        if newest < 0 or self._table is None or not isinstance(act, EntryStep) or not act.suits_playing(len(self._ais)):
             return None
         rows, table = self._table
-        return OpenBatch(newest, newest % self._batch_steps, rows, table.codes, self._act, self._ais.copy())
+        return OpenBatch(newest, newest % self._batch_steps, rows, table.codes, act, self._ais.copy())
 
     def close_batch(self, ais: Array, digests: bool = True) -> Decision:
         """``receive`` of what closes a batch whose rows were all filled; ``ais`` [E, X]: x_t of the last record but one."""

@@ -29,6 +29,8 @@ from dadc_net.exact.streams import categorical
 
 Numbers = NDArray[np.int64]
 Encoder = RecurrentEncoder | Reading
+_PLAYED_ROWS = 4
+"""So many times the rows with which NumPy's products alone take less time."""
 
 
 class Rows(NamedTuple):
@@ -111,7 +113,7 @@ class EnteringStep(ABC):
         of_encoder = (encoder.input, encoder.gates, encoder.recurrent) if isinstance(encoder, RecurrentEncoder) else ()
         self._layers = *of_encoder, *tower.hidden, tower.output
         largest = max(layer.weight.values.size for layer in self._layers)
-        self._most_rows = min(MANY_ROWS, -(-MANY_PRODUCTS // largest))
+        self._most_rows: int = min(MANY_ROWS, -(-MANY_PRODUCTS // largest))
         """With so many rows and more NumPy takes less time than a kernel."""
         self.network = *_packed(self._layers), encoder.scale if isinstance(encoder, Reading) else 0.0
         """What a compiled kernel takes for both."""
@@ -166,6 +168,10 @@ class EntryStep(EnteringStep):
     def packed(self) -> tuple[Any, ...]:
         """What a compiled kernel takes for it: the network, and the scale of weights."""
         return self.network, self._scale
+
+    def suits_playing(self, copies: int) -> bool:
+        """Whether a batch that a kernel plays takes less time: what it saves besides makes up for slower products."""
+        return copies < _PLAYED_ROWS * self._most_rows
 
     def __call__(
         self, inputs: Array, keep: Array, previous: Array, noise: NDArray[np.uint64]
