@@ -1,6 +1,6 @@
 """How a kernel is compiled: without fast-math of any kind, kept on disk where the host allows it.
 
-All kernels together take about ten seconds to compile, once per host and version: the self-test does it, before an agent
+All kernels together take about fifteen seconds to compile, once per host and version: the self-test does it, before an agent
 joins. What is left out of the object code for that is what nothing uses: entry points for C, and for Python in parts.
 """
 
