@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dadc_net.errors import InvariantError
 from dadc_net.exact import compiled, elementary, grid, scan
 from dadc_net.exact.acting import (
     MANY_PRODUCTS,
@@ -29,8 +31,8 @@ from dadc_net.exact.streams import categorical
 
 Numbers = NDArray[np.int64]
 Encoder = RecurrentEncoder | Reading
-_PLAYED_ROWS = 4
-"""So many times the rows with which NumPy's products alone take less time."""
+_PLAYED_FACTOR = 4
+"""So many times the rows from which on NumPy's products alone take less time."""
 
 
 class Rows(NamedTuple):
@@ -113,9 +115,12 @@ class EnteringStep(ABC):
         of_encoder = (encoder.input, encoder.gates, encoder.recurrent) if isinstance(encoder, RecurrentEncoder) else ()
         self._layers = *of_encoder, *tower.hidden, tower.output
         largest = max(layer.weight.values.size for layer in self._layers)
-        self._most_rows: int = min(MANY_ROWS, -(-MANY_PRODUCTS // largest))
-        """With so many rows and more NumPy takes less time than a kernel."""
-        self.network = *_packed(self._layers), encoder.scale if isinstance(encoder, Reading) else 0.0
+        self._many_rows: int = min(MANY_ROWS, -(-MANY_PRODUCTS // largest))
+        """From here on NumPy takes less time than a kernel."""
+        scale = encoder.scale if isinstance(encoder, Reading) else 0.0
+        if isinstance(encoder, Reading) and not scale > 0.0:
+            raise InvariantError(f"what is common is read with the scale {scale}, but a kernel takes 0 for an encoder")
+        self.network = *_packed(self._layers), scale
         """What a compiled kernel takes for both."""
 
     @abstractmethod
@@ -143,16 +148,23 @@ class EnteringStep(ABC):
             What follows; None where no kernel does it, or it is not sure: whoever writes the row anew then finds all as it
             was.
         """
-        if compiled.kernels is None or len(ais) >= self._most_rows:
+        kernels = compiled.kernels
+        if kernels is None or len(ais) >= self._many_rows:
             return None
         told = (*map(np.ascontiguousarray, record), *table, previous, ais)
-        return self._enter(row, tuple(rows), told, noise)
+        # A copy of the noise: of one type, however a stream keeps it, because a kernel is compiled for each that it meets.
+        return self._enter(kernels, (row, tuple(rows), *told, noise.copy(), *self.packed), ais.shape, previous.shape)
+
+    @property
+    @abstractmethod
+    def packed(self) -> tuple[Any, ...]:
+        """What a compiled kernel takes for it."""
 
     @abstractmethod
     def _enter(
-        self, row: int, rows: tuple[NDArray[Any], ...], told: tuple[NDArray[Any], ...], noise: NDArray[Any]
+        self, kernels: ModuleType, given: tuple[Any, ...], ais: tuple[int, ...], code: tuple[int, ...]
     ) -> Chosen | None:
-        """By a kernel."""
+        """By one of the ``kernels``, whose arguments are ``given`` but for what it writes; shapes [E, X] and [E, M]."""
 
 
 class EntryStep(EnteringStep):
@@ -166,17 +178,17 @@ class EntryStep(EnteringStep):
 
     @property
     def packed(self) -> tuple[Any, ...]:
-        """What a compiled kernel takes for it: the network, and the scale of weights."""
+        """The network, and the scale of weights."""
         return self.network, self._scale
 
     def suits_playing(self, copies: int) -> bool:
         """Whether a batch that a kernel plays takes less time: what it saves besides makes up for slower products."""
-        return copies < _PLAYED_ROWS * self._most_rows
+        return copies < _PLAYED_FACTOR * self._many_rows
 
     def __call__(
         self, inputs: Array, keep: Array, previous: Array, noise: NDArray[np.uint64]
     ) -> tuple[Array, NDArray[np.int64]]:
-        if compiled.kernels is not None and len(inputs) < self._most_rows:
+        if compiled.kernels is not None and len(inputs) < self._many_rows:
             state, chosen = np.empty(previous.shape), np.empty(len(inputs), dtype=np.int64)
             rest = state, chosen, elementary.TOLERANCE
             if compiled.kernels.choose(inputs, keep, previous, of_one_type(noise), *self.packed, *rest):
@@ -189,14 +201,10 @@ class EntryStep(EnteringStep):
         return state, draw(self._tower(state), noise[:, 0])
 
     def _enter(
-        self, row: int, rows: tuple[NDArray[Any], ...], told: tuple[NDArray[Any], ...], noise: NDArray[np.uint64]
+        self, kernels: ModuleType, given: tuple[Any, ...], ais: tuple[int, ...], code: tuple[int, ...]
     ) -> Chosen | None:
-        if compiled.kernels is None:
-            return None
-        *_, previous, ais = told
-        found = Chosen(np.empty(ais.shape), np.empty(len(ais), dtype=np.int64), np.empty(previous.shape))
-        rest = of_one_type(noise), *self.packed, *found, elementary.TOLERANCE
-        return found if compiled.kernels.enter(row, rows, *told, *rest) else None
+        found = Chosen(np.empty(ais), np.empty(ais[0], dtype=np.int64), np.empty(code))
+        return found if kernels.enter(*given, *found, elementary.TOLERANCE) else None
 
     def _untested(self, inputs: Array, keep: Array, previous: Array, nearness: Array) -> tuple[Array, Array, bool]:
         """x_t and softmax weights with one rounding test for all values at the end; whether they have passed it."""
@@ -233,23 +241,23 @@ class PointStep(EnteringStep):
     def __init__(self, encoder: Encoder, tower: PreparedTower, deviation: Array, box: tuple[Array, ...]) -> None:
         """``deviation`` [D] of the draw; ``box``: its lower and upper ends, its centre and half its width, [D] each."""
         super().__init__(encoder, tower)
-        self._deviation = deviation
         self._box = np.stack((deviation, *box))
+
+    @property
+    def packed(self) -> tuple[Any, ...]:
+        """The network, deviation and box."""
+        return self.network, self._box
 
     def __call__(self, inputs: Array, keep: Array, previous: Array, noise: Array) -> tuple[Array, Array]:
         state = self._encoder(inputs, keep, previous)
-        drawn: Array = self._tower(state) + self._deviation * noise
+        drawn: Array = self._tower(state) + self._box[0] * noise
         return state, drawn
 
     def _enter(
-        self, row: int, rows: tuple[NDArray[Any], ...], told: tuple[NDArray[Any], ...], noise: Array
+        self, kernels: ModuleType, given: tuple[Any, ...], ais: tuple[int, ...], code: tuple[int, ...]
     ) -> Chosen | None:
-        if compiled.kernels is None:
-            return None
-        *_, previous, ais = told
-        found = Chosen(np.empty(ais.shape), np.empty(previous.shape), np.empty(previous.shape))
-        rest = np.ascontiguousarray(noise), self.network, self._box, *found, elementary.TOLERANCE
-        return found if compiled.kernels.enter_point(row, rows, *told, *rest) else None
+        found = Chosen(np.empty(ais), np.empty(code), np.empty(code))
+        return found if kernels.enter_point(*given, *found, elementary.TOLERANCE) else None
 
 
 def _nearness(encoder: RecurrentEncoder, tower: PreparedTower) -> Array:

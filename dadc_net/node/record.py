@@ -88,7 +88,7 @@ class ValueLayout:
     """Values of one space for E copies."""
 
     def __init__(self, space: Space, copies: int) -> None:
-        self.space = space
+        self.space, self.copies = space, copies
         self._blocks = _blocks(space, copies)
         self._shape = (copies, space.columns)
         self._dtype = space.dtype

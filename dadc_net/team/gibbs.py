@@ -77,9 +77,9 @@ class GibbsFamily(PrescriptionFamily):
         if words is None or self.own_actions or len(agents) >= tables * local_values or type(self) is not GibbsFamily:
             return super().draw(theta, agents, local_index, words)
         # Few agents need few rows of the tables: their weights alone are made. The same numbers, so the same actions.
-        rows = local_index if tables == 1 else local_index + (agents - 1) * local_values
-        of_copies = rows + np.arange(0, len(theta) * tables * local_values, tables * local_values)[:, None]
-        logits = theta.reshape(-1, num_actions).take(of_copies.reshape(-1), axis=0)
+        table = np.zeros_like(agents) if tables == 1 else agents - 1
+        rows = theta.reshape(len(theta), tables, local_values, num_actions)
+        logits = rows[np.arange(len(theta))[:, None], table, local_index].reshape(-1, num_actions)
         return acting.draw(logits, words.reshape(-1)).reshape(local_index.shape)
 
     def to_plain(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ way to one record (joint action, joint observation and what is public), Z common
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -331,9 +332,10 @@ def _local_of(
     if not isinstance(space, FiniteSpace):
         return None
     observations = _finite(agent.observation_space)
-    cases = FiniteSpace((space.num_values, agent.action_space.num_values, observations.num_values))
-    if len(steps) * cases.num_values > most:
+    sizes = space.num_values, agent.action_space.num_values, observations.num_values
+    if len(steps) * math.prod(sizes) > most:
         return None
+    cases = FiniteSpace(sizes)
     local, action, seen = cases.values(np.arange(cases.num_values)).T
     tables = []
     for step in steps:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dadc_net.coordinator.coordinator import Coordinator
-from dadc_net.coordinator.prescription import Box
+from dadc_net.coordinator.prescription import Box, Corners
 from dadc_net.coordinator.settings.coordinator import CoordinatorSettings
-from dadc_net.errors import NumericError
+from dadc_net.errors import InvariantError, NumericError
 from dadc_net.exact import compiled, elementary
-from dadc_net.exact.entering import EnteringStep, EntryStep, PointStep
+from dadc_net.exact.acting import PreparedLinear, PreparedTower, Reading
+from dadc_net.exact.entering import CodeTable, Entered, EnteringStep, EntryStep, PointStep, Rows
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.team.common_record import CommonRecord
 from tests.coordinator.test_learner import records, settings
@@ -157,6 +159,43 @@ def test_a_point_that_is_not_finite_is_left_to_single_steps() -> None:
     ends = box.low, box.high, box.centre, box.half_width
     learner._act = PointStep(step._encoder, step._tower, np.full(2, np.inf), ends)
     assert learner._enter(3, told[3]) is None
+
+
+def test_corners_are_placed_in_single_steps() -> None:
+    """What is drawn for a corner is not what the network said."""
+    space = Corners(np.array([-1.0, 0.0]), np.array([1.0, 5.0]))
+    learner = Coordinator(settings(theta="box"), seed_bytes(7))
+    scores = learner.algorithm.behaviour(0)
+    assert isinstance(learner._act, PointStep)
+    assert not isinstance(space.act(learner._encode, scores, learner.algorithm.own(0)), PointStep)
+
+
+@pytest.mark.parametrize(("size", "many"), [(8, 96), (40, 94), (200, 4)])
+def test_many_rows_and_wide_networks_are_left_to_numpy(size: int, many: int) -> None:
+    """Where its products take less time: 150,000 of a layer, or 96 rows; of a batch that is played four times as many."""
+    layer = PreparedLinear.of(SimpleNamespace(arrays={"a.weight": np.zeros((size, size)), "a.bias": np.zeros(size)}), "a")
+    step = EntryStep(Reading(size, 1.0), PreparedTower((layer,), layer))
+    assert compiled.load()
+
+    def entered(copies: int) -> bool:
+        nothing = np.zeros(copies)
+        z = Entered(np.zeros((copies, 1), dtype=np.int64), nothing, nothing > 0.0, nothing.astype(np.uint8))
+        shape = 2, copies
+        kept = np.zeros((*shape, 2 * size)), np.ones((*shape, 1)), np.zeros(shape, dtype=np.int64)
+        rows = Rows(*kept, np.zeros(shape), np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.int64))
+        table, state = CodeTable(np.array([1]), np.ones((1, size))), np.zeros((copies, size))
+        return step.enter(1, z, table, rows, state, state, np.zeros((copies, 1), dtype=np.uint64)) is not None
+
+    assert entered(many - 1)
+    assert not entered(many)
+    assert step.suits_playing(4 * many - 1)
+    assert not step.suits_playing(4 * many)
+
+
+def test_a_scale_that_would_be_taken_for_an_encoder_is_refused() -> None:
+    layer = PreparedLinear.of(SimpleNamespace(arrays={"a.weight": np.zeros((2, 2)), "a.bias": np.zeros(2)}), "a")
+    with pytest.raises(InvariantError, match=r"scale 0\.0"):
+        EntryStep(Reading(2, 0.0), PreparedTower((layer,), layer))
 
 
 def test_any_layout_of_memory_will_do() -> None:

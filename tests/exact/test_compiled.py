@@ -395,6 +395,7 @@ FURTHER: list[tuple[str, int, int | None]] = [
     *(("categorical", output, None) for output in (5, 8, 9)),
     *(("hidden_gradient", output, None) for output in (8, 9)),
     *((name, output, part) for name, output in (("obey_entries", 4), ("obey_logits", 6)) for part in range(4)),
+    *((name, 1, part) for name in ("enter", "enter_point") for part in range(6)),
 ]
 """Of those that write to several, the others; of an argument with several parts, each."""
 
@@ -410,9 +411,10 @@ def test_a_kernel_that_errs_by_one_bit_fails_the_selftest(
 
     def wrong(*arguments: Any) -> Any:
         result = original(*arguments)
-        first = (arguments[output] if part is None else arguments[output][part]).reshape(-1)
-        if first.size:
-            first[:1].view(np.uint8)[0] ^= 1
+        written = (arguments[output] if part is None else arguments[output][part]).reshape(-1)
+        one = written[:1] if part is None else written[-1:]  # Of a window it writes to the last row alone.
+        if one.size:
+            one.view(np.uint8)[0] ^= 1
         return result
 
     monkeypatch.setattr(kernels, name, wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,23 @@ import pytest
 from numpy.typing import NDArray
 
 from dadc_net.config import resolve
-from dadc_net.errors import InvariantError
+from dadc_net.errors import InvariantError, ProtocolError
 from dadc_net.exact import compiled, elementary
 from dadc_net.exact.streams import seed_bytes
 from dadc_net.node.agent import own_part
+from dadc_net.node.agent.identity import AgentIdentity
 from dadc_net.node.agent.own_part import OwnPart, TableAgent
 from dadc_net.node.agent.passive_agents import PassiveAgents, private_stream
+from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.record import ActionLayout, ObservationLayout
 from dadc_net.node.server.world import TeamProblem
 from dadc_net.runtime.problem import make_problem
 from dadc_net.team.agent_spec import AgentSpec
+from dadc_net.team.gibbs import GibbsFamily
+from dadc_net.team.menu import PrescriptionMenu
+from dadc_net.team.prescriptions import PrescriptionFamily
 from dadc_net.team.spaces import BoxSpace, FiniteSpace
-from dadc_net.team.structures.delayed import DelayedSharing
+from dadc_net.team.structures.delayed import DelayedSharing, FullSharing
 from dadc_net.team.structures.own_memory import NoSharing
 from dadc_net.team.structures.periodic import PeriodicSharing
 from dadc_net.team.tables import local_tables
@@ -217,6 +223,63 @@ class Reversed(DelayedSharing):
 def test_there_are_no_tables_of_what_is_no_matter_of_tables(structure: Any, observations: Any) -> None:
     """Of code that agents do not know, of real numbers, and of more cases than are worth it."""
     assert local_tables(structure, AgentSpec(observations, FiniteSpace((2,))), 10_000) is None
+
+
+@pytest.mark.parametrize("structure", [FullSharing(), PeriodicSharing(period_steps=1)])
+def test_observations_without_end_do_not_keep_an_agent_from_starting(structure: Any) -> None:
+    """Their cases cannot even be numbered, although what is kept of them is little."""
+    spec = AgentSpec(FiniteSpace((256,) * 5), FiniteSpace((2,)))
+    assert structure.local_space(spec.observation_space, spec.action_space).num_values < 100
+    assert local_tables(structure, spec, 10_000) is None
+
+
+class OwnMenu(PrescriptionMenu):
+    """A menu of a user's, who may mean something else by an entry."""
+
+
+class OwnLogits(GibbsFamily):
+    """Likewise of logits."""
+
+
+GIBBS: dict[str, Any] = {"name": "g", "tables": 2, "local_values": 2, "num_actions": 3, "bound": 5.0}
+WAITS = ("wait", "go")
+FAMILIES: dict[str, tuple[PrescriptionFamily, bool]] = {
+    "menu": (PrescriptionMenu("m", WAITS, (((0, 0),) * 2, ((1, 2),) * 2)), True),
+    "an action that the agent does not have": (PrescriptionMenu("m", WAITS, (((0, 0),) * 2, ((1, 3),) * 2)), False),
+    "a menu of a user's": (OwnMenu("m", WAITS, (((0, 0),) * 2, ((1, 2),) * 2)), False),
+    "logits": (GibbsFamily(**GIBBS), True),
+    "logits of fewer actions": (GibbsFamily(**{**GIBBS, "num_actions": 2}), True),
+    "logits of more actions": (GibbsFamily(**{**GIBBS, "num_actions": 4}), False),
+    "agents with different actions": (GibbsFamily(**GIBBS, own_actions=(2, 3)), False),
+    "logits of a user's": (OwnLogits(**GIBBS), False),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("copies", [1, own_part._MANY_COPIES - 1, own_part._MANY_COPIES])
+def test_which_prescriptions_are_looked_up(name: str, copies: int) -> None:
+    """Those that mean what they say, of so few copies that single steps take longer."""
+    family, by_tables = FAMILIES[name]
+    spec = AgentSpec(FiniteSpace((2,)), FiniteSpace((3,)))
+    found = TableAgent.of(2, spec, NoSharing(), family, ActionLayout(spec.action_space, copies))
+    assert (found is not None) == (by_tables and copies < own_part._MANY_COPIES)
+
+
+def test_prescriptions_that_the_coordinator_does_not_choose_from_are_refused() -> None:
+    """A kernel has no bounds: logits of a wider theta would be read beyond the copies."""
+    config = resolve("demand-response", ["env.agents=4", "learner.num_envs=2", "learner.batch_steps=24"])
+    task = make_problem(config)
+    facts: dict[str, Any] = {
+        "structure": task.structure.to_plain(),
+        "family": task.family.to_plain(),
+        "observation_space": task.environment.spec.agents[0].observation_space.to_plain(),
+        "action_space": task.environment.spec.agents[0].action_space.to_plain(),
+    }
+    identity = AgentIdentity(agent=1, shared_seed=seed_bytes(1), selftest=bytes(32))
+    assert TeamMember(identity, config.settings, facts).record_bytes > 0
+    wider = BoxSpace((-5.0,) * 96, (5.0,) * 96).to_plain()
+    with pytest.raises(ProtocolError, match=r"a coordinator chooses from .* but the prescriptions"):
+        TeamMember(identity, replace(config.settings, theta_space=wider), facts)
 
 
 def test_without_kernels_an_agent_has_no_tables() -> None:

@@ -63,14 +63,14 @@ def obey_logits(
     ``first``: the row of local value 0. False if a weight is doubtful; then nothing has moved.
     """
     copies, entries = logits.shape[0], logits.shape[2]
-    cumulative, drawn = np.empty(entries, dtype=np.uint64), np.empty(copies, dtype=np.int64)
-    for e in range(copies):
-        _, _, value = reached(e, seen, begin, standing, moves)
-        drawn[e], sure = draw_row(logits[e, first + value], words[e, 0], scale, cumulative, tolerance)
-        if not sure:
-            return False
+    cumulative, found = np.empty(entries, dtype=np.uint64), np.empty((4, copies), dtype=np.int64)
     for e in range(copies):
         step, kind, value = reached(e, seen, begin, standing, moves)
-        standing[0][e], standing[1][e], standing[2][e] = step, kind, value
-        standing[3][e], answer[e] = drawn[e], drawn[e]
+        drawn, sure = draw_row(logits[e, first + value], words[e, 0], scale, cumulative, tolerance)
+        if not sure:
+            return False
+        found[0, e], found[1, e], found[2, e], found[3, e] = step, kind, value, drawn
+    for e in range(copies):
+        standing[0][e], standing[1][e], standing[2][e], standing[3][e] = found[0, e], found[1, e], found[2, e], found[3, e]
+        answer[e] = found[3, e]
     return True

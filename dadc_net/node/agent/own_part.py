@@ -30,6 +30,8 @@ _COMPARED = 64
 """Lock-steps that are done both ways at least."""
 _COMPARED_EVERY = 64
 """Afterwards, one of so many is done both ways."""
+_MANY_COPIES = 48
+"""From here on single steps of NumPy take less time."""
 _MOST_ENTRIES = 100_000
 """Of a table: filling it must not keep a team from its first record."""
 _STEPS, _LOCAL, _ACTION = "private/step-in-episode", "private/0/local", "private/0/action"
@@ -114,9 +116,9 @@ class TableAgent:
         family: PrescriptionFamily,
         actions: ActionLayout,
     ) -> TableAgent | None:
-        """Of agent ``agent``; None where there are no tables or no kernels."""
+        """Of agent ``agent``; None where there are no tables or no kernels, or NumPy takes less time for so many copies."""
         obey, kind = _obeying(agent, spec, family), actions.only_type
-        if obey is None or kind is None or compiled.kernels is None:
+        if obey is None or kind is None or compiled.kernels is None or actions.copies >= _MANY_COPIES:
             return None
         tables = local_tables(structure, spec, _MOST_ENTRIES)
         return None if tables is None else cls(structure, spec, tables, obey, kind)
@@ -149,7 +151,6 @@ class TableAgent:
             return
         found = self.answer(seen, theta, words)
         if found is None:
-            self.forget()
             self._stand(snapshot)
             return
         own = self.snapshot()
@@ -195,7 +196,8 @@ def _obeying(agent: int, spec: AgentSpec, family: PrescriptionFamily) -> Obey | 
         first = 0 if tables == 1 else own * rows
 
         def draw(seen: Seen, theta: Theta, words: NDArray[np.uint64] | None, *rest: Any) -> bool:
-            return words is not None and obey_logits(seen, theta.reshape(-1, tables * rows, actions), first, words, *rest)
+            logits = theta.reshape(len(seen.begin), tables * rows, actions)
+            return words is not None and obey_logits(seen, logits, first, words, *rest)
 
         return draw
     return None

@@ -34,7 +34,7 @@ class TeamMember:
         Raises:
             UsageError: for a structure that is neither built in nor the agent's own, or prescriptions that do not fit it.
             MismatchError: if the agent's own structure, or the learned rule that it was given, is not the run's.
-            ProtocolError: for an action space that is not finite.
+            ProtocolError: for an action space that is not finite, or prescriptions that are not the coordinator's.
         """
         if identity.rule is not None:
             identity.rule.check_problem(settings, facts["structure"], facts["family"])
@@ -56,6 +56,12 @@ class TeamMember:
         """Of the larger of a record's two parts."""
         streams = {identity.agent: private_stream(identity.agent, identity.private_seed or identity.shared_seed)}
         family = family_from_plain(facts["family"])
+        if family.space.to_plain() != settings.theta_space:
+            raise ProtocolError(
+                f"the server says that a coordinator chooses from {settings.theta_space!r}, but the prescriptions "
+                f"{family.name} are {family.space.to_plain()!r}. Nothing was computed. Check that server and agent run the "
+                "same version of dadc-net."
+            )
         passive = PassiveAgents(streams, copies, structure, family, [spec])
         self._own = OwnPart(passive, actions, TableAgent.of(identity.agent, spec, structure, family, actions))
 
