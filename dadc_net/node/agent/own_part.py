@@ -58,20 +58,22 @@ class OwnPart:
     def answer(self, step: int, seen: NDArray[Any], begin: NDArray[np.bool_], theta: Theta | None) -> bytes:
         """Actions of record ``step`` as they are sent, none at a run's last; ``seen`` of ``read``, ``begin`` [E]."""
         tables = self._tables
-        words = None if theta is None else self._passive.words(step)
-        if tables is not None and theta is not None and step % _COMPARED_EVERY and tables.may_answer(begin):
+        if tables is None or theta is None:
+            return self._in_single_steps(step, seen, begin, theta)
+        words = self._passive.words(step)
+        if step % _COMPARED_EVERY and tables.may_answer(begin):
             found = tables.answer(Seen(seen, begin), theta, words)
             if found is not None:
                 self._is_behind = True
                 return found
+        answer = self._in_single_steps(step, seen, begin, theta)
+        tables.compare(Seen(seen, begin), theta, words, answer, self._passive.snapshot())
+        return answer
+
+    def _in_single_steps(self, step: int, seen: NDArray[Any], begin: NDArray[np.bool_], theta: Theta | None) -> bytes:
         self._catch_up()
         self._passive.observe([seen], begin)
-        if theta is None:
-            return b""
-        answer = self._actions.pack(self._passive.act(step, theta))
-        if tables is not None:
-            tables.compare(Seen(seen, begin), theta, words, answer, self._passive.snapshot())
-        return answer
+        return b"" if theta is None else self._actions.pack(self._passive.act(step, theta))
 
     def _catch_up(self) -> None:
         if self._is_behind and self._tables is not None:
