@@ -265,6 +265,14 @@ def test_which_prescriptions_are_looked_up(name: str, copies: int) -> None:
     assert (found is not None) == (by_tables and copies < own_part._MANY_COPIES)
 
 
+@pytest.mark.parametrize(("agent", "by_tables"), [(2, True), (3, False)])
+def test_an_agent_without_a_table_of_its_own_looks_nothing_up(agent: int, by_tables: bool) -> None:
+    """Logits of two agents, and a server that gives them to the third: single steps refuse that."""
+    spec = AgentSpec(FiniteSpace((2,)), FiniteSpace((3,)))
+    found = TableAgent.of(agent, spec, NoSharing(), GibbsFamily(**GIBBS), ActionLayout(spec.action_space, 1))
+    assert (found is not None) == by_tables
+
+
 def test_prescriptions_that_the_coordinator_does_not_choose_from_are_refused() -> None:
     """A kernel has no bounds: logits of a wider theta would be read beyond the copies."""
     config = resolve("demand-response", ["env.agents=4", "learner.num_envs=2", "learner.batch_steps=24"])

@@ -195,6 +195,8 @@ def _obeying(agent: int, spec: AgentSpec, family: PrescriptionFamily) -> Obey | 
         return lambda seen, theta, _, *rest: obey_entries(seen, theta, menu, *rest)
     if type(family) is GibbsFamily and not family.own_actions and family.num_actions <= count:
         tables, rows, actions = family.shape
+        if 1 < tables < agent:
+            return None  # Single steps say what is wrong; a kernel would read beyond theta.
         first = 0 if tables == 1 else own * rows
 
         def draw(seen: Seen, theta: Theta, words: NDArray[np.uint64] | None, *rest: Any) -> bool:
