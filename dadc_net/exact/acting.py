@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,9 +165,9 @@ class PreparedTower:
         return np.minimum(np.maximum(x, 0.0), RELU_MAX) if self.rectified else elementary.tanh(x)
 
 
-def of_one_type(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A copy: of one type however a stream keeps its words, because a kernel is compiled for each type that it meets."""
-    return words.copy()
+def of_one_type(noise: NDArray[Any]) -> NDArray[Any]:
+    """A copy: of one type however a stream keeps it, because a kernel is compiled for each type that it meets."""
+    return noise.copy()
 
 
 @cache

@@ -152,8 +152,8 @@ class EnteringStep(ABC):
         if kernels is None or len(ais) >= self._many_rows:
             return None
         told = (*map(np.ascontiguousarray, record), *table, previous, ais)
-        # A copy of the noise: of one type, however a stream keeps it, because a kernel is compiled for each that it meets.
-        return self._enter(kernels, (row, tuple(rows), *told, noise.copy(), *self.packed), ais.shape, previous.shape)
+        given = row, tuple(rows), *told, of_one_type(noise), *self.packed
+        return self._enter(kernels, given, ais.shape, previous.shape)
 
     @property
     @abstractmethod

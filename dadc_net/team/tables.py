@@ -101,8 +101,8 @@ class WorldTables:
         """[E] the number of a joint step."""
         return _happened(
             spec.joint_action_space.index(joint.joint_action_tm1),
-            _finite(spec.joint_observation_space).index(joint.observations),
-            _finite(spec.public_space).index(joint.public),
+            numbered(spec.joint_observation_space).index(joint.observations),
+            numbered(spec.public_space).index(joint.public),
             self.counts[1:3],
         )
 
@@ -243,7 +243,8 @@ def _menu(family: PrescriptionFamily, spec: EnvironmentSpec) -> Numbers | None:
     return table if sound else None
 
 
-def _finite(space: Any) -> FiniteSpace:
+def numbered(space: Any) -> FiniteSpace:
+    """``space``, whose values have numbers. Raises InvariantError for one whose values have none."""
     if not isinstance(space, FiniteSpace):
         raise InvariantError(f"{space} has no values to number, and was to stand in a table")
     return space
@@ -251,7 +252,7 @@ def _finite(space: Any) -> FiniteSpace:
 
 def _sizes(spec: EnvironmentSpec) -> tuple[int, int]:
     """How many joint observations and public values there are."""
-    return _finite(spec.joint_observation_space).num_values, _finite(spec.public_space).num_values
+    return numbered(spec.joint_observation_space).num_values, numbered(spec.public_space).num_values
 
 
 def branching(counts: Numbers) -> Numbers:
@@ -300,8 +301,8 @@ def _joint_step(spec: EnvironmentSpec, happened: Numbers, begin: NDArray[np.bool
     """The inverse of ``_happened``."""
     seen, public = _sizes(spec)
     return JointStep(
-        _finite(spec.joint_observation_space).values(happened // public % seen),
-        _finite(spec.public_space).values(happened % public),
+        numbered(spec.joint_observation_space).values(happened // public % seen),
+        numbered(spec.public_space).values(happened % public),
         spec.joint_action_space.values(happened // public // seen),
         begin,
     )
@@ -309,9 +310,9 @@ def _joint_step(spec: EnvironmentSpec, happened: Numbers, begin: NDArray[np.bool
 
 def _own(spec: EnvironmentSpec) -> Numbers:
     """[J O, K]"""
-    values = _finite(spec.joint_observation_space).values(np.arange(_sizes(spec)[0]))
+    values = numbered(spec.joint_observation_space).values(np.arange(_sizes(spec)[0]))
     agents = zip(spec.agents, spec.observation_places, strict=True)
-    return np.stack([_finite(agent.observation_space).index(values[:, place]) for agent, place in agents], axis=1)
+    return np.stack([numbered(agent.observation_space).index(values[:, place]) for agent, place in agents], axis=1)
 
 
 def _local(structure: InformationStructure, spec: EnvironmentSpec, steps: list[int]) -> list[Numbers] | None:
@@ -331,7 +332,7 @@ def _local_of(
     space = structure.local_space(agent.observation_space, agent.action_space)
     if not isinstance(space, FiniteSpace):
         return None
-    observations = _finite(agent.observation_space)
+    observations = numbered(agent.observation_space)
     sizes = space.num_values, agent.action_space.num_values, observations.num_values
     if len(steps) * math.prod(sizes) > most:
         return None

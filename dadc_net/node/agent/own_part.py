@@ -22,9 +22,8 @@ from dadc_net.team.agent_spec import AgentSpec
 from dadc_net.team.gibbs import GibbsFamily
 from dadc_net.team.menu import PrescriptionMenu
 from dadc_net.team.prescriptions import PrescriptionFamily, Theta
-from dadc_net.team.spaces import FiniteSpace, Space
 from dadc_net.team.structures.structure import InformationStructure
-from dadc_net.team.tables import LocalTables, local_tables
+from dadc_net.team.tables import LocalTables, local_tables, numbered
 
 _COMPARED = 64
 """Lock-steps that are done both ways at least."""
@@ -102,7 +101,7 @@ class TableAgent:
         """``kind``: the type of an action in bytes."""
         self._structure, self._tables, self._obey, self._kind = structure, tables, obey, kind
         self._space = structure.local_space(spec.observation_space, spec.action_space)
-        strides = _finite(spec.observation_space).index(np.eye(spec.observation_space.columns, dtype=np.int64))
+        strides = numbered(spec.observation_space).index(np.eye(spec.observation_space.columns, dtype=np.int64))
         self._moves = Moves(*map(np.ascontiguousarray, (tables.following, tables.local, strides)))
         self._standing: Standing | None = None
         """None: where the copies stand has not been seen."""
@@ -167,7 +166,7 @@ class TableAgent:
         kinds = {int(step): number for number, step in enumerate(self._tables.steps)}
         steps = snapshot[_STEPS].copy()
         alike = [kinds[self._structure.recurring_step(step)] for step in steps.tolist()]
-        local = _finite(self._space).index(snapshot[_LOCAL])
+        local = numbered(self._space).index(snapshot[_LOCAL])
         self._standing = Standing(steps, np.array(alike, dtype=np.int64), local, snapshot[_ACTION].copy())
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -175,13 +174,7 @@ class TableAgent:
         if self._standing is None:
             raise InvariantError("tables were asked where an agent stands, but not told")
         steps, _, local, actions = self._standing
-        return {_STEPS: steps.copy(), _LOCAL: _finite(self._space).values(local), _ACTION: actions.copy()}
-
-
-def _finite(space: Space) -> FiniteSpace:
-    if not isinstance(space, FiniteSpace):
-        raise InvariantError(f"{space} has no values to number, and was to stand in a table")
-    return space
+        return {_STEPS: steps.copy(), _LOCAL: numbered(self._space).values(local), _ACTION: actions.copy()}
 
 
 def _obeying(agent: int, spec: AgentSpec, family: PrescriptionFamily) -> Obey | None:
