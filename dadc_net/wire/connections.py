@@ -125,6 +125,10 @@ class Unfinished:
         self._base, self._silent = base, {descriptor for (descriptor, _), received in found.items() if not received}
         return guilty
 
+    def forget(self) -> None:
+        """Every message was finished a moment ago: the next look begins to count anew."""
+        self._base = {}
+
     @property
     def open(self) -> int:
         """Connections at the last look."""

@@ -13,13 +13,14 @@ import pytest
 from dadc_net.wire.conduct import Conduct
 from dadc_net.wire.connections import Unfinished
 from dadc_net.wire.keys import load_server_keys
-from dadc_net.wire.limits import agent_frame_bytes
+from dadc_net.wire.limits import agent_frame_bytes, unfinished_bytes
 from dadc_net.wire.options import Heartbeat
 from dadc_net.wire.server_socket import ServerSocket
 from tests.wire.test_sockets import LOOPBACK, Agents, KeysOf, receive_one
 
 pytestmark = pytest.mark.timeout(100)
 SECONDS = 3.0
+PAUSE = 0.4
 
 
 def resident_mib() -> float:
@@ -40,10 +41,22 @@ FRAME = b"\x03" + (2**20).to_bytes(8, "big") + bytes(2**20)
 """Of one mebibyte, and more follow."""
 
 
-def speak(connection: socket.socket, kind: bytes) -> int:
-    """ZMTP by hand, which libzmq would not send before the end of the message: frames without end; MiB that were taken."""
+WHOLE = b"\x02" + FRAME[1:]
+"""The same, and none follows."""
+
+
+def speak(connection: socket.socket, kind: bytes, whole_first: int = 0) -> int:
+    """ZMTP by hand, which libzmq would not send before the end of the message: frames without end; MiB that were taken.
+
+    Before them come ``whole_first`` messages of a frame, with pauses of a few looks before and after them.
+    """
     connection.settimeout(5)
     connection.sendall(GREETING + b"\x04" + bytes([len(READY + kind)]) + READY + kind)
+    if whole_first:
+        time.sleep(PAUSE)
+        for _ in range(whole_first):
+            connection.sendall(WHOLE)
+        time.sleep(2 * PAUSE)
     sent, until = 0, time.monotonic() + SECONDS
     try:
         while time.monotonic() < until:
@@ -97,15 +110,29 @@ def test_whole_messages_are_not_cut_however_many_bytes_they_have(
         server.close(flush=False)
 
 
-def test_an_agent_cuts_a_server_whose_message_never_ends(agents: Agents, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("whole_first", [0, 60])
+def test_an_agent_cuts_a_server_whose_message_never_ends(
+    agents: Agents, caplog: pytest.LogCaptureFixture, whole_first: int
+) -> None:
+    """Whole messages may have more bytes together, and what follows them may not."""
+    heard = 0
     with socket.create_server(("127.0.0.1", 0)) as listener:
         agent = agents(f"tcp://127.0.0.1:{listener.getsockname()[1]}", None)
+        assert unfinished_bytes(agent_frame_bytes()) < 60 * len(WHOLE)
         connecting = threading.Thread(target=agent.connect)
         connecting.start()
         connection, _ = listener.accept()
         with connection:
-            speak(connection, b"ROUTER")
-        connecting.join()
+            speaking = threading.Thread(target=speak, args=(connection, b"ROUTER", whole_first))
+            speaking.start()
+            connecting.join()
+            while heard < whole_first and agent.receive(2000) is not None:
+                heard += 1
+            if whole_first:
+                time.sleep(PAUSE)
+                assert "cut the connection" not in caplog.text
+            speaking.join()
+    assert heard == whole_first
     deadline = time.monotonic() + 10  # It is told a moment after it was done.
     while "cut the connection to the server" not in caplog.text:
         time.sleep(0.02)
