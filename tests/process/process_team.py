@@ -93,9 +93,13 @@ class ProcessTeam:
         if wait:
             self.codes[party].append(self.running.pop(party).wait(60))
 
-    def reap(self) -> dict[str, int]:
-        """Parties that have ended since the last look, and their exit codes."""
-        ended = {name: code for name, process in self.running.items() if (code := process.poll()) is not None}
+    def reap(self, *parties: str) -> dict[str, int]:
+        """Parties that have ended since the last look, and their exit codes; of ``parties`` only, where any is named.
+
+        Who is not looked for stays to be found, and started again, by ``supervise``.
+        """
+        looked = {name: process for name, process in self.running.items() if not parties or name in parties}
+        ended = {name: code for name, process in looked.items() if (code := process.poll()) is not None}
         for name, code in ended.items():
             del self.running[name]
             self.codes[name].append(code)

@@ -167,7 +167,7 @@ def test_a_full_disk_stops_the_server_before_it_publishes(team: MakeTeam, undist
     with small_disk(tmp_path / "small", "1200k") as disk:
         running = team(LONG, arguments={SERVER: ["--state-dir", str(disk / "server")]})
         running.start()
-        wait_for(lambda: SERVER in running.reap(), f"the full disk\n{running.errors()}", 90)
+        wait_for(lambda: SERVER in running.reap(SERVER), f"the full disk\n{running.errors()}", 90)
         assert running.codes[SERVER] == [75], running.errors()
         said = running.stderr(SERVER)
         assert str(disk) in said
@@ -186,7 +186,7 @@ def test_a_full_disk_at_an_agent_is_put_up_with(team: MakeTeam, undisturbed: Dig
     with small_disk(tmp_path / "small", "1200k") as disk:
         running = team(LONG, arguments={"agent-1": ["--state-dir", str(disk / "agent")]})
         running.start()
-        wait_for(lambda: "agent-1" in running.reap(), f"the end of the run\n{running.errors()}", 90)
+        wait_for(lambda: "agent-1" in running.reap("agent-1"), f"the end of the run\n{running.errors()}", 90)
         assert running.codes["agent-1"] == [75], running.errors()  # It has the result, and nowhere to keep it.
         roomy = tmp_path / "roomy"
         shutil.copytree(disk / "agent", roomy)
@@ -202,7 +202,7 @@ def test_a_sync_that_fails_stops_the_server(after: int, team: MakeTeam, undistur
     options = [*LONGER, "--set", "runtime.journal=host"]
     faulty = {"LD_PRELOAD": str(build(tmp_path)), "DADC_TEST_FSYNC": JOURNAL_NAME, "DADC_TEST_FSYNC_AFTER": str(after)}
     running = team(options, variables={SERVER: faulty}).start()
-    wait_for(lambda: SERVER in running.reap(), f"the failing sync\n{running.errors()}", 90)
+    wait_for(lambda: SERVER in running.reap(SERVER), f"the failing sync\n{running.errors()}", 90)
     assert running.codes[SERVER][0] in (15, 75), running.errors()
     assert JOURNAL_NAME in running.stderr(SERVER)
     running.variables = {}

@@ -81,7 +81,7 @@ def test_a_party_killed_at_this_point_is_not_missed(name: str, team: MakeTeam, u
     options = LONGER if name in IN_A_LONGER_RUN else SMALL
     running = team(options)
     with_kill_point(party, point, running)
-    wait_for(lambda: party in running.reap(), f"the kill {name}", 60)
+    wait_for(lambda: party in running.reap(party), f"the kill {name}", 60)
     assert running.codes[party] == [-signal.SIGKILL], running.errors()
     assert all(name in running.running for name in running.parties if name != party), running.errors()
     running.start(party)

@@ -45,7 +45,7 @@ def test_whoever_is_killed_agents_stay_equal(name: str, team: MakeTeam) -> None:
     party, point = POINTS[name]
     running = team(PLANT)
     with_kill_point(party, point, running)
-    wait_for(lambda: party in running.reap(), f"the kill {name}", 150)
+    wait_for(lambda: party in running.reap(party), f"the kill {name}", 150)
     running.start(party)
     running.supervise(180)
     assert len(set(running.digests().values())) == 1, running.errors()

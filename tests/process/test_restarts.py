@@ -133,7 +133,7 @@ def test_a_hung_agent_is_named_although_its_heart_beats(team: MakeTeam) -> None:
     )
     running.wrap = lambda name, line: [sys.executable, "-c", hang, *line[3:]] if name == "agent-2" else line
     running.start()
-    wait_for(lambda: SERVER in running.reap() or SERVER not in running.running, "the deadline", 60)
+    wait_for(lambda: SERVER in running.reap(SERVER) or SERVER not in running.running, "the deadline", 60)
     assert running.codes[SERVER] == [75]
     assert "agent 2 (connected) did not answer step" in running.stderr(SERVER)
 
@@ -153,7 +153,7 @@ def test_an_environment_that_does_not_repeat_itself_is_found_at_the_restart(team
     under_way(running)
     running.kill(SERVER)
     running.start(SERVER)
-    wait_for(lambda: SERVER in running.reap(), f"the refusal\n{running.errors()}", 60)
+    wait_for(lambda: SERVER in running.reap(SERVER), f"the refusal\n{running.errors()}", 60)
     assert running.codes[SERVER] == [-signal.SIGKILL, 15]
     assert "does not repeat itself" in running.stderr(SERVER)
 

@@ -40,7 +40,7 @@ def test_a_revoked_agent_ends_with_12_and_a_new_key_takes_its_place(hangup: bool
         revoke(folder, 2)
         if hangup:
             server.send_signal(signal.SIGHUP)
-        wait_for(lambda: "agent-2" in team.reap(), "the end of agent 2")
+        wait_for(lambda: "agent-2" in team.reap("agent-2"), "the end of agent 2")
         assert team.codes["agent-2"] == [12], team.errors()
         assert "not in the server's list any more" in (team.folder / "agent-2.err").read_text()
         again = run(team.folder, *("dadc-agent", *team.line("agent-2")[3:]))
@@ -68,8 +68,9 @@ def test_an_agent_whose_key_was_revoked_while_the_server_was_down_ends_with_12(t
         team.kill(SERVER)
         revoke(team.folder / "keys", 2)
         team.start(SERVER)
-        wait_for(lambda: "agent-2" in team.reap(), "the end of agent 2", 90)
+        wait_for(lambda: "agent-2" in team.reap("agent-2"), "the end of agent 2", 90)
         assert team.codes["agent-2"] == [12], team.errors()
+        team.reap()
         assert "agent-1" in team.running
     finally:
         end(team)
