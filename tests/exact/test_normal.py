@@ -33,6 +33,17 @@ def test_a_number_is_the_same_alone_and_beside_others() -> None:
     assert alone.tobytes() == inverse_normal(p).tobytes()
 
 
+@pytest.mark.parametrize("shape", [(20_000, 1), (70, 50, 8), (0, 3)])
+def test_many_normals_are_those_of_each_word(shape: tuple[int, ...]) -> None:
+    """Also where words lie apart, as those of a stream whose draws do not fill its blocks."""
+    generator = np.random.default_rng(1)
+    words = generator.integers(0, 2**64, shape, dtype=np.uint64)[..., :6]
+    found = normals(words)
+    assert found.shape == words.shape
+    some = generator.integers(0, max(1, words.size), 50) if words.size else []
+    assert all(found.flat[place] == normals(words.flat[place : place + 1])[0] for place in some)
+
+
 @pytest.mark.parametrize(("copies", "draws"), [(1, 1), (3, 5)])
 def test_a_stream_gives_the_normals_of_its_words_at_any_address(copies: int, draws: int) -> None:
     stream, other = (Stream("normals", seed_bytes(1)) for _ in range(2))
