@@ -171,7 +171,8 @@ class AgentSocket:
         """End the connection if a message comes over it that is larger than any may be; on the minder's thread.
 
         A message that has come whole says that none had begun before it. There is one connection, so while messages come
-        nothing is looked for: a look takes longer than an agent's own part of a record, and a hundred agents made ten a second.
+        nothing is looked for: a look takes longer than an agent's own part of a record, and a hundred agents made ten a
+        second each.
         """
         if self._heard:
             self._heard = False
