@@ -72,10 +72,7 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
     server.open_or_create({"run_id": "00", "settings": terms.settings})
     own = ON_DISK.agent(_made(folder / "agent"), "process")
     own.create({"run_id": "00", "settings": terms.settings})
-    begin = terms.begin(world.problem, bytes(16), 1, 1)
-    facts = {name: getattr(begin, name) for name in ("structure", "family", "observation_space", "action_space")}
-    identity = AgentIdentity(agent=1, shared_seed=seed_bytes(0), selftest=b"")
-    member = TeamMember(identity, config.settings, facts)
+    member = first_agent(config, world)
     row, answers, rows = world.first(), None, list[AgentRow]()
     steps = batch * max(1, _LOCK_STEPS // batch)
     for step in range(steps + 1):
@@ -100,6 +97,13 @@ def shares_of(config: RunConfig, raw: float, full: float, folder: Path) -> Share
     part_of = {name: seconds / steps / full for name, seconds in watch.seconds.items()}
     transport = raw / full
     return Shares(**part_of, transport=transport, waiting=max(0.0, 1.0 - sum(part_of.values()) - transport))
+
+
+def first_agent(config: RunConfig, world: World) -> TeamMember:
+    """Agent 1 of a run in this ``world``, without a protocol."""
+    begin = make_terms(config).begin(world.problem, bytes(16), 1, 1)
+    facts = {name: getattr(begin, name) for name in ("structure", "family", "observation_space", "action_space")}
+    return TeamMember(AgentIdentity(agent=1, shared_seed=seed_bytes(0), selftest=b""), config.settings, facts)
 
 
 def _warm(config: RunConfig) -> World:

@@ -17,21 +17,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from dadc_net.bench import paces
+from dadc_net.bench.shares import first_agent
 from dadc_net.exact.streams import seed_bytes
-from dadc_net.node.agent.identity import AgentIdentity
-from dadc_net.node.agent.team_member import TeamMember
 from dadc_net.node.server.world import World
 from dadc_net.runtime.host import keep_freed_memory, pass_selftest, pin_threads
-from dadc_net.runtime.problem import make_problem, make_terms
+from dadc_net.runtime.problem import make_problem
 
 
 def seconds_after(num_agents: int, pauses: Sequence[float], records: int) -> dict[float, float]:
     """Pause in s -> s of a record after it, median."""
     config = paces.configured(num_agents, 1, 2 * records)
-    world, terms = World(make_problem(config), seed_bytes(1)), make_terms(config)
-    begin = terms.begin(world.problem, bytes(16), 1, 1)
-    facts = {name: getattr(begin, name) for name in ("structure", "family", "observation_space", "action_space")}
-    member = TeamMember(AgentIdentity(agent=1, shared_seed=seed_bytes(0), selftest=b""), config.settings, facts)
+    world = World(make_problem(config), seed_bytes(1))
+    member = first_agent(config, world)
     joint = np.zeros((1, num_agents), dtype=np.int64)
     found: dict[float, list[float]] = {pause: [] for pause in pauses}
     row = world.first()

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 from dadc_net.bench import paces
@@ -49,8 +49,8 @@ def _busy_after(messages: int, microseconds: float) -> Iterator[None]:
     """In here whoever has received so many ``messages`` computes."""
     turns = itertools.cycle([False] * (messages - 1) + [True])
 
-    def receive(*arguments: object) -> object:
-        frames = _receive(*arguments)  # type: ignore[arg-type]
+    def receive(*arguments: Any) -> Any:
+        frames = _receive(*arguments)
         if microseconds and next(turns):
             compute(microseconds)
         return frames

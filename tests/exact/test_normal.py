@@ -34,14 +34,14 @@ def test_a_number_is_the_same_alone_and_beside_others() -> None:
 
 
 @pytest.mark.parametrize("shape", [(20_000, 1), (70, 50, 8), (0, 3)])
-def test_many_normals_are_those_of_each_word(shape: tuple[int, ...]) -> None:
+def test_many_normals_are_those_of_few(shape: tuple[int, ...]) -> None:
     """Also where words lie apart, as those of a stream whose draws do not fill its blocks."""
     generator = np.random.default_rng(1)
     words = generator.integers(0, 2**64, shape, dtype=np.uint64)[..., :6]
     found = normals(words)
     assert found.shape == words.shape
-    some = generator.integers(0, max(1, words.size), 50) if words.size else []
-    assert all(found.flat[place] == normals(words.flat[place : place + 1])[0] for place in some)
+    alone = np.concatenate([normals(part) for part in np.array_split(words.reshape(-1), 97)])
+    assert found.tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize(("copies", "draws"), [(1, 1), (3, 5)])
